@@ -1,0 +1,23 @@
+"""avsim: a world simulator that can be heard."""
+
+from typing import Any
+
+__version__ = "0.1.0"
+__all__ = ["Clip", "ClipSpec", "InputError", "Region", "Stems", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    """The public names, imported at first use, so that `import avsim` and `avsim --help` stay fast."""
+    if name in ("Clip", "ClipSpec", "Region", "Stems"):
+        from avsim import clip
+
+        return getattr(clip, name)
+    if name == "InputError":
+        from avsim.errors import InputError
+
+        return InputError
+    if name == "load":
+        from avsim.simulator import load
+
+        return load
+    raise AttributeError(f"module 'avsim' has no attribute {name!r}")

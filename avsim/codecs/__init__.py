@@ -1,0 +1,1 @@
+"""Frames <-> video latents; waveform <-> audio latents."""

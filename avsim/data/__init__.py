@@ -1,0 +1,1 @@
+"""Films, lists and worlds -> shards -> batches."""

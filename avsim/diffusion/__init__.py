@@ -1,0 +1,1 @@
+"""Noise levels, the joint diffusion transformer, its loss, its sampler and its tasks."""

@@ -1,0 +1,59 @@
+"""Outputs that are either whole or absent: temporary names, renames, and one writer per folder."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from avsim.errors import InputError
+
+
+@contextmanager
+def atomic(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path` (same suffix); rename it to `path` on success, remove it on failure.
+
+    The temporary path does not exist yet: it may become a file or a folder.
+
+    Raises:
+        InputError: the folder can't be written, or the disk is full.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        holder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    except OSError as error:
+        raise InputError(f"{path}: cannot write here ({error.strerror})") from error
+    try:
+        yield holder / path.name
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        os.replace(holder / path.name, path)
+    except OSError as error:
+        raise InputError(f"{path}: could not be written ({error.strerror or error})") from error
+    finally:
+        shutil.rmtree(holder, ignore_errors=True)
+
+
+@contextmanager
+def claimed(folder: str | Path) -> Iterator[Path]:
+    """Hold `folder` (made if absent) for one process; a claim dies with its holder.
+
+    Raises:
+        InputError: another running process writes there, or it can't be written.
+    """
+    import fcntl  # absent on Windows; imported where used
+
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = open(folder / ".claim", "a+")
+    except OSError as error:
+        raise InputError(f"{folder}: cannot write here ({error.strerror})") from error
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise InputError(f"{folder}: another running avsim writes here; choose another folder") from error
+        yield folder

@@ -1,0 +1,1 @@
+"""Mixture + regions -> stems that add up."""

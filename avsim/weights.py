@@ -1,0 +1,123 @@
+"""Models <-> folders: `config.json` says how to build one, `model.safetensors` holds its tensors. Nothing is pickled.
+
+A model class decorated with `@configured` remembers the arguments it was made with, so that its folder is enough to
+make it again, without Lightning and without the yaml it was trained from.
+"""
+
+import functools
+import importlib
+import inspect
+import json
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from avsim.errors import InputError
+from avsim.files import atomic
+
+Model = TypeVar("Model", bound=type[nn.Module])
+CONFIG, TENSORS = "config.json", "model.safetensors"
+
+
+def configured(cls: Model) -> Model:
+    """Let every instance of a module class carry `config`: its class path and constructor arguments, as plain data.
+
+    Arguments may be plain data, dataclasses of plain data, or modules that are `configured` themselves.
+    """
+    original = cls.__init__
+
+    @functools.wraps(original)
+    def remember(self: Any, *args: Any, **kwargs: Any) -> None:
+        bound = inspect.signature(original).bind(self, *args, **kwargs)
+        bound.apply_defaults()
+        arguments = {name: _plain(value) for name, value in list(bound.arguments.items())[1:]}
+        original(self, *args, **kwargs)
+        if type(self) is cls:
+            self.config = {"class_path": f"{cls.__module__}.{cls.__qualname__}", "init_args": arguments}
+
+    cls.__init__ = remember  # type: ignore[assignment, method-assign, misc]
+    return cls
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, nn.Module):
+        return value.config
+    if is_dataclass(value) and not isinstance(value, type):
+        path = f"{type(value).__module__}.{type(value).__qualname__}"
+        return {"class_path": path, "init_args": {key: _plain(item) for key, item in asdict(value).items()}}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def build(config: Any) -> Any:
+    """Make what a `config` describes: only classes of avsim's own are ever imported.
+
+    Raises:
+        InputError: a class that is not avsim's or not there, or arguments it doesn't take.
+    """
+    if isinstance(config, list):
+        return [build(item) for item in config]
+    if not (isinstance(config, dict) and "class_path" in config):
+        return config
+    module, _, name = config["class_path"].rpartition(".")
+    if module.partition(".")[0] != "avsim":
+        raise InputError(
+            f"config names the class {config['class_path']!r}; only avsim's own are built from files"
+        )
+    try:
+        cls = getattr(importlib.import_module(module), name)
+        return cls(**{key: build(value) for key, value in config.get("init_args", {}).items()})
+    except (ImportError, AttributeError, TypeError) as error:
+        raise InputError(f"config can't be built as {config['class_path']}: {error}") from error
+
+
+def save_model(
+    model: nn.Module, folder: str | Path, tensors: dict[str, Tensor] | None = None, **notes: Any
+) -> Path:
+    """Write `model` to `folder`, whole or not at all; `tensors` stand in for its own (an average, say).
+
+    `notes` are plain data kept in config.json under "notes" (commit, command, step).
+    """
+    tensors = model.state_dict() if tensors is None else tensors
+    with atomic(folder) as temporary:
+        temporary.mkdir()
+        config = {**model.config, "notes": notes}  # type: ignore[dict-item]
+        (temporary / CONFIG).write_text(json.dumps(config, indent=2))
+        save_file(
+            {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()},
+            temporary / TENSORS,
+        )
+    return Path(folder)
+
+
+def load_model(folder: str | Path, device: str | torch.device = "cpu", expected: type | None = None) -> Any:
+    """Build the model of a folder and load its tensors; it comes back in eval mode.
+
+    Raises:
+        InputError: the folder or a file is missing, the tensors are another architecture's, or the model is not an
+            `expected`.
+    """
+    folder = Path(folder)
+    for name in (CONFIG, TENSORS):
+        if not (folder / name).is_file():
+            raise InputError(f"{folder}: no {name} here; expected a folder written by avsim's trainings")
+    try:
+        config = json.loads((folder / CONFIG).read_text())
+    except json.JSONDecodeError as error:
+        raise InputError(f"{folder / CONFIG}: not valid json ({error})") from error
+    if not (isinstance(config, dict) and "class_path" in config):
+        raise InputError(f"{folder / CONFIG}: does not say which model it describes (class_path)")
+    model = build(config)
+    if expected is not None and not isinstance(model, expected):
+        raise InputError(f"{folder}: holds a {type(model).__name__}; expected a {expected.__name__}")
+    try:
+        model.load_state_dict(load_file(folder / TENSORS))
+    except (SafetensorError, RuntimeError) as error:
+        first = str(error).strip().splitlines()
+        detail = first[1].strip() if len(first) > 1 else first[0]
+        raise InputError(f"{folder / TENSORS}: not the weights of this architecture ({detail})") from error
+    return model.eval().to(device)

@@ -1,0 +1,1 @@
+"""Clips with the truth in them."""
