@@ -6,8 +6,8 @@ The dimension key of the whole project:
     R regions  t, h, w           grid of video latents                    l     audio latents
     Dv, Da     latent channels   Lv, La  video and audio tokens           S, E  text tokens and their width
 
-Time is in seconds everywhere. Frame i covers [i / fps, (i + 1) / fps), and T frames own round(T rate / fps) samples.
-`ClipSpec` and `LatentSpec` derive every length; nothing else multiplies rates.
+Time is in seconds everywhere. Frame i covers [i / fps, (i + 1) / fps), and T frames own round(T rate / fps)
+samples. `ClipSpec` and `LatentSpec` derive every length; nothing else multiplies rates.
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ def samples_of(frames: int, frames_per_second: float, sample_rate: int) -> int:
 class LatentSpec:
     """The strides of a pair of codecs over a `ClipSpec`, from which every latent length and time follows.
 
-    Video latent 0 covers frame 0 alone (causal in time: one image is a clip of one frame); latent k > 0 covers the
-    `time_stride` frames after those before it. Audio latent j covers samples [j hop, (j + 1) hop).
+    Video latent 0 covers frame 0 alone (causal in time: one image is a clip of one frame); latent k > 0
+    covers the `time_stride` frames after those before it. Audio latent j covers samples [j hop, (j + 1) hop).
     """
 
     clip: ClipSpec
@@ -94,7 +94,7 @@ class LatentSpec:
 
     @property
     def audio(self) -> int:
-        """l = ceil(N / hop)."""
+        """L = ceil(N / hop)."""
         return math.ceil(self.clip.samples / self.hop)
 
     @property
@@ -126,12 +126,12 @@ class LatentSpec:
 class Clip:
     """Picture and sound on one clock; either may be absent, never both.
 
-    Shapes: frames (3, T, H, W) float in [0, 1] or None; wave (A, N) float in [-1, 1] or None. Where both are there,
-    N = round(T rate / fps); `Clip.fitted` pads or crops a wave to that.
+    Shapes: frames (3, T, H, W) float in [0, 1] or None; wave (A, N) float in [-1, 1] or None. Where both are
+    there, N = round(T rate / fps); `Clip.fitted` pads or crops a wave to that.
 
     Raises:
-        InputError: both absent, a wrong shape, lengths that disagree, values that are not finite, a rate that is not
-            positive.
+        InputError: both absent, a wrong shape, lengths that disagree, values that are not finite, or a rate
+            that is not positive.
     """
 
     frames: Tensor | None
@@ -292,9 +292,7 @@ class Stems:
 
     def __post_init__(self) -> None:
         if self.wave.ndim != 3 or self.wave.shape[0] != len(self.regions) + 1:
-            raise InputError(
-                f"stems are {tuple(self.wave.shape)}; expected ({len(self.regions) + 1}, A, N), the last off screen"
-            )
+            raise InputError(f"stems are {tuple(self.wave.shape)}; expected ({len(self.regions) + 1}, A, N)")
 
     @property
     def names(self) -> list[str]:

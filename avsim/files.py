@@ -12,7 +12,7 @@ from avsim.errors import InputError
 
 @contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path` (same suffix); rename it to `path` on success, remove it on failure.
+    """Yield a temporary path beside `path` (same name); rename it to `path` on success, remove it on failure.
 
     The temporary path does not exist yet: it may become a file or a folder.
 

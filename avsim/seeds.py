@@ -1,8 +1,8 @@
 """Random numbers that depend on where they are used, never on who asked first.
 
-Every draw of avsim (indices, crops, noise levels, noise, dropout, a world's scenes) comes from a generator named by
-a path, such as `generator(seed, "noise", step, row)`. So neither the number of workers, nor that of processes, nor a
-kill and resume can change a draw.
+Every draw of avsim (indices, crops, noise levels, noise, dropout, a world's scenes) comes from a generator
+named by a path, such as `generator(seed, "noise", step, row)`. So neither the number of workers, nor that of
+processes, nor a kill and resume can change a draw.
 """
 
 import hashlib

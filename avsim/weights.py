@@ -1,7 +1,7 @@
-"""Models <-> folders: `config.json` says how to build one, `model.safetensors` holds its tensors. Nothing is pickled.
+"""Models <-> folders: `config.json` says how to build one, `model.safetensors` holds its tensors.
 
-A model class decorated with `@configured` remembers the arguments it was made with, so that its folder is enough to
-make it again, without Lightning and without the yaml it was trained from.
+Nothing is pickled. A model class decorated with `@configured` remembers the arguments it was made with, so
+that its folder is enough to make it again, without Lightning and without the yaml it was trained from.
 """
 
 import functools
@@ -25,7 +25,7 @@ CONFIG, TENSORS = "config.json", "model.safetensors"
 
 
 def configured(cls: Model) -> Model:
-    """Let every instance of a module class carry `config`: its class path and constructor arguments, as plain data.
+    """Let every instance of a module class carry `config`: its class path and constructor arguments.
 
     Arguments may be plain data, dataclasses of plain data, or modules that are `configured` themselves.
     """
@@ -35,10 +35,10 @@ def configured(cls: Model) -> Model:
     def remember(self: Any, *args: Any, **kwargs: Any) -> None:
         bound = inspect.signature(original).bind(self, *args, **kwargs)
         bound.apply_defaults()
-        arguments = {name: _plain(value) for name, value in list(bound.arguments.items())[1:]}
+        arguments: Any = {name: _plain(value) for name, value in list(bound.arguments.items())[1:]}
         original(self, *args, **kwargs)
         if type(self) is cls:
-            self.config = {"class_path": f"{cls.__module__}.{cls.__qualname__}", "init_args": arguments}
+            self.config = {"class_path": f"{cls.__module__}.{cls.__qualname__}", "init_args": arguments}  # type: ignore[assignment]
 
     cls.__init__ = remember  # type: ignore[assignment, method-assign, misc]
     return cls
@@ -98,8 +98,8 @@ def load_model(folder: str | Path, device: str | torch.device = "cpu", expected:
     """Build the model of a folder and load its tensors; it comes back in eval mode.
 
     Raises:
-        InputError: the folder or a file is missing, the tensors are another architecture's, or the model is not an
-            `expected`.
+        InputError: the folder or a file is missing, the tensors are another architecture's, or the model is
+            not an `expected`.
     """
     folder = Path(folder)
     for name in (CONFIG, TENSORS):

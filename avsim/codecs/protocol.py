@@ -1,4 +1,4 @@
-"""What the rest of avsim knows of a codec. Latents that leave `encode` have unit variance, channel by channel."""
+"""What the rest of avsim knows of a codec. Latents leave `encode` with unit variance, channel by channel."""
 
 from typing import Protocol
 
@@ -15,7 +15,7 @@ class VideoCodec(Protocol):
     space_stride: int  # pixels per latent, each way
 
     def encode(self, frames: Tensor) -> Tensor:
-        """Frames (B, 3, T, H, W) in [0, 1] -> (B, Dv, t, h, w); pads T to 1 + stride k and H, W to strides."""
+        """Frames (B, 3, T, H, W) in [0, 1] -> (B, Dv, t, h, w); pads T to 1 + k strides, H and W too."""
         ...
 
     def decode(self, latents: Tensor, spec: ClipSpec) -> Tensor:

@@ -36,8 +36,8 @@ class ClipBatch(_Movable):
     """Clips of one spec.
 
     Shapes: frames (B, 3, T, H, W) in [0, 1] or None; wave (B, A, N) or None; stems (B, R, A, N) and masks
-    (B, R, T, H, W) where the truth is known (R is the same for all; unused rows are zeros) or None; `rows` (B,) the
-    row of each clip in the step's whole batch over all processes, from which draws derive.
+    (B, R, T, H, W) where the truth is known (R is the same for all, unused rows are zeros) or None; `rows`
+    (B,) the row of each clip in the step's whole batch over all processes, from which draws derive.
     """
 
     spec: ClipSpec

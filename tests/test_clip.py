@@ -1,0 +1,99 @@
+"""One clock: every length and time follows from rates, and a clip can't hold two lengths."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from avsim import Clip, ClipSpec, InputError, Region, Stems
+from avsim.clip import LatentSpec
+
+RATES = st.sampled_from([8.0, 12.5, 16.0, 24000 / 1001, 25.0, 30.0, 60.0])
+HERTZ = st.sampled_from([8000, 16000, 22050, 44100, 48000])
+
+
+@given(frames=st.integers(1, 5000), fps=RATES, rate=HERTZ)
+def test_a_spec_made_from_its_own_seconds_is_itself(frames, fps, rate):
+    spec = ClipSpec(frames / fps, frames_per_second=fps, sample_rate=rate)
+    assert spec.frames == frames
+    assert spec.samples == round(frames * rate / fps)
+
+
+@given(frames=st.integers(1, 400), stride=st.integers(1, 8), fps=RATES)
+def test_video_latents_tile_time_without_gap_or_overlap(frames, stride, fps):
+    spec = LatentSpec(ClipSpec(frames / fps, frames_per_second=fps), time_stride=stride)
+    spans = spec.video_spans()
+    assert spans.shape == (spec.video[0], 2)
+    assert torch.equal(spans[1:, 0], spans[:-1, 1])
+    assert spans[0].tolist() == pytest.approx([0, 1 / fps])
+    assert spans[-1, 1].item() == pytest.approx(spec.padded_frames / fps)
+    assert 0 <= spec.padded_frames - frames < stride
+
+
+def test_two_seconds_at_sixteen_frames():
+    spec = LatentSpec(ClipSpec(2.0))
+    assert (spec.clip.frames, spec.padded_frames, spec.video, spec.audio) == (32, 33, (9, 8, 8), 64)
+    assert spec.video_seconds()[:3].tolist() == [0.5 / 16, 3 / 16, 7 / 16]
+    assert spec.audio_seconds()[:2].tolist() == [250 / 16000, 750 / 16000]
+
+
+def test_one_image_is_one_latent():
+    assert LatentSpec(ClipSpec(1 / 16)).video == (1, 8, 8)
+
+
+@pytest.mark.parametrize("field", ["seconds", "height", "frames_per_second", "sample_rate", "channels"])
+@pytest.mark.parametrize("value", [0, -1, float("nan")])
+def test_a_spec_refuses_what_cannot_be(field, value):
+    with pytest.raises(InputError, match=field):
+        ClipSpec(**{field: value})
+
+
+FRAMES, WAVE = torch.rand(3, 4, 6, 8), torch.rand(2, 4000)
+
+
+@pytest.mark.parametrize(
+    ("frames", "wave", "rates", "says"),
+    [
+        (None, None, (16, 16000), "both are None"),
+        (FRAMES, WAVE[:, 1:], (16, 16000), "own 4000 samples"),
+        (FRAMES[0], None, (16, 16000), "expected float"),
+        (FRAMES[:, :0], None, (16, 16000), "expected float"),
+        ((FRAMES * 255).byte(), None, (16, 16000), "uint8"),
+        (None, WAVE[0], (16, 16000), "expected float"),
+        (None, WAVE * float("nan"), (16, 16000), "not finite"),
+        (FRAMES, WAVE, (16, 0), "sample_rate is 0"),
+        (FRAMES, WAVE, (0, 16000), "frames_per_second is 0"),
+    ],
+)
+def test_a_clip_refuses_what_cannot_be(frames, wave, rates, says):
+    with pytest.raises(InputError, match=says):
+        Clip(frames, wave, *rates)
+
+
+def test_fitted_pads_and_crops():
+    assert Clip.fitted(FRAMES, WAVE[:, :10]).wave[:, 10:].abs().max() == 0
+    assert torch.equal(Clip.fitted(FRAMES, torch.cat([WAVE, WAVE], 1)).wave, WAVE)
+
+
+def test_parts_of_a_clip():
+    clip = Clip(FRAMES, WAVE)
+    assert clip.silent().wave is None and clip.unseen().frames is None
+    assert clip.first_frame().frames.shape == (3, 1, 6, 8)
+    assert clip.spec == ClipSpec(0.25, 6, 8, 16, 16000, 2)
+
+
+def test_regions_and_stems():
+    box = Region.box(1, 2, 3, 2, (6, 8))
+    assert box.mask.sum() == 6 and box.mask[2, 1] == 1 and box.mask[3, 3] == 1
+    assert Region.point(7.9, 0, (6, 8)).mask[0, 7] == 1
+    for wrong in ((6, 0, 3, 1), (-1, 0, 2, 2), (0, 0, 0, 1)):
+        with pytest.raises(InputError, match="inside the picture"):
+            Region.box(*wrong, (6, 8))
+    with pytest.raises(InputError, match="empty"):
+        Region(torch.zeros(6, 8))
+    stems = Stems(torch.rand(2, 2, 10), [box], 16000)
+    assert stems.names == [box.name, "off screen"] and torch.equal(
+        stems.mixture, stems.wave[0] + stems.wave[1]
+    )
+    with pytest.raises(InputError, match="expected \\(2"):
+        Stems(torch.rand(3, 2, 10), [box], 16000)

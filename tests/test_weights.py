@@ -1,0 +1,75 @@
+"""A folder is enough to make a model again; nothing in it can run code."""
+
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from avsim import weights
+from avsim.clip import ClipSpec
+from avsim.errors import InputError
+
+
+@weights.configured
+class Inner(nn.Module):
+    def __init__(self, width: int = 3) -> None:
+        super().__init__()
+        self.layer = nn.Linear(width, width)
+
+
+@weights.configured
+class Outer(nn.Module):
+    def __init__(self, inner: nn.Module, spec: ClipSpec, sizes: tuple[int, ...] = (1, 2)) -> None:
+        super().__init__()
+        self.inner, self.spec, self.sizes = inner, spec, sizes
+
+
+@pytest.fixture
+def as_avsim(monkeypatch):
+    """Let this module's classes be found under a name of avsim's own."""
+    import sys
+
+    module = sys.modules[__name__]
+    monkeypatch.setitem(sys.modules, "avsim.made_for_test", module)
+    for cls in (Inner, Outer):
+        monkeypatch.setattr(cls, "__module__", "avsim.made_for_test")
+
+
+def test_round_trip(tmp_path, as_avsim):
+    model = Outer(Inner(4), spec=ClipSpec(3.0))
+    weights.save_model(model, tmp_path / "m", commit="abc")
+    again = weights.load_model(tmp_path / "m", expected=Outer)
+    assert torch.equal(again.inner.layer.weight, model.inner.layer.weight)
+    assert again.spec == ClipSpec(3.0) and list(again.sizes) == [1, 2] and not again.training
+    assert json.loads((tmp_path / "m" / "config.json").read_text())["notes"] == {"commit": "abc"}
+
+
+def test_averaged_tensors_stand_in(tmp_path, as_avsim):
+    model = Inner()
+    zeros = {name: torch.zeros_like(value) for name, value in model.state_dict().items()}
+    weights.save_model(model, tmp_path / "m", zeros)
+    assert weights.load_model(tmp_path / "m").layer.weight.abs().max() == 0 < model.layer.weight.abs().max()
+
+
+def test_refusals(tmp_path, as_avsim):
+    weights.save_model(Inner(3), tmp_path / "m")
+    with pytest.raises(InputError, match="no config.json"):
+        weights.load_model(tmp_path)
+    with pytest.raises(InputError, match="holds a Inner; expected a Outer"):
+        weights.load_model(tmp_path / "m", expected=Outer)
+    config = json.loads((tmp_path / "m" / "config.json").read_text())
+    for changed, says in [
+        ({**config, "class_path": "os.system"}, "only avsim's own"),
+        ({**config, "class_path": "avsim.made_for_test.Absent"}, "can't be built"),
+        ({**config, "init_args": {"breadth": 3}}, "can't be built"),
+        ({**config, "init_args": {"width": 5}}, "not the weights of this architecture"),
+        ({}, "does not say which model"),
+    ]:
+        (tmp_path / "m" / "config.json").write_text(json.dumps(changed))
+        with pytest.raises(InputError, match=says):
+            weights.load_model(tmp_path / "m")
+    (tmp_path / "m" / "config.json").write_text(json.dumps(config))
+    (tmp_path / "m" / "model.safetensors").write_bytes(b"\x80\x04cposix\nsystem\n")
+    with pytest.raises(InputError, match="not the weights"):
+        weights.load_model(tmp_path / "m")
