@@ -1,0 +1,10 @@
+"""Files <-> clips, by time stamps, with PyAV (FFmpeg).
+
+`probe` tells what a file holds, `read` decodes a span of it, `write` makes a new one.
+"""
+
+from avsim.media.probe import Info, probe
+from avsim.media.read import read
+from avsim.media.write import write
+
+__all__ = ["Info", "probe", "read", "write"]

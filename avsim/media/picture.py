@@ -1,0 +1,171 @@
+"""The picture of a file on a clip's grid of frames."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from av.video.reformatter import Colorspace, Interpolation
+from numpy.typing import NDArray
+from torch import Tensor
+
+from avsim.errors import InputError
+from avsim.media.opening import Decoding, Film, opened
+
+IMAGE_RATE = 16.0  # frames per second of a still image, which has none of its own
+TOLERANCE = 0.25  # seconds by which data may end before its header says, and still count as whole
+
+
+def rate_of(film: Film) -> float:
+    """Frames per second of the picture: the mean where the rate varies."""
+    if film.is_image:
+        return IMAGE_RATE
+    mean, nominal = film.video.average_rate, film.video.guessed_rate
+    if mean and nominal and abs(mean / nominal - 1) < 0.01:
+        return float(nominal)  # 30000/1001 rather than the mean of rounded time stamps
+    return float(mean or nominal or 25)
+
+
+def read_picture(
+    path: Path, start: float, seconds: float | None, size: tuple[int, int] | None, fps: float | None
+) -> tuple[Tensor, float]:
+    """Frames (3, T, H, W) in [0, 1] from `start` on, and their rate.
+
+    Frame i is what the file shows at the middle of its span, start + (i + 1/2) / fps; before the first time
+    stamp it is the first picture. T = round(seconds fps), less where the file ends earlier.
+
+    Raises:
+        InputError: `start` lies beyond the end, the span is damaged, or the data ends before its header says.
+    """
+    with opened(path) as film:
+        fps = fps or rate_of(film)
+        image = film.is_image
+        declared = film.declared_end("video")
+    count = 1 if image else math.inf if seconds is None else max(1, round(seconds * fps))
+    decoding = Decoding(path, "video", start)
+    images: list[NDArray[np.uint8]] = []
+    size_before: tuple[int, int] | None = size
+    last: tuple[float, Any] | None = None
+
+    def show(frame: Any, until: float) -> None:
+        """Let `frame` fill the grid up to the moment `until`."""
+        nonlocal size_before
+        shown = None
+        while len(images) < count and start + (len(images) + 0.5) / fps < until:
+            shown = conform(frame, size_before) if shown is None else shown
+            size_before = shown.shape[:2]
+            images.append(shown)
+
+    for moment, frame in decoding:
+        show(frame if last is None else last[1], moment)
+        last = moment, frame
+        if len(images) >= count:
+            break
+    else:
+        if last is None:
+            raise InputError(f"{path}: no frame of its picture could be decoded")
+        moment, frame = last
+        end = moment + (float(frame.duration * frame.time_base) if frame.duration else 1 / fps)
+        if image and start == 0:
+            end = math.inf
+        show(frame, end)
+        check_end(path, "picture", start, seconds, end, declared)
+        if not images:  # the file ends within half a frame of `start`
+            images.append(conform(frame, size))
+    if decoding.damage is not None:
+        raise InputError(
+            f"{path}: its picture is damaged at {decoding.damage:.2f} s; choose a span without it"
+        )
+    return _to_tensor(images), fps
+
+
+def check_end(
+    path: Path, what: str, start: float, seconds: float | None, end: float, declared: float | None
+) -> None:
+    """Raise InputError where data that ended at `end` leaves a span unserved that the header promised."""
+    promised = math.inf if declared is None else declared
+    wanted = promised if seconds is None else min(start + seconds, promised)
+    if math.isfinite(wanted) and declared is not None and wanted - end > TOLERANCE:
+        raise InputError(
+            f"{path}: is truncated: its header declares {declared:.2f} s of {what}, its data ends at {end:.2f} s"
+        )
+    if start >= end:
+        raise InputError(f"{path}: start {start:g} s lies beyond the end of its {what} at {end:.2f} s")
+
+
+def shown_size(film: Film) -> tuple[int, int]:
+    """(H, W) as shown: upright, with square pixels."""
+    frame = next((frame for _, frame in Decoding(film.path, "video", 0.0)), None)
+    if frame is None:
+        raise InputError(f"{film.path}: no frame of its picture could be decoded")
+    return _shown(frame, _orientation(frame))
+
+
+def conform(frame: Any, size: tuple[int, int] | None) -> NDArray[np.uint8]:
+    """A decoded frame upright, with square pixels, scaled to cover `size` and cropped to its centre: (H, W, 3).
+
+    Shrinking averages over the pixels that it merges (no aliasing).
+    """
+    orientation = _orientation(frame)
+    height, width = _shown(frame, orientation)
+    wanted = size or (height, width)
+    scale = max(wanted[0] / height, wanted[1] / width)
+    scaled = max(wanted[0], round(height * scale)), max(wanted[1], round(width * scale))
+    turned = orientation[0]
+    filtering = Interpolation.AREA if scale < 1 else Interpolation.BICUBIC
+    rgb = frame.reformat(
+        width=scaled[0] if turned else scaled[1],
+        height=scaled[1] if turned else scaled[0],
+        format="rgb24",
+        src_colorspace=_untagged_colours(frame),
+        interpolation=int(filtering) | int(Interpolation.ACCURATE_RND) | int(Interpolation.FULL_CHR_H_INT),
+    ).to_ndarray()
+    rgb = _upright(rgb, orientation)
+    top, left = (scaled[0] - wanted[0]) // 2, (scaled[1] - wanted[1]) // 2
+    return rgb[top : top + wanted[0], left : left + wanted[1]]
+
+
+def _to_tensor(images: list[NDArray[np.uint8]]) -> Tensor:
+    height, width, _ = images[0].shape
+    frames = torch.empty(3, len(images), height, width)
+    for index, image in enumerate(images):
+        frames[:, index] = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+    return frames.div_(255.0)
+
+
+def _untagged_colours(frame: Any) -> int | None:
+    """The matrix of YUV that doesn't name one: BT.709 from 720 lines on, BT.601 below, as players assume."""
+    unspecified = 2
+    if frame.colorspace != unspecified:
+        return None
+    return int(Colorspace.ITU709 if frame.height >= 720 else Colorspace.ITU601)
+
+
+def _shown(frame: Any, orientation: tuple[bool, bool, bool]) -> tuple[int, int]:
+    aspect = getattr(frame, "sample_aspect_ratio", None) or 1
+    height, width = frame.height, max(1, round(frame.width * aspect))
+    return (width, height) if orientation[0] else (height, width)
+
+
+def _orientation(frame: Any) -> tuple[bool, bool, bool]:
+    """(transpose, flip rows, flip columns) that the frame's display matrix asks for, in this order."""
+    try:
+        matrix = np.frombuffer(bytes(frame.side_data["DISPLAYMATRIX"]), np.int32)
+    except KeyError:
+        return False, False, False
+    a, b, c, d = matrix[[0, 1, 3, 4]].tolist()  # x' = a x + c y, y' = b x + d y
+    if abs(b) > abs(a):
+        return True, b < 0, c < 0
+    return False, d < 0, a < 0
+
+
+def _upright(rgb: NDArray[np.uint8], orientation: tuple[bool, bool, bool]) -> NDArray[np.uint8]:
+    transpose, flip_rows, flip_columns = orientation
+    if transpose:
+        rgb = rgb.transpose(1, 0, 2)
+    if flip_rows:
+        rgb = rgb[::-1]
+    return rgb[:, ::-1] if flip_columns else rgb

@@ -1,0 +1,71 @@
+"""What a file holds, without decoding it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from avsim.media.opening import Film, Kind, opened
+from avsim.media.picture import IMAGE_RATE, rate_of, shown_size
+
+
+@dataclass(frozen=True)
+class Info:
+    """A file's lengths and rates, as `read` would give them; what belongs to an absent modality is None."""
+
+    path: Path
+    seconds: float  # of the picture where there is one, else of the sound
+    video_seconds: float | None
+    audio_seconds: float | None
+    size: tuple[int, int] | None  # (H, W) as shown: upright, with square pixels
+    frames_per_second: float | None
+    sample_rate: int | None  # Hz
+    channels: int | None
+
+    @property
+    def has_frames(self) -> bool:
+        """Whether there is a picture."""
+        return self.size is not None
+
+    @property
+    def has_wave(self) -> bool:
+        """Whether there is sound."""
+        return self.sample_rate is not None
+
+
+def probe(path: str | Path) -> Info:
+    """Lengths and rates of a film, sound file or image.
+
+    Raises:
+        InputError: a file that is missing, empty or not one of these.
+    """
+    with opened(path) as film:
+        video, audio = film.video, film.audio
+        size = None if video is None else shown_size(film)
+        rate = None if video is None else rate_of(film)
+        picture = None if video is None else 1 / IMAGE_RATE if film.is_image else _seconds(film, "video")
+        sound = None if audio is None else _seconds(film, "audio")
+        seconds = picture if picture is not None else sound
+        assert seconds is not None
+        return Info(
+            path=film.path,
+            seconds=seconds,
+            video_seconds=picture,
+            audio_seconds=sound,
+            size=size,
+            frames_per_second=rate,
+            sample_rate=None if audio is None else audio.rate,
+            channels=None if audio is None else audio.layout.nb_channels,
+        )
+
+
+def _seconds(film: Film, kind: Kind) -> float:
+    """Where a stream ends: as its header says, else as its last packet does."""
+    declared = film.declared_end(kind)
+    if declared is not None:
+        return declared
+    end = 0.0
+    for packet in film.container.demux(film.stream(kind)):
+        if packet.pts is not None:
+            end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+    return max(0.0, end - film.zero)

@@ -1,0 +1,91 @@
+"""A span of a file as a clip."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from avsim.clip import Clip, samples_of
+from avsim.errors import InputError
+from avsim.media.opening import opened
+from avsim.media.picture import read_picture
+from avsim.media.sound import read_sound
+
+Want = Literal["any", "frames", "wave", "both"]
+
+
+def read(
+    path: str | Path,
+    start: float = 0.0,
+    seconds: float | None = None,
+    size: tuple[int, int] | None = None,
+    frames_per_second: float | None = None,
+    sample_rate: int | None = None,
+    channels: int | None = None,
+    want: Want = "any",
+) -> Clip:
+    """Read a span of a film, sound file or image by its time stamps; only the span is decoded.
+
+    The picture rules the length: T frames, and the N samples that they own, padded with silence where the
+    sound starts late or ends early. Frames come upright and with square pixels. A film without sound has
+    `wave` None, a sound file `frames` None, an image one frame.
+
+    Args:
+        path: mp4, mov, mkv, webm, avi, gif, png, jpg, wav, flac, mp3, ogg, or what else FFmpeg reads.
+        start: seconds from the beginning.
+        seconds: length (rounded to whole frames), None for the rest. A file that ends earlier gives less.
+        size: (H, W) to scale to (covering it, antialiased) and crop to at the centre; None for the file's.
+        frames_per_second: None for the file's own (the mean where it varies; 16 for an image).
+        sample_rate: in Hz; None for the file's own.
+        channels: of sound, 1 or 2, or the file's own number; None keeps mono and stereo and mixes what is
+            wider (5.1) to stereo.
+        want: "frames" or "wave" reads that alone, "both" insists on both, "any" takes what is there.
+
+    Raises:
+        InputError: a file that is missing, empty, damaged, truncated within the span or lacks what is wanted;
+            an argument out of range; a start beyond the end.
+    """
+    path = Path(path)
+    _check(start, seconds, size, frames_per_second, sample_rate, channels)
+    with opened(path) as film:
+        has_frames, has_wave = film.video is not None, film.audio is not None
+    if want in ("frames", "both") and not has_frames:
+        raise InputError(f"{path}: has no picture, which is needed here")
+    if want in ("wave", "both") and not has_wave:
+        raise InputError(f"{path}: has no sound, which is needed here")
+    has_frames, has_wave = has_frames and want != "wave", has_wave and want != "frames"
+
+    if not has_frames:
+        wave, rate = read_sound(path, start, seconds, sample_rate, channels)
+        if not wave.shape[1]:
+            raise InputError(f"{path}: start {start:g} s lies beyond the end of its sound")
+        return Clip(None, wave, sample_rate=rate)
+    frames, fps = read_picture(path, start, seconds, size, frames_per_second)
+    if not has_wave:
+        return Clip(frames, None, fps)
+    wave, rate = read_sound(path, start, frames.shape[1] / fps, sample_rate, channels)
+    missing = samples_of(frames.shape[1], fps, rate) - wave.shape[1]
+    return Clip(frames, torch.nn.functional.pad(wave, (0, missing)), fps, rate)
+
+
+def _check(
+    start: float,
+    seconds: float | None,
+    size: tuple[int, int] | None,
+    frames_per_second: float | None,
+    sample_rate: int | None,
+    channels: int | None,
+) -> None:
+    if not (math.isfinite(start) and start >= 0):
+        raise InputError(f"start is {start}; expected seconds, 0 or more")
+    for name, value in (("seconds", seconds), ("frames_per_second", frames_per_second)):
+        if value is not None and not (math.isfinite(value) and value > 0):
+            raise InputError(f"{name} is {value}; expected a positive number")
+    for name, whole in (("sample_rate", sample_rate), ("channels", channels)):
+        if whole is not None and not (whole == int(whole) and whole > 0):
+            raise InputError(f"{name} is {whole}; expected a positive whole number")
+    if size is not None and (len(size) != 2 or min(size) < 1):
+        raise InputError(f"size is {size}; expected (height, width) in pixels, 1 or more")
