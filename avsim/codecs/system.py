@@ -1,0 +1,179 @@
+"""How the codecs are trained: crops in, distances out, statistics of the latents gathered on the way."""
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+from torchmetrics import MeanMetric
+
+from avsim import seeds
+from avsim.codecs.audio import AudioAutoencoder, mid_side
+from avsim.codecs.latents import moments_of
+from avsim.codecs.losses import audio_parts, moving, video_parts
+from avsim.codecs.video import VideoAutoencoder, padded
+from avsim.data.batch import ClipBatch
+from avsim.errors import InputError
+from avsim.measures import log_spectral_distance, psnr, si_sdr
+from avsim.optimizers import Recipe, configure
+
+
+class _CodecSystem(L.LightningModule):
+    """What both trainings share: draws by (seed, step, row), weighted parts, the optimizer."""
+
+    model: VideoAutoencoder | AudioAutoencoder
+
+    def __init__(self, recipe: Recipe | None, seed: int, noise: float) -> None:
+        super().__init__()
+        self.recipe, self.seed, self.noise = recipe or Recipe(), seed, noise
+
+    def configure_optimizers(self):  # noqa: D102
+        return configure(self.model, self.recipe, int(self.trainer.estimated_stepping_batches))
+
+    def starts(self, rows: Tensor, room: int) -> list[int]:
+        """Where each row's crop starts, uniform over 0 ... `room`."""
+        return [
+            int(
+                torch.randint(
+                    room + 1, (), generator=seeds.generator(self.seed, "crop", self.global_step, row)
+                )
+            )
+            for row in rows.tolist()
+        ]
+
+    def latent_noise(self, rows: Tensor, shape: tuple[int, ...]) -> Tensor:
+        """Normal noise (B, *shape) times `noise`, row by row."""
+        draws = [
+            torch.randn(shape, generator=seeds.generator(self.seed, "noise", self.global_step, row))
+            for row in rows.tolist()
+        ]
+        return self.noise * torch.stack(draws).to(self.device)
+
+    def gather(self, latents: Tensor) -> None:
+        """Take raw latents (B, D, ...) of all processes into the statistics that normalise them."""
+        moments = self.trainer.strategy.reduce(moments_of(latents), reduce_op="mean")
+        self.model.whitening.observe(moments)  # type: ignore[arg-type]
+
+    def total(self, parts: dict[str, Tensor], weights: dict[str, float]) -> Tensor:
+        """The weighted sum of a loss's parts, logged beside them."""
+        loss = torch.stack([weights[name] * part for name, part in parts.items()]).sum()
+        self.log_dict({f"train/{name}": part.detach() for name, part in parts.items()}, sync_dist=True)
+        self.log("train/loss", loss.detach(), sync_dist=True, prog_bar=True)
+        return loss
+
+
+class VideoCodecSystem(_CodecSystem):
+    """Trains a `VideoAutoencoder` on temporal crops of a `ClipBatch`'s frames; validates on whole clips."""
+
+    def __init__(
+        self,
+        model: VideoAutoencoder,
+        recipe: Recipe | None = None,
+        seed: int = 0,
+        crop_frames: int = 9,  # of a training crop, 1 + 4 k
+        noise: float = 0.1,  # on raw latents, which lie in (-3, 3)
+        motion: float = 4.0,  # how much more a moving pixel weighs
+        gradient: float = 0.5,  # weight of the spatial gradients' distance
+    ) -> None:
+        super().__init__(recipe, seed, noise)
+        if crop_frames < 1 or (crop_frames - 1) % model.time_stride:
+            raise InputError(f"crop_frames is {crop_frames}; expected 1 + {model.time_stride} k")
+        self.model, self.crop_frames, self.motion = model, crop_frames, motion
+        self.weights = {"charbonnier": 1.0, "gradient": gradient}
+
+    def parts(self) -> dict[str, nn.Module]:
+        """What a run exports."""
+        return {"video_codec": self.model}
+
+    def training_step(self, batch: ClipBatch, batch_index: int) -> Tensor:
+        """One crop of each clip: encoded, noised, decoded, compared."""
+        frames = _frames(batch)
+        length = min(self.crop_frames, frames.shape[2])
+        starts = self.starts(batch.rows, frames.shape[2] - length)
+        crops = [clip[:, start : start + length] for clip, start in zip(frames, starts, strict=True)]
+        crop = padded(torch.stack(crops), self.model.time_stride, self.model.space_stride)
+        t, h, w = 1 + (crop.shape[2] - 1) // 4, crop.shape[3] // 8, crop.shape[4] // 8
+        estimate, z = self.model(crop, self.latent_noise(batch.rows, (self.model.channels, t, h, w)))
+        self.gather(z)
+        return self.total(video_parts(crop, estimate, self.motion), self.weights)
+
+    def validation_step(self, batch: ClipBatch, batch_index: int) -> None:
+        """PSNR in dB over all pixels and over those that move, and how far from 1 the latents' deviation is."""
+        frames = _frames(batch)
+        z = self.model.encode(frames)
+        estimate = self.model.decode(z, batch.spec)
+        scores = {
+            "val/psnr": psnr(frames, estimate).mean(),
+            "val/psnr_moving": psnr(frames, estimate, moving(frames) + 1e-6).mean(),
+            "val/latent_std": moments_of(z)[1].mean().sqrt(),
+        }
+        self.log_dict(_single(scores), batch_size=len(frames), sync_dist=True, prog_bar=True)
+
+
+class AudioCodecSystem(_CodecSystem):
+    """Trains an `AudioAutoencoder` on short crops of a `ClipBatch`'s waves; validates on whole clips."""
+
+    def __init__(
+        self,
+        model: AudioAutoencoder,
+        recipe: Recipe | None = None,
+        seed: int = 0,
+        crop_seconds: float = 1.0,  # of a training crop, rounded up to whole latents
+        noise: float = 0.1,  # on raw latents, which lie in (-3, 3)
+        wave: float = 1.0,  # weight of the waves' distance
+        level: float = 1.0,  # weight of the log-magnitudes' distance
+        spectrum: float = 10.0,  # weight of the complex spectra's distance
+    ) -> None:
+        super().__init__(recipe, seed, noise)
+        self.model = model
+        self.latents = max(1, round(crop_seconds * model.sample_rate / model.hop))
+        self.weights = {"wave": wave, "level": level, "spectrum": spectrum}
+        self.faithful = MeanMetric(nan_strategy="ignore")  # SI-SDR is undefined for silent clips
+
+    def parts(self) -> dict[str, nn.Module]:
+        """What a run exports."""
+        return {"audio_codec": self.model}
+
+    def training_step(self, batch: ClipBatch, batch_index: int) -> Tensor:
+        """One crop of each clip: encoded, noised, decoded, compared."""
+        wave = mid_side(_wave(batch, self.model.sample_rate))
+        length = self.latents * self.model.hop
+        wave = nn.functional.pad(wave, (0, max(0, length - wave.shape[-1])))
+        starts = self.starts(batch.rows, wave.shape[-1] - length)
+        crops = [clip[:, start : start + length] for clip, start in zip(wave, starts, strict=True)]
+        crop = torch.stack(crops)
+        estimate, z = self.model(crop, self.latent_noise(batch.rows, (self.model.channels, self.latents)))
+        self.gather(z)
+        return self.total(audio_parts(crop, estimate), self.weights)
+
+    def validation_step(self, batch: ClipBatch, batch_index: int) -> None:
+        """SI-SDR and log-spectral distance in dB, and how far from 1 the latents' deviation is."""
+        wave = _wave(batch, self.model.sample_rate)
+        z = self.model.encode(wave)
+        estimate = self.model.decode(z, batch.spec)
+        self.faithful.update(si_sdr(wave, estimate).mean(-1).float())
+        self.log("val/si_sdr", self.faithful, prog_bar=True)
+        scores = {
+            "val/lsd": log_spectral_distance(wave, estimate).mean(),
+            "val/latent_std": moments_of(z)[1].mean().sqrt(),
+        }
+        self.log_dict(_single(scores), batch_size=len(wave), sync_dist=True, prog_bar=True)
+
+
+def _frames(batch: ClipBatch) -> Tensor:
+    if batch.frames is None:
+        raise InputError("the video codec needs frames; these clips have none: " + ", ".join(batch.names[:3]))
+    return batch.frames
+
+
+def _wave(batch: ClipBatch, sample_rate: int) -> Tensor:
+    if batch.wave is None:
+        raise InputError("the audio codec needs sound; these clips have none: " + ", ".join(batch.names[:3]))
+    if batch.spec.sample_rate != sample_rate:
+        raise InputError(
+            f"data.spec.sample_rate is {batch.spec.sample_rate}; the codec's is {sample_rate} Hz"
+        )
+    return batch.wave
+
+
+def _single(scores: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Scores in single precision, which every device can log."""
+    return {name: score.float() for name, score in scores.items()}

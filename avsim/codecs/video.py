@@ -1,0 +1,231 @@
+"""The video autoencoder: 8 x 8 x 4, causal in time, quick on a CPU because it patchifies before it convolves.
+
+    frames (B, 3, T, H, W) -> 4 x 4 patches -> 8 x 8 patches -> 4 frames to one -> latents (B, Dv, t, h, w)
+
+Inside, frames are folded into the batch, (B T, C, H, W) in channels-last memory: 2-D convolutions see space,
+and a 3-tap mix sees the present frame and the two before it. Frame 0 has a latent of its own, so one image is
+a clip of one frame; every later latent covers four frames.
+"""
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+from avsim.clip import ClipSpec
+from avsim.codecs.latents import Whitening, bounded
+from avsim.errors import InputError
+from avsim.weights import configured
+
+
+class TimeMix(nn.Module):
+    """`y_t = W_0 x_t + W_1 x_(t-1) + W_2 x_(t-2)` at every pixel; before frame 0 there is nothing.
+
+    Channels-last memory of (B T, C, h, w) is that of (B, C, T, h w), so this is one 3 x 1 convolution.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.taps = nn.Conv2d(channels, channels, (3, 1), padding=(2, 0))
+
+    def forward(self, x: Tensor, frames: int) -> Tensor:
+        """(B T, C, h, w) of T `frames` -> the same shape."""
+        height = x.shape[2]
+        x = rearrange(x, "(b t) c h w -> b c t (h w)", t=frames)
+        x = self.taps(x)[:, :, :frames]
+        return rearrange(x, "b c t (h w) -> (b t) c h w", h=height)
+
+
+class Block(nn.Module):
+    """`x + conv(mix(conv(x)))`, the last convolution small at the start, so that depth does no harm."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.before = nn.Conv2d(channels, channels, 3, padding=1)
+        self.mix = TimeMix(channels)
+        self.after = nn.Conv2d(channels, channels, 3, padding=1)
+        nn.init.zeros_(self.after.bias)  # type: ignore[arg-type]
+        self.after.weight.data.mul_(0.1)
+
+    def forward(self, x: Tensor, frames: int) -> Tensor:
+        """(B T, C, h, w) of T `frames` -> the same shape."""
+        h = self.before(F.silu(x))
+        h = h + self.mix(F.silu(h), frames)
+        return x + self.after(F.silu(h))
+
+
+class Fold(nn.Module):
+    """Frames to latents in time: frame 0 by itself, then `stride` frames to one, each by a linear map."""
+
+    def __init__(self, channels: int, out: int, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+        self.first = nn.Conv2d(channels, out, 1)
+        self.rest = nn.Conv2d(channels * stride, out, 1)
+
+    def forward(self, x: Tensor, frames: int) -> Tensor:
+        """(B T, C, h, w), T = 1 + stride k -> (B (1 + k), out, h, w)."""
+        x = rearrange(x, "(b t) c h w -> b t c h w", t=frames)
+        first = self.first(x[:, 0])[:, None]
+        if frames == 1:
+            return first[:, 0]
+        rest = self.rest(rearrange(x[:, 1:], "b (k s) c h w -> (b k) (s c) h w", s=self.stride))
+        rest = rearrange(rest, "(b k) c h w -> b k c h w", b=x.shape[0])
+        return _channels_last(rearrange(torch.cat([first, rest], 1), "b t c h w -> (b t) c h w"))
+
+
+class Unfold(nn.Module):
+    """The shape of `Fold` undone: latent 0 to frame 0, every later latent to `stride` frames."""
+
+    def __init__(self, channels: int, out: int, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+        self.first = nn.Conv2d(channels, out, 1)
+        self.rest = nn.Conv2d(channels, out * stride, 1)
+
+    def forward(self, x: Tensor, latents: int) -> Tensor:
+        """(B (1 + k), C, h, w) of 1 + k `latents` -> (B (1 + stride k), out, h, w)."""
+        x = rearrange(x, "(b t) c h w -> b t c h w", t=latents)
+        first = self.first(x[:, 0])[:, None]
+        if latents == 1:
+            return first[:, 0]
+        rest = self.rest(rearrange(x[:, 1:], "b k c h w -> (b k) c h w"))
+        rest = rearrange(rest, "(b k) (s c) h w -> b (k s) c h w", b=x.shape[0], s=self.stride)
+        return _channels_last(rearrange(torch.cat([first, rest], 1), "b t c h w -> (b t) c h w"))
+
+
+class Encoder(nn.Module):
+    """Frames to raw latents."""
+
+    def __init__(self, widths: tuple[int, int, int], depths: tuple[int, int, int], channels: int) -> None:
+        super().__init__()
+        fine, coarse, deep = widths
+        self.patchify = nn.Conv2d(3 * 4 * 4, fine, 3, padding=1)
+        self.fine = nn.ModuleList(Block(fine) for _ in range(depths[0]))
+        self.coarsen = nn.Conv2d(fine * 2 * 2, coarse, 1)
+        self.coarse = nn.ModuleList(Block(coarse) for _ in range(depths[1]))
+        self.fold = Fold(coarse, deep, stride=4)
+        self.deep = nn.ModuleList(Block(deep) for _ in range(depths[2]))
+        self.read = nn.Conv2d(deep, channels, 3, padding=1)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Frames (B, 3, T, H, W), T = 1 + 4 k, H and W multiples of 8 -> (B, Dv, t, H / 8, W / 8)."""
+        count = frames.shape[2]
+        x = _channels_last(rearrange(frames, "b c t h w -> (b t) c h w"))
+        x = self.patchify(_channels_last(F.pixel_unshuffle(x, 4)))  # (B T, fine, H / 4, W / 4)
+        for block in self.fine:
+            x = block(x, count)
+        x = self.coarsen(_channels_last(F.pixel_unshuffle(x, 2)))  # (B T, coarse, H / 8, W / 8)
+        for block in self.coarse:
+            x = block(x, count)
+        x = self.fold(x, count)  # (B t, deep, H / 8, W / 8)
+        latents = 1 + (count - 1) // 4
+        for block in self.deep:
+            x = block(x, latents)
+        return rearrange(self.read(F.silu(x)), "(b t) c h w -> b c t h w", t=latents)
+
+
+class Decoder(nn.Module):
+    """Raw latents to frames, the encoder's stages in reverse."""
+
+    def __init__(self, widths: tuple[int, int, int], depths: tuple[int, int, int], channels: int) -> None:
+        super().__init__()
+        fine, coarse, deep = widths
+        self.embed = nn.Conv2d(channels, deep, 3, padding=1)
+        self.deep = nn.ModuleList(Block(deep) for _ in range(depths[2]))
+        self.unfold = Unfold(deep, coarse, stride=4)
+        self.coarse = nn.ModuleList(Block(coarse) for _ in range(depths[1]))
+        self.refine = nn.Conv2d(coarse, fine * 2 * 2, 1)
+        self.fine = nn.ModuleList(Block(fine) for _ in range(depths[0]))
+        self.unpatchify = nn.Conv2d(fine, 3 * 4 * 4, 3, padding=1)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Raw latents (B, Dv, t, h, w) -> frames (B, 3, 1 + 4 (t - 1), 8 h, 8 w), not clamped."""
+        latents = z.shape[2]
+        count = 1 + 4 * (latents - 1)
+        x = self.embed(_channels_last(rearrange(z, "b c t h w -> (b t) c h w")))
+        for block in self.deep:
+            x = block(x, latents)
+        x = self.unfold(x, latents)  # (B T, coarse, h, w)
+        for block in self.coarse:
+            x = block(x, count)
+        x = _channels_last(F.pixel_shuffle(self.refine(x), 2))  # (B T, fine, 2 h, 2 w)
+        for block in self.fine:
+            x = block(x, count)
+        x = F.pixel_shuffle(self.unpatchify(F.silu(x)), 4)
+        return rearrange(x.float() + 0.5, "(b t) c h w -> b c t h w", t=count)
+
+
+@configured
+class VideoAutoencoder(nn.Module):
+    """Frames <-> latents of unit variance, 8 x 8 x 4; meets `avsim.codecs.protocol.VideoCodec`.
+
+    Both directions are causal: latent k depends on the frames up to 4 k, frame i on the latents up to its own.
+    """
+
+    time_stride = 4
+    space_stride = 8
+
+    def __init__(
+        self,
+        channels: int = 16,  # of a latent, Dv
+        widths: tuple[int, int, int] = (48, 80, 128),  # at 1/4 and 1/8 of the size, and at 1/4 of the rate
+        depths: tuple[int, int, int] = (1, 1, 2),  # blocks at each width, in encoder and decoder each
+    ) -> None:
+        super().__init__()
+        self.channels = channels
+        self.encoder = Encoder(tuple(widths), tuple(depths), channels)  # type: ignore[arg-type]
+        self.decoder = Decoder(tuple(widths), tuple(depths), channels)  # type: ignore[arg-type]
+        self.whitening = Whitening(channels)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(self, frames: Tensor, noise: Tensor | float = 0.0) -> tuple[Tensor, Tensor]:
+        """What training sees: frames (B, 3, 1 + 4 k, 8 h, 8 w) -> their reconstruction and the raw latents.
+
+        `noise`, as large as the latents, is added to them before they are decoded.
+        """
+        z = bounded(self.encoder(frames - 0.5))
+        return self.decoder(z + noise), z
+
+    def encode(self, frames: Tensor) -> Tensor:
+        """Frames (B, 3, T, H, W) in [0, 1] -> (B, Dv, t, h, w); pads T to 1 + 4 k, H and W to 8, by repeating.
+
+        Raises:
+            InputError: frames of another shape.
+        """
+        if frames.ndim != 5 or frames.shape[1] != 3 or 0 in frames.shape:
+            raise InputError(f"frames are {tuple(frames.shape)}; expected (B, 3, T, H, W), none of them 0")
+        return self.whitening.normalise(bounded(self.encoder(padded(frames, 4, 8) - 0.5)))
+
+    def decode(self, latents: Tensor, spec: ClipSpec) -> Tensor:
+        """Latents (B, Dv, t, h, w) -> frames (B, 3, T, H, W) in [0, 1], cropped to `spec`.
+
+        Raises:
+            InputError: latents that don't cover the clip that `spec` describes.
+        """
+        frames = self.decoder(self.whitening.denormalise(latents))
+        return cropped(frames, spec).clamp(0, 1)
+
+
+def padded(frames: Tensor, time_stride: int, space_stride: int) -> Tensor:
+    """Frames (B, 3, T, H, W) with last frame, row and column repeated up to 1 + k strides and whole strides."""
+    count, height, width = frames.shape[2:]
+    missing = (0, -width % space_stride, 0, -height % space_stride, 0, (1 - count) % time_stride)
+    return F.pad(frames, missing, mode="replicate") if any(missing) else frames
+
+
+def cropped(frames: Tensor, spec: ClipSpec) -> Tensor:
+    """Decoded frames (B, 3, T', H', W') cut to what `spec` asks for, (B, 3, T, H, W).
+
+    Raises:
+        InputError: there are fewer frames, rows or columns than `spec` asks for.
+    """
+    wanted = (spec.frames, *spec.size)
+    found = tuple(frames.shape[2:])
+    if any(have < want for have, want in zip(found, wanted, strict=True)):
+        raise InputError(f"latents decode to (T, H, W) = {found}; the spec asks for {wanted}")
+    return frames[:, :, : spec.frames, : spec.height, : spec.width]
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last)
