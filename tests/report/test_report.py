@@ -1,0 +1,132 @@
+"""Pages hold everything, escape everything, and show what they were given."""
+
+import base64
+import re
+import tempfile
+from html.parser import HTMLParser
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from avsim import Clip, InputError, report
+from avsim.media import probe, read
+
+EVIL = '<script>alert("x")</script> & \'"><img src=x onerror=y>'
+
+
+def clip(frames: int = 8, sound: bool = True) -> Clip:
+    time = torch.arange(frames * 1000) / 16000
+    wave = 0.5 * torch.sin(2 * torch.pi * 2000 * time).expand(2, -1)
+    picture = torch.linspace(0, 1, frames)[None, :, None, None].expand(3, frames, 32, 48)
+    return Clip(picture.contiguous(), wave.contiguous() if sound else None)
+
+
+class Tags(HTMLParser):
+    """Every tag of a page with its attributes, and its text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict]] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.text += data
+
+    def of(self, tag: str) -> list[dict]:
+        return [attributes for name, attributes in self.found if name == tag]
+
+
+def picture(png: bytes) -> np.ndarray:
+    return cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
+
+
+def test_a_player_holds_an_mp4_with_h264_and_sound_and_is_not_muted():
+    shown = Tags(report.player(clip(), EVIL)).of("video")
+    assert len(shown) == 1 and "controls" in shown[0] and "muted" not in shown[0]
+    assert shown[0]["aria-label"] == EVIL
+    head, data = shown[0]["src"].split(",")
+    assert head == "data:video/mp4;base64"
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "inside.mp4"
+        path.write_bytes(base64.b64decode(data))
+        probe(path)
+        inside = read(path)
+    assert inside.frames.shape == (3, 8, 32, 48)
+    assert (inside.frames - clip().frames).abs().mean() < 0.03
+    assert inside.wave.shape[0] == 2 and inside.wave.abs().max() > 0.3
+
+
+def test_a_clip_without_sound_says_so_and_sound_alone_gets_a_spectrogram():
+    assert "no sound" in report.player(clip(sound=False), "x")
+    tags = Tags(report.player(clip().unseen(), "stem"))
+    assert len(tags.of("audio")) == 1 and len(tags.of("img")) == 1 and not tags.of("video")
+    data = base64.b64decode(tags.of("audio")[0]["src"].split(",")[1])
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "inside.wav"
+        path.write_bytes(data)
+        assert (read(path).wave - clip().wave).abs().max() < 1e-4
+
+
+def test_a_strip_shows_first_and_last_frame_and_as_many_as_asked():
+    for count, expected in ((4, 4), (8, 8), (99, 8), (1, 1)):
+        image = picture(report.strip(clip(), count))
+        assert image.shape[0] == 96 and image.shape[1] == expected * 144
+    image = picture(report.strip(clip(), 3))
+    assert image[:, :144].max() == 0 and image[:, -144:].min() == 255
+
+
+def test_a_spectrogram_peaks_where_the_tone_is():
+    image = picture(report.spectrogram(clip().wave, 16000)).astype(float)
+    bright = image[:160, 30:, :3].sum(-1).mean(1)
+    assert abs(int(bright.argmax()) - 160 * (1 - 2000 / 8000)) < 4
+    turned = torch.stack([clip().wave[0], -clip().wave[0]])  # opposite channels must not cancel
+    assert report.spectrogram(turned, 16000) == report.spectrogram(clip().wave, 16000)
+    assert picture(report.spectrogram(torch.zeros(1, 4000), 16000))[:160, 30:, :3].max() < 10
+
+
+@pytest.mark.parametrize(
+    ("make", "found"),
+    [
+        (lambda folder: report.strip(clip().unseen()), "no"),
+        (lambda folder: report.strip(clip(), 0), "0"),
+        (lambda folder: report.spectrogram(torch.zeros(3), 16000), "(3,)"),
+        (lambda folder: report.embed(folder / "missing.mp4"), "missing.mp4"),
+        (lambda folder: report.embed(folder / "notes.txt"), "notes.txt"),
+    ],
+)
+def test_mistakes_are_one_clear_line(make, found, tmp_path):
+    with pytest.raises(InputError) as error:
+        make(tmp_path)
+    assert found in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_page_escapes_users_text_and_asks_the_network_for_nothing(tmp_path):
+    sections = [
+        report.Section(EVIL, [EVIL, report.player(clip(), EVIL), report.image(report.strip(clip()), EVIL)]),
+        report.Section("Table", [report.table([EVIL, "run"], [[EVIL, EVIL], [EVIL, report.player(clip())]])]),
+        report.Section("Row", [report.row([EVIL, report.image(report.strip(clip()), EVIL)])]),
+    ]
+    path = report.page(tmp_path / "deep" / "page.html", EVIL, sections)
+    text = path.read_text()
+    tags = Tags(text)
+    assert not tags.of("script") and not any("onerror" in a for _, a in tags.found)
+    assert tags.text.count("alert") >= 7
+    sources = [a[name] for _, a in tags.found for name in ("src", "href") if name in a]
+    assert len(sources) == 4 and all(source.startswith("data:") for source in sources)
+    assert not re.findall(r"https?://|@import|url\(", text)
+    assert "default-src 'none'" in text and "prefers-color-scheme: dark" in text
+
+
+def test_a_page_is_whole_or_absent(tmp_path):
+    path = tmp_path / "page.html"
+    report.page(path, "first", [])
+    with pytest.raises(AttributeError):
+        report.page(path, "second", [None])
+    assert "first" in path.read_text() and list(tmp_path.iterdir()) == [path]
