@@ -58,10 +58,9 @@ class Film:
         if (tag := stream.metadata.get("DURATION")) is not None:  # Matroska: "00:00:02.062500000"
             hours, minutes, seconds = tag.split(":")
             return 3600 * int(hours) + 60 * int(minutes) + float(seconds) - self.zero
-        alone = self.video is None or self.audio is None
-        return (
-            self.container.duration / av.time_base - self.zero if alone and self.container.duration else None
-        )
+        if self.container.duration is None or not (self.video is None or self.audio is None):
+            return None  # the container's length is that of its longest stream
+        return self.container.duration / av.time_base - self.zero
 
 
 @contextmanager
@@ -80,7 +79,7 @@ def opened(path: str | Path) -> Iterator[Film]:
     if path.stat().st_size == 0:
         raise InputError(f"{path}: is empty")
     try:
-        # "file:" so that a name with a colon isn't taken for an address; the whitelist keeps playlists off the net.
+        # "file:", for else a name with a colon is an address; the whitelist keeps playlists off the net.
         options = {"protocol_whitelist": "file"}
         with av.open(f"file:{path}", metadata_errors="replace", container_options=options) as container:
             yield _film(path, container)
@@ -97,7 +96,8 @@ def _film(path: Path, container: InputContainer) -> Film:
     audio = next((s for s in container.streams.audio if s.codec_context is not None), None)
     if video is None and audio is None:
         raise InputError(f"{path}: holds neither picture nor sound")
-    starts = {s.type: float((s.start_time or 0) * s.time_base) for s in (video, audio) if s is not None}
+    streams: list[Any] = [s for s in (video, audio) if s is not None]
+    starts = {s.type: float((s.start_time or 0) * s.time_base) for s in streams}
     zero = min(starts.values())
     if video is not None and (rate := video.average_rate or video.guessed_rate):
         if starts["video"] - zero < 1 / rate:

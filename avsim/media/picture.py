@@ -90,7 +90,7 @@ def check_end(
     wanted = promised if seconds is None else min(start + seconds, promised)
     if math.isfinite(wanted) and declared is not None and wanted - end > TOLERANCE:
         raise InputError(
-            f"{path}: is truncated: its header declares {declared:.2f} s of {what}, its data ends at {end:.2f} s"
+            f"{path}: is truncated: its header says {declared:.2f} s of {what}, its data ends at {end:.2f} s"
         )
     if start >= end:
         raise InputError(f"{path}: start {start:g} s lies beyond the end of its {what} at {end:.2f} s")
@@ -105,7 +105,7 @@ def shown_size(film: Film) -> tuple[int, int]:
 
 
 def conform(frame: Any, size: tuple[int, int] | None) -> NDArray[np.uint8]:
-    """A decoded frame upright, with square pixels, scaled to cover `size` and cropped to its centre: (H, W, 3).
+    """A decoded frame upright, with square pixels, scaled to cover `size`, its centre cropped: (H, W, 3).
 
     Shrinking averages over the pixels that it merges (no aliasing).
     """

@@ -152,7 +152,7 @@ def _on_grid(
     rate: int,
     layout: str,
 ) -> NDArray[np.float32]:
-    """Samples start, start + 1 / rate, ... of runs at `own_rate`; silence outside the runs and beyond `end`."""
+    """Samples at start, start + 1 / rate, ...; silence outside the runs (at `own_rate`) and beyond `end`."""
     # Both grids meet every 1 / gcd seconds: from such a moment on, resampling shifts nothing.
     meeting = math.gcd(own_rate, rate)
     origin = math.floor((start - _MARGIN) * meeting) / meeting

@@ -77,8 +77,8 @@ def write(
     `.mp4` and `.mov` (H.264 yuv420p + AAC, fast start: they play in a browser), `.webm` (VP9 + Opus), `.mkv`
     (lossless: FFV1, exact to 8 bits of RGB, + FLAC, 24 bits), `.wav` (float32, exact), `.flac` (24 bits),
     `.mp3`, `.gif`, `.png` (all frames side by side; one frame is a plain image). A suffix for sound takes the
-    sound alone, one for pictures the picture. H.264 needs an even height and width: an odd picture gets its last
-    row or column twice. A sample rate that the sound's codec lacks is raised to the next that it has.
+    sound alone, one for pictures the picture. H.264 needs an even height and width: an odd picture gets its
+    last row or column twice. A sample rate that the sound's codec lacks is raised to the next that it has.
 
     Args:
         clip: what to write.
@@ -221,10 +221,10 @@ def _in_palette(stream: Any, pictures: Iterator[NDArray[np.uint8]], rate: Fracti
     source.push(None)
     while True:
         try:
-            frame = sink.pull()
+            drawn = sink.pull()
         except (av.EOFError, av.BlockingIOError):
             break
-        yield from stream.encode(frame)
+        yield from stream.encode(drawn)
     yield from stream.encode(None)
 
 
@@ -259,7 +259,7 @@ def _rate_for(encoder: str, rate: int) -> int:
 
 
 def _rgb(picture: Tensor, even: int = 1) -> NDArray[np.uint8]:
-    """(3, H, W) in [0, 1] as (H, W, 3) of bytes, the last row and column repeated up to a multiple of `even`."""
+    """(3, H, W) in [0, 1] as bytes (H, W, 3), the last row and column repeated to a multiple of `even`."""
     rgb = picture.detach().to("cpu", torch.float32).clamp(0, 1).mul(255).round().to(torch.uint8)
     array = rearrange(rgb, "c h w -> h w c").contiguous().numpy()
     return np.pad(array, ((0, -array.shape[0] % even), (0, -array.shape[1] % even), (0, 0)), mode="edge")
