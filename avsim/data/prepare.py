@@ -1,0 +1,373 @@
+"""Films -> shards of clips, none of which straddles a cut.
+
+Three rounds of tasks in a few processes: who each film is, where it cuts, and its clips. What a task found
+is kept in FOLDER/parts as soon as it is known, so that a run that was killed goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from avsim import media
+from avsim.clip import Clip, ClipSpec
+from avsim.data import faults, shots
+from avsim.data.films import Captions, find_films, identity
+from avsim.data.pool import Crashed, run_all
+from avsim.data.shards import INDEX, SHARDS, write_index, write_json, write_shard
+from avsim.data.splits import assign
+from avsim.errors import InputError
+from avsim.files import claimed
+
+SETTINGS, PARTS = "settings.json", "parts"
+PART_SECONDS, PART_BYTES = 30.0, 96 << 20  # most that a task reads at once, and so most that a kill can lose
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What `prepare` made."""
+
+    clips: dict[str, int]  # in each split
+    dropped: dict[str, int]  # clips (and shots that are too short for one) by reason
+    passed_over: dict[str, str]  # films that could not be used, and why
+    films: int
+    shots: int
+
+
+@dataclass(frozen=True)
+class _Film:
+    """A film in hand: `end` is the last moment at which both its picture and its frames' spans are there."""
+
+    path: Path
+    id: str
+    end: float
+    margin: float  # seconds kept away from a cut: one of the film's own frames
+    captions: Captions
+
+
+@dataclass(frozen=True)
+class _Segment:
+    film: _Film
+    start: float
+    end: float
+    kept: Path  # where its cuts are written
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Clips of one film that are read at once: (shot, first frame on the film's grid)."""
+
+    film: _Film
+    places: tuple[tuple[int, int], ...]
+    spec: ClipSpec
+    shard: Path
+    kept: Path
+
+
+def prepare(
+    films: Iterable[str | Path],
+    out: str | Path,
+    spec: ClipSpec,
+    *,
+    stride: float | None = None,
+    jobs: int = 1,
+    seed: int = 0,
+    validation: float = 0.1,
+    test: float = 0.1,
+) -> Prepared:
+    """Cut films into clips of `spec`, one every `stride` seconds of a shot; write shards of them to `out`.
+
+    Clips are dropped where they are black, frozen, silent or unreadable; films without picture or sound, and
+    films that can't be read at all, are passed over. Splits go by film, or by shot where there is one film.
+
+    Raises:
+        InputError: no films, `out` holds clips of other settings or can't be written, nothing left over.
+    """
+    stride = spec.seconds if stride is None else stride
+    if not (math.isfinite(stride) and stride > 0):
+        raise InputError(f"stride is {stride}; it must be a positive number of seconds")
+    if jobs < 1:
+        raise InputError(f"jobs is {jobs}; it must be at least 1")
+    assign({}, seed, validation, test)  # refuses impossible shares before any work
+    paths = find_films(films)
+    with claimed(out) as folder:
+        usable, passed_over = _survey(paths, jobs)
+        if not usable:
+            raise InputError(f"no film to prepare: {'; '.join(passed_over.values())}")
+        _clean(folder)
+        _check_settings(folder, {"spec": asdict(spec), "stride": stride})
+        cuts, failed = _find_cuts(folder, usable, jobs)
+        passed_over |= failed
+        usable = [film for film in usable if film.id in cuts]
+        dropped: Counter[str] = Counter()
+        parts, shot_count = [], 0
+        for film in usable:
+            places, short, count = _places(film, cuts[film.id], spec, stride)
+            dropped[faults.SHORT] += short
+            shot_count += count
+            parts += _parts(folder, film, places, spec)
+        found = _cut_clips(parts, jobs)
+        for kept in found:
+            dropped.update(kept["dropped"])
+        items = sorted(
+            (item for kept in found for item in kept["items"]), key=lambda item: (item["film"], item["start"])
+        )
+        by_film, film_of = len(usable) > 1, {film.id: film for film in usable}
+        for item in items:
+            film = film_of[item["film"]]
+            item["name"] = f"{film.path.stem}@{item['start']:.3f}"
+            item["group"] = f"{film.id}/{item['shot']}"
+            item["caption"] = film.captions.at(item["start"], spec.seconds)
+        sizes = Counter(item["film" if by_film else "group"] for item in items)
+        split = assign(sizes, seed, validation, test)
+        for item in items:
+            item["split"] = split[item["film" if by_film else "group"]]
+        counts = Counter(item["split"] for item in items)
+        about: dict[str, Any] = {
+            "spec": asdict(spec),
+            "stride": stride,
+            "seed": seed,
+            "split_by": "film" if by_film else "shot",
+            "films": {film.id: film.path.name for film in usable},
+            "dropped": {reason: n for reason, n in dropped.items() if n},
+            "passed_over": passed_over,
+        }
+        if not items:
+            raise InputError(f"no clip of {spec.seconds:g} s is left of {len(paths)} films: {_said(about)}")
+        write_index(folder, "clips", about, items)
+    return Prepared(dict(counts), about["dropped"], passed_over, len(usable), shot_count)
+
+
+def _said(about: dict[str, Any]) -> str:
+    reasons = [f"{count} {reason}" for reason, count in about["dropped"].items()]
+    return "; ".join(reasons + list(about["passed_over"].values())) or "they are too short"
+
+
+def _clean(folder: Path) -> None:
+    """Remove what a killed run was writing."""
+    for held in (folder / SHARDS, folder / PARTS):
+        for path in held.rglob(".*") if held.is_dir() else ():
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _check_settings(folder: Path, settings: dict[str, Any]) -> None:
+    """Keep the settings of a folder, or refuse to mix clips of other settings into it."""
+    path = folder / SETTINGS
+    if path.exists():
+        before = json.loads(path.read_text())
+        if before != settings:
+            raise InputError(
+                f"{folder}: holds clips prepared with {before}; now {settings}: choose another folder"
+            )
+    elif (folder / INDEX).exists():
+        raise InputError(f"{folder}: holds other shards; choose another folder")
+    else:
+        write_json(path, settings)
+
+
+# Round 1: who is who -----------------------------------------------------------------------------------
+
+
+def _survey(paths: list[Path], jobs: int) -> tuple[list[_Film], dict[str, str]]:
+    usable: dict[str, _Film] = {}
+    passed_over: dict[str, str] = {}
+    found = dict(run_all(_look, paths, jobs, "films"))
+    for path in paths:  # in the order given, so that of two copies the first is taken
+        film = found[path]
+        if isinstance(film, Crashed):
+            passed_over[str(path)] = f"{path}: {faults.UNREADABLE} (the decoder crashed)"
+        elif isinstance(film, str):
+            passed_over[str(path)] = film
+        elif film.id in usable:
+            passed_over[str(path)] = f"{path}: is a copy of {usable[film.id].path}"
+        else:
+            usable[film.id] = film
+    return list(usable.values()), passed_over
+
+
+def _look(path: Path) -> _Film | str:
+    try:
+        info = media.probe(path)
+        if not info.has_frames:
+            return f"{path}: {faults.NO_PICTURE}"
+        if not info.has_wave:
+            return f"{path}: {faults.NO_SOUND}"
+        ends = [end for end in (info.video_seconds, info.audio_seconds) if end is not None]
+        margin = 1 / info.frames_per_second if info.frames_per_second else 0.0
+        return _Film(path, identity(path), min(ends), margin, Captions.beside(path))
+    except InputError as error:
+        return str(error)
+    except OSError as error:
+        return f"{path}: {faults.UNREADABLE} ({error.strerror})"
+
+
+# Round 2: where it cuts --------------------------------------------------------------------------------
+
+
+def _find_cuts(folder: Path, films: list[_Film], jobs: int) -> tuple[dict[str, list[float]], dict[str, str]]:
+    tasks = [
+        _Segment(film, start, end, folder / PARTS / film.id / f"cuts-{k:04d}.json")
+        for film in films
+        for k, (start, end) in enumerate(shots.segments(film.end))
+    ]
+    failed: dict[str, str] = {}
+    cuts: dict[str, list[float]] = {film.id: [] for film in films}
+    for task, result in _resumed(_search, tasks, jobs, "shots"):
+        if isinstance(result, Crashed):
+            result = {"cuts": [], "failed": f"{task.film.path}: {faults.UNREADABLE} (the decoder crashed)"}
+        if "failed" in result:
+            failed[str(task.film.path)] = result["failed"]
+            cuts.pop(task.film.id, None)
+        elif task.film.id in cuts:
+            cuts[task.film.id] += result["cuts"]
+    return {name: sorted(moments) for name, moments in cuts.items()}, failed
+
+
+def _search(task: _Segment) -> dict[str, Any]:
+    try:
+        result: dict[str, Any] = {"cuts": shots.cuts(task.film.path, task.start, task.end)}
+    except InputError as error:
+        return {"failed": str(error)}
+    write_json(task.kept, result)
+    return result
+
+
+# Round 3: the clips ------------------------------------------------------------------------------------
+
+
+def _places(
+    film: _Film, cuts: list[float], spec: ClipSpec, stride: float
+) -> tuple[list[tuple[int, int]], int, int]:
+    """(shot, first frame) of every clip, how many shots are too short for one, and how many there are.
+
+    Clips start on the film's grid of frames of the spec's rate, so that neighbours can be read at once.
+    """
+    places: list[tuple[int, int]] = []
+    short = 0
+    rate, step = spec.frames_per_second, max(1, round(stride * spec.frames_per_second))
+    edges = [0.0, *cuts, film.end]
+    for shot, (begin, end) in enumerate(zip(edges, edges[1:], strict=False)):
+        first = math.ceil((begin + film.margin * (shot > 0)) * rate - 1e-6)
+        last = math.floor((end - film.margin * (shot < len(cuts))) * rate + 1e-6) - spec.frames
+        places += [(shot, frame) for frame in range(first, last + 1, step)]
+        short += last < first
+    return places, short, len(edges) - 1
+
+
+def _parts(folder: Path, film: _Film, places: list[tuple[int, int]], spec: ClipSpec) -> list[_Part]:
+    """Runs of neighbouring clips: as many as are read at once without much memory."""
+    frame_bytes = 3 * spec.height * spec.width * 4  # a float32 frame
+    reach = min(PART_SECONDS * spec.frames_per_second, PART_BYTES / frame_bytes)  # frames
+    runs: list[list[tuple[int, int]]] = []
+    for place in places:
+        if not runs or place[1] + spec.frames - runs[-1][0][1] > max(reach, spec.frames):
+            runs.append([])
+        runs[-1].append(place)
+    parts = []
+    for run in runs:
+        name = f"{film.id}-{run[0][1]:08d}"
+        kept = folder / PARTS / film.id / f"clips-{run[0][1]:08d}.json"
+        parts.append(_Part(film, tuple(run), spec, folder / SHARDS / f"{name}.safetensors", kept))
+    return parts
+
+
+def _cut_clips(parts: list[_Part], jobs: int) -> list[dict[str, Any]]:
+    found = []
+    for part, result in _resumed(_cut, parts, jobs, "clips"):
+        if isinstance(result, Crashed):
+            result = {"items": [], "dropped": {faults.UNREADABLE: len(part.places)}}
+        found.append(result)
+    return found
+
+
+def _cut(part: _Part) -> dict[str, Any]:
+    spec, film = part.spec, part.film
+    dropped: Counter[str] = Counter()
+    items: list[dict[str, Any]] = []
+    pictures, sounds = [], []
+    first, last = part.places[0][1], part.places[-1][1] + spec.frames
+    whole = _read(film, first, last - first, spec)
+    for shot, frame in part.places:
+        clip = _read(film, frame, spec.frames, spec) if whole is None else _window(whole, frame - first, spec)
+        if clip is None:
+            dropped[faults.UNREADABLE] += 1
+            continue
+        frames, wave = clip
+        if (reason := faults.fault(frames, wave)) is not None:
+            dropped[reason] += 1
+            continue
+        start = frame / spec.frames_per_second
+        items.append(
+            {
+                "shard": part.shard.name,
+                "row": len(items),
+                "film": film.id,
+                "shot": shot,
+                "start": start,
+            }
+        )
+        pictures.append((frames * 255).round().to(torch.uint8))
+        sounds.append((wave * 32767).round().clamp(-32768, 32767).to(torch.int16))
+    if items:
+        write_shard(part.shard, {"frames": torch.stack(pictures), "wave": torch.stack(sounds)})
+    result = {"items": items, "dropped": dict(dropped), "places": list(map(list, part.places))}
+    write_json(part.kept, result)
+    return result
+
+
+def _read(film: _Film, first: int, count: int, spec: ClipSpec) -> tuple[Tensor, Tensor] | None:
+    """`count` frames of the film's grid and their samples, or None where they can't be read."""
+    rate = spec.frames_per_second
+    try:
+        clip: Clip = media.read(
+            film.path, first / rate, count / rate, spec.size, rate, spec.sample_rate, spec.channels, "both"
+        )
+    except InputError:
+        return None
+    if clip.frames is None or clip.wave is None or clip.frames.shape[1] < count:
+        return None
+    return clip.frames, clip.wave
+
+
+def _window(whole: tuple[Tensor, Tensor], first: int, spec: ClipSpec) -> tuple[Tensor, Tensor]:
+    frames, wave = whole
+    sample = round(first * spec.sample_rate / spec.frames_per_second)
+    return frames[:, first : first + spec.frames], wave[:, sample : sample + spec.samples]
+
+
+# Going on where a run stopped --------------------------------------------------------------------------
+
+
+def _resumed(
+    function: Callable[[Any], dict[str, Any]], tasks: list[Any], jobs: int, label: str
+) -> list[tuple[Any, dict[str, Any] | Crashed]]:
+    """The results of all tasks, in their order: kept ones are read, the others worked out."""
+    results: dict[int, dict[str, Any] | Crashed] = {}
+    for index, task in enumerate(tasks):
+        if (kept := _kept(task)) is not None:
+            results[index] = kept
+    waiting = [(index, task) for index, task in enumerate(tasks) if index not in results]
+    number = {id(task): index for index, task in waiting}
+    for task, result in run_all(function, [task for _, task in waiting], jobs, label):
+        results[number[id(task)]] = result
+    return [(task, results[index]) for index, task in enumerate(tasks)]
+
+
+def _kept(task: Any) -> dict[str, Any] | None:
+    """What an earlier run found for a task, where it still holds."""
+    if not task.kept.exists():
+        return None
+    kept = json.loads(task.kept.read_text())
+    if isinstance(task, _Part):
+        same = kept["places"] == list(map(list, task.places))
+        return kept if same and (not kept["items"] or task.shard.exists()) else None
+    return kept

@@ -1,0 +1,133 @@
+"""Shards: rows of tensors in safetensors files, and one json index that says where each row's bytes lie.
+
+    FOLDER/index.json            what the rows are, and for each item its shard, row, split, name and caption
+    FOLDER/shards/*.safetensors  named tensors, stacked along rows
+
+A row of a stacked tensor is one run of bytes, and the index keeps where it starts: an item is read by one
+range request per tensor, from a disk or through fsspec from an object store, in any order.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from avsim.errors import InputError
+from avsim.files import atomic
+
+INDEX, SHARDS = "index.json", "shards"
+SPLITS = ("train", "validation", "test")
+VERSION = 1
+_TYPES = {"U8": torch.uint8, "I16": torch.int16, "F16": torch.float16, "F32": torch.float32}
+
+
+def write_shard(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Write tensors (rows, ...) to one file, whole or not at all."""
+    with atomic(path) as temporary:
+        save_file({name: value.contiguous() for name, value in tensors.items()}, temporary)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write plain data to one file, whole or not at all."""
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=1))
+
+
+def write_index(folder: Path, kind: str, about: dict[str, Any], items: list[dict[str, Any]]) -> None:
+    """Write the index of `items`, each with at least shard, row, split, name, group and caption."""
+    shards = {shard: _layout(folder / SHARDS / shard) for shard in sorted({item["shard"] for item in items})}
+    index = {"version": VERSION, "kind": kind, **about, "shards": shards, "items": items}
+    write_json(folder / INDEX, index)
+
+
+def _layout(path: Path) -> dict[str, Any]:
+    """Where the rows of each tensor of a file lie: {name: {dtype, row's shape, first byte, row's bytes}}."""
+    with open(path, "rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        header = json.loads(file.read(length))
+    layout = {}
+    for name, entry in header.items():
+        if name == "__metadata__":
+            continue
+        begin, end = entry["data_offsets"]
+        rows, *shape = entry["shape"]
+        layout[name] = {
+            "dtype": entry["dtype"],
+            "shape": shape,
+            "start": 8 + length + begin,
+            "bytes": (end - begin) // rows,
+        }
+    return layout
+
+
+@dataclass(frozen=True, eq=False)
+class ShardFolder:
+    """A folder of shards, on a disk or behind any url that fsspec opens.
+
+    Raises:
+        InputError: no index there, an index of another kind or version, or a shard that is missing or short.
+    """
+
+    folder: str
+    kind: str  # "clips" or "latents"
+    index: dict[str, Any]
+
+    @classmethod
+    def open(cls, folder: str | Path, kind: str) -> ShardFolder:
+        """Read the index of `folder`."""
+        folder = str(folder)
+        filesystem, root = fsspec.core.url_to_fs(folder)
+        try:
+            index = json.loads(filesystem.cat_file(f"{root}/{INDEX}"))
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise InputError(f"{folder}: no {INDEX} here; expected a folder of finished {kind}") from error
+        except (OSError, ValueError) as error:
+            raise InputError(f"{folder}/{INDEX}: cannot be read ({error})") from error
+        if not isinstance(index, dict) or index.get("kind") != kind or index.get("version") != VERSION:
+            found = index.get("kind") if isinstance(index, dict) else type(index).__name__
+            raise InputError(f"{folder}: holds {found}; expected {kind} of version {VERSION}")
+        return cls(folder, kind, index)
+
+    def items(self, split: str | None = None) -> list[dict[str, Any]]:
+        """The items of a split, or of all; in the order of the index.
+
+        Raises:
+            InputError: an unknown split, or one without items.
+        """
+        if split is not None and split not in SPLITS:
+            raise InputError(f"{self.folder}: unknown split {split!r}; there are {', '.join(SPLITS)}")
+        items = [item for item in self.index["items"] if split in (None, item["split"])]
+        if not items:
+            raise InputError(
+                f"{self.folder}: no {self.kind} in {'it' if split is None else f'split {split}'}"
+            )
+        return items
+
+    def read(self, item: dict[str, Any], names: tuple[str, ...]) -> dict[str, Tensor]:
+        """The tensors of one item, as they were stored."""
+        # The file system is looked up anew (fsspec caches it), as its objects don't survive a fork.
+        filesystem, root = fsspec.core.url_to_fs(self.folder)
+        path, layout = f"{root}/{SHARDS}/{item['shard']}", self.index["shards"][item["shard"]]
+        entries = [layout[name] for name in names]
+        starts = [entry["start"] + item["row"] * entry["bytes"] for entry in entries]
+        ends = [start + entry["bytes"] for start, entry in zip(starts, entries, strict=True)]
+        try:
+            found = filesystem.cat_ranges([path] * len(names), starts, ends, on_error="raise")
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error})") from error
+        tensors = {}
+        for name, entry, data in zip(names, entries, found, strict=True):
+            if len(data) != entry["bytes"]:
+                raise InputError(f"{path}: is shorter than its index says; prepare it again")
+            tensors[name] = torch.frombuffer(bytearray(data), dtype=_TYPES[entry["dtype"]]).view(
+                entry["shape"]
+            )
+        return tensors

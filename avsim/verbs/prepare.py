@@ -1,0 +1,72 @@
+"""`avsim prepare FILMS… --out DIR`: films -> shards of clips."""
+
+import argparse
+from pathlib import Path
+
+
+def add(subparsers: argparse._SubParsersAction) -> None:
+    """Add the verb's arguments."""
+    parser = subparsers.add_parser(
+        "prepare",
+        help="cut films into shards of clips",
+        description="Cut films into clips that straddle no cut, drop black, frozen, silent and unreadable "
+        "ones, and write them to shards. Run it again to go on where it stopped.",
+    )
+    parser.add_argument("films", nargs="+", type=Path, metavar="FILM", help="film files, or folders of them")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the shards")
+    parser.add_argument("--seconds", type=float, default=2.0, help="length of a clip (default %(default)s)")
+    parser.add_argument(
+        "--stride", type=float, help="seconds from clip to clip in a shot (default: --seconds)"
+    )
+    parser.add_argument("--size", type=_size, default=(64, 64), metavar="WxH", help="pixels (default 64x64)")
+    parser.add_argument("--fps", type=float, default=16.0, help="frames per second (default %(default)s)")
+    parser.add_argument("--sample-rate", type=int, default=16000, help="Hz (default %(default)s)")
+    parser.add_argument("--channels", type=int, default=2, choices=(1, 2), help="of sound (default 2)")
+    parser.add_argument("--jobs", type=int, help="processes (default: one per core)")
+    parser.add_argument("--seed", type=int, default=0, help="of the splits (default %(default)s)")
+    parser.add_argument("--validation", type=float, default=0.1, help="share (default %(default)s)")
+    parser.add_argument("--test", type=float, default=0.1, help="share (default %(default)s)")
+    parser.set_defaults(run=run)
+
+
+def _size(text: str) -> tuple[int, int]:
+    """(width, height) from WxH."""
+    width, _, height = text.lower().partition("x")
+    try:
+        return int(width), int(height)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}; expected WxH, such as 64x64") from None
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Prepare the films and print what came of them."""
+    import os
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from avsim.clip import ClipSpec
+    from avsim.data.prepare import prepare
+
+    width, height = arguments.size
+    made = prepare(
+        arguments.films,
+        arguments.out,
+        ClipSpec(arguments.seconds, height, width, arguments.fps, arguments.sample_rate, arguments.channels),
+        stride=arguments.stride,
+        jobs=os.cpu_count() or 1 if arguments.jobs is None else arguments.jobs,
+        seed=arguments.seed,
+        validation=arguments.validation,
+        test=arguments.test,
+    )
+    table = Table("", "count", title=f"{made.films} films, {made.shots} shots -> {arguments.out}")
+    for split in ("train", "validation", "test"):
+        table.add_row(f"clips to {split}", str(made.clips.get(split, 0)))
+    for reason, count in made.dropped.items():
+        table.add_row(f"dropped: {reason}", str(count))
+    table.add_row("films passed over", str(len(made.passed_over)))
+    console = Console()
+    console.print(table)
+    for why in made.passed_over.values():
+        console.print(f"passed over: {why}", markup=False, highlight=False)
+    return 0
