@@ -27,7 +27,8 @@ CONFIG, TENSORS = "config.json", "model.safetensors"
 def configured(cls: Model) -> Model:
     """Let every instance of a module class carry `config`: its class path and constructor arguments.
 
-    Arguments may be plain data, dataclasses of plain data, or modules that are `configured` themselves.
+    Arguments may be plain data, dataclasses of plain data, classes of avsim's own, or modules that are
+    `configured` themselves.
     """
     original = cls.__init__
 
@@ -47,6 +48,8 @@ def configured(cls: Model) -> Model:
 def _plain(value: Any) -> Any:
     if isinstance(value, nn.Module):
         return value.config
+    if isinstance(value, type):
+        return {"class": f"{value.__module__}.{value.__qualname__}"}
     if is_dataclass(value) and not isinstance(value, type):
         path = f"{type(value).__module__}.{type(value).__qualname__}"
         return {"class_path": path, "init_args": {key: _plain(item) for key, item in asdict(value).items()}}
@@ -61,18 +64,19 @@ def build(config: Any) -> Any:
     """
     if isinstance(config, list):
         return [build(item) for item in config]
-    if not (isinstance(config, dict) and "class_path" in config):
+    if not (isinstance(config, dict) and ("class_path" in config or "class" in config)):
         return config
-    module, _, name = config["class_path"].rpartition(".")
+    path: str = config["class"] if "class" in config else config["class_path"]
+    module, _, name = path.rpartition(".")
     if module.partition(".")[0] != "avsim":
-        raise InputError(
-            f"config names the class {config['class_path']!r}; only avsim's own are built from files"
-        )
+        raise InputError(f"config names the class {path!r}; only avsim's own are built from files")
     try:
         cls = getattr(importlib.import_module(module), name)
+        if "class" in config:
+            return cls
         return cls(**{key: build(value) for key, value in config.get("init_args", {}).items()})
     except (ImportError, AttributeError, TypeError) as error:
-        raise InputError(f"config can't be built as {config['class_path']}: {error}") from error
+        raise InputError(f"config can't be built as {path}: {error}") from error
 
 
 def save_model(

@@ -1,1 +1,37 @@
-"""Noise levels, the joint diffusion transformer, its loss, its sampler and its tasks."""
+"""The joint generator, to be read in this order.
+
+    pair        one value per modality             couplings   how the two streams meet in a block
+    tokens      latents <-> tokens, positions      blocks      one block
+    noising     x_s and v                          text        captions -> text tokens
+    levels      the mixture of noise levels        model       JointDiT: tokens, levels -> velocity
+    rope        rotary seconds, rows, columns      loss, draws, gaze, system      training
+
+    guidance    wrappers around `denoise`
+    sampler     dx/ds = v from noise to data
+    tasks       what is given, where the rest starts
+    generate    all of it: captions -> latents
+
+Importing this room imports neither Lightning nor wandb; only `system.py` does.
+"""
+
+from avsim.diffusion.generate import generate
+from avsim.diffusion.guidance import Guidance
+from avsim.diffusion.model import JointDiT
+from avsim.diffusion.pair import Latents, Pair
+from avsim.diffusion.tasks import ANIMATE, FOLEY, IMAGE, JOINT, SOUND, VISUALIZE, Given, Task
+
+__all__ = [
+    "ANIMATE",
+    "FOLEY",
+    "IMAGE",
+    "JOINT",
+    "SOUND",
+    "VISUALIZE",
+    "Given",
+    "Guidance",
+    "JointDiT",
+    "Latents",
+    "Pair",
+    "Task",
+    "generate",
+]

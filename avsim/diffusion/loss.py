@@ -1,0 +1,28 @@
+"""The loss of rectified flow, and the loss of a predictor that knows nothing but the level."""
+
+from torch import Tensor
+
+from avsim.diffusion.noising import Noised
+
+
+def token_loss(predicted: Tensor, noised: Noised) -> Tensor:
+    """Mean squared error of the velocity of each token, (B, L), 0 where the token is given (s = 0)."""
+    error = (predicted.float() - noised.v).square().mean(-1)
+    return error * (noised.level[..., 0] > 0)
+
+
+def row_loss(per_token: Tensor) -> Tensor:
+    """The loss of each clip, (B,): the sum over tokens that are not given, over the number of *all* tokens.
+
+    The number is fixed, so the mean over rows is the same however the rows are spread over processes.
+    """
+    return per_token.sum(1) / per_token.shape[1]
+
+
+def trivial(noised: Noised) -> Tensor:
+    """The velocity that the level alone predicts, (B, L, D): c x_s, the best for white data of unit variance.
+
+    c = E[v x_s] / E[x_s^2] = (2 s - 1) / (s^2 + (1 - s)^2); its loss there is 1 / (s^2 + (1 - s)^2).
+    """
+    s = noised.level
+    return (2 * s - 1) / (s.square() + (1 - s).square()) * noised.x_s

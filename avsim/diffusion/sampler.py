@@ -1,0 +1,61 @@
+"""From noise to data along dx/ds = v(x, s). A sampler is one function of `denoise` and of the levels to pass.
+
+Tokens stay where their level stays: one that is given has level 0 all along, and comes out as it went in.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from avsim.diffusion.guidance import Denoise
+from avsim.diffusion.levels import shifted
+from avsim.diffusion.pair import Pair
+from avsim.diffusion.tokens import spread
+from avsim.errors import InputError
+
+Sampler = Callable[[Denoise, Pair[Tensor], Sequence[Pair[Tensor]]], Pair[Tensor]]
+
+
+def path(start: Pair[Tensor], steps: int, shifts: Pair[float]) -> list[Pair[Tensor]]:
+    """The levels to pass, `steps` + 1 pairs of (B, K), from `start` to 0.
+
+    Each modality goes along its own shifted path; a token that starts at s0 < 1 passes s0 times that.
+
+    Raises:
+        InputError: fewer than one step.
+    """
+    if steps < 1:
+        raise InputError(f"{steps} sampler steps; at least 1 is needed")
+    points = torch.linspace(1, 0, steps + 1, dtype=torch.float64)
+    return [
+        start.each(lambda start, shift: start * shifted(u, shift).to(start), shifts)  # noqa: B023
+        for u in points
+    ]
+
+
+def move(x: Pair[Tensor], v: Pair[Tensor], now: Pair[Tensor], then: Pair[Tensor]) -> Pair[Tensor]:
+    """X + (then - now) v for tokens whose level changes; the others stay as they are, bit for bit."""
+
+    def step(x: Tensor, v: Tensor, now: Tensor, then: Tensor) -> Tensor:
+        change = spread(then - now, x.shape[1])[..., None]  # (B, L, 1)
+        return torch.where(change == 0, x, x + change * v.to(x))
+
+    return x.each(step, v, now, then)
+
+
+def euler(denoise: Denoise, x: Pair[Tensor], levels: Sequence[Pair[Tensor]]) -> Pair[Tensor]:
+    """First order: one `denoise` a step; x (B, L, D) at levels[0] -> x at levels[-1]."""
+    for now, then in pairwise(levels):
+        x = move(x, denoise(x, now), now, then)
+    return x
+
+
+def heun(denoise: Denoise, x: Pair[Tensor], levels: Sequence[Pair[Tensor]]) -> Pair[Tensor]:
+    """Second order: two `denoise` a step (Karras et al., 2206.00364, algorithm 1, without churn)."""
+    for now, then in pairwise(levels):
+        v = denoise(x, now)
+        ahead = denoise(move(x, v, now, then), then)
+        x = move(x, v.each(lambda here, there: (here + there) / 2, ahead), now, then)
+    return x

@@ -1,0 +1,156 @@
+"""The generator under Lightning: what it trains on, what it logs, what a run exports."""
+
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+import torch.distributed
+from torch import Tensor, nn
+
+from avsim.data.batch import LatentBatch
+from avsim.diffusion.draws import Drawn, Dropout, draw
+from avsim.diffusion.gaze import attention_maps, gaze
+from avsim.diffusion.levels import LevelMixture
+from avsim.diffusion.loss import row_loss, token_loss, trivial
+from avsim.diffusion.model import JointDiT
+from avsim.diffusion.noising import Noised
+from avsim.diffusion.pair import Latents, Pair
+from avsim.diffusion.tokens import to_tokens
+from avsim.measures import bootstrap
+from avsim.optimizers import Recipe, configure
+from avsim.seeds import generator
+from avsim.weights import load_model
+
+BINS = 5  # of the noise level, for the logs
+NAMES = Pair("video", "audio")
+
+
+class GeneratorSystem(L.LightningModule):
+    """Trains a `JointDiT` on latents.
+
+    Args:
+        model: what is trained.
+        recipe: its optimizer and schedule.
+        seed: from which all draws derive, with the step and the row.
+        video_codec: folder of the codec that made the video latents; exported with the run, never trained.
+        audio_codec: and of the audio latents.
+        levels: the mixture of noise levels.
+        dropout: of conditions.
+    """
+
+    def __init__(
+        self,
+        model: JointDiT,
+        recipe: Recipe = Recipe(matrix_learning_rate=2e-3),  # noqa: B008  # frozen
+        seed: int = 0,
+        video_codec: str | None = None,
+        audio_codec: str | None = None,
+        levels: LevelMixture = LevelMixture(),  # noqa: B008
+        dropout: Dropout = Dropout(),  # noqa: B008
+    ) -> None:
+        super().__init__()
+        self.model, self.recipe, self.seed = model, recipe, seed
+        self.levels, self.dropout = levels, dropout
+        self.codecs = {"video_codec": video_codec, "audio_codec": audio_codec}
+        self.seen: list[dict[str, Tensor]] = []  # what validation found, row by row
+
+    def parts(self) -> dict[str, nn.Module]:
+        """What this run exports: the generator, and the codecs whose latents it speaks."""
+        folders = {name: Path(folder) for name, folder in self.codecs.items() if folder is not None}
+        return {"generator": self.model, **{name: load_model(folder) for name, folder in folders.items()}}
+
+    def configure_optimizers(self) -> Any:
+        """The recipe, over as many steps as the trainer plans."""
+        return configure(self.model, self.recipe, int(self.trainer.estimated_stepping_batches))
+
+    def training_step(self, batch: LatentBatch, batch_index: int) -> Tensor:
+        """Flow loss of both modalities, over the tokens that are not given."""
+        drawn = draw(batch, self.levels, self.dropout, self.model.shifts, self.seed, self.global_step)
+        losses = self.losses(drawn, batch)  # (B, L)
+        means = losses.each(lambda loss: row_loss(loss).mean())
+        total = torch.stack(means.there()).sum()
+        self.log("train/loss", total, sync_dist=True, batch_size=len(batch.captions), prog_bar=True)
+        if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            self.log_levels(losses.each(torch.Tensor.detach), drawn.noised)
+        return total
+
+    def losses(self, drawn: Drawn, batch: LatentBatch) -> Pair[Tensor]:
+        """The loss of every token, (B, L)."""
+        context = self.model.context(drawn.captions, batch.spec)
+        x_s, s = (drawn.noised.each(lambda each, name=name: getattr(each, name)) for name in ("x_s", "s"))
+        return self.model(x_s, s, context, drawn.linked).each(token_loss, drawn.noised)
+
+    def log_levels(self, losses: Pair[Tensor], noised: Pair[Noised]) -> None:
+        """Log the mean loss of drawn tokens for each modality, and for each bin of the noise level."""
+        for name, loss, given in zip(NAMES, losses, noised, strict=True):
+            if loss is None:
+                continue
+            level = given.level[..., 0]  # (B, L)
+            drawn = level > 0
+            index = (level * BINS).long().clamp(max=BINS - 1)[drawn]
+            sums = torch.zeros(2, BINS, device=loss.device)
+            sums[0].index_add_(0, index, loss[drawn].float())
+            sums[1].index_add_(0, index, torch.ones_like(index, dtype=torch.float32))
+            sums = self.trainer.strategy.reduce(sums, reduce_op="sum")  # over processes
+            found, count = sums.tolist()
+            if sum(count) > 0:
+                self.log(f"train/{name}", sum(found) / sum(count), rank_zero_only=True)
+            for i in range(BINS):
+                if count[i] > 0:
+                    label = f"train/{name}_s_{i / BINS:.1f}-{(i + 1) / BINS:.1f}"
+                    self.log(label, found[i] / count[i], rank_zero_only=True)
+
+    def validation_step(self, batch: LatentBatch, batch_index: int) -> None:
+        """Losses at levels spread evenly over rows, and what the picture is worth to the sound."""
+        rows = len(batch.captions)
+        x = to_tokens(Latents(batch.video, batch.audio))
+        random = [generator(self.seed, "validation", batch_index, row) for row in batch.rows.tolist()]
+        noise = x.each(lambda x: torch.stack([torch.randn(x.shape[1:], generator=r) for r in random]).to(x))
+        s = (((batch.rows + 0.5) * 0.618034) % 1).float()[:, None].clamp(0.02)  # (B, 1)
+        context = self.model.context(batch.captions, batch.spec)
+
+        noised = x.each(lambda x, noise: Noised(x, noise, s.to(x)), noise)
+        v = self.model(noised.each(lambda n: n.x_s), noised.each(lambda n: n.s), context)
+        found: dict[str, Tensor] = {}
+        for name, v_of, n in zip(NAMES, v, noised, strict=True):
+            if n is not None:
+                found[name] = row_loss(token_loss(v_of, n))
+                found[f"{name}_trivial"] = row_loss(token_loss(trivial(n), n))
+        if noised.video is not None and noised.audio is not None and rows > 1:
+            # The same noise, caption and sound; the picture is the clip's own, or another clip's.
+            levels = Pair(torch.zeros_like(s), s)
+            for name, video in (("own", x.video), ("swapped", x.video.roll(rows // 2, 0))):
+                seen = Pair(video, noised.audio.x_s)
+                found[f"audio_{name}"] = row_loss(
+                    token_loss(self.model(seen, levels, context).audio, noised.audio)
+                )
+            found["sync_gap"] = found["audio_swapped"] - found["audio_own"]
+            maps = attention_maps(self.model, Pair(x.video, noised.audio.x_s), levels, context)
+            if maps is not None:
+                where = gaze(maps, context.seconds)._asdict()
+                found |= {f"gaze_{name}": value for name, value in where.items()}
+        self.seen.append({name: value.float().cpu() for name, value in found.items()})
+
+    def on_validation_epoch_end(self) -> None:
+        """Log means over the rows of all processes; the gap with its 95 % interval: above 0, it is learned."""
+        seen = gathered(self.seen)
+        self.seen.clear()
+        names = dict.fromkeys(name for found in seen for name in found)
+        means = {name: bootstrap(torch.cat([each[name] for each in seen if name in each])) for name in names}
+        for name, interval in means.items():
+            self.log(f"val/{name}", float(interval.mean), rank_zero_only=True)
+        if "sync_gap" in means:
+            self.log("val/sync_gap_low", float(means["sync_gap"].low), rank_zero_only=True)
+            self.log("val/sync_gap_high", float(means["sync_gap"].high), rank_zero_only=True)
+        total = sum(float(means[name].mean) for name in NAMES if name in means)
+        self.log("val/loss", total, rank_zero_only=True, prog_bar=True)
+
+
+def gathered(rows: list[Any]) -> list[Any]:
+    """The lists of all processes, one after the other."""
+    if not torch.distributed.is_initialized():
+        return list(rows)
+    lists: list[Any] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(lists, rows)
+    return [item for each in lists for item in each]

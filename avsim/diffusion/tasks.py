@@ -1,0 +1,160 @@
+"""Tasks: which latents are given, and where the rest starts. No task has code of its own anywhere else.
+
+FOLEY                                            the picture is given, the sound is drawn
+Task("extend", until(1.0), until(1.0))           the first second of both is given
+Task("extend backward", since(1.0), since(1.0))
+Task("connect", outside(0.5, 1.5), outside(0.5, 1.5))     one clip's end, another's beginning; a loop likewise
+Task("inpaint", keep_outside=Box(0.25, 0.25, 0.75, 0.75), audio=everything)
+Task("edit", start=0.6)                          nothing is given, all starts from a half-noised clip
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor
+
+from avsim.clip import LatentSpec
+from avsim.diffusion.pair import Pair
+from avsim.diffusion.tokens import PATCH, grid
+from avsim.errors import InputError
+
+Part = Callable[[Tensor], Tensor]
+"""Which latents of a modality are given: spans in seconds (K, 2) -> (K,) bool."""
+
+
+def nothing(spans: Tensor) -> Tensor:
+    """No latent is given."""
+    return torch.zeros(len(spans), dtype=torch.bool)
+
+
+def everything(spans: Tensor) -> Tensor:
+    """All latents are given."""
+    return torch.ones(len(spans), dtype=torch.bool)
+
+
+def first(spans: Tensor) -> Tensor:
+    """The first latent alone: of a video, its first frame."""
+    return torch.arange(len(spans)) == 0
+
+
+def until(end: float) -> Part:
+    """What ends by the second `end`."""
+    return lambda spans: spans[:, 1] <= end + 1e-6
+
+
+def since(start: float) -> Part:
+    """What begins at the second `start` or after."""
+    return lambda spans: spans[:, 0] >= start - 1e-6
+
+
+def outside(start: float, end: float) -> Part:
+    """What ends by `start` or begins at `end` or after: the seconds between are drawn."""
+    return lambda spans: until(start)(spans) | since(end)(spans)
+
+
+@dataclass(frozen=True)
+class Box:
+    """A part of the picture in shares of its height and width, 0 at the top left.
+
+    Raises:
+        InputError: a box that is empty or leaves the picture.
+    """
+
+    top: float
+    left: float
+    bottom: float
+    right: float
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.top < self.bottom <= 1 and 0 <= self.left < self.right <= 1):
+            raise InputError(f"{self}: expected 0 <= top < bottom <= 1 and 0 <= left < right <= 1")
+
+    def touches(self, height: int, width: int) -> Tensor:
+        """Which cells of a grid over the picture the box touches, (height, width) bool."""
+        row, column = torch.arange(height) / height, torch.arange(width) / width
+        rows = (row + 1 / height > self.top) & (row < self.bottom)
+        columns = (column + 1 / width > self.left) & (column < self.right)
+        return rows[:, None] & columns[None, :]
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """Where each latent of a clip starts: 0 is given, 1 is pure noise, between is an edit.
+
+    Shapes: video (t, h, w), audio (l,), levels in [0, 1]; None: the clip lacks that modality. Latents of one
+    patch start together, at the highest of their levels.
+
+    Raises:
+        InputError: no modality, or levels outside [0, 1].
+    """
+
+    video: Tensor | None
+    audio: Tensor | None
+
+    def __post_init__(self) -> None:
+        if self.video is None and self.audio is None:
+            raise InputError("a task needs a modality to draw; both are absent")
+        for level in (self.video, self.audio):
+            if level is not None and not ((level >= 0) & (level <= 1)).all():
+                raise InputError("the levels at which latents start must lie in [0, 1]")
+
+    def tokens(self, spec: LatentSpec) -> Pair[Tensor]:
+        """The starting level of every token, (Lv,), (La,).
+
+        Raises:
+            InputError: levels of other shapes than the latents of `spec`.
+        """
+        for name, level, shape in (
+            ("video", self.video, spec.video),
+            ("audio", self.audio, (spec.audio,)),
+        ):
+            if level is not None and tuple(level.shape) != shape:
+                raise InputError(f"starting levels of {name}: {tuple(level.shape)}; the spec needs {shape}")
+        starts: Pair[Any] = Pair(self._patches(), None if self.audio is None else self.audio.float())
+        return starts
+
+    def _patches(self) -> Tensor | None:
+        if self.video is None:
+            return None
+        h, w = self.video.shape[1:]
+        padded = F.pad(self.video.float(), (0, -w % PATCH, 0, -h % PATCH))
+        return rearrange(padded, "t (h p) (w q) -> (t h w) (p q)", p=PATCH, q=PATCH).amax(-1)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is given of each modality (None: the clip has no such modality), and where the rest starts."""
+
+    name: str
+    video: Part | None = nothing
+    audio: Part | None = nothing
+    start: float = 1.0  # the level at which all that is not given starts
+    keep_outside: Box | None = None  # with a box, all of the picture outside it is given too
+
+    def given(self, spec: LatentSpec) -> Given:
+        """This task on clips of `spec`, as starting levels."""
+        video = audio = None
+        if self.audio is not None:
+            audio = torch.where(self.audio(spec.audio_spans()), 0.0, self.start)
+        if self.video is not None:
+            shape = spec.video
+            free = ~self.video(spec.video_spans())[:, None, None].expand(shape)
+            if self.keep_outside is not None:
+                _, rows, columns = grid(spec)
+                patches = self.keep_outside.touches(rows, columns)
+                cells = patches.repeat_interleave(PATCH, 0).repeat_interleave(PATCH, 1)
+                free = free & cells[: shape[1], : shape[2]]
+            video = torch.where(free, self.start, 0.0)
+        return Given(video, audio)
+
+
+JOINT = Task("joint")  # text -> picture and sound
+FOLEY = Task("foley", video=everything)  # picture -> sound
+VISUALIZE = Task("visualize", audio=everything)  # sound -> picture
+ANIMATE = Task("animate", video=first)  # image -> picture and sound
+IMAGE = Task("image", audio=None)  # text -> a picture alone, of as many frames as the spec has
+SOUND = Task("sound", video=None)  # text -> sound alone
