@@ -1,0 +1,101 @@
+"""`avsim VERB`: one command, whose verbs are the modules of `avsim.verbs`.
+
+Exit codes: 0 done, 2 something the user gave can't be used (one line on stderr says what), 130 and 143
+stopped by SIGINT and SIGTERM, 141 the reader of the output went away. Any other ending is a fault of
+avsim's own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import importlib
+import os
+import pkgutil
+import signal
+import sys
+from typing import Any, NoReturn
+
+from avsim import __version__, verbs
+from avsim.errors import InputError
+
+VERBS = [module.name for module in pkgutil.iter_modules(verbs.__path__) if module.name != "cli"]
+TRAINER_VERBS = {
+    "fit": "train a system: -c configs/base.yaml -c configs/X.yaml --run RUN [--init WEIGHTS]",
+    "validate": "validate a run's last checkpoint: the same arguments",
+    "test": "test a run's last checkpoint: the same arguments",
+    "predict": "generate clips and separate them per region, shared out over devices",
+}
+# Faults of the disk that are the user's to mend; other OSErrors are ours.
+DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG}
+
+
+class Stopped(BaseException):
+    """A signal asked this process to stop; `finally` clauses run, `except Exception` ones don't.
+
+    Not a KeyboardInterrupt, which Lightning would turn into an exit code of its own.
+    """
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signum)
+        self.signum = signum
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all verbs; imports nothing heavy."""
+    parser = argparse.ArgumentParser(
+        prog="avsim", description="A world simulator that can be heard: video with sound, and its stems."
+    )
+    parser.add_argument("--version", action="version", version=f"avsim {__version__}")
+    subparsers = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    for verb in VERBS:
+        importlib.import_module(f"avsim.verbs.{verb}").add(subparsers)
+    for verb, text in TRAINER_VERBS.items():
+        # Lightning parses their arguments: without prefix characters all are handed on, options too.
+        trainer = subparsers.add_parser(verb, help=text, add_help=False, prefix_chars="\0")
+        trainer.add_argument("rest", nargs=argparse.REMAINDER)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one verb and return the exit code."""
+    owner = os.getpid()
+
+    def stop(signum: int, frame: Any) -> NoReturn:
+        if os.getpid() != owner:  # a worker process, forked with this handler
+            os._exit(128 + signum)
+        raise Stopped(signum)
+
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, stop)
+    verb = ""
+    try:
+        arguments = build_parser().parse_args(argv)
+        verb = f" {arguments.verb}"
+        name = "cli" if arguments.verb in TRAINER_VERBS else arguments.verb
+        importlib.import_module(f"avsim.verbs.{name}").run(arguments)
+        sys.stdout.flush()
+        return 0
+    except InputError as error:
+        return _end(2, f"avsim{verb}: {error}")
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing more to flush at exit
+        return 141
+    except OSError as error:
+        if error.errno not in DISK:
+            raise
+        return _end(2, f"avsim{verb}: {error.filename or 'output'}: cannot write ({error.strerror})")
+    except Stopped as stopped:
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(signum, signal.SIG_IGN)  # the way out is short; a second signal changes nothing
+        return _end(128 + stopped.signum, f"avsim{verb}: stopped by {signal.Signals(stopped.signum).name}")
+
+
+def _end(code: int, line: str) -> int:
+    if os.environ.get("LOCAL_RANK", "0") == "0":  # one line for all processes of a run
+        print(" ".join(line.split()), file=sys.stderr, flush=True)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

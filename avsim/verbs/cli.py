@@ -1,0 +1,293 @@
+"""`avsim fit|validate|test|predict`: Lightning's own command line, in a run's folder.
+
+    RUN/config.yaml  environment.json  checkpoints/  csv/metrics.csv  wandb/  simulator/PART/
+
+A run has one writer at a time; `fit` goes on by itself from RUN/checkpoints/last.ckpt. The other verbs write
+below RUN/VERB. Checkpoints are loaded as tensors and plain data only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import pickle
+import platform
+import re
+import secrets
+import signal
+import warnings
+import zipfile
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+import yaml
+from jsonargparse import ArgumentError
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.utilities import rank_zero_only
+from torch import nn
+
+import avsim
+from avsim.errors import InputError
+from avsim.files import atomic, claimed
+from avsim.weights import load_model
+
+SUBCOMMANDS = ("fit", "validate", "test", "predict")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Parse, build and run.
+
+    Raises:
+        InputError: a config that can't be used, a checkpoint of another architecture or with code in it, a
+            run's folder that another process writes to.
+    """
+    for name, value in {"MODE": "offline", "SILENT": "true", "CONSOLE": "off"}.items():
+        os.environ.setdefault(f"WANDB_{name}", value)
+    _quieten()
+    options = {"exit_on_error": False}
+    try:
+        RunCLI(
+            args=[arguments.verb, *arguments.rest],
+            parser_kwargs={**options, **{verb: dict(options) for verb in SUBCOMMANDS}},
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            save_config_callback=None,
+            load_from_checkpoint_support=False,
+            auto_configure_optimizers=False,
+            trainer_defaults={"callbacks": [_Signals()]},
+        )
+    except (ArgumentError, yaml.YAMLError) as error:
+        raise InputError(shortened(str(error))) from error
+
+
+class RunCLI(LightningCLI):
+    """Lightning's command line with a run's folder, its claim, its checkpoint and its record."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """What avsim adds to Lightning's arguments."""
+        parser.add_argument("--run", type=str, required=True, help="the run's folder; made, or resumed")
+        parser.add_argument(
+            "--init", type=str | None, default=None, help="a run or model folder to start from"
+        )
+        parser.add_argument(
+            "--seed", type=int | None, default=None, help="of the run, its model and its data"
+        )
+        parser.add_argument("--compile", type=bool, default=False, help="torch.compile where that works")
+
+    def before_instantiate_classes(self) -> None:
+        """Point the trainer and its loggers at the run's folder; let `--seed` reach all."""
+        config = self.config[self.subcommand]
+        self.run_folder = Path(config.run)
+        self.output = self.run_folder if self.subcommand == "fit" else self.run_folder / str(self.subcommand)
+        config.trainer.default_root_dir = str(self.output)
+        loggers = config.trainer.logger
+        for logger in loggers if isinstance(loggers, list) else []:
+            if "save_dir" in logger.init_args:
+                logger.init_args.save_dir = str(self.output)
+            if logger.class_path.endswith("WandbLogger"):
+                # One name and id for all sittings of a run, so that wandb shows one curve.
+                logger.init_args.name = logger.init_args.name or self.run_folder.name
+                logger.init_args.id = logger.init_args.id or _run_id(self.output)
+        if config.seed is not None:
+            config.seed_everything = config.seed
+            for part in (config.model, config.get("data")):
+                if part is not None and "seed" in part.init_args:
+                    part.init_args.seed = config.seed
+
+    def after_instantiate_classes(self) -> None:
+        """Start from other weights, and compile, where asked to."""
+        config = self.config[self.subcommand]
+        if config.init is not None:
+            initialise(self.model, Path(config.init))
+        if config.compile:
+            compile_in_place(self.model.model, self.trainer.strategy.root_device)
+
+    def fit(self, model: LightningModule, ckpt_path: str | None = None, **options: Any) -> None:
+        """Train, from the last checkpoint if there is one; record the config and the environment."""
+        last = ckpt_path or self._last()
+        if last is not None:
+            check_checkpoint(Path(last), model)
+        with self._claimed():
+            if _is_first():
+                self._record(resumed=last is not None)
+            options["weights_only"] = True
+            self.trainer.fit(model, ckpt_path=last, **options)
+
+    def validate(self, model: LightningModule, ckpt_path: str | None = None, **options: Any) -> None:
+        """Validate the last checkpoint."""
+        self._evaluate(self.trainer.validate, model, ckpt_path, options)
+
+    def test(self, model: LightningModule, ckpt_path: str | None = None, **options: Any) -> None:
+        """Test the last checkpoint."""
+        self._evaluate(self.trainer.test, model, ckpt_path, options)
+
+    def predict(self, model: LightningModule, ckpt_path: str | None = None, **options: Any) -> None:
+        """Generate and separate; the system loads its models itself."""
+        with self._claimed():
+            options.update(weights_only=True, return_predictions=False)
+            self.trainer.predict(model, ckpt_path=ckpt_path, **options)
+
+    def _evaluate(
+        self, function: Any, model: LightningModule, ckpt_path: str | None, options: dict[str, Any]
+    ) -> None:
+        last = ckpt_path or self._last()
+        if last is None:
+            raise InputError(f"{self.run_folder}: no checkpoints/last.ckpt here; give a run that was trained")
+        check_checkpoint(Path(last), model)
+        with self._claimed():
+            function(model, ckpt_path=last, **{**options, "weights_only": True})
+
+    def _last(self) -> str | None:
+        path = self.run_folder / "checkpoints" / "last.ckpt"
+        return str(path) if path.is_file() else None
+
+    def _claimed(self) -> AbstractContextManager[Any]:
+        return claimed(self.output) if _is_first() else nullcontext()
+
+    def _record(self, resumed: bool) -> None:
+        """Write config.yaml and environment.json; say how this environment differs from the run's first."""
+        parser, config = self._parser(self.subcommand), self.config[self.subcommand]
+        text = parser.dump(config, skip_none=False)
+        with atomic(self.output / "config.yaml") as temporary:
+            temporary.write_text(text)
+        for logger in self.trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                logger.log_hyperparams(yaml.safe_load(text))
+        here = environment(self.trainer)
+        path = self.output / "environment.json"
+        before = json.loads(path.read_text()) if resumed and path.is_file() else here
+        changes = [
+            f"{name} {here.get(name)} (was {before[name]})"
+            for name in before
+            if before[name] != here.get(name)
+        ]
+        if changes:
+            print(
+                f"resumed under another environment, the curve may differ: {', '.join(changes)}", flush=True
+            )
+        else:
+            with atomic(path) as temporary:
+                temporary.write_text(json.dumps(here, indent=2))
+
+
+def environment(trainer: Trainer) -> dict[str, Any]:
+    """What a curve's last bits depend on, besides its config."""
+    device = trainer.strategy.root_device
+    return {
+        "avsim": avsim.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "lightning": lightning.__version__,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine(),
+        "backend": device.type if device.type != "cpu" else torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+        "processes": trainer.world_size,
+        "precision": trainer.precision,
+    }
+
+
+def check_checkpoint(path: Path, model: nn.Module) -> None:
+    """Make sure that a checkpoint can be loaded into `model`, before anything is written.
+
+    Raises:
+        InputError: it is not there, not whole, holds pickled code, or is another architecture's.
+    """
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        state = found["state_dict"]
+    except pickle.UnpicklingError as error:
+        raise InputError(
+            f"{path}: holds more than tensors and plain data, which could run code: refused"
+        ) from error
+    except (OSError, EOFError, RuntimeError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: not a checkpoint of avsim's ({str(error).splitlines()[0]})") from error
+    own = model.state_dict()
+    for name in [*own, *state]:
+        shapes = [tuple(tensors[name].shape) if name in tensors else "nothing" for tensors in (state, own)]
+        if shapes[0] != shapes[1]:
+            raise InputError(
+                f"{path}: a checkpoint of another architecture: {name} is {shapes[0]} there and "
+                f"{shapes[1]} in this config's {type(model).__name__}"
+            )
+
+
+def initialise(system: LightningModule, folder: Path) -> None:
+    """Start `system.model` from the weights of a model's folder or of a run that exported such a model.
+
+    Raises:
+        InputError: no model there, or another architecture's.
+    """
+    if not (folder / "config.json").is_file():
+        names = [name for name, part in system.parts().items() if part is system.model]  # type: ignore[operator]
+        folder = next((path for name in names if (path := folder / "simulator" / name).is_dir()), folder)
+    loaded = load_model(folder, expected=type(system.model))
+    try:
+        system.model.load_state_dict(loaded.state_dict())  # type: ignore[union-attr, operator]
+    except RuntimeError as error:
+        detail = str(error).strip().splitlines()[-1].strip()
+        raise InputError(f"{folder}: the weights of another architecture ({detail})") from error
+
+
+def compile_in_place(model: nn.Module, device: torch.device) -> None:
+    """Have torch compile `model`; where it can't (no C++ compiler, say), print why and stay eager."""
+    try:
+        torch.compile(torch.sin)(torch.zeros(1, device=device))
+    except Exception as error:  # whatever a compiler's absence looks like on this machine
+        print(f"compile: not on this machine ({shortened(str(error))}); going on in eager mode", flush=True)
+        return
+    model.compile()
+
+
+def shortened(message: str, width: int = 300) -> str:
+    """One line of an error of jsonargparse, yaml or torch: what is wrong, without the tree of attempts."""
+    line = " ".join(part for part in (line.strip(" -") for line in message.splitlines()) if part)
+    line = re.sub(r"Does not validate against any of the Union subtypes Subtypes: \[.*?\] Errors: ", "", line)
+    line = re.sub(r" Expected a <class 'NoneType'>.*", "", line)  # the attempt to read it as "nothing"
+    return line if len(line) <= width else line[: width - 1] + "…"
+
+
+def _is_first() -> bool:
+    """Whether this process, of those of the run, writes its files."""
+    return getattr(rank_zero_only, "rank", 0) == 0
+
+
+def _run_id(folder: Path) -> str:
+    """The id this run on wandb: made once, kept in RUN/wandb.id."""
+    path = folder / "wandb.id"
+    if path.is_file():
+        return path.read_text().strip()
+    with atomic(path) as temporary:
+        temporary.write_text(secrets.token_hex(4))
+    return path.read_text()
+
+
+class _Signals(Callback):
+    """Keeps avsim's signal handlers, where Lightning's wait for the end of a step or hang in a broadcast."""
+
+    def __init__(self) -> None:
+        self.handler = signal.getsignal(signal.SIGTERM)
+
+    def _restore(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        signal.signal(signal.SIGTERM, self.handler)
+
+    on_train_start = on_validation_start = on_test_start = on_predict_start = _restore
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Take the other processes of this run along."""
+        if (launcher := trainer.strategy.launcher) is not None:
+            launcher.kill(signal.SIGTERM)  # type: ignore[attr-defined]
+
+
+def _quieten() -> None:
+    """Keep Lightning's notes to itself: what it suggests is either done on purpose or said by avsim."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
+    for text in (".*many workers.*", ".*args parameter is intended.*", ".*not resumable.*"):
+        warnings.filterwarnings("ignore", text)
