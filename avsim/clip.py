@@ -122,6 +122,11 @@ class LatentSpec:
         return self.audio_spans().mean(1)
 
 
+def _finite(values: Tensor) -> bool:
+    """Whether all values are finite; one pass without copies, for clips can be large (NaN wins both extremes)."""
+    return bool(torch.isfinite(torch.stack(torch.aminmax(values))).all())
+
+
 @dataclass(frozen=True, eq=False)
 class Clip:
     """Picture and sound on one clock; either may be absent, never both.
@@ -152,13 +157,13 @@ class Clip:
                 raise InputError(
                     f"frames are {self.frames.dtype} {shape}; expected float (3, T, H, W), T, H, W > 0"
                 )
-            if not torch.isfinite(self.frames).all():
+            if not _finite(self.frames):
                 raise InputError("frames hold values that are not finite")
         if self.wave is not None:
             shape = tuple(self.wave.shape)
             if len(shape) != 2 or 0 in shape or not self.wave.is_floating_point():
                 raise InputError(f"the wave is {self.wave.dtype} {shape}; expected float (A, N), A, N > 0")
-            if not torch.isfinite(self.wave).all():
+            if not _finite(self.wave):
                 raise InputError("the wave holds values that are not finite")
         if self.frames is not None and self.wave is not None:
             owned = samples_of(self.frames.shape[1], self.frames_per_second, self.sample_rate)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from avsim.errors import InputError
 from avsim.media.opening import Decoding, opened
-from avsim.media.picture import check_end
+from avsim.media.picture import check_whole
 
 _PREROLL = 0.3  # seconds: MP3's bit reservoir, Opus' 80 ms and AAC's overlap lie within it
 _MARGIN = 0.02  # seconds on both sides for the resampling filter
@@ -69,7 +69,7 @@ def read_sound(
     runs = _runs(pieces, own_rate)
     end = runs[-1][0] + runs[-1][1].shape[1] / own_rate
     if ended:
-        check_end(path, "sound", -1.0, None if seconds is None else seconds + start + 1.0, end, declared)
+        check_whole(path, "sound", math.inf if seconds is None else start + seconds, end, declared)
     if decoding.damage is not None and decoding.damage < until:
         raise InputError(f"{path}: its sound is damaged at {decoding.damage:.2f} s; choose a span without it")
     if is_mp4 and declared is not None:
