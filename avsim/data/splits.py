@@ -11,8 +11,8 @@ def assign(
 ) -> dict[str, str]:
     """The split of each unit (a film, a shot) from its size: all that comes from one unit stays together.
 
-    Units are put in the order of their hashes and dealt out from one end: test, then validation, then train,
-    each unit to where the middle of it falls. Every split that is asked for gets a unit where there are three.
+    Units are put in the order of their hashes and dealt out from one end: test, validation, then train, each
+    unit to where the middle of it falls. Every split that is asked for gets a unit where there are three.
 
     Raises:
         InputError: shares that are negative or leave nothing to train on.
