@@ -1,0 +1,140 @@
+"""The separator: every time-frequency bin of a sound spreads itself over the picture and "off screen"."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from avsim.separation.networks import BinEncoder, BinReader, CellReader, FrameEncoder
+from avsim.separation.spectrum import Scale, features, frames_of, transform
+from avsim.weights import configured
+
+CELL = 4  # pixels of the fitted picture to a cell, each way
+INPUTS = 4  # features of a bin that the network hears, see `spectrum.features`
+
+
+@dataclass(frozen=True, eq=False)
+class Maps:
+    """What is computed once per clip, from which any region's share follows.
+
+    Shapes: cells (B, T, h w + 1, K + 1), the last of them "off screen"; bins (B, J, F, K + 1); grid (h, w).
+    """
+
+    cells: Tensor
+    bins: Tensor
+    grid: tuple[int, int]
+
+    def logits(self, columns_frame: Tensor) -> Tensor:
+        """How much each bin belongs to each cell of its own moment, (B, J, F, h w + 1)."""
+        cells = self.cells.index_select(1, columns_frame)  # (B, J, h w + 1, K + 1)
+        return self.bins @ cells.transpose(2, 3)
+
+    def shares(self, columns_frame: Tensor, weights: Tensor) -> Tensor:
+        """The share of each bin that each region takes, and what none takes.
+
+        Shapes: columns_frame (J,), the frame at each column; weights (B, R, T, h w), how much of each cell
+        belongs to each region, at most 1 over all regions; returns (B, R + 1, F, J), "off screen" last.
+        Regions' shares are sums of their cells', so any partition of the picture adds up.
+        """
+        spread = self.logits(columns_frame).float().softmax(-1)[..., :-1]  # (B, J, F, C)
+        taken = weights.index_select(2, columns_frame).permute(0, 2, 3, 1)  # (B, J, C, R)
+        regions = (spread @ taken.to(spread.dtype)).permute(0, 3, 2, 1)  # (B, R, F, J)
+        return torch.cat([regions, (1 - regions.sum(1, keepdim=True)).clamp(min=0)], 1)
+
+
+@configured
+class Separator(nn.Module):
+    """Pixels x bins -> shares: inner products of pixels' and bins' features, through a softmax over pixels.
+
+    After mix-and-separate (The Sound of Pixels, 1804.03160), with three changes: the masks of all pixels
+    compete, so that stems add up; pixels have features at every frame, so that motion counts; and each half
+    is told a summary of the other's, so that what moves when it sounds can be told from what only moves.
+    """
+
+    def __init__(
+        self,
+        frames_per_second: float = 16.0,  # of the picture as the network sees it
+        picture: int = 64,  # pixels of its short side; a multiple of 8
+        scale: Scale = Scale(),  # noqa: B008 (frozen)
+        width: int = 32,  # K, features that cells and bins share
+        fine: int = 24,  # channels of a cell of 4 x 4 pixels
+        coarse: int = 64,  # channels of a cell of 8 x 8 pixels
+        frame_blocks: int = 4,  # at the coarse cells; each looks twice as far in time as the one before
+        bin_widths: list[int] | None = None,  # channels of the U-Net's levels, finest first
+    ) -> None:
+        super().__init__()
+        widths = [16, 32, 64, 96] if bin_widths is None else list(bin_widths)
+        self.frames_per_second, self.picture, self.scale = frames_per_second, picture, scale
+        self.see, self.hear = FrameEncoder(fine, coarse, frame_blocks), BinEncoder(INPUTS, widths)
+        self.read_cells = CellReader(fine, coarse, widths[-1], width)
+        self.read_bins = BinReader(widths, coarse, width)
+        self.off_screen = nn.Parameter(torch.randn(width) * 0.1)
+
+    def grid(self, height: int, width: int) -> tuple[int, int]:
+        """(h, w): the cells of a picture, whose short side is fitted to `picture` pixels.
+
+        The long side keeps the aspect up to 4 to 1 and is rounded to 8 pixels.
+        """
+        ratio = min(4.0, max(height, width) / min(height, width))
+        long = 8 * max(1, round(self.picture * ratio / 8))
+        size = (long, self.picture) if height > width else (self.picture, long)
+        return size[0] // CELL, size[1] // CELL
+
+    def frames_seen(self, frames: int, frames_per_second: float) -> Tensor:
+        """(t,): which of a clip's frames are shown at the centres of the network's own."""
+        count = max(1, round(frames * self.frames_per_second / frames_per_second))
+        seconds = (torch.arange(count, dtype=torch.float64) + 0.5) / self.frames_per_second
+        return frames_of(seconds, frames, frames_per_second)
+
+    def fit(self, frames: Tensor, frames_per_second: float) -> Tensor:
+        """Frames (B, 3, T, H, W) of any rate and size -> (B, 3, t, 4 h, 4 w) at the network's rate."""
+        seen = frames[:, :, self.frames_seen(frames.shape[2], frames_per_second).to(frames.device)]
+        h, w = self.grid(*frames.shape[3:])
+        if seen.shape[3:] == (CELL * h, CELL * w):
+            return seen
+        flat = seen.transpose(1, 2).flatten(0, 1)
+        fitted = F.interpolate(
+            flat, (CELL * h, CELL * w), mode="bilinear", antialias=True, align_corners=False
+        )
+        return fitted.unflatten(0, (frames.shape[0], -1)).transpose(1, 2)
+
+    def listen(
+        self, frames: Tensor, frames_per_second: float, wave: Tensor, sample_rate: int
+    ) -> tuple[Maps, Tensor, Tensor]:
+        """All that separating needs of clips of any rate and size.
+
+        Shapes: frames (B, 3, T, H, W), wave (B, A, N); returns the maps, the frame of the maps at each column
+        (J,), and the mixture's own complex spectrum (B, A, M, J).
+        """
+        with torch.autocast(wave.device.type, enabled=False):  # levels span 80 dB
+            bins = transform(wave.float(), sample_rate, self.scale)
+            heard = features(bins, self.scale.pool(sample_rate))
+            fitted = self.fit(frames.float(), frames_per_second)
+        seconds = self.scale.column_seconds(wave.shape[-1], sample_rate)
+        columns_frame = frames_of(seconds, fitted.shape[2], self.frames_per_second).to(wave.device)
+        return self(fitted, heard, columns_frame), columns_frame, bins
+
+    def forward(self, frames: Tensor, heard: Tensor, columns_frame: Tensor) -> Maps:
+        """Maps of fitted frames (B, 3, T, 4 h, 4 w) and heard features (B, 4, F, J); columns_frame (J,)."""
+        fine, coarse = self.see(frames)  # (B, T, h, w, C), (B, T, h/2, w/2, D)
+        levels = self.hear(heard)  # [(B, F / 2^i, J / 2^i, C_i)]
+        stride, summary = self.hear.stride, levels[-1].mean(1)  # (B, J / stride, C)
+        last = summary.shape[1] - 1
+        # The coarsest column that lies at each frame, and the frame that lies at each coarsest column.
+        first = torch.searchsorted(columns_frame, torch.arange(frames.shape[2], device=columns_frame.device))
+        heard_at = summary.index_select(1, (first // stride).clamp(max=last))
+        edges = (torch.arange(last + 1, device=columns_frame.device) * stride).clamp(
+            max=len(columns_frame) - 1
+        )
+        seen_at = coarse.mean((2, 3)).index_select(1, columns_frame.index_select(0, edges))
+        cells = self.read_cells(fine, coarse, heard_at).flatten(2, 3)  # (B, T, h w, K)
+        off_screen = self.off_screen.to(cells.dtype).expand(*cells.shape[:2], 1, -1)
+        cells = torch.cat([cells, off_screen], 2)  # (B, T, h w + 1, K)
+        bins = self.read_bins(levels, seen_at, heard.shape[3]) / math.sqrt(cells.shape[3])  # (B, J, F, K)
+        # One more feature, 1 for every bin: off screen starts as large as all cells together, however many.
+        bias = torch.zeros_like(cells[..., :1])
+        bias[:, :, -1] = math.log(cells.shape[2] - 1)
+        grid = fine.shape[2], fine.shape[3]
+        return Maps(torch.cat([cells, bias], -1), F.pad(bins, (0, 1), value=1.0), grid)

@@ -1,0 +1,125 @@
+"""The separator under Lightning: mix-and-separate, with the true stems of every region."""
+
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+from torchmetrics import MeanMetric
+
+from avsim.data.batch import ClipBatch
+from avsim.measures import si_sdr
+from avsim.optimizers import Recipe, configure
+from avsim.separation.loss import (
+    ideal_shares,
+    share_loss,
+    share_out,
+    spectrum_loss,
+    stem_power,
+    with_off_screen,
+)
+from avsim.separation.mixing import NO_CHANGE, Augmentation, augment, truth
+from avsim.separation.regions import cell_weights
+from avsim.separation.separator import Separator
+
+SCORES = ("si_sdr", "si_sdr_mixture", "si_sdr_gain", "si_sdr_ideal", "si_sdr_off_screen")
+
+
+class SeparatorSystem(L.LightningModule):
+    """Trains a `Separator` on mixtures whose stems and masks are known.
+
+    Args:
+        model: what is trained.
+        recipe: its optimizer and schedule.
+        seed: from which all draws derive, with the step and the row.
+        augmentation: how training changes a mixture; None leaves it as the data made it.
+        spectrum: weight of the magnitudes' L1 distance beside the shares' divergence.
+    """
+
+    def __init__(
+        self,
+        model: Separator,
+        recipe: Recipe = Recipe(),  # noqa: B008 (frozen)
+        seed: int = 0,
+        augmentation: Augmentation | None = Augmentation(),  # noqa: B008
+        spectrum: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.model, self.recipe, self.seed, self.spectrum = model, recipe, seed, spectrum
+        self.augmentation = augmentation or NO_CHANGE
+        self.scores = nn.ModuleDict({name: MeanMetric(nan_strategy="ignore") for name in SCORES})
+
+    def parts(self) -> dict[str, nn.Module]:
+        """What a run exports."""
+        return {"separator": self.model}
+
+    def configure_optimizers(self) -> Any:
+        """The recipe, over as many steps as the trainer plans."""
+        return configure(self.model, self.recipe, int(self.trainer.estimated_stepping_batches))
+
+    def shares(self, batch: ClipBatch) -> tuple[Tensor, Tensor]:
+        """Predicted shares (B, R + 1, F, J) of the batch's regions, and the mixture's spectrum."""
+        frames, wave, _, masks = truth(batch)
+        maps, columns_frame, bins = self.model.listen(
+            frames, batch.spec.frames_per_second, wave, batch.spec.sample_rate
+        )
+        seen = self.model.frames_seen(frames.shape[2], batch.spec.frames_per_second).to(masks.device)
+        weights = cell_weights(masks[:, :, seen].float(), maps.grid)
+        return maps.shares(columns_frame, weights), bins
+
+    def losses(self, batch: ClipBatch, shares: Tensor) -> dict[str, Tensor]:
+        """Both distances from the truth, averaged over the batch."""
+        _, wave, stems, _ = truth(batch)
+        with torch.autocast(self.device.type, enabled=False):
+            power = stem_power(with_off_screen(stems, wave).float(), batch.spec.sample_rate, self.model.scale)
+            return {
+                "shares": share_loss(shares, power).mean(),
+                "spectrum": spectrum_loss(shares, power).mean(),
+            }
+
+    def training_step(self, batch: ClipBatch, batch_index: int) -> Tensor:
+        """How far the predicted shares are from the ideal ones."""
+        batch = augment(batch, self.seed, self.global_step, self.augmentation)
+        shares, _ = self.shares(batch)
+        losses = self.losses(batch, shares)
+        loss = losses["shares"] + self.spectrum * losses["spectrum"]
+        logged = {f"train/{name}": value.detach() for name, value in losses.items()}
+        self.log_dict(logged, sync_dist=True, batch_size=len(batch.names))
+        self.log("train/loss", loss.detach(), sync_dist=True, prog_bar=True, batch_size=len(batch.names))
+        return loss
+
+    def validation_step(self, batch: ClipBatch, batch_index: int) -> None:
+        """SI-SDR in dB of the regions' stems, of the mixture (floor) and of the ideal shares (ceiling)."""
+        _, wave, stems, _ = truth(batch)
+        shares, bins = self.shares(batch)
+        losses = {f"val/{name}": value for name, value in self.losses(batch, shares).items()}
+        self.log_dict(losses, sync_dist=True, batch_size=len(batch.names))
+        rate, scale = batch.spec.sample_rate, self.model.scale
+        reference = with_off_screen(stems, wave).float()
+        ideal = ideal_shares(stem_power(reference, rate, scale))
+        estimate = share_out(bins, shares.float(), wave.shape[-1], rate, scale)
+        best = share_out(bins, ideal, wave.shape[-1], rate, scale)
+        mixture = wave[:, None].expand_as(reference)
+        audible = _audible(reference)
+        found, floor, ceiling = (
+            si_sdr(reference, x).mean(-1).masked_fill(~audible, torch.nan) for x in (estimate, mixture, best)
+        )
+        values = (
+            found[:, :-1],
+            floor[:, :-1],
+            found[:, :-1] - floor[:, :-1],
+            ceiling[:, :-1],
+            found[:, -1],
+        )
+        for name, value in zip(SCORES, values, strict=True):
+            metric = self.scores[name]
+            metric.update(value.float())  # type: ignore[operator]
+            self.log(f"val/{name}", metric, prog_bar=name == "si_sdr")  # type: ignore[arg-type]
+
+    test_step = validation_step
+
+
+def _audible(stems: Tensor) -> Tensor:
+    """Which stems lie above -40 dB of the loudest: below it SI-SDR says nothing. (B, R, A, N) -> (B, R)."""
+    power = stems.square().mean((-2, -1))
+    return (power > 1e-4 * power.amax(1, keepdim=True)) & (power > 1e-10)
