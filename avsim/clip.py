@@ -123,7 +123,7 @@ class LatentSpec:
 
 
 def _finite(values: Tensor) -> bool:
-    """Whether all values are finite; one pass without copies, for clips can be large (NaN wins both extremes)."""
+    """Whether all values are finite, in one pass without copies: NaN wins both extremes."""
     return bool(torch.isfinite(torch.stack(torch.aminmax(values))).all())
 
 

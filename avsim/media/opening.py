@@ -48,6 +48,11 @@ class Film:
             raise InputError(f"{self.path}: has no {'picture' if kind == 'video' else 'sound'}")
         return found
 
+    @property
+    def aspect(self) -> float:
+        """Width over height of the picture's pixels."""
+        return float(self.video.sample_aspect_ratio or 1)
+
     def declared_end(self, kind: Kind) -> float | None:
         """Where the header says that a stream ends, in seconds of the file; None where no header says it."""
         if self.is_image or not _EXACT & set(self.container.format.name.split(",")):

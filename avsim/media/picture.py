@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from avsim.errors import InputError
-from avsim.media.opening import Decoding, Film, opened
+from avsim.media.opening import Decoding, Film
 
 IMAGE_RATE = 16.0  # frames per second of a still image, which has none of its own
 TOLERANCE = 0.25  # seconds by which data may end before its header says, and still count as whole
+
+_BYTES = 5  # of memory for each value of a frame: a byte as decoded, a float as returned
+
+
+def _memory() -> int:
+    """Bytes of this machine's memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def rate_of(film: Film) -> float:
@@ -30,35 +38,36 @@ def rate_of(film: Film) -> float:
 
 
 def read_picture(
-    path: Path, start: float, seconds: float | None, size: tuple[int, int] | None, fps: float | None
-) -> tuple[Tensor, float]:
-    """Frames (3, T, H, W) in [0, 1] from `start` on, and their rate.
+    film: Film, start: float, seconds: float | None, size: tuple[int, int] | None, fps: float
+) -> Tensor:
+    """Frames (3, T, H, W) in [0, 1] from `start` on.
 
     Frame i is what the file shows at the middle of its span, start + (i + 1/2) / fps; before the first time
     stamp it is the first picture. T = round(seconds fps), less where the file ends earlier.
 
     Raises:
-        InputError: `start` lies beyond the end, the span is damaged, or the data ends before its header says.
+        InputError: `start` lies beyond the end, the span is damaged, the data ends before its header says, or
+            the frames would not fit in memory.
     """
-    with opened(path) as film:
-        fps = fps or rate_of(film)
-        image = film.is_image
-        declared = film.declared_end("video")
-    count = 1 if image else math.inf if seconds is None else max(1, round(seconds * fps))
-    decoding = Decoding(path, "video", start)
+    path = film.path
+    count = 1 if film.is_image else math.inf if seconds is None else max(1, round(seconds * fps))
     images: list[NDArray[np.uint8]] = []
-    fixed: tuple[int, int] | None = size
-    last: tuple[float, Any] | None = None
 
     def show(frame: Any, until: float) -> None:
         """Let `frame` fill the grid up to the moment `until`."""
-        nonlocal fixed
         shown = None
         while len(images) < count and start + (len(images) + 0.5) / fps < until:
-            shown = conform(frame, fixed) if shown is None else shown
-            fixed = shown.shape[1], shown.shape[2]
+            if shown is None:  # the first frame's size holds for all, should the stream change it
+                shown = conform(frame, images[0].shape[1:] if images else size, film.aspect)
             images.append(shown)
+            if len(images) * shown.size * _BYTES > _memory():
+                high, wide = shown.shape[1:]
+                raise InputError(
+                    f"{path}: {wide} x {high} frames to the end don't fit in memory; read a span"
+                )
 
+    decoding = Decoding(path, "video", start)
+    last: tuple[float, Any] | None = None
     for moment, frame in decoding:
         show(frame if last is None else last[1], moment)
         last = moment, frame
@@ -69,15 +78,16 @@ def read_picture(
             raise InputError(f"{path}: no frame of its picture could be decoded")
         moment, frame = last
         end = moment + (float(frame.duration * frame.time_base) if frame.duration else 1 / fps)
-        show(frame, math.inf if image and start == 0 else end)
-        check_whole(path, "picture", math.inf if seconds is None else start + seconds, end, declared)
+        show(frame, math.inf if film.is_image and start == 0 else end)
+        until = math.inf if seconds is None else start + seconds
+        check_whole(path, "picture", until, end, film.declared_end("video"))
         if start >= end:
             raise InputError(f"{path}: start {start:g} s lies beyond the end of its picture at {end:.2f} s")
         if not images:  # the file ends within half a frame of `start`
-            images.append(conform(frame, size))
+            images.append(conform(frame, size, film.aspect))
     if decoding.damage is not None:
         raise InputError(f"{path}: its picture is damaged at {decoding.damage:.2f} s; read a span without it")
-    return _to_tensor(images), fps
+    return _to_tensor(images)
 
 
 def check_whole(path: Path, what: str, until: float, end: float, declared: float | None) -> None:
@@ -93,16 +103,16 @@ def shown_size(film: Film) -> tuple[int, int]:
     frame = next((frame for _, frame in Decoding(film.path, "video", 0.0)), None)
     if frame is None:
         raise InputError(f"{film.path}: no frame of its picture could be decoded")
-    return _shown(frame, _orientation(frame))
+    return _shown(frame, _orientation(frame), film.aspect)
 
 
-def conform(frame: Any, size: tuple[int, int] | None) -> NDArray[np.uint8]:
+def conform(frame: Any, size: tuple[int, ...] | None, aspect: float = 1.0) -> NDArray[np.uint8]:
     """A decoded frame upright, with square pixels, scaled to cover `size`, its centre cropped: (3, H, W).
 
-    Shrinking averages over the pixels that it merges (no aliasing).
+    `aspect` is the width over height of its pixels. Shrinking averages over what it merges (no aliasing).
     """
     orientation = _orientation(frame)
-    height, width = _shown(frame, orientation)
+    height, width = _shown(frame, orientation, aspect)
     wanted = size or (height, width)
     scale = max(wanted[0] / height, wanted[1] / width)
     scaled = max(wanted[0], round(height * scale)), max(wanted[1], round(width * scale))
@@ -142,8 +152,7 @@ def _untagged_colours(frame: Any) -> int | None:
     return int(Colorspace.ITU709 if frame.height >= 720 else Colorspace.ITU601)
 
 
-def _shown(frame: Any, orientation: tuple[bool, bool, bool]) -> tuple[int, int]:
-    aspect = getattr(frame, "sample_aspect_ratio", None) or 1
+def _shown(frame: Any, orientation: tuple[bool, bool, bool], aspect: float) -> tuple[int, int]:
     height, width = frame.height, max(1, round(frame.width * aspect))
     return (width, height) if orientation[0] else (height, width)
 

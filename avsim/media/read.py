@@ -6,12 +6,10 @@ import math
 from pathlib import Path
 from typing import Literal
 
-import torch
-
-from avsim.clip import Clip, samples_of
+from avsim.clip import Clip
 from avsim.errors import InputError
 from avsim.media.opening import opened
-from avsim.media.picture import read_picture
+from avsim.media.picture import rate_of, read_picture
 from avsim.media.sound import read_sound
 
 Want = Literal["any", "frames", "wave", "both"]
@@ -52,23 +50,21 @@ def read(
     _check(start, seconds, size, frames_per_second, sample_rate, channels)
     with opened(path) as film:
         has_frames, has_wave = film.video is not None, film.audio is not None
-    if want in ("frames", "both") and not has_frames:
-        raise InputError(f"{path}: has no picture, which is needed here")
-    if want in ("wave", "both") and not has_wave:
-        raise InputError(f"{path}: has no sound, which is needed here")
-    has_frames, has_wave = has_frames and want != "wave", has_wave and want != "frames"
-
-    if not has_frames:
-        wave, rate = read_sound(path, start, seconds, sample_rate, channels)
-        if not wave.shape[1]:
-            raise InputError(f"{path}: start {start:g} s lies beyond the end of its sound")
-        return Clip(None, wave, sample_rate=rate)
-    frames, fps = read_picture(path, start, seconds, size, frames_per_second)
-    if not has_wave:
-        return Clip(frames, None, fps)
-    wave, rate = read_sound(path, start, frames.shape[1] / fps, sample_rate, channels)
-    missing = samples_of(frames.shape[1], fps, rate) - wave.shape[1]
-    return Clip(frames, torch.nn.functional.pad(wave, (0, missing)), fps, rate)
+        if want in ("frames", "both") and not has_frames:
+            raise InputError(f"{path}: has no picture, which is needed here")
+        if want in ("wave", "both") and not has_wave:
+            raise InputError(f"{path}: has no sound, which is needed here")
+        if want == "wave" or not has_frames:
+            wave, rate = read_sound(film, start, seconds, sample_rate, channels)
+            if not wave.shape[1]:
+                raise InputError(f"{path}: start {start:g} s lies beyond the end of its sound")
+            return Clip(None, wave, sample_rate=rate)
+        fps = frames_per_second or rate_of(film)
+        frames = read_picture(film, start, seconds, size, fps)
+        if want == "frames" or not has_wave:
+            return Clip(frames, None, fps)
+        wave, rate = read_sound(film, start, frames.shape[1] / fps, sample_rate, channels)
+        return Clip.fitted(frames, wave, fps, rate)
 
 
 def _check(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from avsim.errors import InputError
-from avsim.media.opening import Decoding, opened
+from avsim.media.opening import Decoding, Film
 from avsim.media.picture import check_whole
 
 _PREROLL = 0.3  # seconds: MP3's bit reservoir, Opus' 80 ms and AAC's overlap lie within it
@@ -38,7 +38,7 @@ _DOWNMIX = {
 
 
 def read_sound(
-    path: Path, start: float, seconds: float | None, rate: int | None, channels: int | None
+    film: Film, start: float, seconds: float | None, rate: int | None, channels: int | None
 ) -> tuple[Tensor, int]:
     """The wave (A, N) from `start` on, float32, and its rate; silence fills gaps between time stamps.
 
@@ -47,9 +47,7 @@ def read_sound(
     Raises:
         InputError: the span is damaged, or the data ends before its header says.
     """
-    with opened(path) as film:
-        declared = film.declared_end("audio")
-        is_mp4 = "mov" in film.container.format.name.split(",")
+    path, declared = film.path, film.declared_end("audio")
     until = math.inf if seconds is None else start + seconds + _MARGIN
     decoding = Decoding(path, "audio", max(0.0, start - _MARGIN), _PREROLL)
     pieces: list[tuple[float, NDArray[np.float32]]] = []
@@ -66,13 +64,13 @@ def read_sound(
         pieces.append((moment, _samples(frame)))
     if layout is None:
         raise InputError(f"{path}: none of its sound could be decoded")
-    runs = _runs(pieces, own_rate)
+    runs = _runs(pieces, own_rate, float(film.audio.time_base))
     end = runs[-1][0] + runs[-1][1].shape[1] / own_rate
     if ended:
         check_whole(path, "sound", math.inf if seconds is None else start + seconds, end, declared)
     if decoding.damage is not None and decoding.damage < until:
         raise InputError(f"{path}: its sound is damaged at {decoding.damage:.2f} s; choose a span without it")
-    if is_mp4 and declared is not None:
+    if declared is not None and "mov" in film.container.format.name.split(","):
         end = min(end, declared)  # a last packet of AAC is decoded whole, however little of it was meant
     rate = rate or own_rate
     count = max(0, round((end - start) * rate))
@@ -99,24 +97,30 @@ def _samples(frame: Any) -> NDArray[np.float32]:
 
 
 def _runs(
-    pieces: list[tuple[float, NDArray[np.float32]]], rate: int
+    pieces: list[tuple[float, NDArray[np.float32]]], rate: int, tick: float
 ) -> list[tuple[float, NDArray[np.float32]]]:
     """Join pieces that follow one another. A run's start is the mean over its pieces of what each says.
 
-    Containers round time stamps (Matroska to milliseconds); the mean recovers what single ones lost.
+    Containers round time stamps to a `tick` (Matroska: 1 ms); the mean recovers what single ones lost, and a
+    sound that starts within half a tick of 0 starts there.
     """
     runs: list[tuple[float, NDArray[np.float32]]] = []
+    says: list[float] = []  # where each piece says that its run starts
     joined: list[NDArray[np.float32]] = []
-    says: list[float] = []
     length = 0
+
+    def close() -> None:
+        moment = float(np.mean(says))
+        runs.append((0.0 if abs(moment) <= 0.5001 * tick else moment, np.concatenate(joined, axis=1)))
+
     for moment, samples in pieces:
         if says and abs(moment - length / rate - float(np.mean(says))) > _GAP:
-            runs.append((float(np.mean(says)), np.concatenate(joined, axis=1)))
-            joined, says, length = [], [], 0
+            close()
+            says, joined, length = [], [], 0
         says.append(moment - length / rate)
         joined.append(samples)
         length += samples.shape[1]
-    runs.append((float(np.mean(says)), np.concatenate(joined, axis=1)))
+    close()
     return runs
 
 
