@@ -1,0 +1,246 @@
+"""Lightning data modules whose batch k is a function of (seed, k) alone.
+
+One item of a loader is one step's batch: the processes share out its rows, workers only work ahead. Nothing
+is kept between steps, so a run resumes from `trainer.global_step` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import lightning
+import torch
+from torch import Generator, Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from avsim.clip import ClipSpec
+from avsim.data.batch import ClipBatch, LatentBatch
+from avsim.data.latents import LatentSource
+from avsim.data.order import clip_at
+from avsim.data.sources import Sample, Source
+from avsim.errors import InputError
+from avsim.seeds import generator
+
+Batch = TypeVar("Batch")
+Row = tuple[int, int, Generator]  # the clip's index in its source, its row, and what its draws come from
+
+
+class _Batches(Dataset[Batch]):
+    """Batch k, or this process's share of it."""
+
+    def __init__(
+        self,
+        assemble: Callable[[list[Row]], Batch],
+        length: int,  # clips in the source
+        size: int,  # clips in a batch of all processes
+        seed: int,
+        trained: bool,  # endless and shuffled; else the list from its first clip to its last
+        rank: int,
+        ranks: int,
+    ) -> None:
+        self.assemble, self.length, self.size, self.seed = assemble, length, size, seed
+        self.trained, self.rank, self.ranks = trained, rank, ranks
+
+    def rows(self, step: int) -> list[Row]:
+        """The rows of batch `step` that are this process's."""
+        size = self.size if self.trained else min(self.size, self.length - step * self.size)
+        mine = range(size * self.rank // self.ranks, size * (self.rank + 1) // self.ranks)
+        if self.trained:
+            return [
+                (
+                    clip_at(step * self.size + row, self.length, self.seed),
+                    row,
+                    generator(self.seed, "clip", step, row),
+                )
+                for row in mine
+            ]
+        places = [step * self.size + row for row in mine]
+        return [(place, place, generator(self.seed, "fixed clip", place)) for place in places]
+
+    def steps(self) -> range:
+        """The batches of a fixed list that have a row for this process."""
+        count = -(-self.length // self.size)
+        return range(count if self.rows(count - 1) else count - 1)
+
+    def __getitem__(self, step: int) -> Batch:
+        return self.assemble(self.rows(step))
+
+
+class _From(Sampler[int]):
+    """Steps from the one that a run is at, without an end."""
+
+    def __init__(self, step: Callable[[], int]) -> None:
+        self.step = step
+
+    def __iter__(self) -> Iterator[int]:
+        step = self.step()
+        while True:
+            yield step
+            step += 1
+
+
+class _Data(lightning.LightningDataModule):
+    """What both modules share: loaders over `_Batches`."""
+
+    def __init__(self, batch_size: int, workers: int, seed: int) -> None:
+        super().__init__()
+        if batch_size < 1:
+            raise InputError(f"batch_size is {batch_size}; it must be at least 1")
+        if workers < 0:
+            raise InputError(f"workers is {workers}; it must be 0 or more")
+        self.batch_size, self.workers, self.seed = batch_size, workers, seed
+
+    def _loader(self, assemble: Callable[[list[Row]], Any], length: int, trained: bool) -> DataLoader[Any]:
+        rank, ranks = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        if trained and self.batch_size % ranks:
+            raise InputError(
+                f"batch_size is {self.batch_size} over all processes; {ranks} of them can't share it evenly"
+            )
+        if ranks > 1 and self.trainer._accelerator_connector.use_distributed_sampler:
+            raise InputError(
+                "set trainer.use_distributed_sampler: false; the data already know their process"
+            )
+        batches = _Batches(assemble, length, self.batch_size, self.seed, trained, rank, ranks)
+        return DataLoader(
+            batches,
+            batch_size=None,
+            sampler=_From(self._step) if trained else batches.steps(),
+            num_workers=self.workers,
+            persistent_workers=self.workers > 0,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    def _step(self) -> int:
+        """The batch that the run is at."""
+        return self.trainer.global_step * self.trainer.accumulate_grad_batches if self.trainer else 0
+
+
+class ClipData(_Data):
+    """Clips of one spec from a source for each split; validation and test are fixed lists.
+
+    The whole batch over all processes is `batch_size` clips; it is the same for any number of processes and
+    workers. The trainer needs `use_distributed_sampler: false` and runs one endless epoch up to `max_steps`
+    (so `val_check_interval` is a number of steps and `check_val_every_n_epoch` null).
+
+    Raises:
+        InputError: sizes below 1, a batch that the processes can't share evenly, or a source that can't give
+            the spec.
+    """
+
+    def __init__(
+        self,
+        spec: ClipSpec,
+        train: Source,
+        validation: Source | None = None,
+        test: Source | None = None,
+        batch_size: int = 32,
+        workers: int = 0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(batch_size, workers, seed)
+        self.spec, self.sources = spec, {"train": train, "validation": validation, "test": test}
+
+    def setup(self, stage: str) -> None:
+        """Take one clip of each source that this stage uses: what is wrong with it is said here, once."""
+        for split in {"fit": ("train", "validation"), "validate": ("validation",)}.get(stage, (stage,)):
+            if (source := self.sources.get(split)) is not None:
+                source.take(0, self.spec, generator(self.seed, "look"))
+
+    def train_dataloader(self) -> DataLoader[ClipBatch]:
+        """Shuffled and endless, from the step that the run is at."""
+        return self._of("train")
+
+    def val_dataloader(self) -> DataLoader[ClipBatch] | list[Any]:
+        """The validation clips in order, always cropped alike."""
+        return self._of("validation") if self.sources["validation"] is not None else []
+
+    def test_dataloader(self) -> DataLoader[ClipBatch]:
+        """The test clips in order, always cropped alike."""
+        return self._of("test")
+
+    def _of(self, split: str) -> DataLoader[ClipBatch]:
+        source = self.sources[split]
+        if source is None:
+            raise InputError(f"data: no source for {split} is given")
+        return self._loader(_Assemble(source, self.spec), len(source), split == "train")
+
+
+class LatentData(_Data):
+    """Latents that `avsim encode` wrote, by split; batches and resuming as in `ClipData`.
+
+    Raises:
+        InputError: no latents there, nothing to train on, or as in `ClipData`.
+    """
+
+    def __init__(self, folder: str | Path, batch_size: int = 32, workers: int = 0, seed: int = 0) -> None:
+        super().__init__(batch_size, workers, seed)
+        self.folder = folder
+        self.spec = LatentSource(folder, "train").spec
+
+    def train_dataloader(self) -> DataLoader[LatentBatch]:
+        """Shuffled and endless, from the step that the run is at."""
+        return self._of("train")
+
+    def val_dataloader(self) -> DataLoader[LatentBatch]:
+        """The validation latents in order."""
+        return self._of("validation")
+
+    def test_dataloader(self) -> DataLoader[LatentBatch]:
+        """The test latents in order."""
+        return self._of("test")
+
+    def _of(self, split: str) -> DataLoader[LatentBatch]:
+        source = LatentSource(self.folder, split)
+        return self._loader(_AssembleLatents(source), len(source), split == "train")
+
+
+class _Assemble:
+    """Rows -> `ClipBatch`."""
+
+    def __init__(self, source: Source, spec: ClipSpec) -> None:
+        self.source, self.spec = source, spec
+
+    def __call__(self, rows: list[Row]) -> ClipBatch:
+        samples = [self.source.take(index, self.spec, draws) for index, _, draws in rows]
+        return stack(samples, self.spec, torch.tensor([row for _, row, _ in rows]))
+
+
+class _AssembleLatents:
+    """Rows -> `LatentBatch`."""
+
+    def __init__(self, source: LatentSource) -> None:
+        self.source = source
+
+    def __call__(self, rows: list[Row]) -> LatentBatch:
+        videos, audios, captions, names = zip(*(self.source.take(index) for index, _, _ in rows), strict=True)
+        numbers = torch.tensor([row for _, row, _ in rows])
+        return LatentBatch(
+            self.source.spec, torch.stack(videos), torch.stack(audios), list(captions), list(names), numbers
+        )
+
+
+def stack(samples: list[Sample], spec: ClipSpec, rows: Tensor) -> ClipBatch:
+    """Samples of one spec as a batch; stems and masks get as many regions as the richest sample has."""
+    return ClipBatch(
+        spec,
+        _stacked([sample.frames for sample in samples]),
+        _stacked([sample.wave for sample in samples]),
+        [sample.caption for sample in samples],
+        [sample.name for sample in samples],
+        rows,
+        _stacked([sample.stems for sample in samples]),
+        _stacked([sample.masks for sample in samples]),
+    )
+
+
+def _stacked(values: list[Tensor | None]) -> Tensor | None:
+    """Stack tensors, their first axes padded to one length with zeros; None unless all are there."""
+    there = [value for value in values if value is not None]
+    if len(there) < len(values):
+        return None
+    longest = max(value.shape[0] for value in there)
+    return torch.stack(
+        [torch.cat([value, value.new_zeros(longest - value.shape[0], *value.shape[1:])]) for value in there]
+    )

@@ -1,0 +1,268 @@
+"""Where clips come from: shards, a folder of films, the world.
+
+A source gives clip `index` at any spec it can. All that is random about a clip (where in the film it starts, what is cropped) is drawn from the generator
+that is handed in, so that it depends on the step and the row alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+from torch import Generator, Tensor
+
+from avsim.clip import Clip, ClipSpec, samples_of
+from avsim.data.films import Captions, find_films, identity
+from avsim.data.shards import SPLITS, ShardFolder
+from avsim.data.splits import assign
+from avsim.errors import InputError
+
+if TYPE_CHECKING:
+    from avsim.world import WorldConfig
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One clip of a source and what is known of it.
+
+    Shapes: frames (3, T, H, W) in [0, 1] or None; wave (A, N) or None; where the truth is known, stems
+    (R, A, N) of the R regions and their masks (R, T, H, W), else None. What no region made is the wave minus
+    the stems' sum.
+    """
+
+    frames: Tensor | None
+    wave: Tensor | None
+    caption: str
+    name: str
+    stems: Tensor | None = None
+    masks: Tensor | None = None
+
+
+class Source(Protocol):
+    """A map from 0 <= index < len to clips."""
+
+    def __len__(self) -> int:
+        """How many clips (or films to take clips from) there are."""
+        ...
+
+    def take(self, index: int, spec: ClipSpec, generator: Generator) -> Sample:
+        """Clip `index` at `spec`."""
+        ...
+
+    def group(self, index: int) -> str:
+        """What clip `index` is a part of (a shot, a film): clips of one group may share picture and sound."""
+        ...
+
+
+class ShardSource:
+    """Clips that `avsim prepare` made, of one split, whole or cropped at random in time and place.
+
+    Raises:
+        InputError: no shards there, nothing in the split; in `take`, a spec of other rates, or a larger one.
+    """
+
+    def __init__(
+        self, folder: str | Path, split: str = "train", frames: bool = True, wave: bool = True
+    ) -> None:
+        if not (frames or wave):
+            raise InputError("a ShardSource needs frames or wave; both are false")
+        self.shards = ShardFolder.open(folder, "clips")
+        self.items = self.shards.items(split)
+        self.spec = ClipSpec(**self.shards.index["spec"])
+        self.frames, self.wave = frames, wave  # which modalities are read
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def group(self, index: int) -> str:
+        """Its shot."""
+        return self.items[index]["group"]
+
+    def take(self, index: int, spec: ClipSpec, generator: Generator) -> Sample:
+        """Clip `index`, cropped to `spec`; a mono spec hears the mean of both channels."""
+        self._check(spec)
+        item = self.items[index]
+        names = tuple(name for name in ("frames", "wave") if getattr(self, name))
+        stored = self.shards.read(item, names)
+        first = _draw(self.spec.frames - spec.frames, generator)
+        top = _draw(self.spec.height - spec.height, generator)
+        left = _draw(self.spec.width - spec.width, generator)
+        frames = wave = None
+        if self.frames:
+            box = stored["frames"][
+                :, first : first + spec.frames, top : top + spec.height, left : left + spec.width
+            ]
+            frames = box.float().div_(255.0)
+        if self.wave:
+            start = samples_of(first, spec.frames_per_second, spec.sample_rate)
+            start = min(start, self.spec.samples - spec.samples)  # rounding may ask for one sample too many
+            wave = stored["wave"][:, start : start + spec.samples].float().div_(32767.0)
+            wave = wave.mean(0, keepdim=True) if spec.channels < wave.shape[0] else wave
+        return Sample(frames, wave, item["caption"], item["name"])
+
+    def _check(self, spec: ClipSpec) -> None:
+        for name in ("frames_per_second", "sample_rate"):
+            if getattr(spec, name) != getattr(self.spec, name):
+                raise InputError(_mismatch(self.shards.folder, name, self.spec, spec, "is"))
+        for name in ("frames", "height", "width", "channels"):
+            if getattr(spec, name) > getattr(self.spec, name):
+                raise InputError(_mismatch(self.shards.folder, name, self.spec, spec, "is at most"))
+
+
+def _mismatch(folder: str, name: str, stored: ClipSpec, asked: ClipSpec, relation: str) -> str:
+    return (
+        f"{folder}: {name} of its clips {relation} {getattr(stored, name):g}; the spec asks for "
+        f"{getattr(asked, name):g} (prepare the films again with that, or change the spec)"
+    )
+
+
+def _draw(most: int, generator: Generator) -> int:
+    """A whole number from 0 to `most`."""
+    return int(torch.randint(most + 1, (), generator=generator))
+
+
+class FolderSource:
+    """Films as they lie in a folder: each time another clip of each, decoded on the spot.
+
+    Captions come from sidecar files, else from the name of the folder that a film lies in. Films that can't
+    be read are left out and listed in `missing`.
+
+    Raises:
+        InputError: no films there, none that can be read, nothing in the split.
+    """
+
+    def __init__(self, folder: str | Path, split: str | None = None, seed: int = 0) -> None:
+        films, self.missing = probed({path: "" for path in find_films([folder])})
+        self.films = in_split(films, split, seed, str(folder))
+
+    def __len__(self) -> int:
+        return len(self.films)
+
+    def group(self, index: int) -> str:
+        """Its film."""
+        return self.films[index].id
+
+    def take(self, index: int, spec: ClipSpec, generator: Generator) -> Sample:
+        """A clip of film `index` that starts anywhere within it."""
+        return self.films[index].take(spec, generator)
+
+
+@dataclass(frozen=True)
+class Film:
+    """A film to take clips from."""
+
+    path: Path
+    id: str
+    seconds: float
+    captions: Captions
+    label: str  # the caption where there is no sidecar
+
+    def take(self, spec: ClipSpec, generator: Generator) -> Sample:
+        """A clip that starts anywhere within the film; one that is shorter than a clip ends in stillness."""
+        from avsim import media
+
+        last = max(0, int((self.seconds - spec.seconds) * spec.frames_per_second))
+        start = _draw(last, generator) / spec.frames_per_second
+        clip = media.read(
+            self.path,
+            start,
+            spec.frames / spec.frames_per_second,
+            spec.size,
+            spec.frames_per_second,
+            spec.sample_rate,
+            spec.channels,
+            "both",
+        )
+        frames, wave = filled(clip, spec)
+        caption = self.captions.at(start, spec.seconds) or self.label
+        return Sample(frames, wave, caption, f"{self.path.stem}@{start:.3f}")
+
+
+def filled(clip: Clip, spec: ClipSpec) -> tuple[Tensor, Tensor]:
+    """Frames and wave of a clip, held at the last frame and silent from its end to that of `spec`."""
+    assert clip.frames is not None and clip.wave is not None
+    frames, wave = clip.frames[:, : spec.frames], clip.wave[:, : spec.samples]
+    held = frames[:, -1:].expand(-1, spec.frames - frames.shape[1], -1, -1)
+    return torch.cat([frames, held], 1), torch.nn.functional.pad(wave, (0, spec.samples - wave.shape[1]))
+
+
+def probed(labels: dict[Path, str]) -> tuple[list[Film], list[str]]:
+    """The films that have picture and sound, with their labels; and why the others can't be used.
+
+    Raises:
+        InputError: none can be used.
+    """
+    from avsim import media
+
+    films, missing = [], []
+    for path, label in labels.items():
+        try:
+            info = media.probe(path)
+            if not (info.has_frames and info.has_wave):
+                raise InputError(f"{path}: has no {'sound' if info.has_frames else 'picture'}")
+            captions = Captions.beside(path)
+            films.append(Film(path, identity(path), info.seconds, captions, label))
+        except InputError as error:
+            missing.append(str(error))
+    if not films:
+        raise InputError(f"none of {len(labels)} films can be used; the first: {missing[0]}")
+    return films, missing
+
+
+def in_split(films: list[Film], split: str | None, seed: int, where: str) -> list[Film]:
+    """The films of a split (80 : 10 : 10, by the hash of their content), or all."""
+    if split is None:
+        return films
+    if split not in SPLITS:
+        raise InputError(f"{where}: unknown split {split!r}; there are {', '.join(SPLITS)}")
+    of = assign(dict.fromkeys((film.id for film in films), 1), seed)
+    chosen = [film for film in films if of[film.id] == split]
+    if not chosen:
+        raise InputError(f"{where}: none of its {len(films)} films falls into split {split}")
+    return chosen
+
+
+class WorldSource:
+    """The world: endless clips with the truth, drawn at the spec that is asked for.
+
+    `split` and `index` say which clip; nothing else about it is drawn.
+    """
+
+    def __init__(
+        self,
+        config: str | WorldConfig = "easy",
+        seed: int = 0,
+        split: str = "train",
+        count: int | None = None,
+    ) -> None:
+        from avsim.world import WorldDataset, configured
+
+        self.config = configured(config)
+        self.seed, self.split = seed, split
+        self.count = len(WorldDataset(self.config, seed, split)) if count is None else count  # also checks
+        if self.count < 1:
+            raise InputError(f"count is {count}; a world has at least one clip")
+
+    def __len__(self) -> int:
+        return self.count
+
+    def group(self, index: int) -> str:
+        """Every clip is its own."""
+        return str(index)
+
+    def take(self, index: int, spec: ClipSpec, generator: Generator) -> Sample:
+        """Clip `index` of the world: a region for each thing that is seen."""
+        from avsim.world import WorldDataset
+
+        clip, truth = WorldDataset(replace(self.config, spec=spec), self.seed, self.split)[index]
+        stems = [truth.stems[thing.name] for thing in truth.things]
+        return Sample(
+            clip.frames,
+            clip.wave,
+            truth.caption,
+            f"world/{self.split}/{index}",
+            torch.stack(stems) if stems else None,
+            truth.masks if stems else None,
+        )
