@@ -184,9 +184,9 @@ def check(spec: ClipSpec, sample_rate: int, samples: int) -> None:
     """
     if spec.sample_rate != sample_rate:
         raise InputError(
-            f"sample_rate is {spec.sample_rate} Hz; this audio codec works at {sample_rate} Hz (resample first)"
+            f"sample_rate is {spec.sample_rate} Hz; this codec works at {sample_rate} Hz (resample first)"
         )
     if spec.channels not in (1, 2):
-        raise InputError(f"channels is {spec.channels}; this audio codec decodes to 1 (mono) or 2 (stereo)")
+        raise InputError(f"channels is {spec.channels}; this codec decodes to 1 (mono) or 2 (stereo)")
     if samples < spec.samples:
         raise InputError(f"latents decode to {samples} samples; the spec asks for {spec.samples}")

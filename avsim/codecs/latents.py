@@ -35,7 +35,7 @@ class Whitening(nn.Module):
 
     @torch.no_grad()
     def observe(self, moments: Tensor) -> None:
-        """Take a batch's `moments` (2, D) into the running average: exact at first, then forgetting slowly."""
+        """Take a batch's `moments` (2, D) into the running average, exact at first, then forgetting."""
         self.batches.add_(1)
         share = 1 / self.batches.clamp(max=self.memory)
         self.mean.lerp_(moments[0], share)

@@ -19,11 +19,11 @@ from avsim.optimizers import Recipe, configure
 class _CodecSystem(L.LightningModule):
     """What both trainings share: draws by (seed, step, row), weighted parts, the optimizer."""
 
-    model: VideoAutoencoder | AudioAutoencoder
-
-    def __init__(self, recipe: Recipe | None, seed: int, noise: float) -> None:
+    def __init__(
+        self, model: VideoAutoencoder | AudioAutoencoder, recipe: Recipe | None, seed: int, noise: float
+    ) -> None:
         super().__init__()
-        self.recipe, self.seed, self.noise = recipe or Recipe(), seed, noise
+        self.model, self.recipe, self.seed, self.noise = model, recipe or Recipe(), seed, noise
 
     def configure_optimizers(self):  # noqa: D102
         return configure(self.model, self.recipe, int(self.trainer.estimated_stepping_batches))
@@ -63,6 +63,8 @@ class _CodecSystem(L.LightningModule):
 class VideoCodecSystem(_CodecSystem):
     """Trains a `VideoAutoencoder` on temporal crops of a `ClipBatch`'s frames; validates on whole clips."""
 
+    model: VideoAutoencoder
+
     def __init__(
         self,
         model: VideoAutoencoder,
@@ -73,10 +75,10 @@ class VideoCodecSystem(_CodecSystem):
         motion: float = 4.0,  # how much more a moving pixel weighs
         gradient: float = 0.5,  # weight of the spatial gradients' distance
     ) -> None:
-        super().__init__(recipe, seed, noise)
+        super().__init__(model, recipe, seed, noise)
         if crop_frames < 1 or (crop_frames - 1) % model.time_stride:
             raise InputError(f"crop_frames is {crop_frames}; expected 1 + {model.time_stride} k")
-        self.model, self.crop_frames, self.motion = model, crop_frames, motion
+        self.crop_frames, self.motion = crop_frames, motion
         self.weights = {"charbonnier": 1.0, "gradient": gradient}
 
     def parts(self) -> dict[str, nn.Module]:
@@ -96,20 +98,22 @@ class VideoCodecSystem(_CodecSystem):
         return self.total(video_parts(crop, estimate, self.motion), self.weights)
 
     def validation_step(self, batch: ClipBatch, batch_index: int) -> None:
-        """PSNR in dB over all pixels and over those that move, and how far from 1 the latents' deviation is."""
+        """PSNR in dB over all pixels and over those that move; the root mean square of latents, near 1."""
         frames = _frames(batch)
         z = self.model.encode(frames)
         estimate = self.model.decode(z, batch.spec)
         scores = {
             "val/psnr": psnr(frames, estimate).mean(),
             "val/psnr_moving": psnr(frames, estimate, moving(frames) + 1e-6).mean(),
-            "val/latent_std": moments_of(z)[1].mean().sqrt(),
+            "val/latent_rms": moments_of(z)[1].mean().sqrt(),
         }
         self.log_dict(_single(scores), batch_size=len(frames), sync_dist=True, prog_bar=True)
 
 
 class AudioCodecSystem(_CodecSystem):
     """Trains an `AudioAutoencoder` on short crops of a `ClipBatch`'s waves; validates on whole clips."""
+
+    model: AudioAutoencoder
 
     def __init__(
         self,
@@ -122,8 +126,7 @@ class AudioCodecSystem(_CodecSystem):
         level: float = 1.0,  # weight of the log-magnitudes' distance
         spectrum: float = 10.0,  # weight of the complex spectra's distance
     ) -> None:
-        super().__init__(recipe, seed, noise)
-        self.model = model
+        super().__init__(model, recipe, seed, noise)
         self.latents = max(1, round(crop_seconds * model.sample_rate / model.hop))
         self.weights = {"wave": wave, "level": level, "spectrum": spectrum}
         self.faithful = MeanMetric(nan_strategy="ignore")  # SI-SDR is undefined for silent clips
@@ -145,7 +148,7 @@ class AudioCodecSystem(_CodecSystem):
         return self.total(audio_parts(crop, estimate), self.weights)
 
     def validation_step(self, batch: ClipBatch, batch_index: int) -> None:
-        """SI-SDR and log-spectral distance in dB, and how far from 1 the latents' deviation is."""
+        """SI-SDR and log-spectral distance in dB; the root mean square of latents, near 1."""
         wave = _wave(batch, self.model.sample_rate)
         z = self.model.encode(wave)
         estimate = self.model.decode(z, batch.spec)
@@ -153,7 +156,7 @@ class AudioCodecSystem(_CodecSystem):
         self.log("val/si_sdr", self.faithful, prog_bar=True)
         scores = {
             "val/lsd": log_spectral_distance(wave, estimate).mean(),
-            "val/latent_std": moments_of(z)[1].mean().sqrt(),
+            "val/latent_rms": moments_of(z)[1].mean().sqrt(),
         }
         self.log_dict(_single(scores), batch_size=len(wave), sync_dist=True, prog_bar=True)
 

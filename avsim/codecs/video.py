@@ -37,15 +37,13 @@ class TimeMix(nn.Module):
 
 
 class Block(nn.Module):
-    """`x + conv(mix(conv(x)))`, the last convolution small at the start, so that depth does no harm."""
+    """`x + conv(mix(conv(x)))` with SiLU before each."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.before = nn.Conv2d(channels, channels, 3, padding=1)
         self.mix = TimeMix(channels)
         self.after = nn.Conv2d(channels, channels, 3, padding=1)
-        nn.init.zeros_(self.after.bias)  # type: ignore[arg-type]
-        self.after.weight.data.mul_(0.1)
 
     def forward(self, x: Tensor, frames: int) -> Tensor:
         """(B T, C, h, w) of T `frames` -> the same shape."""
@@ -111,7 +109,7 @@ class Encoder(nn.Module):
     def forward(self, frames: Tensor) -> Tensor:
         """Frames (B, 3, T, H, W), T = 1 + 4 k, H and W multiples of 8 -> (B, Dv, t, H / 8, W / 8)."""
         count = frames.shape[2]
-        x = _channels_last(rearrange(frames, "b c t h w -> (b t) c h w"))
+        x = _channels_last(rearrange(4 * frames - 2, "b c t h w -> (b t) c h w"))  # deviation about 1
         x = self.patchify(_channels_last(F.pixel_unshuffle(x, 4)))  # (B T, fine, H / 4, W / 4)
         for block in self.fine:
             x = block(x, count)
@@ -122,7 +120,7 @@ class Encoder(nn.Module):
         latents = 1 + (count - 1) // 4
         for block in self.deep:
             x = block(x, latents)
-        return rearrange(self.read(F.silu(x)), "(b t) c h w -> b c t h w", t=latents)
+        return rearrange(self.read(x), "(b t) c h w -> b c t h w", t=latents)
 
 
 class Decoder(nn.Module):
@@ -152,15 +150,24 @@ class Decoder(nn.Module):
         x = _channels_last(F.pixel_shuffle(self.refine(x), 2))  # (B T, fine, 2 h, 2 w)
         for block in self.fine:
             x = block(x, count)
-        x = F.pixel_shuffle(self.unpatchify(F.silu(x)), 4)
+        x = F.pixel_shuffle(self.unpatchify(x), 4)
         return rearrange(x.float() + 0.5, "(b t) c h w -> b c t h w", t=count)
+
+
+def _initialise(model: nn.Module) -> None:
+    """Keep variance from layer to layer: quicker than normalising inside, and nothing else does it."""
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Conv2d):
+            gain = 0.2 if name.endswith("after") else 0.3 if name.endswith("unpatchify") else 1.0
+            nn.init.normal_(module.weight, std=gain * module.weight[0].numel() ** -0.5)
+            nn.init.zeros_(module.bias)  # type: ignore[arg-type]
 
 
 @configured
 class VideoAutoencoder(nn.Module):
     """Frames <-> latents of unit variance, 8 x 8 x 4; meets `avsim.codecs.protocol.VideoCodec`.
 
-    Both directions are causal: latent k depends on the frames up to 4 k, frame i on the latents up to its own.
+    Both directions are causal: latent k sees the frames up to 4 k, frame i the latents up to its own.
     """
 
     time_stride = 4
@@ -177,6 +184,7 @@ class VideoAutoencoder(nn.Module):
         self.encoder = Encoder(tuple(widths), tuple(depths), channels)  # type: ignore[arg-type]
         self.decoder = Decoder(tuple(widths), tuple(depths), channels)  # type: ignore[arg-type]
         self.whitening = Whitening(channels)
+        _initialise(self)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, frames: Tensor, noise: Tensor | float = 0.0) -> tuple[Tensor, Tensor]:
@@ -184,18 +192,18 @@ class VideoAutoencoder(nn.Module):
 
         `noise`, as large as the latents, is added to them before they are decoded.
         """
-        z = bounded(self.encoder(frames - 0.5))
+        z = bounded(self.encoder(frames))
         return self.decoder(z + noise), z
 
     def encode(self, frames: Tensor) -> Tensor:
-        """Frames (B, 3, T, H, W) in [0, 1] -> (B, Dv, t, h, w); pads T to 1 + 4 k, H and W to 8, by repeating.
+        """Frames (B, 3, T, H, W) in [0, 1] -> (B, Dv, t, h, w); repeats edges up to 1 + 4 k and 8.
 
         Raises:
             InputError: frames of another shape.
         """
         if frames.ndim != 5 or frames.shape[1] != 3 or 0 in frames.shape:
             raise InputError(f"frames are {tuple(frames.shape)}; expected (B, 3, T, H, W), none of them 0")
-        return self.whitening.normalise(bounded(self.encoder(padded(frames, 4, 8) - 0.5)))
+        return self.whitening.normalise(bounded(self.encoder(padded(frames, 4, 8))))
 
     def decode(self, latents: Tensor, spec: ClipSpec) -> Tensor:
         """Latents (B, Dv, t, h, w) -> frames (B, 3, T, H, W) in [0, 1], cropped to `spec`.
@@ -208,7 +216,7 @@ class VideoAutoencoder(nn.Module):
 
 
 def padded(frames: Tensor, time_stride: int, space_stride: int) -> Tensor:
-    """Frames (B, 3, T, H, W) with last frame, row and column repeated up to 1 + k strides and whole strides."""
+    """Frames (B, 3, T, H, W) with last frame, row and column repeated up to whole strides (T: 1 + k)."""
     count, height, width = frames.shape[2:]
     missing = (0, -width % space_stride, 0, -height % space_stride, 0, (1 - count) % time_stride)
     return F.pad(frames, missing, mode="replicate") if any(missing) else frames
