@@ -73,7 +73,7 @@ def _shadow(frames: Array, ball: Ball, seconds: Array, spec: ClipSpec) -> None:
     """A soft ellipse where the ball will land; wider and fainter the higher it hangs."""
     x, y = ball.place(seconds)
     scale = spec.height / VIEW
-    rise = (y - ball.radius)[:, None, None]
+    rise = (y - ball.radius)[:, None, None].astype(np.float32)
     column, row = to_pixels(x + 0.1 * (y - ball.radius), np.zeros_like(y), spec)
     half = math.ceil(2.2 * ball.radius * scale) + 2
     left, top, dx, dy = _patches(column, row, half)
