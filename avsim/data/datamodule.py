@@ -98,7 +98,7 @@ class _Data(lightning.LightningDataModule):
             raise InputError(
                 f"batch_size is {self.batch_size} over all processes; {ranks} of them can't share it evenly"
             )
-        if ranks > 1 and self.trainer._accelerator_connector.use_distributed_sampler:
+        if self.trainer and ranks > 1 and self.trainer._accelerator_connector.use_distributed_sampler:
             raise InputError(
                 "set trainer.use_distributed_sampler: false; the data already know their process"
             )

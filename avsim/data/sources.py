@@ -1,6 +1,7 @@
-"""Where clips come from: shards, a folder of films, the world.
+"""Where clips come from: shards, a folder of films, the world. A source gives any
+clip at any spec that it can.
 
-A source gives clip `index` at any spec it can. All that is random about a clip (where in the film it starts, what is cropped) is drawn from the generator
+All that is random about a clip (where in the film it starts, what is cropped) is drawn from the generator
 that is handed in, so that it depends on the step and the row alone.
 """
 
