@@ -3,67 +3,70 @@
 from __future__ import annotations
 
 import heapq
-import math
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
-import numpy as np
-import torch
 from av.container import OutputContainer
-from einops import rearrange
-from numpy.typing import NDArray
-from torch import Tensor
 
 from avsim.clip import Clip
 from avsim.errors import InputError
 from avsim.files import atomic
-from avsim.media.opening import Film, Kind, opened
-from avsim.media.sound import resampled
+from avsim.media.encode import copied, encoded_frames, encoded_wave, png
+from avsim.media.opening import Kind, opened
+from avsim.media.probe import probe
 
-_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}
-_CHUNK = 0.25  # seconds of sound encoded at a time
-_WEB_SOUND = frozenset({"aac", "mp3", "opus", "flac", "ac3", "eac3", "alac"})
+
+@dataclass(frozen=True)
+class _Codec:
+    """An encoder, the format of pixels or samples that it is given, its options."""
+
+    name: str
+    format: str
+    options: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class _Format:
-    """What a container holds, and with which encoders it is filled."""
+    """What a container is filled with, and the codecs whose packets it takes as they are and plays."""
 
     muxer: str
-    video: str | None = None
-    pixels: str = "yuv420p"
-    audio: str | None = None
-    samples: str = "fltp"
-    video_options: dict[str, str] = field(default_factory=dict)
-    audio_options: dict[str, str] = field(default_factory=dict)
-    muxer_options: dict[str, str] = field(default_factory=dict)
-    copies: frozenset[str] = frozenset()  # codecs whose packets it takes unchanged, and that play from it
+    video: _Codec | None = None
+    audio: _Codec | None = None
+    copies: frozenset[str] = frozenset()
 
 
-_H264 = {"crf": "18", "preset": "medium"}
-_VP9 = {"crf": "24", "b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1"}
-_FAST_START = {"movflags": "+faststart"}
+_H264 = _Codec("libx264", "yuv420p", {"crf": "18", "preset": "medium"})
+_VP9 = _Codec(
+    "libvpx-vp9", "yuv420p", {"crf": "24", "b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1"}
+)
+_FFV1 = _Codec("ffv1", "bgr0", {"level": "3", "slicecrc": "1"})
+_AAC = _Codec("aac", "fltp", {"b": "192k"})
+_OPUS = _Codec("libopus", "flt", {"b": "160k"})
+_FLAC = _Codec("flac", "s32")
+
+_IN_MP4 = frozenset(
+    {"h264", "hevc", "av1", "vp9", "mpeg4", "aac", "mp3", "opus", "flac", "ac3", "eac3", "alac"}
+)
+_IN_WEBM = frozenset({"vp8", "vp9", "av1", "opus", "vorbis"})
+_PCM = frozenset({"pcm_s16le", "pcm_s24le"})
 _FORMATS = {
-    ".mp4": _Format("mp4", "libx264", "yuv420p", "aac", "fltp", _H264, {"b": "192k"}, _FAST_START,
-                    _WEB_SOUND | {"h264", "hevc", "av1", "vp9", "mpeg4"}),
-    ".mov": _Format("mov", "libx264", "yuv420p", "aac", "fltp", _H264, {"b": "192k"}, _FAST_START,
-                    _WEB_SOUND | {"h264", "hevc", "mpeg4", "mjpeg", "prores", "pcm_s16le", "pcm_s24le"}),
-    ".webm": _Format("webm", "libvpx-vp9", "yuv420p", "libopus", "flt", _VP9, {"b": "160k"},
-                     copies=frozenset({"vp8", "vp9", "av1", "opus", "vorbis"})),
-    ".mkv": _Format("matroska", "ffv1", "bgr0", "flac", "s32", {"level": "3", "slicecrc": "1"},
-                    copies=_WEB_SOUND | {"h264", "hevc", "av1", "vp8", "vp9", "mpeg4", "ffv1", "vorbis",
-                                         "pcm_s16le", "pcm_s24le", "pcm_f32le"}),
-    ".wav": _Format("wav", audio="pcm_f32le", samples="flt"),
-    ".flac": _Format("flac", audio="flac", samples="s32"),
-    ".mp3": _Format("mp3", audio="libmp3lame", samples="fltp", audio_options={"q": "2"}),
-    ".gif": _Format("gif", "gif", "pal8"),
-    ".png": _Format("image2", "png", "rgb24"),
-}  # fmt: skip
+    ".mp4": _Format("mp4", _H264, _AAC, _IN_MP4),
+    ".mov": _Format(
+        "mov", _H264, _AAC, _IN_MP4 - {"vp9", "av1", "opus", "flac"} | _PCM | {"mjpeg", "prores"}
+    ),
+    ".webm": _Format("webm", _VP9, _OPUS, _IN_WEBM),
+    ".mkv": _Format("matroska", _FFV1, _FLAC, _IN_MP4 | _IN_WEBM | _PCM | {"pcm_f32le", "ffv1"}),
+    ".wav": _Format("wav", audio=_Codec("pcm_f32le", "flt")),
+    ".flac": _Format("flac", audio=_FLAC),
+    ".mp3": _Format("mp3", audio=_Codec("libmp3lame", "fltp", {"b": "192k"})),
+    ".gif": _Format("gif", _Codec("gif", "pal8")),
+    ".png": _Format("png", _Codec("png", "rgb24")),
+}
+_SAME_LENGTH = 0.1  # seconds by which a stream that is copied may differ from the clip
 
 
 def write(
@@ -83,8 +86,9 @@ def write(
     Args:
         clip: what to write.
         path: where to; its folder is made if it is absent.
-        video_from: a file whose picture stream is copied, packet by packet, in place of the clip's frames.
-            Where the container can't hold its codec (or would not play it), the clip's frames are encoded.
+        video_from: a film whose picture is copied, packet by packet, in place of the clip's frames. Where the
+            container can't hold (or browsers would not play) its codec there, or where it isn't as long as
+            the clip, the clip's own frames are encoded.
         audio_from: likewise for the sound.
 
     Returns:
@@ -92,7 +96,7 @@ def write(
 
     Raises:
         InputError: an unknown suffix, a clip that lacks what the suffix holds, a folder that can't be
-            written, a full disk.
+            written, a full disk, a file to copy from that can't be read or used.
     """
     path = Path(path)
     form = _FORMATS.get(path.suffix.lower())
@@ -100,177 +104,71 @@ def write(
         raise InputError(f"{path}: unknown suffix {path.suffix!r}; expected one of {', '.join(_FORMATS)}")
     if path.is_dir():
         raise InputError(f"{path}: is a folder; expected a file's name")
-    sources = {"video": video_from, "audio": audio_from}
-    if not form.video and clip.wave is None and audio_from is None:
+    if form.video is None and clip.wave is None and audio_from is None:
         raise InputError(f"{path}: holds sound alone; the clip has none")
-    if not form.audio and clip.frames is None:
+    if form.audio is None and clip.frames is None:
         raise InputError(f"{path}: holds pictures alone; the clip has none")
-    with atomic(path) as temporary, ExitStack() as stack:
+    with atomic(path) as temporary:
         try:
-            if form.muxer == "image2":
-                temporary.write_bytes(_strip(clip.frames, path))
+            if form.muxer == "png":
+                assert clip.frames is not None
+                temporary.write_bytes(png(clip.frames))
             else:
-                _mux(clip, path, temporary, form, sources, stack)
+                _mux(clip, temporary, form, {"video": video_from, "audio": audio_from})
         except av.FFmpegError as error:
             if isinstance(error, OSError):
-                raise  # a full disk and its like: `atomic` words them
+                raise  # a full disk and its like, which `atomic` words
             raise InputError(f"{path}: could not be encoded ({error.strerror})") from error
     return path
 
 
-def _mux(
-    clip: Clip, path: Path, temporary: Path, form: _Format, sources: dict[str, Any], stack: ExitStack
-) -> None:
-    output = stack.enter_context(
-        av.open(f"file:{temporary}", "w", format=form.muxer, container_options=form.muxer_options)
-    )
-    tracks: list[Iterator[Any]] = []
-    kinds: tuple[tuple[Kind, str | None, Any], ...] = (
-        ("video", form.video, clip.frames),
-        ("audio", form.audio, clip.wave),
-    )
-    for kind, encoder, own in kinds:
-        if encoder is None:
-            continue
-        film = stack.enter_context(opened(sources[kind])) if sources[kind] is not None else None
-        if film is not None and film.stream(kind).codec_context.name in form.copies:
-            tracks.append(_copied(output, film, kind))
-        elif own is not None:
-            encode = _encoded_frames if kind == "video" else _encoded_wave
-            tracks.append(encode(output, form, own, clip))
-        elif film is not None:
-            raise InputError(
-                f"{path}: can't hold the {film.stream(kind).codec_context.name} of {film.path}, and the clip "
-                f"brings nothing to encode in its place"
-            )
-    if not tracks:
-        raise InputError(f"{path}: nothing to write")
-    for packet in heapq.merge(*[_open(track) for track in tracks], key=lambda p: p.dts * p.time_base):
-        output.mux(packet)
-
-
-def _open(track: Iterator[Any]) -> Iterator[Any]:
-    """Run a track up to its stream's creation: a container wants all its streams before the first packet."""
-    assert next(track) is None
-    return track
-
-
-def _copied(output: OutputContainer, film: Film, kind: Kind) -> Iterator[Any]:
-    source = film.stream(kind)
-    stream = output.add_stream_from_template(source)
-    yield None
-    offset = round(film.zero / source.time_base)
-    for packet in film.container.demux(source):
-        if packet.dts is None:
-            continue  # the end
-        packet.dts -= offset
-        packet.pts = packet.dts if packet.pts is None else packet.pts - offset
-        packet.stream = stream
-        yield packet
-
-
-def _encoded_frames(output: OutputContainer, form: _Format, frames: Tensor, clip: Clip) -> Iterator[Any]:
-    assert form.video is not None
-    rate = Fraction(clip.frames_per_second).limit_denominator(1001)
-    step = 1
-    if form.muxer == "gif" and rate > 50:  # its clock ticks in 1/100 s, and players slow a single tick down
-        step, rate = math.ceil(rate / 50), rate / math.ceil(rate / 50)
-    even = 2 if form.video == "libx264" else 1
-    stream: Any = output.add_stream(form.video, rate=rate, options=form.video_options)
-    stream.height = math.ceil(frames.shape[2] / even) * even
-    stream.width = math.ceil(frames.shape[3] / even) * even
-    stream.pix_fmt = form.pixels
-    stream.time_base = 1 / rate
-    if form.pixels == "yuv420p":
-        context = stream.codec_context
-        context.colorspace = context.color_primaries = context.color_trc = 1  # BT.709, and said so
-        context.color_range = 1  # limited
-    yield None
-    pictures = (_rgb(frames[:, index], even) for index in range(0, frames.shape[1], step))
-    if form.pixels == "pal8":
-        yield from _in_palette(stream, pictures, rate)
-        return
-    for index, picture in enumerate(pictures):
-        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-        frame = frame.reformat(
-            format=form.pixels, dst_colorspace="ITU709" if form.pixels == "yuv420p" else None
+def _mux(clip: Clip, path: Path, form: _Format, sources: dict[Kind, str | Path | None]) -> None:
+    options = {}
+    if form.muxer in ("mp4", "mov"):
+        # Lengths are told in ticks of the sound's rate, so that a decoder's padding is cut to the sample.
+        options = {"movflags": "+faststart", "movie_timescale": str(int(clip.sample_rate))}
+    with ExitStack() as stack:
+        output = stack.enter_context(
+            av.open(f"file:{path}", "w", format=form.muxer, container_options=options)
         )
-        frame.pts, frame.time_base = index, 1 / rate
-        yield from stream.encode(frame)
-    yield from stream.encode(None)
+        tracks = [
+            track
+            for kind in ("video", "audio")
+            if (track := _track(clip, kind, sources[kind], form, output, stack)) is not None
+        ]
+        for packet in heapq.merge(*tracks, key=lambda packet: packet.dts * packet.time_base):
+            output.mux(packet)
 
 
-def _in_palette(stream: Any, pictures: Iterator[NDArray[np.uint8]], rate: Fraction) -> Iterator[Any]:
-    """GIF: the 256 colours that suit the whole clip, found by FFmpeg's palettegen."""
-    graph = av.filter.Graph()
-    source = graph.add_buffer(
-        width=stream.width, height=stream.height, format=av.VideoFormat("rgb24"), time_base=1 / rate
-    )
-    split, palette = graph.add("split"), graph.add("palettegen", "reserve_transparent=0")
-    use, sink = graph.add("paletteuse", "dither=sierra2_4a"), graph.add("buffersink")
-    source.link_to(split)
-    split.link_to(palette, 0, 0)
-    split.link_to(use, 1, 0)
-    palette.link_to(use, 0, 1)
-    use.link_to(sink)
-    graph.configure()
-    for index, picture in enumerate(pictures):
-        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-        frame.pts, frame.time_base = index, 1 / rate
-        source.push(frame)
-    source.push(None)
-    while True:
-        try:
-            drawn = sink.pull()
-        except (av.EOFError, av.BlockingIOError):
-            break
-        yield from stream.encode(drawn)
-    yield from stream.encode(None)
-
-
-def _encoded_wave(output: OutputContainer, form: _Format, wave: Tensor, clip: Clip) -> Iterator[Any]:
-    assert form.audio is not None
-    if wave.shape[0] not in _LAYOUTS:
-        raise InputError(f"a wave of {wave.shape[0]} channels can't be written; expected 1, 2 or 6")
-    if clip.sample_rate != int(clip.sample_rate):
-        raise InputError(f"sample rate {clip.sample_rate} can't be written; expected whole Hz")
-    layout, rate = _LAYOUTS[wave.shape[0]], _rate_for(form.audio, int(clip.sample_rate))
-    stream: Any = output.add_stream(form.audio, rate=rate, options=form.audio_options, layout=layout)
-    stream.format = form.samples
-    yield None
-    line = wave.detach().to("cpu", torch.float32).numpy()
-    if rate != clip.sample_rate:
-        line = resampled(line, int(clip.sample_rate), rate)
-    to_codec = av.AudioResampler(format=form.samples, layout=layout, rate=rate)
-    chunk = max(1, round(_CHUNK * rate))
-    for first in range(0, line.shape[1], chunk):
-        part = np.ascontiguousarray(line[:, first : first + chunk])
-        frame = av.AudioFrame.from_ndarray(part, format="fltp", layout=layout)
-        frame.sample_rate, frame.pts, frame.time_base = rate, first, Fraction(1, rate)
-        for converted in to_codec.resample(frame):
-            yield from stream.encode(converted)
-    yield from stream.encode(None)
-
-
-def _rate_for(encoder: str, rate: int) -> int:
-    """The lowest rate that an encoder takes from `rate` on, or else its highest."""
-    known = sorted(av.codec.Codec(encoder, "w").audio_rates or [rate])
-    return next((r for r in known if r >= rate), known[-1])
-
-
-def _rgb(picture: Tensor, even: int = 1) -> NDArray[np.uint8]:
-    """(3, H, W) in [0, 1] as bytes (H, W, 3), the last row and column repeated to a multiple of `even`."""
-    rgb = picture.detach().to("cpu", torch.float32).clamp(0, 1).mul(255).round().to(torch.uint8)
-    array = rearrange(rgb, "c h w -> h w c").contiguous().numpy()
-    return np.pad(array, ((0, -array.shape[0] % even), (0, -array.shape[1] % even), (0, 0)), mode="edge")
-
-
-def _strip(frames: Tensor | None, path: Path) -> bytes:
-    """All frames side by side as a PNG."""
-    assert frames is not None
-    picture = _rgb(rearrange(frames, "c t h w -> c h (t w)"))
-    encoder = av.CodecContext.create("png", "w")
-    encoder.height, encoder.width, encoder.pix_fmt = picture.shape[0], picture.shape[1], "rgb24"
-    encoder.time_base = Fraction(1, 25)
-    frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-    return b"".join(bytes(packet) for packet in [*encoder.encode(frame), *encoder.encode(None)])
+def _track(
+    clip: Clip,
+    kind: Kind,
+    source: str | Path | None,
+    form: _Format,
+    output: OutputContainer,
+    stack: ExitStack,
+) -> Iterator[Any] | None:
+    """The packets of one modality: copied where that is asked for and possible, else encoded."""
+    codec = form.video if kind == "video" else form.audio
+    own = clip.frames if kind == "video" else clip.wave
+    if codec is None or (own is None and source is None):
+        return None
+    if source is not None:
+        film = stack.enter_context(opened(source))
+        name = film.stream(kind).codec_context.name
+        info = probe(source)
+        seconds = info.video_seconds if kind == "video" else info.audio_seconds
+        assert seconds is not None
+        if name in form.copies and abs(seconds - clip.seconds) <= _SAME_LENGTH:
+            return copied(output, film, kind)
+        if own is None:
+            raise InputError(
+                f"{source}: its {seconds:.2f} s of {name} can't be copied into {clip.seconds:.2f} s of "
+                f"{form.muxer}, and the clip brings nothing to encode in its place"
+            )
+    if kind == "video":
+        assert clip.frames is not None
+        rate = clip.frames_per_second
+        return encoded_frames(output, codec.name, codec.format, codec.options, clip.frames, rate)
+    assert clip.wave is not None
+    return encoded_wave(output, codec.name, codec.format, codec.options, clip.wave, clip.sample_rate)

@@ -1,0 +1,157 @@
+"""Frames, waves and other files' packets as the packets of a container's streams.
+
+Each function adds a stream to the container at once, and returns the packets that are still to be made.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+import av
+import numpy as np
+from av.container import OutputContainer
+from av.video.reformatter import Interpolation
+from einops import rearrange
+from numpy.typing import NDArray
+from torch import Tensor
+
+from avsim.errors import InputError
+from avsim.media.opening import Film, Kind
+from avsim.media.sound import resampled
+
+_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}
+_CHUNK = 0.25  # seconds of sound encoded at a time
+_SLOWEST_TICK = 50  # frames per second of GIF: its clock ticks in 1/100 s, and players slow single ticks down
+_BT709, _LIMITED = 1, 1  # FFmpeg's numbers of a colour space and a range
+_FILTER = int(Interpolation.BICUBIC) | int(Interpolation.ACCURATE_RND) | int(Interpolation.FULL_CHR_H_INT)
+
+
+def copied(output: OutputContainer, film: Film, kind: Kind) -> Iterator[Any]:
+    """The packets of a film's stream, unchanged but for its time 0, which becomes the container's."""
+    source = film.stream(kind)
+    stream = output.add_stream_from_template(source)
+    offset = round(film.zero / source.time_base)
+
+    def packets() -> Iterator[Any]:
+        for packet in film.container.demux(source):
+            if packet.dts is not None:  # None: the end
+                packet.dts -= offset
+                packet.pts = packet.dts if packet.pts is None else packet.pts - offset
+                packet.stream = stream
+                yield packet
+
+    return packets()
+
+
+def encoded_frames(
+    output: OutputContainer, encoder: str, pixels: str, options: dict[str, str], frames: Tensor, fps: float
+) -> Iterator[Any]:
+    """Frames (3, T, H, W) in [0, 1]. H.264's odd sizes are made even by repeating the last row or column."""
+    rate, step = Fraction(fps).limit_denominator(100_000), 1
+    if encoder == "gif" and rate > _SLOWEST_TICK:
+        step = math.ceil(rate / _SLOWEST_TICK)
+        rate /= step
+    even = 2 if encoder == "libx264" else 1
+    stream: Any = output.add_stream(encoder, rate=rate, options=options)
+    stream.height = math.ceil(frames.shape[2] / even) * even
+    stream.width = math.ceil(frames.shape[3] / even) * even
+    stream.pix_fmt = pixels
+    stream.time_base = 1 / rate
+    is_yuv = pixels.startswith("yuv")
+    if is_yuv:
+        context = stream.codec_context
+        context.colorspace = context.color_primaries = context.color_trc = _BT709
+        context.color_range = _LIMITED
+
+    def pictures() -> Iterator[Any]:
+        for index in range(0, frames.shape[1], step):
+            picture = av.VideoFrame.from_ndarray(to_bytes(frames[:, index], even), format="rgb24")
+            picture.pts, picture.time_base = index // step, 1 / rate
+            yield picture
+
+    def converted() -> Iterator[Any]:
+        for picture in pictures():
+            yield picture.reformat(
+                format=pixels, dst_colorspace=_BT709 if is_yuv else None, interpolation=_FILTER
+            )
+
+    def packets() -> Iterator[Any]:
+        for picture in _in_palette(stream, pictures(), rate) if pixels == "pal8" else converted():
+            yield from stream.encode(picture)
+        yield from stream.encode(None)
+
+    return packets()
+
+
+def _in_palette(stream: Any, pictures: Iterator[Any], rate: Fraction) -> Iterator[Any]:
+    """Pictures in the 256 colours that suit all of them, found by FFmpeg's palettegen."""
+    graph = av.filter.Graph()
+    source = graph.add_buffer(
+        width=stream.width, height=stream.height, format=av.VideoFormat("rgb24"), time_base=1 / rate
+    )
+    split, palette = graph.add("split"), graph.add("palettegen", "reserve_transparent=0")
+    use, sink = graph.add("paletteuse", "dither=sierra2_4a"), graph.add("buffersink")
+    source.link_to(split)
+    split.link_to(palette, 0, 0)
+    split.link_to(use, 1, 0)
+    palette.link_to(use, 0, 1)
+    use.link_to(sink)
+    graph.configure()
+    for picture in pictures:
+        source.push(picture)
+    source.push(None)
+    while True:
+        try:
+            yield sink.pull()
+        except (av.EOFError, av.BlockingIOError):
+            return
+
+
+def encoded_wave(
+    output: OutputContainer, encoder: str, samples: str, options: dict[str, str], wave: Tensor, rate: int
+) -> Iterator[Any]:
+    """A wave (A, N), resampled to the lowest rate from its own on that the encoder takes."""
+    if wave.shape[0] not in _LAYOUTS:
+        raise InputError(f"a wave of {wave.shape[0]} channels can't be written; expected 1, 2 or 6")
+    if rate != int(rate):
+        raise InputError(f"a sample rate of {rate} can't be written; expected whole Hz")
+    layout = _LAYOUTS[wave.shape[0]]
+    known = sorted(av.codec.Codec(encoder, "w").audio_rates or [int(rate)])
+    taken = next((one for one in known if one >= rate), known[-1])
+    stream: Any = output.add_stream(encoder, rate=taken, options=options, layout=layout)
+    stream.format = samples
+
+    def packets() -> Iterator[Any]:
+        line = wave.detach().to("cpu").float().numpy()
+        line = line if taken == rate else resampled(line, int(rate), taken)
+        convert = av.AudioResampler(format=samples, layout=layout, rate=taken)
+        chunk = max(1, round(_CHUNK * taken))
+        for first in range(0, line.shape[1], chunk):
+            part = np.ascontiguousarray(line[:, first : first + chunk])
+            frame = av.AudioFrame.from_ndarray(part, format="fltp", layout=layout)
+            frame.sample_rate, frame.pts, frame.time_base = taken, first, Fraction(1, taken)
+            for converted in convert.resample(frame):
+                yield from stream.encode(converted)
+        yield from stream.encode(None)
+
+    return packets()
+
+
+def png(frames: Tensor) -> bytes:
+    """Frames (3, T, H, W) side by side as a PNG file."""
+    picture = to_bytes(rearrange(frames, "c t h w -> c h (t w)"))
+    encoder: Any = av.CodecContext.create("png", "w")
+    encoder.height, encoder.width, encoder.pix_fmt = picture.shape[0], picture.shape[1], "rgb24"
+    encoder.time_base = Fraction(1, 25)
+    frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+    return b"".join(bytes(packet) for packet in [*encoder.encode(frame), *encoder.encode(None)])
+
+
+def to_bytes(picture: Tensor, even: int = 1) -> NDArray[np.uint8]:
+    """A picture (3, H, W) in [0, 1] as bytes (H, W, 3), its edge repeated to a multiple of `even`."""
+    scaled = picture.detach().to("cpu").float().clamp(0, 1).mul(255).round().byte()
+    array = rearrange(scaled, "c h w -> h w c").contiguous().numpy()
+    return np.pad(array, ((0, -array.shape[0] % even), (0, -array.shape[1] % even), (0, 0)), mode="edge")
