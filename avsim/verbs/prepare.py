@@ -38,7 +38,7 @@ def _size(text: str) -> tuple[int, int]:
         raise argparse.ArgumentTypeError(f"{text!r}; expected WxH, such as 64x64") from None
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> None:
     """Prepare the films and print what came of them."""
     import os
 
@@ -69,4 +69,3 @@ def run(arguments: argparse.Namespace) -> int:
     console.print(table)
     for why in made.passed_over.values():
         console.print(f"passed over: {why}", markup=False, highlight=False)
-    return 0

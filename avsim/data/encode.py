@@ -1,0 +1,191 @@
+"""Clips -> latent shards: what the generator trains on, and which codecs it was seen through."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from avsim.clip import ClipSpec, LatentSpec
+from avsim.data.pool import bar
+from avsim.data.shards import INDEX, SHARDS, write_index, write_json, write_shard
+from avsim.data.sources import Source
+from avsim.errors import InputError
+from avsim.files import claimed
+from avsim.seeds import generator
+from avsim.weights import CONFIG, TENSORS, load_model
+
+if TYPE_CHECKING:
+    from avsim.codecs.protocol import AudioCodec, VideoCodec
+
+SETTINGS, PARTS = "settings.json", "parts"
+PART = 64  # clips in a shard: the most that a kill can lose
+
+
+def codec_folder(path: str | Path, part: str) -> Path:
+    """The folder of a codec: `path` itself, or `part` of the run or the simulator that lies there.
+
+    Raises:
+        InputError: no codec there.
+    """
+    path = Path(path)
+    for folder in (path, path / part, path / "simulator" / part):
+        if (folder / CONFIG).is_file() and (folder / TENSORS).is_file():
+            return folder
+    raise InputError(f"{path}: no {part} here; expected a run that trained one, or its folder")
+
+
+def sha256(path: Path) -> str:
+    """The digest of a file's bytes."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def encode(
+    sources: Mapping[str, Source],
+    spec: ClipSpec,
+    video_codec: str | Path,
+    audio_codec: str | Path,
+    out: str | Path,
+    *,
+    batch_size: int = 8,
+    device: str = "cpu",
+    bf16: bool = False,
+    seed: int = 0,
+) -> dict[str, int]:
+    """Encode the clips of each split's source at `spec`; returns how many latents each split has.
+
+    Writes float16 latents of unit variance, part by part: a run that was killed goes on where it stopped.
+    The index records the codecs' folders and the sha256 of their weights.
+
+    Raises:
+        InputError: a codec is missing or made for another sample rate, a source can't give the spec, or
+            `out` holds latents of other codecs or clips.
+    """
+    if batch_size < 1:
+        raise InputError(f"batch_size is {batch_size}; it must be at least 1")
+    folders = {
+        "video": codec_folder(video_codec, "video_codec"),
+        "audio": codec_folder(audio_codec, "audio_codec"),
+    }
+    codecs = {
+        name: {"folder": str(folder), "sha256": sha256(folder / TENSORS)} for name, folder in folders.items()
+    }
+    see = _codec(folders["video"], ("time_stride", "space_stride"), device)
+    hear = _codec(folders["audio"], ("hop", "sample_rate"), device)
+    if hear.sample_rate != spec.sample_rate:
+        raise InputError(
+            f"{folders['audio']}: hears {hear.sample_rate} Hz; the clips have {spec.sample_rate} Hz"
+        )
+    about = {
+        "time_stride": see.time_stride,
+        "space_stride": see.space_stride,
+        "hop": hear.hop,
+        "video_channels": see.channels,
+        "audio_channels": hear.channels,
+    }
+    shape = LatentSpec(spec, see.time_stride, see.space_stride, hear.hop)
+    settings = {
+        "spec": asdict(spec),
+        "codecs": {name: codec["sha256"] for name, codec in codecs.items()},
+        "clips": {split: _digest(source) for split, source in sources.items()},
+        "bf16": bf16,
+        "seed": seed,
+    }
+    parts = [
+        (split, first, min(first + PART, len(source)))
+        for split, source in sources.items()
+        for first in range(0, len(source), PART)
+    ]
+    for source in sources.values():
+        source.take(
+            0, spec, generator(seed, "look")
+        )  # what can't be given is said before anything is written
+    items: list[dict[str, Any]] = []
+    with claimed(out) as folder, bar() as progress, torch.inference_mode():
+        _check_settings(folder, settings)
+        for split, first, last in progress.track(parts, description="latents"):
+            kept, shard = folder / PARTS / f"{split}-{first:08d}.json", f"{split}-{first:08d}.safetensors"
+            if not (kept.exists() and (folder / SHARDS / shard).exists()):
+                cast = torch.autocast(torch.device(device).type, torch.bfloat16) if bf16 else nullcontext()
+                with cast:
+                    found, tensors = _encode_part(
+                        sources[split], range(first, last), shape, see, hear, batch_size, device, seed
+                    )
+                for row, item in enumerate(found):
+                    item |= {"shard": shard, "row": row, "split": split}
+                write_shard(folder / SHARDS / shard, tensors)
+                write_json(kept, found)
+            items += json.loads(kept.read_text())
+        write_index(folder, "latents", {"spec": asdict(spec), "latents": about, "codecs": codecs}, items)
+    return {split: len(source) for split, source in sources.items()}
+
+
+def _digest(source: Source) -> str:
+    """A name for what a source holds: which shots or films, in which order."""
+    groups = json.dumps([source.group(index) for index in range(len(source))])
+    return hashlib.blake2b(groups.encode(), digest_size=8).hexdigest()
+
+
+def _codec(folder: Path, has: tuple[str, ...], device: str) -> Any:
+    """Load a codec and see that it is one of the kind that has these attributes."""
+    model = load_model(folder, device)
+    missing = [name for name in ("channels", "encode", "decode", *has) if not hasattr(model, name)]
+    if missing:
+        kind = "a video codec" if "time_stride" in has else "an audio codec"
+        raise InputError(f"{folder}: holds a {type(model).__name__}; expected {kind} ({', '.join(missing)})")
+    assert isinstance(model, nn.Module)
+    return model
+
+
+def _check_settings(folder: Path, settings: dict[str, Any]) -> None:
+    path = folder / SETTINGS
+    if path.exists():
+        if json.loads(path.read_text()) != settings:
+            raise InputError(
+                f"{folder}: holds latents of other codecs, clips or options; choose another folder"
+            )
+    elif (folder / INDEX).exists():
+        raise InputError(f"{folder}: holds other shards; choose another folder")
+    else:
+        write_json(path, settings)
+
+
+def _encode_part(
+    source: Source,
+    indices: range,
+    shape: LatentSpec,
+    see: VideoCodec,
+    hear: AudioCodec,
+    batch_size: int,
+    device: str,
+    seed: int,
+) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
+    """The latents of some clips: what is known of each, and video (n, Dv, t, h, w), audio (n, Da, l)."""
+    items, videos, audios = [], [], []
+    for first in range(indices.start, indices.stop, batch_size):
+        some = range(first, min(first + batch_size, indices.stop))
+        samples = [source.take(index, shape.clip, generator(seed, "encode", index)) for index in some]
+        frames = [sample.frames for sample in samples if sample.frames is not None]
+        waves = [sample.wave for sample in samples if sample.wave is not None]
+        if len(frames) < len(samples) or len(waves) < len(samples):
+            raise InputError(f"{samples[0].name}: lacks picture or sound; latents need both")
+        videos.append(see.encode(torch.stack(frames).to(device)).to("cpu", torch.float16))
+        audios.append(hear.encode(torch.stack(waves).to(device)).to("cpu", torch.float16))
+        for index, sample in zip(some, samples, strict=True):
+            items.append({"name": sample.name, "group": source.group(index), "caption": sample.caption})
+    video, audio = torch.cat(videos), torch.cat(audios)
+    # What a codec says of itself must hold: every later length and time is derived from it.
+    if tuple(video.shape[2:]) != shape.video or audio.shape[2] != shape.audio:
+        raise InputError(
+            f"latents are {tuple(video.shape[2:])} and {audio.shape[2]}; the codecs' strides say "
+            f"{shape.video} and {shape.audio}"
+        )
+    return items, {"video": video, "audio": audio}

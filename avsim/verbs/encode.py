@@ -1,0 +1,50 @@
+"""`avsim encode SHARDS --video-codec RUN --audio-codec RUN --out DIR`: clips -> latents, shard by shard."""
+
+import argparse
+from pathlib import Path
+
+
+def add(subparsers: argparse._SubParsersAction) -> None:
+    """Add the verb's arguments."""
+    parser = subparsers.add_parser(
+        "encode",
+        help="turn shards of clips into shards of latents",
+        description="Encode the clips that `avsim prepare` made by a pair of trained codecs. Run it again to "
+        "go on where it stopped.",
+    )
+    parser.add_argument("shards", type=Path, metavar="SHARDS", help="a folder that avsim prepare made")
+    parser.add_argument("--video-codec", type=Path, required=True, metavar="RUN", help="its run or folder")
+    parser.add_argument("--audio-codec", type=Path, required=True, metavar="RUN", help="its run or folder")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the latents")
+    parser.add_argument("--batch-size", type=int, default=8, help="clips at once (default %(default)s)")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, ... (default %(default)s)")
+    parser.add_argument("--bf16", action="store_true", help="compute in bfloat16")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Encode every split and print how many latents each has."""
+    from rich.console import Console
+
+    from avsim.clip import ClipSpec
+    from avsim.data.encode import encode
+    from avsim.data.shards import SPLITS, ShardFolder
+    from avsim.data.sources import ShardSource, Source
+
+    index = ShardFolder.open(arguments.shards, "clips").index
+    there = {item["split"] for item in index["items"]}
+    sources: dict[str, Source] = {
+        split: ShardSource(arguments.shards, split) for split in SPLITS if split in there
+    }
+    made = encode(
+        sources,
+        ClipSpec(**index["spec"]),
+        arguments.video_codec,
+        arguments.audio_codec,
+        arguments.out,
+        batch_size=arguments.batch_size,
+        device=arguments.device,
+        bf16=arguments.bf16,
+    )
+    said = ", ".join(f"{count} to {split}" for split, count in made.items())
+    Console().print(f"latents: {said} -> {arguments.out}", markup=False, highlight=False)
