@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from avsim.codecs.spectra import compressed, stft
+from avsim.codecs.spectra import stft
 
 RESOLUTIONS = (128, 512, 2048)  # samples per window; the hop is a quarter
 
@@ -36,9 +36,9 @@ def moving(frames: Tensor) -> Tensor:
 def audio_parts(wave: Tensor, estimate: Tensor) -> dict[str, Tensor]:
     """Distances of waves and of spectra at three resolutions, for mid and side (B, 2, N) each.
 
-    Spectra are compared for mid, side, left and right: log-magnitudes ("level"), and complex spectra with
-    magnitudes to the power 0.4 ("spectrum"), without which phase, and so SI-SDR, would be free. The wave's
-    own distance is a share of the clip's loudness.
+    Spectra are compared for mid, left and right: log-magnitudes ("level"), and complex spectra with the root
+    of their magnitudes ("spectrum"), without which phase, and so SI-SDR, would be free. The wave's own
+    distance is a share of the clip's loudness.
     """
     loudness = wave.square().mean((1, 2), keepdim=True).sqrt().clamp(min=1e-2)
     parts = {"wave": ((estimate - wave).abs() / loudness).mean()}
@@ -46,20 +46,20 @@ def audio_parts(wave: Tensor, estimate: Tensor) -> dict[str, Tensor]:
     for size in RESOLUTIONS:
         window = torch.hann_window(size, device=wave.device)
         with torch.no_grad():
-            true = _views(stft(wave, size, size // 4, window))
-        made = _views(stft(estimate, size, size // 4, window))
-        level = level + (_log_magnitude(made) - _log_magnitude(true)).abs().mean()
-        difference = compressed(made) - compressed(true)
-        spectrum = spectrum + (difference.real.abs() + difference.imag.abs()).mean()
+            true_level, true_spectrum = _heard(stft(wave, size, size // 4, window))
+        made_level, made_spectrum = _heard(stft(estimate, size, size // 4, window))
+        level = level + (made_level - true_level).abs().mean()
+        spectrum = spectrum + 2 * (made_spectrum - true_spectrum).abs().mean()
     return parts | {"level": level / len(RESOLUTIONS), "spectrum": spectrum / len(RESOLUTIONS)}
 
 
-def _views(spectra: Tensor) -> Tensor:
-    """Mid and side (B, 2, bins, F) -> mid, side, left and right, (B, 4, bins, F)."""
-    mid, side = spectra.unbind(1)
-    return torch.stack([mid, side, mid + side, mid - side], 1)
+def _heard(spectra: Tensor) -> tuple[Tensor, Tensor]:
+    """Of mid and side (B, 2, bins, F): log-magnitudes (B, 3, bins, F) of mid, left and right, and their
+    spectra with the root of their magnitudes, real and imaginary, (2, B, 3, bins, F).
 
-
-def _log_magnitude(spectra: Tensor) -> Tensor:
-    energy = spectra.real.square() + spectra.imag.square()
-    return 0.5 * (energy + 1e-9).log()  # a floor 84 dB below a full-scale sine
+    In real arithmetic and roots alone, which is 5 times quicker here than complex powers.
+    """
+    mid, side = torch.stack([spectra.real, spectra.imag]).unbind(2)  # (2, B, bins, F) each
+    views = torch.stack([mid, mid + side, mid - side], 2)  # (2, B, 3, bins, F)
+    energy = views[0].square() + views[1].square() + 1e-9  # a floor 84 dB below a full-scale sine
+    return 0.5 * energy.log(), views * energy.sqrt().rsqrt()
