@@ -5,24 +5,32 @@ All of them write below the run's folder, `trainer.default_root_dir`.
 
 from __future__ import annotations
 
+import itertools
 import os
 import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
-from torch import Tensor
+from lightning.pytorch.loggers import WandbLogger
+from torch import Tensor, nn
 
+from avsim import separation
+from avsim.clip import Clip, ClipSpec
 from avsim.errors import InputError
 from avsim.logging import Metrics
+from avsim.report import player
 from avsim.seeds import derive
+from avsim.simulator import Simulator, load
+from avsim.simulator.samples import Sample, shown_stems, write_samples
 from avsim.weights import save_model
 
 
@@ -134,6 +142,7 @@ class Checkpoints(Checkpoint):
             raise InputError(f"checkpoints every {every_n_steps} steps, {keep} kept; both must be at least 1")
         self.every_n_steps, self.keep = every_n_steps, keep
         self.saved = 0
+        self.spec: ClipSpec | None = None  # of the clips that are trained on
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take the curve back to the step that is resumed."""
@@ -146,13 +155,20 @@ class Checkpoints(Checkpoint):
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Save and export, if the step is due."""
-        # Lightning counts logged steps apart from optimizer steps and, resuming, adds one too many for a
-        # checkpoint that was written here; they are the same number, so say so.
+        spec = getattr(batch, "spec", None)
+        self.spec = getattr(spec, "clip", spec)
+        # Lightning counts logged steps apart from optimizer steps and, resuming, may count one too many.
         trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step
         # What draws from torch's global generator (dropout) also depends on where it is drawn alone.
         torch.manual_seed(derive(pl_module.seed, "global", trainer.global_step, trainer.global_rank))  # type: ignore[arg-type]
         if trainer.global_step % self.every_n_steps == 0:
+            # This batch is already counted as ready; the checkpoint is of the moment before it.
+            progress = trainer.fit_loop.epoch_loop.batch_progress
+            for count in (progress.total, progress.current):
+                count.ready -= 1
             self._save(trainer, pl_module)
+            for count in (progress.total, progress.current):
+                count.ready += 1
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save and export the end of the run."""
@@ -180,13 +196,15 @@ class Checkpoints(Checkpoint):
             ) from error
         self.saved = step
         if trainer.is_global_zero:
-            export(trainer, pl_module)
+            export(trainer, pl_module, self.spec)
 
 
-def export(trainer: Trainer, pl_module: LightningModule) -> None:
-    """Write the averaged models that `pl_module.parts()` names to RUN/simulator/PART."""
+def export(trainer: Trainer, pl_module: LightningModule, spec: ClipSpec | None) -> None:
+    """Write the averaged models that `pl_module.parts()` names to RUN/simulator/PART, with notes."""
     command = shlex.join(["avsim", *sys.argv[1:]])
     notes: dict[str, Any] = {"commit": commit(), "command": command, "step": trainer.global_step}
+    if spec is not None:
+        notes["spec"] = asdict(spec)
     with averaged(trainer, pl_module):
         for name, part in pl_module.parts().items():  # type: ignore[operator]
             save_model(part, Path(trainer.default_root_dir) / "simulator" / name, **notes)
@@ -203,6 +221,106 @@ def commit() -> str:
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return head.strip() + ("+" if changed.strip() else "")
+
+
+class Samples(Callback):
+    """Draws clips with sound every `every_n_steps` steps, for RUN/samples/step=N/ and the loggers.
+
+    A clip for each prompt and seed and, for `foley` clips of the validation set, another sound for their
+    picture. With a separator, their regions' stems too. wandb shows them as a table and as players.
+    """
+
+    def __init__(
+        self,
+        prompts: list[str],
+        seeds: list[int],
+        every_n_steps: int = 1000,
+        foley: int = 1,  # clips of the validation set
+        steps: int = 30,  # of the sampler
+        guidance: float = 1.5,
+        separator: str | None = None,  # folder of a run that trained one
+        regions: int = 2,  # to separate in each clip
+    ) -> None:
+        if every_n_steps < 1 or foley < 0 or regions < 1:
+            raise InputError(f"samples: every {every_n_steps} steps, {foley} of foley, {regions} regions")
+        self.prompts, self.seeds, self.every_n_steps, self.foley = prompts, seeds, every_n_steps, foley
+        self.how: Any = {"steps": steps, "guidance": guidance}
+        self.separator = load(separator).part("separator") if separator is not None else None
+        self.regions = regions
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Draw, if the step is due."""
+        step = trainer.global_step
+        due = step % self.every_n_steps == 0 or step == trainer.max_steps
+        if due and trainer.is_global_zero:
+            with averaged(trainer, pl_module), evaluating(pl_module):
+                samples = self.draw(trainer, pl_module, batch.spec.clip)
+            write_samples(samples, Path(trainer.default_root_dir) / "samples" / f"step={step:08d}")
+            for logger in trainer.loggers:
+                if isinstance(logger, WandbLogger):
+                    logger.log_metrics(players(samples), step)
+
+    def draw(self, trainer: Trainer, pl_module: LightningModule, spec: ClipSpec) -> list[Sample]:
+        """The samples, and their stems where there is a separator."""
+        parts: Any = {name: part.to(pl_module.device) for name, part in pl_module.parts().items()}  # type: ignore[operator]
+        simulator = Simulator(**parts, separator=self.separator, spec=spec, source="this run")
+        samples = [
+            Sample(simulator.generate(prompt, spec.seconds, seed, **self.how), prompt, seed, "joint")
+            for prompt in self.prompts
+            for seed in self.seeds
+        ]
+        for clip, caption in self._seen(trainer, simulator):
+            samples.append(Sample(simulator.foley(clip, caption, **self.how), caption, 0, "foley"))
+        if self.separator is None:
+            return samples
+        found = [separation.find_regions(self.separator, sample.clip, self.regions) for sample in samples]
+        stems = [
+            simulator.separate(sample.clip, regions) for sample, regions in zip(samples, found, strict=True)
+        ]
+        return [replace(sample, stems=each) for sample, each in zip(samples, stems, strict=True)]
+
+    def _seen(self, trainer: Trainer, simulator: Simulator) -> Iterator[tuple[Clip, str]]:
+        """The first clips of the validation set as their codec shows them, and their captions."""
+        loader = trainer.datamodule.val_dataloader()  # type: ignore[attr-defined]
+        rows = ((batch, row) for batch in loader for row in range(len(batch.names)))
+        for batch, row in itertools.islice(rows, self.foley):
+            yield simulator.shown(batch.video[row], batch.spec.clip), batch.captions[row]
+
+
+def players(samples: Sequence[Sample]) -> dict[str, Any]:
+    """What wandb shows of samples: one table, and a player of each clip and of each of its stems."""
+    import wandb
+
+    def html(clip: Clip, label: str) -> Any:
+        return wandb.Html(str(player(clip, label)), inject=False)
+
+    table = wandb.Table(columns=["prompt", "seed", "task", "clip", "stems"])
+    shown: dict[str, Any] = {"samples/table": table}
+    for index, sample in enumerate(samples):
+        label = f"{sample.prompt} (seed {sample.seed}, {sample.task})"
+        shown[f"samples/{index}"] = html(sample.clip, label)
+        stems = shown_stems(sample.clip, sample.stems) if sample.stems is not None else []
+        page = "".join(str(player(clip, name)) for name, clip in stems)
+        row = [sample.prompt, sample.seed, sample.task]
+        table.add_data(*row, html(sample.clip, label), wandb.Html(page or "no separator", inject=False))
+        if stems:
+            shown[f"samples/{index}-stems"] = wandb.Html(page, inject=False)
+    return shown
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Within the block all of `module` is in eval mode; afterwards every part is as it was."""
+    training = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for part, mode in training.items():
+            part.training = mode
 
 
 class Guard(Callback):

@@ -1,1 +1,14 @@
-"""A loaded model: every direction from one checkpoint, and the stems of what it made."""
+"""A loaded model: every direction from one checkpoint, and the stems of what it made.
+
+    simulator   Simulator: generate, foley, visualize, animate, separate
+    loading     a run's folder -> Simulator
+    fitting     clips of any rate and size -> what the codecs take
+    system, datamodule, writer      Lightning's `predict`: prompts -> clips -> stems, over many devices
+
+Importing this room imports neither Lightning nor wandb; only the last line's files do.
+"""
+
+from avsim.simulator.loading import load
+from avsim.simulator.simulator import Simulator
+
+__all__ = ["Simulator", "load"]

@@ -1,0 +1,56 @@
+"""Prompts x seeds, shared out over processes, for Lightning's `predict`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lightning.pytorch import LightningDataModule
+from torch.utils.data import DataLoader
+
+from avsim.errors import InputError
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """Clips to draw together, one for each prompt; clip i has the seed `seed` + i, the number `first` + i."""
+
+    captions: list[str]
+    seed: int
+    first: int
+
+
+class PromptData(LightningDataModule):
+    """Every prompt with every seed; the batches go to the processes in turn.
+
+    Args:
+        prompts: captions, or the path of a text file with one a line.
+        seeds: how many clips of each prompt, with the seeds 0, 1, ...
+        batch: clips drawn together.
+    """
+
+    def __init__(self, prompts: list[str] | str, seeds: int = 1, batch: int = 4) -> None:
+        super().__init__()
+        if isinstance(prompts, str):
+            path = Path(prompts)
+            if not path.is_file():
+                raise InputError(f"{path}: no such file of prompts, one a line")
+            prompts = [line.strip() for line in path.read_text().splitlines() if line.strip()]
+        if not prompts or seeds < 1 or batch < 1:
+            raise InputError(f"{len(prompts)} prompts, {seeds} seeds, batches of {batch}: none may be 0")
+        self.prompts, self.seeds, self.batch = prompts, seeds, batch
+
+    def jobs(self) -> list[Prompts]:
+        """All batches, those of one prompt's seeds together."""
+        starts = range(0, self.seeds, self.batch)
+        return [
+            Prompts([prompt] * min(self.batch, self.seeds - start), start, self.seeds * index + start)
+            for index, prompt in enumerate(self.prompts)
+            for start in starts
+        ]
+
+    def predict_dataloader(self) -> DataLoader[Prompts]:
+        """This process's share."""
+        trainer = self.trainer
+        rank, world = (trainer.global_rank, trainer.world_size) if trainer is not None else (0, 1)
+        return DataLoader(self.jobs()[rank::world], batch_size=None)  # type: ignore[arg-type]

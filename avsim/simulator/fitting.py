@@ -1,0 +1,76 @@
+"""Clips of any rate and size, made to fit a `ClipSpec`."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+import torchaudio
+from torch import Tensor
+
+from avsim.clip import Clip, ClipSpec
+from avsim.errors import InputError
+
+
+def frames_for(clip: Clip, spec: ClipSpec) -> Tensor:
+    """The picture of `clip` at the rate and size of `spec`, (3, T, H, W), T = `spec.frames`.
+
+    Each frame is the one shown at its centre (the last one beyond the clip's end), scaled to cover the size
+    and cropped at the centre.
+
+    Raises:
+        InputError: a clip without frames.
+    """
+    if clip.frames is None:
+        raise InputError("this needs a clip with a picture; it has sound alone")
+    shown = (spec.frame_seconds() * clip.frames_per_second).long().clamp(max=clip.frames.shape[1] - 1)
+    return cover(clip.frames[:, shown], spec.size)
+
+
+def cover(frames: Tensor, size: tuple[int, int]) -> Tensor:
+    """Frames (3, T, H, W) scaled, antialiased, to cover `size` and cropped to it at the centre."""
+    height, width = frames.shape[2:]
+    if (height, width) == size:
+        return frames
+    factor = max(size[0] / height, size[1] / width)
+    scaled = max(size[0], round(height * factor)), max(size[1], round(width * factor))
+    frames = F.interpolate(
+        frames.transpose(0, 1), scaled, mode="bilinear", antialias=True, align_corners=False
+    ).transpose(0, 1)
+    top, left = (scaled[0] - size[0]) // 2, (scaled[1] - size[1]) // 2
+    return frames[:, :, top : top + size[0], left : left + size[1]].clamp(0, 1)
+
+
+def wave_for(clip: Clip, spec: ClipSpec) -> Tensor:
+    """The sound of `clip` at the rate, channels and length of `spec`, (A, N), silent beyond the clip's end.
+
+    Raises:
+        InputError: a clip without sound.
+    """
+    if clip.wave is None:
+        raise InputError("this needs a clip with sound; its wave is None")
+    wave = clip.wave
+    if wave.shape[0] != spec.channels:
+        mono = wave.mean(0, keepdim=True)
+        wave = mono.expand(spec.channels, -1)
+    if clip.sample_rate != spec.sample_rate:
+        wave = torchaudio.functional.resample(wave, clip.sample_rate, spec.sample_rate)
+    wave = wave[:, : spec.samples]
+    return F.pad(wave, (0, spec.samples - wave.shape[1]))
+
+
+def frames_over(seconds: float, frames_per_second: float) -> int:
+    """The fewest frames that last at least `seconds` (rounding errors of a millisecond aside)."""
+    return max(1, math.ceil(seconds * frames_per_second - 1e-3))
+
+
+def sound_for(frames: Tensor, frames_per_second: float, wave: Tensor, sample_rate: int) -> Clip:
+    """A clip of these frames, untouched, with as much of `wave` as they own."""
+    return Clip.fitted(frames, wave, frames_per_second, sample_rate)
+
+
+def picture_for(frames: Tensor, frames_per_second: float, wave: Tensor, sample_rate: int) -> Clip:
+    """A clip of this wave, untouched; silence is added where the last frame outlasts it."""
+    count = frames_over(wave.shape[1] / sample_rate, frames_per_second)
+    missing = max(0, count - frames.shape[1])
+    frames = torch.cat([frames[:, :count], frames[:, -1:].expand(-1, missing, -1, -1)], 1)
+    return Clip.fitted(frames, wave, frames_per_second, sample_rate)

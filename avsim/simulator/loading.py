@@ -1,0 +1,74 @@
+"""A run's folder -> a `Simulator`."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from avsim.clip import ClipSpec
+from avsim.diffusion import JointDiT
+from avsim.errors import InputError
+from avsim.separation.separator import Separator
+from avsim.simulator.simulator import Simulator
+from avsim.weights import CONFIG, load_model
+
+PARTS: dict[str, type | None] = {
+    "generator": JointDiT,
+    "video_codec": None,  # whatever meets codecs.protocol
+    "audio_codec": None,
+    "separator": Separator,
+}
+
+
+def load(
+    name_or_path: str | Path, separator: str | Path | None = None, device: str | torch.device = "cpu"
+) -> Simulator:
+    """Load the models of a run.
+
+    Args:
+        name_or_path: a run's folder, or the `simulator` folder in it; whichever parts are there are loaded.
+        separator: another such folder, whose separator is used.
+        device: where the models go.
+
+    Raises:
+        InputError: no such folder, no model in it, or weights that don't fit.
+    """
+    folders = part_folders(name_or_path)
+    if separator is not None:
+        folders["separator"] = part_folders(separator, "separator")["separator"]
+    parts: Any = {name: load_model(folder, device, PARTS[name]) for name, folder in folders.items()}
+    return Simulator(**parts, spec=_spec(folders, parts), source=str(name_or_path))
+
+
+def part_folders(name_or_path: str | Path, *needed: str) -> dict[str, Path]:
+    """The folders of the parts that a run exported, by name.
+
+    Raises:
+        InputError: no such folder, no part in it, or one that is `needed` is missing.
+    """
+    path = Path(name_or_path)
+    if not path.is_dir():
+        raise InputError(f"{path}: no such folder; expected a run, or the simulator folder in one")
+    inside = path / "simulator" if (path / "simulator").is_dir() else path
+    found = {name: inside / name for name in PARTS if (inside / name / CONFIG).is_file()}
+    if missing := [name for name in needed if name not in found] or ([] if found else ["model"]):
+        raise InputError(
+            f"{path}: no {' and no '.join(missing)} here; expected a run that exported one to simulator/"
+        )
+    return found
+
+
+def _spec(folders: dict[str, Path], parts: dict[str, Any]) -> ClipSpec:
+    """The clips of the generator's training, which its run noted down; else the usual ones."""
+    spec = ClipSpec()
+    if "audio_codec" in parts:
+        spec = replace(spec, sample_rate=parts["audio_codec"].sample_rate)
+    if "generator" in folders:
+        notes = json.loads((folders["generator"] / CONFIG).read_text()).get("notes", {})
+        try:
+            spec = replace(spec, **notes.get("spec", {}))
+        except TypeError as error:
+            raise InputError(f"{folders['generator'] / CONFIG}: not a clip's spec ({error})") from error
+    return spec

@@ -1,0 +1,66 @@
+"""Clips that a model drew, in a folder that pages and comparisons read: files and `samples.json`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from avsim.clip import Clip, Stems
+from avsim.files import atomic
+
+LISTING = "samples.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """A drawn clip and what it was drawn from; its stems, where a separator found some."""
+
+    clip: Clip
+    prompt: str
+    seed: int
+    task: str
+    stems: Stems | None = None
+
+    def entry(self, file: str) -> dict[str, Any]:
+        """Its line of the listing."""
+        return {"file": file, "prompt": self.prompt, "seed": self.seed, "task": self.task}
+
+
+def write_samples(samples: Sequence[Sample], folder: str | Path) -> Path:
+    """Write all clips as mp4 and their listing to `folder`, whole or not at all."""
+    with atomic(folder) as temporary:
+        temporary.mkdir()
+        entries = []
+        for index, sample in enumerate(samples):
+            file = sample.clip.write(temporary / f"{index:04d}.mp4")
+            entries.append(sample.entry(file.name))
+        write_listing(entries, temporary)
+    return Path(folder)
+
+
+def write_listing(entries: Sequence[dict[str, Any]], folder: Path) -> None:
+    """Write `samples.json` alone, for files that are there already."""
+    with atomic(folder / LISTING) as temporary:
+        temporary.write_text(json.dumps(list(entries), indent=2, ensure_ascii=False))
+
+
+def shown_stems(clip: Clip, stems: Stems) -> list[tuple[str, Clip]]:
+    """Each stem's name, and a clip to look at: the picture, dimmed outside the region, with that sound."""
+    shown = []
+    for index, name in enumerate(stems.names):
+        frames = clip.frames
+        if frames is not None:
+            light = torch.zeros(1)
+            if index < len(stems.regions):
+                mask = stems.regions[index].mask
+                mask = mask if mask.ndim == 3 else mask[None]
+                light = F.interpolate(mask[None, None], (mask.shape[0], *frames.shape[2:]), mode="nearest")[0]
+            frames = frames * (0.2 + 0.8 * light)
+        shown.append((name, Clip(frames, stems.wave[index], clip.frames_per_second, clip.sample_rate)))
+    return shown

@@ -1,0 +1,186 @@
+"""One object for all that a trained model can do with a clip."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from avsim import separation
+from avsim.clip import Clip, ClipSpec, LatentSpec, Region, Stems
+from avsim.diffusion import ANIMATE, FOLEY, JOINT, VISUALIZE, Guidance, JointDiT, Latents, Task, generate
+from avsim.errors import InputError
+from avsim.separation.separator import Separator
+from avsim.simulator.fitting import frames_for, frames_over, picture_for, sound_for, wave_for
+
+STEPS, GUIDANCE = 30, 1.5
+
+
+@dataclass(frozen=True, eq=False)
+class Simulator:
+    """A generator with the codecs of its latents, a separator, or whichever of them a folder holds.
+
+    Every method that draws takes a `seed`; the same seed gives the same frames and samples, bit for bit, on
+    one machine. `guidance` is the scale of the text, or a `Guidance`.
+    """
+
+    generator: JointDiT | None = None
+    video_codec: Any = None  # a codecs.protocol.VideoCodec
+    audio_codec: Any = None  # a codecs.protocol.AudioCodec
+    separator: Separator | None = None
+    spec: ClipSpec = ClipSpec()  # the clips that the generator was trained on: its rates, its size
+    source: str = "this simulator"  # for messages
+
+    def generate(
+        self,
+        prompt: str,
+        seconds: float = 2.0,
+        seed: int = 0,
+        size: tuple[int, int] | None = None,
+        steps: int = STEPS,
+        guidance: float | Guidance = GUIDANCE,
+    ) -> Clip:
+        """A clip with sound from words. `size` is (H, W); by default that of the training clips."""
+        return self.batch([prompt], seconds, seed, size, steps, guidance)[0]
+
+    def batch(
+        self,
+        prompts: Sequence[str],
+        seconds: float = 2.0,
+        seed: int = 0,
+        size: tuple[int, int] | None = None,
+        steps: int = STEPS,
+        guidance: float | Guidance = GUIDANCE,
+    ) -> list[Clip]:
+        """A clip for each prompt, drawn together; clip i has the seed `seed` + i."""
+        spec = self._spec(seconds, size)
+        return self._draw(prompts, spec, JOINT, Latents(), seed, steps, guidance)
+
+    def foley(
+        self,
+        clip: Clip,
+        prompt: str = "",
+        seed: int = 0,
+        size: tuple[int, int] | None = None,
+        steps: int = STEPS,
+        guidance: float | Guidance = GUIDANCE,
+    ) -> Clip:
+        """A sound for a picture, whose frames come back untouched; the model sees a copy at `size`."""
+        spec = self._spec(clip.seconds, size)
+        given = Latents(self._seen(frames_for(clip, spec.clip)), None)
+        drawn = self._draw([prompt], spec, FOLEY, given, seed, steps, guidance)[0]
+        assert clip.frames is not None and drawn.wave is not None
+        return sound_for(clip.frames, clip.frames_per_second, drawn.wave, drawn.sample_rate)
+
+    def visualize(
+        self,
+        clip: Clip,
+        prompt: str = "",
+        seed: int = 0,
+        size: tuple[int, int] | None = None,
+        steps: int = STEPS,
+        guidance: float | Guidance = GUIDANCE,
+    ) -> Clip:
+        """A picture for a sound, whose samples come back untouched."""
+        if clip.wave is None:
+            raise InputError("visualize needs a clip with sound; its wave is None")
+        spec = self._spec(clip.wave.shape[1] / clip.sample_rate, size)
+        given = Latents(None, self._heard(wave_for(clip, spec.clip)))
+        drawn = self._draw([prompt], spec, VISUALIZE, given, seed, steps, guidance)[0]
+        assert drawn.frames is not None
+        return picture_for(drawn.frames, drawn.frames_per_second, clip.wave, clip.sample_rate)
+
+    def animate(
+        self,
+        image: Clip,
+        prompt: str = "",
+        seconds: float = 2.0,
+        seed: int = 0,
+        size: tuple[int, int] | None = None,
+        steps: int = STEPS,
+        guidance: float | Guidance = GUIDANCE,
+    ) -> Clip:
+        """A clip with sound that begins with the first frame of `image`, which comes back decoded."""
+        spec = self._spec(seconds, size)
+        still = replace(spec.clip, seconds=1 / spec.clip.frames_per_second)
+        first = self._seen(frames_for(image, still))  # (1, Dv, 1, h, w)
+        video = torch.cat([first, torch.zeros_like(first).expand(-1, -1, spec.video[0] - 1, -1, -1)], 2)
+        return self._draw([prompt], spec, ANIMATE, Latents(video, None), seed, steps, guidance)[0]
+
+    def separate(self, clip: Clip, regions: Sequence[Region]) -> Stems:
+        """The stem of each region and, last, of what is off screen; they add up to the clip's sound."""
+        return separation.separate(self.part("separator"), clip, regions)
+
+    @torch.no_grad()
+    def _draw(
+        self,
+        prompts: Sequence[str],
+        spec: LatentSpec,
+        task: Task,
+        given: Latents,
+        seed: int,
+        steps: int,
+        guidance: float | Guidance,
+    ) -> list[Clip]:
+        """Clips of `spec`, one for each prompt. A clip's seed is its row in one endless batch of seed 0."""
+        if steps < 1:
+            raise InputError(f"steps is {steps}; it must be at least 1")
+        scale = guidance if isinstance(guidance, Guidance) else Guidance(text=guidance)
+        latents = generate(
+            self.part("generator"), prompts, spec, given, task,
+            steps=steps, guidance=scale, seed=0, first_row=seed,
+        )  # fmt: skip
+        frames = self.video_codec.decode(latents.video, spec.clip).float().cpu()  # (B, 3, T, H, W)
+        wave = self.audio_codec.decode(latents.audio, spec.clip).float().cpu()  # (B, A, N)
+        rates = spec.clip.frames_per_second, spec.clip.sample_rate
+        return [Clip(*each, *rates) for each in zip(frames, wave, strict=True)]
+
+    @torch.no_grad()
+    def _seen(self, frames: Tensor) -> Tensor:
+        """(3, T, H, W) -> latents (1, Dv, t, h, w)."""
+        return self.video_codec.encode(frames[None].to(self.device))
+
+    @torch.no_grad()
+    def _heard(self, wave: Tensor) -> Tensor:
+        """(A, N) -> latents (1, Da, l)."""
+        return self.audio_codec.encode(wave[None].to(self.device))
+
+    def _spec(self, seconds: float, size: tuple[int, int] | None) -> LatentSpec:
+        """At least `seconds` long, in whole frames."""
+        for part in ("generator", "video_codec", "audio_codec"):
+            self.part(part)
+        height, width = self.spec.size if size is None else size
+        clip = replace(self.spec, seconds=seconds, height=height, width=width)
+        clip = replace(clip, seconds=frames_over(seconds, clip.frames_per_second) / clip.frames_per_second)
+        video, audio = self.video_codec, self.audio_codec
+        return LatentSpec(clip, video.time_stride, video.space_stride, audio.hop)
+
+    def shown(self, video: Tensor, spec: ClipSpec) -> Clip:
+        """Latents of a picture (Dv, t, h, w) as a silent clip of `spec`."""
+        with torch.no_grad():
+            frames = self.part("video_codec").decode(video[None].to(self.device), spec)
+        return Clip(frames[0].float().cpu(), None, spec.frames_per_second, spec.sample_rate)
+
+    def part(self, name: str) -> Any:
+        """One of the models.
+
+        Raises:
+            InputError: it is not here.
+        """
+        part = getattr(self, name)
+        if part is None:
+            raise InputError(f"{self.source}: holds no {name}, which this needs")
+        return part
+
+    @property
+    def device(self) -> torch.device:
+        """Where the models are."""
+        return next(next(iter(self.parts().values())).parameters()).device
+
+    def parts(self) -> dict[str, nn.Module]:
+        """The models that are here, by name."""
+        names = ("generator", "video_codec", "audio_codec", "separator")
+        return {name: part for name in names if (part := getattr(self, name)) is not None}

@@ -1,0 +1,52 @@
+"""Lightning's `predict`: prompts -> clips -> the stem of every region."""
+
+from __future__ import annotations
+
+from lightning.pytorch import LightningModule
+from torch import nn
+
+from avsim import separation
+from avsim.simulator.datamodule import Prompts
+from avsim.simulator.loading import load
+from avsim.simulator.samples import Sample
+
+
+class SimulatorSystem(LightningModule):
+    """Draws a clip for each prompt and, with a separator, finds its regions and takes their stems apart.
+
+    Args:
+        simulator: a run's folder (or its `simulator` folder) with the generator and the codecs.
+        separator: another with the separator; None: that of `simulator`, if it has one.
+        seconds: length of the clips.
+        steps: of the sampler.
+        guidance: scale of the text.
+        regions: how many to find in each clip; None: as many as there seem to be.
+    """
+
+    def __init__(
+        self,
+        simulator: str,
+        separator: str | None = None,
+        seconds: float = 2.0,
+        steps: int = 30,
+        guidance: float = 1.5,
+        regions: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.simulator = load(simulator, separator)
+        self.models = nn.ModuleDict(self.simulator.parts())  # so that Lightning moves them to its devices
+        self.seconds, self.steps, self.guidance, self.regions = seconds, steps, guidance, regions
+
+    def predict_step(self, batch: Prompts, batch_index: int) -> list[Sample]:
+        """Draw and separate."""
+        clips = self.simulator.batch(
+            batch.captions, self.seconds, batch.seed, steps=self.steps, guidance=self.guidance
+        )
+        samples = []
+        for row, (caption, clip) in enumerate(zip(batch.captions, clips, strict=True)):
+            stems = None
+            if self.simulator.separator is not None:
+                regions = separation.find_regions(self.simulator.separator, clip, self.regions)
+                stems = self.simulator.separate(clip, regions)
+            samples.append(Sample(clip, caption, batch.seed + row, "joint", stems))
+        return samples

@@ -1,0 +1,143 @@
+"""`avsim generate`: clips with sound from words, a silent film, a sound or an image."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from avsim.clip import Clip
+    from avsim.simulator import Simulator
+
+
+def add(subparsers: Any) -> None:
+    """Add the verb's arguments."""
+    parser = subparsers.add_parser(
+        "generate",
+        help="make clips: video with its sound",
+        description="Make clips from words alone, or the sound of a film, the picture of a sound, or what "
+        "follows an image. What is wholly given comes back untouched.",
+    )
+    parser.add_argument(
+        "--checkpoint", required=True, metavar="RUN", help="the folder of a trained generator"
+    )
+    parser.add_argument("--prompt", default="", help="what is to be seen and heard")
+    given = parser.add_mutually_exclusive_group()
+    given.add_argument("--video", type=Path, metavar="FILM", help="make the sound of this film")
+    given.add_argument("--audio", type=Path, metavar="SOUND", help="make the picture of this sound")
+    given.add_argument("--image", type=Path, metavar="IMAGE", help="make a clip that begins with this image")
+    parser.add_argument("--seconds", type=float, help="length (default 2, or that of what is given)")
+    parser.add_argument(
+        "--size", type=_size, metavar="WxH", help="pixels (default: as the generator was trained)"
+    )
+    parser.add_argument("--steps", type=int, default=30, help="of the sampler (default %(default)s)")
+    parser.add_argument(
+        "--guidance", type=_guidance, default=(1.5, 1.0, 1.0), metavar="TEXT[,VIDEO,AUDIO]",
+        help="scales of guidance: by the text, of the picture by its sound, of the sound by its picture "
+        "(default 1.5,1,1; 1 guides nothing)",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=int, default=0, help="of the first clip (default 0), others count on")
+    parser.add_argument("-n", "--count", type=int, default=1, help="how many clips (default 1)")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="PATH", help="a file for one clip, a folder for many"
+    )
+    parser.set_defaults(run=run)
+
+
+def _size(text: str) -> tuple[int, int]:
+    """(H, W) from WxH."""
+    width, _, height = text.lower().partition("x")
+    if not (width.isdigit() and height.isdigit() and int(width) and int(height)):
+        raise argparse.ArgumentTypeError(f"{text!r}; expected WxH, such as 64x64")
+    return int(height), int(width)
+
+
+def _guidance(text: str) -> tuple[float, float, float]:
+    try:
+        scales = [float(scale) for scale in text.split(",")]
+    except ValueError:
+        scales = []
+    if len(scales) not in (1, 3):
+        raise argparse.ArgumentTypeError(f"{text!r}; expected one number, or three: TEXT,VIDEO,AUDIO")
+    text_scale, video, audio = [*scales, 1.0, 1.0][:3]
+    return text_scale, video, audio
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Draw the clips and write them."""
+    from contextlib import nullcontext
+
+    import torch
+    from rich.progress import track
+
+    from avsim import media
+    from avsim.errors import InputError
+    from avsim.files import claimed
+    from avsim.simulator import load
+    from avsim.simulator.samples import Sample, write_listing
+
+    count, out = arguments.count, arguments.out
+    if count < 1:
+        raise InputError(f"-n {count}: expected at least one clip")
+    single = bool(out.suffix)
+    if single and count > 1:
+        raise InputError(f"--out {out}: is one file; give a folder for {count} clips")
+    given, task = _given(arguments)
+    simulator = load(arguments.checkpoint, device="cuda" if torch.cuda.is_available() else "cpu")
+    entries = []
+    with nullcontext() if single else claimed(out):
+        for index in track(range(count), description="generating", disable=count == 1, transient=True):
+            seed = arguments.seed + index
+            clip = _draw(
+                simulator, arguments, given, task, seed
+            )  # alone, so that company can't change its bits
+            whole = arguments.seconds is None
+            path = media.write(
+                clip,
+                out if single else out / f"{index:04d}.mp4",
+                video_from=arguments.video if whole else None,
+                audio_from=arguments.audio if whole else None,
+            )
+            entries.append(Sample(clip, arguments.prompt, seed, task).entry(path.name))
+        if not single:
+            write_listing(entries, out)
+    print(out)
+
+
+def _given(arguments: argparse.Namespace) -> tuple[Clip | None, str]:
+    """What the clips are made from, and the task's name."""
+    from avsim import media
+
+    if arguments.video is not None:
+        return media.read(arguments.video, seconds=arguments.seconds, want="frames"), "foley"
+    if arguments.audio is not None:
+        return media.read(arguments.audio, seconds=arguments.seconds, want="wave"), "visualize"
+    if arguments.image is not None:
+        return media.read(arguments.image, seconds=1e-3, want="frames").first_frame(), "animate"
+    return None, "joint"
+
+
+def _draw(
+    simulator: Simulator, arguments: argparse.Namespace, given: Clip | None, task: str, seed: int
+) -> Clip:
+    from avsim.diffusion import Guidance
+
+    how = {
+        "seed": seed,
+        "size": arguments.size,
+        "steps": arguments.steps,
+        "guidance": Guidance(*arguments.guidance),
+    }
+    seconds = 2.0 if arguments.seconds is None else arguments.seconds
+    match task:
+        case "foley":
+            assert given is not None
+            return simulator.foley(given, arguments.prompt, **how)
+        case "visualize":
+            assert given is not None
+            return simulator.visualize(given, arguments.prompt, **how)
+        case "animate":
+            assert given is not None
+            return simulator.animate(given, arguments.prompt, seconds, **how)
+    return simulator.generate(arguments.prompt, seconds, **how)

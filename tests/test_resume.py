@@ -1,0 +1,173 @@
+"""A run that is killed at any moment goes on by itself, with the same curve and the same weights."""
+
+import csv
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.running import Running, avsim
+
+FIT = ["fit", "-c", "configs/base.yaml", "-c", "tests/small/line.yaml", "--run"]
+
+
+def curve(run: Path) -> list[dict[str, str]]:
+    """The rows of a run without what depends on the clock."""
+    with open(run / "csv" / "metrics.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return [{name: value for name, value in row.items() if name != "clips_per_second"} for row in rows]
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return load_file(run / "simulator" / "line" / "model.safetensors")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    """A run that nothing disturbed."""
+    run = tmp_path_factory.mktemp("whole") / "run"
+    done = avsim(run.parent, *FIT, run)
+    assert done.code == 0, done
+    return run
+
+
+def test_a_run_keeps_its_curve_config_environment_and_models(whole):
+    rows = curve(whole)
+    assert [int(row["step"]) for row in rows if row["train/loss"]] == list(range(12))
+    assert [int(row["step"]) for row in rows if row["val/loss"]] == [3, 7, 11]
+    assert (whole / "config.yaml").is_file()
+    assert json.loads((whole / "environment.json").read_text())["torch"] == torch.__version__
+    notes = json.loads((whole / "simulator" / "line" / "config.json").read_text())["notes"]
+    assert notes["step"] == 12 and notes["command"].startswith("avsim fit -c") and notes["commit"]
+
+
+@pytest.mark.parametrize("step", [5, 6, 10])
+def test_a_killed_run_resumes_bit_for_bit(whole, tmp_path, step):
+    run = tmp_path / "run"
+    slow = Running(tmp_path, *FIT, run, "--model.init_args.seconds", "0.1")
+    metrics = run / "csv" / "metrics.csv"
+    slow.wait_for(lambda: metrics.is_file() and any(int(row["step"]) >= step for row in curve(run)))
+    slow.send(signal.SIGKILL)
+    assert slow.done().code == -signal.SIGKILL
+    assert (run / "checkpoints" / "last.ckpt").is_file()
+    done = avsim(tmp_path, *FIT, run)
+    assert done.code == 0, done
+    assert curve(run) == curve(whole)
+    for name, tensor in weights(whole).items():
+        assert torch.equal(weights(run)[name], tensor), name
+
+
+def test_a_torn_line_and_a_stale_checkpoint_are_cleared_away(whole, tmp_path):
+    from avsim.logging import Metrics
+
+    path = tmp_path / "csv" / "metrics.csv"
+    path.parent.mkdir()
+    path.write_text("loss,step\n1.0,0\n0.5,1\n0.25,2\n0.1,")
+    Metrics(str(tmp_path)).rewind(2)
+    assert path.read_text().split() == ["loss,step", "1.0,0", "0.5,1"]
+
+
+def test_the_average_is_that_of_the_formula_and_differs_from_the_weights(whole):
+    checkpoint = torch.load(whole / "checkpoints" / "last.ckpt", weights_only=True)
+    average = next(state for name, state in checkpoint["callbacks"].items() if name.startswith("EMA"))["average"]
+    for name, tensor in weights(whole).items():
+        assert torch.equal(average[f"model.{name}"], tensor)
+        assert not torch.equal(checkpoint["state_dict"][f"model.{name}"], tensor)
+
+
+def test_another_environment_is_said(whole, tmp_path):
+    import shutil
+
+    run = Path(shutil.copytree(whole, tmp_path / "run"))
+    path = run / "environment.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "threads": 64}))
+    done = avsim(tmp_path, *FIT, run, "--trainer.max_steps", "13")
+    assert done.code == 0 and "threads 1 (was 64)" in done.out
+
+
+def test_validation_reads_the_last_checkpoint_and_its_average(whole, tmp_path):
+    done = avsim(tmp_path, "validate", *FIT[1:], whole)
+    assert done.code == 0, done
+    assert curve(whole / "validate")[-1]["val/loss"] == curve(whole)[-1]["val/loss"]
+
+
+def test_init_starts_from_the_exported_weights(whole, tmp_path):
+    run = tmp_path / "run"
+    rest = ["--trainer.max_steps", "1", "--model.init_args.seed", "5"]
+    assert avsim(tmp_path, *FIT, run, *rest, "--init", whole).code == 2  # a Line is not one of avsim's models
+
+
+def test_two_runs_in_one_folder_are_refused(tmp_path):
+    run = tmp_path / "run"
+    first = Running(tmp_path, *FIT, run, "--model.init_args.seconds", "0.3")
+    first.wait_for(lambda: (run / "csv" / "metrics.csv").is_file())
+    second = avsim(tmp_path, *FIT, run)
+    assert second.code == 2 and second.err.count("\n") == 1 and "another running avsim" in second.err
+    first.send(signal.SIGTERM)
+    done = first.done()
+    assert done.code == 143 and done.err.splitlines()[-1] == "avsim fit: stopped by SIGTERM"
+
+
+def test_not_a_number_stops_the_run_and_names_the_clips(tmp_path):
+    run = tmp_path / "run"
+    done = avsim(tmp_path, *FIT, run, "--model.init_args.poison_at", "7")
+    assert done.code == 2
+    assert "step 7" in done.err and "clip 0 of step 7, clip 1 of step 7" in done.err
+    last = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    assert last["global_step"] == 5 and all(t.isfinite().all() for t in last["state_dict"].values())
+
+
+class Bomb:
+    def __reduce__(self):
+        return (os.system, ("touch /tmp/avsim-bomb-went-off",))
+
+
+@pytest.mark.parametrize("how", ["pickle", "torch", "text", "other"])
+def test_checkpoints_that_cannot_be_used_are_refused(whole, tmp_path, how):
+    run = tmp_path / "run"
+    path = run / "checkpoints" / "last.ckpt"
+    path.parent.mkdir(parents=True)
+    if how == "pickle":
+        path.write_bytes(pickle.dumps(Bomb()))
+    elif how == "torch":
+        torch.save({"state_dict": Bomb()}, path)
+    elif how == "text":
+        path.write_text("not a checkpoint")
+    else:
+        path.write_bytes((whole / "checkpoints" / "last.ckpt").read_bytes())
+    before = sorted(run.rglob("*"))
+    rest = ["--model.init_args.width", "9"] if how == "other" else []
+    done = avsim(tmp_path, *FIT, run, *rest)
+    assert done.code == 2 and len(done.err.splitlines()) == 1, done
+    expected = {"other": "another architecture", "text": "checkpoint"}.get(how, "could run code")
+    assert expected in done.err
+    assert not Path("/tmp/avsim-bomb-went-off").exists()
+    assert sorted(run.rglob("*")) == before
+
+
+@pytest.mark.slow
+def test_two_processes_draw_the_curve_of_one(tmp_path):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    curves = []
+    for count in (1, 2):
+        run = tmp_path / f"run{count}"
+        rest = ["--model.init_args.dropout", "0", "--trainer.accelerator", "cpu"]
+        if count == 2:
+            rest += ["--trainer.strategy", "ddp", "--trainer.devices", "2"]
+        command = [sys.executable, "-m", "avsim", *FIT, str(run), *rest]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=280)
+        assert done.returncode == 0, done.stderr
+        curves.append(curve(run))
+    for one, two in zip(*curves, strict=True):
+        assert one["step"] == two["step"]
+        for name in ("train/loss", "val/loss", "gradient_norm"):
+            assert bool(one[name]) == bool(two[name])
+            if one[name]:
+                assert float(one[name]) == pytest.approx(float(two[name]), rel=1e-5)
