@@ -23,35 +23,43 @@ def cell_weights(masks: Tensor, grid: tuple[int, int]) -> Tensor:
     split = masks / masks.sum(-4, keepdim=True).clamp(min=1)
     flat = split.reshape(-1, 1, *masks.shape[-2:])
     weights = F.adaptive_avg_pool2d(flat, grid).reshape(*masks.shape[:-2], grid[0] * grid[1])
-    fullest = weights.amax((-2, -1), keepdim=True)
-    covered = masks.amax((-3, -2, -1))[..., None, None]  # a faint mask stays faint
-    weights = weights * (covered / fullest.clamp(min=1e-9)).clamp(min=1)
+    # What the fullest cell may be: a faint mask stays faint, and a shared one shared.
+    fullest, most = weights.amax(-1, keepdim=True), split.amax((-2, -1))[..., None]
+    weights = weights * (most / fullest.clamp(min=1e-9)).clamp(min=1)
     return weights / weights.sum(-3, keepdim=True).clamp(min=1)
 
 
-def stacked(regions: Sequence[Region], frames: Tensor, size: tuple[int, int]) -> Tensor:
-    """The masks of `regions` at the clip's frame numbers `frames` (T,), as (R, T, H, W).
+def check_regions(regions: Sequence[Region], size: tuple[int, int], frames: int) -> None:
+    """Refuse regions that are not of a picture of `size` (H, W) with as many `frames`.
 
     Raises:
-        InputError: a mask of another size than the picture, or with too few frames.
+        InputError: a mask of another size or length.
     """
-    masks = []
     for region in regions:
-        mask = region.mask.float()
-        if tuple(mask.shape[-2:]) != size:
+        shape = tuple(region.mask.shape)
+        if shape[-2:] != size:
             raise InputError(
-                f"region {region.name!r}: its mask is {mask.shape[-1]}x{mask.shape[-2]} (width x height), "
-                f"the picture is {size[1]}x{size[0]}"
+                f"region {region.name!r}: its mask is {shape[-1]}x{shape[-2]} (width x height), the picture "
+                f"is {size[1]}x{size[0]}"
             )
-        if mask.ndim == 3:
-            if int(frames.max()) >= mask.shape[0]:
-                raise InputError(
-                    f"region {region.name!r}: its mask has {mask.shape[0]} frames, the clip has more"
-                )
-            masks.append(mask[frames])
-        else:
-            masks.append(mask.expand(len(frames), *size))
-    return torch.stack(masks) if masks else torch.zeros(0, len(frames), *size)
+        if len(shape) == 3 and shape[0] != frames:
+            raise InputError(
+                f"region {region.name!r}: its mask has {shape[0]} frames, the picture has {frames}"
+            )
+
+
+def region_weights(regions: Sequence[Region], seen: Tensor, grid: tuple[int, int]) -> Tensor:
+    """The cell weights of `regions` at the clip's frame numbers `seen` (T,), as (R, T, h w)."""
+    masks = [region.mask.float() for region in regions]
+    if not masks:
+        return torch.zeros(0, len(seen), grid[0] * grid[1])
+    if all(mask.ndim == 2 for mask in masks):
+        return cell_weights(torch.stack(masks)[:, None], grid).expand(-1, len(seen), -1)
+    at = [
+        cell_weights(torch.stack([m if m.ndim == 2 else m[frame] for m in masks])[:, None], grid)
+        for frame in seen.tolist()  # frame by frame: large masks need not all be in memory twice
+    ]
+    return torch.cat(at, 1)
 
 
 def read_mask(path: str | Path, size: tuple[int, int]) -> Tensor:

@@ -31,6 +31,11 @@ class Maps:
         cells = self.cells.index_select(1, columns_frame)  # (B, J, h w + 1, K + 1)
         return self.bins @ cells.transpose(2, 3)
 
+    def at(self, columns: Tensor, columns_frame: Tensor) -> Tensor:
+        """How the bins of some columns (j,) of the first clip spread, (j, F, h w + 1), "off screen" last."""
+        cells = self.cells[0, columns_frame[columns.to(columns_frame.device)]]
+        return (self.bins[0, columns.to(self.bins.device)] @ cells.transpose(1, 2)).float().softmax(-1)
+
     def shares(self, columns_frame: Tensor, weights: Tensor) -> Tensor:
         """The share of each bin that each region takes, and what none takes.
 
@@ -82,36 +87,34 @@ class Separator(nn.Module):
         size = (long, self.picture) if height > width else (self.picture, long)
         return size[0] // CELL, size[1] // CELL
 
-    def frames_seen(self, frames: int, frames_per_second: float) -> Tensor:
-        """(t,): which of a clip's frames are shown at the centres of the network's own."""
-        count = max(1, round(frames * self.frames_per_second / frames_per_second))
-        seconds = (torch.arange(count, dtype=torch.float64) + 0.5) / self.frames_per_second
-        return frames_of(seconds, frames, frames_per_second)
+    def frames_seen(
+        self, frames: int, frames_per_second: float, start: float = 0.0, seconds: float | None = None
+    ) -> Tensor:
+        """(t,): which of a clip's frames are shown at the centres of the network's own, in a span of it."""
+        seconds = frames / frames_per_second - start if seconds is None else seconds
+        count = max(1, round(seconds * self.frames_per_second))
+        centres = start + (torch.arange(count, dtype=torch.float64) + 0.5) / self.frames_per_second
+        return frames_of(centres, frames, frames_per_second)
 
-    def fit(self, frames: Tensor, frames_per_second: float) -> Tensor:
-        """Frames (B, 3, T, H, W) of any rate and size -> (B, 3, t, 4 h, 4 w) at the network's rate."""
-        seen = frames[:, :, self.frames_seen(frames.shape[2], frames_per_second).to(frames.device)]
-        h, w = self.grid(*frames.shape[3:])
-        if seen.shape[3:] == (CELL * h, CELL * w):
-            return seen
-        flat = seen.transpose(1, 2).flatten(0, 1)
-        fitted = F.interpolate(
-            flat, (CELL * h, CELL * w), mode="bilinear", antialias=True, align_corners=False
-        )
-        return fitted.unflatten(0, (frames.shape[0], -1)).transpose(1, 2)
+    def fit(self, frames: Tensor) -> Tensor:
+        """Frames (B, 3, T, H, W) of any size -> (B, 3, T, 4 h, 4 w)."""
+        size = tuple(CELL * cells for cells in self.grid(*frames.shape[3:]))
+        if frames.shape[3:] == size:
+            return frames
+        flat = frames.transpose(1, 2).flatten(0, 1)
+        fitted = F.interpolate(flat, size, mode="bilinear", antialias=True, align_corners=False)
+        return fitted.unflatten(0, (len(frames), -1)).transpose(1, 2)
 
-    def listen(
-        self, frames: Tensor, frames_per_second: float, wave: Tensor, sample_rate: int
-    ) -> tuple[Maps, Tensor, Tensor]:
-        """All that separating needs of clips of any rate and size.
+    def listen(self, frames: Tensor, wave: Tensor, sample_rate: int) -> tuple[Maps, Tensor, Tensor]:
+        """All that separating needs of clips of any size and sample rate.
 
-        Shapes: frames (B, 3, T, H, W), wave (B, A, N); returns the maps, the frame of the maps at each column
-        (J,), and the mixture's own complex spectrum (B, A, M, J).
+        Shapes: frames (B, 3, t, H, W), those of `frames_seen`; wave (B, A, N); returns the maps, the frame of
+        the maps at each column (J,), and the mixture's own complex spectrum (B, A, M, J).
         """
         with torch.autocast(wave.device.type, enabled=False):  # levels span 80 dB
             bins = transform(wave.float(), sample_rate, self.scale)
             heard = features(bins, self.scale.pool(sample_rate))
-            fitted = self.fit(frames.float(), frames_per_second)
+            fitted = self.fit(frames.float())
         seconds = self.scale.column_seconds(wave.shape[-1], sample_rate)
         columns_frame = frames_of(seconds, fitted.shape[2], self.frames_per_second).to(wave.device)
         return self(fitted, heard, columns_frame), columns_frame, bins

@@ -60,10 +60,8 @@ class SeparatorSystem(L.LightningModule):
     def shares(self, batch: ClipBatch) -> tuple[Tensor, Tensor]:
         """Predicted shares (B, R + 1, F, J) of the batch's regions, and the mixture's spectrum."""
         frames, wave, _, masks = truth(batch)
-        maps, columns_frame, bins = self.model.listen(
-            frames, batch.spec.frames_per_second, wave, batch.spec.sample_rate
-        )
-        seen = self.model.frames_seen(frames.shape[2], batch.spec.frames_per_second).to(masks.device)
+        seen = self.model.frames_seen(frames.shape[2], batch.spec.frames_per_second).to(frames.device)
+        maps, columns_frame, bins = self.model.listen(frames[:, :, seen], wave, batch.spec.sample_rate)
         weights = cell_weights(masks[:, :, seen].float(), maps.grid)
         return maps.shares(columns_frame, weights), bins
 

@@ -1,0 +1,159 @@
+"""Where the sound of a clip comes from: its power on the picture's grid, and the regions that sound."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from avsim.clip import Clip, Region
+from avsim.errors import InputError
+from avsim.separation.separator import Separator
+from avsim.separation.stems import Picture, picture_of, sound_of, windows
+
+LEAST = 0.05  # of all the sound's power: a quieter region is not found without being asked for
+AT_MOST = 8  # regions that are found without a count
+EDGE = 0.2  # of the loudest cell's power: where a region ends
+ALIKE = 0.7  # cosine between the spectra of two cells of one region
+COLUMNS = 64  # of a spectrum that are spread over the cells at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """Where a sound's power lies. It adds up: all cells and "off screen" make the sound's own.
+
+    Shapes: power (T, h, w) at the clip's frames, mean square per sample and channel; off_screen (T,); spectra
+    (h, w, F), the power that each cell is given in each band.
+    """
+
+    power: Tensor
+    off_screen: Tensor
+    spectra: Tensor
+
+
+@torch.no_grad()
+def survey(model: Separator, picture: Picture, wave: Tensor, sample_rate: int) -> Survey:
+    """Spread the power of every bin over the cells, by their shares."""
+    grid = model.grid(*picture.size)
+    power = torch.zeros(picture.frames, grid[0] * grid[1] + 1)
+    spectra = torch.zeros(grid[0] * grid[1] + 1, model.scale.bands)
+    spread = model.scale.spread(sample_rate)
+    for window in windows(model, picture, wave, sample_rate):
+        bands = (spread.T @ column_power(window.bins[0].cpu())).T  # (J, F)
+        given = torch.zeros(len(bands), len(spectra))
+        # Two windows share their overlap evenly: each answers for its nearer half.
+        low = (window.first + window.before / 2) / sample_rate
+        high = (window.last - window.after / 2) / sample_rate if window.after else torch.inf
+        seconds = window.first / sample_rate + model.scale.column_seconds(
+            window.last - window.first, sample_rate
+        )
+        mine = (seconds >= low) & (seconds < high)
+        for columns in torch.arange(len(bands)).split(COLUMNS):
+            shares = window.maps.at(columns, window.columns_frame).cpu()  # (j, F, h w + 1)
+            part = shares * bands[columns, :, None]
+            given[columns] = part.sum(1)
+            spectra += part[mine[columns]].sum(0).T
+        starts = torch.arange(picture.frames, dtype=torch.float64) / picture.frames_per_second
+        centres = starts + 0.5 / picture.frames_per_second
+        shown = ((centres >= low) & (centres < high)).nonzero()[:, 0]
+        power[shown] = over_frames(given, seconds, starts[shown], 1 / picture.frames_per_second)
+    return Survey(power[:, :-1].unflatten(1, grid), power[:, -1], spectra[:-1].unflatten(0, grid))
+
+
+def column_power(bins: Tensor) -> Tensor:
+    """Complex STFT (A, M, J) -> power (M, J); its sum over M is the mean square of the windowed samples."""
+    n_fft = 2 * (bins.shape[1] - 1)
+    power = (bins.real.square() + bins.imag.square()).mean(0)
+    power[1:-1] *= 2  # the negative frequencies
+    return power / (n_fft * 3 / 8 * n_fft)
+
+
+def over_frames(columns: Tensor, seconds: Tensor, starts: Tensor, length: float) -> Tensor:
+    """The mean of the columns (J, C) whose centres lie in each frame, or the nearest one, (T, C)."""
+    low = torch.searchsorted(seconds, starts).clamp(max=len(seconds) - 1)
+    high = torch.maximum(torch.searchsorted(seconds, starts + length), low + 1)
+    total = F.pad(columns.double().cumsum(0), (0, 0, 1, 0))
+    return ((total[high] - total[low]) / (high - low)[:, None]).to(columns.dtype)
+
+
+def energy_map(model: Separator, clip: Clip) -> Tensor:
+    """The power that each cell is given at each frame, (T, h, w): mean square per sample and channel.
+
+    With the power that is given to "off screen" it adds up to the clip's own (`survey` has both).
+
+    Raises:
+        InputError: a clip without picture or sound.
+    """
+    return survey(model, picture_of(clip, model), sound_of(clip), clip.sample_rate).power
+
+
+def find_regions(model: Separator, clip: Clip, count: int | None = None) -> list[Region]:
+    """The regions that sound, loudest first; as many as there seem to be, or at most `count`.
+
+    Raises:
+        InputError: a clip without picture or sound, or a count below 1.
+    """
+    picture = picture_of(clip, model)
+    found = survey(model, picture, sound_of(clip), clip.sample_rate)
+    return regions_of(found, picture.size, count)
+
+
+def regions_of(found: Survey, size: tuple[int, int], count: int | None = None) -> list[Region]:
+    """The sounding regions of a survey, as masks of a picture of `size` (H, W).
+
+    From the loudest cell that is left a region grows over neighbours that sound alike, until `count` are
+    found or, without a count, until the next would hold less than a twentieth of all the sound's power.
+
+    Raises:
+        InputError: a count below 1.
+    """
+    if count is not None and count < 1:
+        raise InputError(f"the number of regions to find is {count}; expected 1 or more")
+    loud = found.power.mean(0)
+    everything = float(loud.sum() + found.off_screen.mean())
+    left = loud.clone()
+    regions: list[Region] = []
+    while len(regions) < (AT_MOST if count is None else count):
+        seed = divmod(int(left.argmax()), left.shape[1])
+        if float(left[seed]) <= 1e-6 * everything or everything <= 0:
+            break  # silence
+        cells = grow(left, found.spectra, seed)
+        if count is None and float(loud[cells].sum()) < LEAST * everything:
+            break
+        left = left.masked_fill(cells, 0.0)
+        regions.append(Region(_mask(cells, size), f"sound {len(regions) + 1}"))
+    return regions
+
+
+def region_at(found: Survey, x: float, y: float, size: tuple[int, int]) -> Region:
+    """The thing at a point of a picture of `size` (H, W): cells around it that sound like the one under it.
+
+    Raises:
+        InputError: the point lies outside the picture.
+    """
+    point = Region.point(x, y, size)
+    h, w = found.power.shape[1:]
+    cell = int(y) * h // size[0], int(x) * w // size[1]
+    cells = grow(found.power.mean(0), found.spectra, cell)
+    return Region(torch.maximum(_mask(cells, size), point.mask), point.name)
+
+
+def grow(power: Tensor, spectra: Tensor, seed: tuple[int, int]) -> Tensor:
+    """The connected cells (h, w) around `seed` that are nearly as loud and sound alike."""
+    timbre = F.normalize(spectra.sqrt(), dim=-1)
+    fits = (power >= EDGE * power[seed]) & ((timbre @ timbre[seed]) >= ALIKE)
+    cells = torch.zeros_like(fits)
+    cells[seed] = True
+    while True:
+        around = F.max_pool2d(cells[None].float(), 3, 1, 1)[0] > 0
+        wider = cells | (around & fits)
+        if torch.equal(wider, cells):
+            return cells
+        cells = wider
+
+
+def _mask(cells: Tensor, size: tuple[int, int]) -> Tensor:
+    """Cells (h, w) as pixels (H, W)."""
+    return F.adaptive_max_pool2d(cells[None].float(), size)[0]
