@@ -23,6 +23,7 @@ from avsim.media.opening import Film, Kind
 from avsim.media.sound import resampled
 
 _LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}
+_RATES = {"libopus": [48000]}  # its own; at lower ones FFmpeg counts the priming to cut in the wrong unit
 _CHUNK = 0.25  # seconds of sound encoded at a time
 _SLOWEST_TICK = 50  # frames per second of GIF: its clock ticks in 1/100 s, and players slow single ticks down
 _BT709, _LIMITED = 1, 1  # FFmpeg's numbers of a colour space and a range
@@ -36,14 +37,32 @@ def copied(output: OutputContainer, film: Film, kind: Kind) -> Iterator[Any]:
     offset = round(film.zero / source.time_base)
 
     def packets() -> Iterator[Any]:
-        for packet in film.container.demux(source):
-            if packet.dts is not None:  # None: the end
-                packet.dts -= offset
-                packet.pts = packet.dts if packet.pts is None else packet.pts - offset
-                packet.stream = stream
-                yield packet
+        for packet in _in_order(film.container.demux(source), source):
+            packet.dts -= offset
+            packet.pts = packet.dts if packet.pts is None else packet.pts - offset
+            packet.stream = stream
+            yield packet
 
     return packets()
+
+
+def _in_order(packets: Iterator[Any], source: Any) -> Iterator[Any]:
+    """Packets with a decoding time each: Matroska has none for the first ones of a stream that reorders."""
+    rate = source.average_rate if source.type == "video" else None
+    step = round(1 / (rate * source.time_base)) if rate else 1
+    waiting: list[Any] = []
+    for packet in packets:
+        if packet.size == 0:
+            continue  # PyAV's sign for the end
+        waiting.append(packet)
+        if packet.dts is not None:
+            for back, earlier in enumerate(reversed(waiting)):
+                earlier.dts = packet.dts - back * step
+            yield from waiting
+            waiting = []
+    for packet in waiting:
+        packet.dts = packet.pts
+        yield packet
 
 
 def encoded_frames(
@@ -119,7 +138,7 @@ def encoded_wave(
     if rate != int(rate):
         raise InputError(f"a sample rate of {rate} can't be written; expected whole Hz")
     layout = _LAYOUTS[wave.shape[0]]
-    known = sorted(av.codec.Codec(encoder, "w").audio_rates or [int(rate)])
+    known = _RATES.get(encoder) or sorted(av.codec.Codec(encoder, "w").audio_rates or [int(rate)])
     taken = next((one for one in known if one >= rate), known[-1])
     stream: Any = output.add_stream(encoder, rate=taken, options=options, layout=layout)
     stream.format = samples

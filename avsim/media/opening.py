@@ -69,12 +69,21 @@ class Film:
 
 
 @contextmanager
+def worded(path: str | Path) -> Iterator[None]:
+    """Turn FFmpeg's errors about a file that is being read into InputError."""
+    try:
+        yield
+    except av.FFmpegError as error:
+        reason = "cut short, or no film, sound or image" if isinstance(error, ValueError) else error.strerror
+        raise InputError(f"{path}: cannot be read ({reason})") from error
+
+
+@contextmanager
 def opened(path: str | Path) -> Iterator[Film]:
     """Open a film, sound file or image.
 
     Raises:
-        InputError: no such file, an empty one, or one that holds neither picture nor sound; and in place of
-            any error of FFmpeg's inside the `with`.
+        InputError: no such file, an empty one, or one that holds neither picture nor sound.
     """
     path = Path(path)
     if not path.exists():
@@ -83,16 +92,12 @@ def opened(path: str | Path) -> Iterator[Film]:
         raise InputError(f"{path}: is a folder; expected a film, sound or image file")
     if path.stat().st_size == 0:
         raise InputError(f"{path}: is empty")
-    try:
+    with worded(path):
         # "file:", for else a name with a colon is an address; the whitelist keeps playlists off the net.
         options = {"protocol_whitelist": "file"}
-        with av.open(f"file:{path}", metadata_errors="replace", container_options=options) as container:
-            yield _film(path, container)
-    except av.FFmpegError as error:
-        reason = (
-            "truncated, or not a film, sound or image" if isinstance(error, ValueError) else error.strerror
-        )
-        raise InputError(f"{path}: cannot be read ({reason})") from error
+        container = av.open(f"file:{path}", metadata_errors="replace", container_options=options)
+    with container:
+        yield _film(path, container)
 
 
 def _film(path: Path, container: InputContainer) -> Film:

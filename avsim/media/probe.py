@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from avsim.media.opening import Film, Kind, opened
+from avsim.media.opening import Film, Kind, opened, worded
 from avsim.media.picture import IMAGE_RATE, rate_of, shown_size
 
 
@@ -39,7 +39,7 @@ def probe(path: str | Path) -> Info:
     Raises:
         InputError: a file that is missing, empty or not one of these.
     """
-    with opened(path) as film:
+    with worded(path), opened(path) as film:
         video, audio = film.video, film.audio
         size = None if video is None else shown_size(film)
         rate = None if video is None else rate_of(film)

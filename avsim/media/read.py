@@ -8,7 +8,7 @@ from typing import Literal
 
 from avsim.clip import Clip
 from avsim.errors import InputError
-from avsim.media.opening import opened
+from avsim.media.opening import opened, worded
 from avsim.media.picture import rate_of, read_picture
 from avsim.media.sound import read_sound
 
@@ -48,7 +48,7 @@ def read(
     """
     path = Path(path)
     _check(start, seconds, size, frames_per_second, sample_rate, channels)
-    with opened(path) as film:
+    with worded(path), opened(path) as film:
         has_frames, has_wave = film.video is not None, film.audio is not None
         if want in ("frames", "both") and not has_frames:
             raise InputError(f"{path}: has no picture, which is needed here")

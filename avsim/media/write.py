@@ -48,16 +48,13 @@ _AAC = _Codec("aac", "fltp", {"b": "192k"})
 _OPUS = _Codec("libopus", "flt", {"b": "160k"})
 _FLAC = _Codec("flac", "s32")
 
-_IN_MP4 = frozenset(
-    {"h264", "hevc", "av1", "vp9", "mpeg4", "aac", "mp3", "opus", "flac", "ac3", "eac3", "alac"}
-)
+_IN_MOV = frozenset({"h264", "hevc", "mpeg4", "aac", "mp3", "ac3", "eac3", "alac"})
+_IN_MP4 = _IN_MOV | {"av1", "vp9", "opus", "flac"}
 _IN_WEBM = frozenset({"vp8", "vp9", "av1", "opus", "vorbis"})
 _PCM = frozenset({"pcm_s16le", "pcm_s24le"})
 _FORMATS = {
     ".mp4": _Format("mp4", _H264, _AAC, _IN_MP4),
-    ".mov": _Format(
-        "mov", _H264, _AAC, _IN_MP4 - {"vp9", "av1", "opus", "flac"} | _PCM | {"mjpeg", "prores"}
-    ),
+    ".mov": _Format("mov", _H264, _AAC, _IN_MOV | _PCM | {"mjpeg", "prores"}),
     ".webm": _Format("webm", _VP9, _OPUS, _IN_WEBM),
     ".mkv": _Format("matroska", _FFV1, _FLAC, _IN_MP4 | _IN_WEBM | _PCM | {"pcm_f32le", "ffv1"}),
     ".wav": _Format("wav", audio=_Codec("pcm_f32le", "flt")),
@@ -155,7 +152,7 @@ def _track(
         return None
     if source is not None:
         film = stack.enter_context(opened(source))
-        name = film.stream(kind).codec_context.name
+        name = film.stream(kind).codec_context.codec.canonical_name
         info = probe(source)
         seconds = info.video_seconds if kind == "video" else info.audio_seconds
         assert seconds is not None
