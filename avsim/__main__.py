@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 from avsim import __version__, verbs
 from avsim.errors import InputError
 
-VERBS = [module.name for module in pkgutil.iter_modules(verbs.__path__) if module.name != "cli"]
+VERBS = sorted(module.name for module in pkgutil.iter_modules(verbs.__path__) if module.name != "cli")
 TRAINER_VERBS = {
     "fit": "train a system: -c configs/base.yaml -c configs/X.yaml --run RUN [--init WEIGHTS]",
     "validate": "validate a run's last checkpoint: the same arguments",
@@ -41,9 +41,17 @@ class Stopped(BaseException):
         self.signum = signum
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser whose complaints are one line, as all of avsim's are."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong with the arguments."""
+        raise InputError(f"{message} (see {self.prog} --help)")
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all verbs; imports nothing heavy."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="avsim", description="A world simulator that can be heard: video with sound, and its stems."
     )
     parser.add_argument("--version", action="version", version=f"avsim {__version__}")
@@ -74,7 +82,7 @@ def main(argv: list[str] | None = None) -> int:
         verb = f" {arguments.verb}"
         name = "cli" if arguments.verb in TRAINER_VERBS else arguments.verb
         importlib.import_module(f"avsim.verbs.{name}").run(arguments)
-        sys.stdout.flush()
+        sys.stdout.flush()  # here, where a pipe that is closed is still caught
         return 0
     except InputError as error:
         return _end(2, f"avsim{verb}: {error}")

@@ -48,7 +48,7 @@ def test_a_run_keeps_its_curve_config_environment_and_models(whole):
     assert notes["step"] == 12 and notes["command"].startswith("avsim fit -c") and notes["commit"]
 
 
-@pytest.mark.parametrize("step", [5, 6, 10])
+@pytest.mark.parametrize("step", [6, *(pytest.param(step, marks=pytest.mark.slow) for step in (5, 7, 10))])
 def test_a_killed_run_resumes_bit_for_bit(whole, tmp_path, step):
     run = tmp_path / "run"
     slow = Running(tmp_path, *FIT, run, "--model.init_args.seconds", "0.1")
@@ -76,7 +76,9 @@ def test_a_torn_line_and_a_stale_checkpoint_are_cleared_away(whole, tmp_path):
 
 def test_the_average_is_that_of_the_formula_and_differs_from_the_weights(whole):
     checkpoint = torch.load(whole / "checkpoints" / "last.ckpt", weights_only=True)
-    average = next(state for name, state in checkpoint["callbacks"].items() if name.startswith("EMA"))["average"]
+    average = next(state for name, state in checkpoint["callbacks"].items() if name.startswith("EMA"))[
+        "average"
+    ]
     for name, tensor in weights(whole).items():
         assert torch.equal(average[f"model.{name}"], tensor)
         assert not torch.equal(checkpoint["state_dict"][f"model.{name}"], tensor)
@@ -106,8 +108,8 @@ def test_init_starts_from_the_exported_weights(whole, tmp_path):
 
 def test_two_runs_in_one_folder_are_refused(tmp_path):
     run = tmp_path / "run"
-    first = Running(tmp_path, *FIT, run, "--model.init_args.seconds", "0.3")
-    first.wait_for(lambda: (run / "csv" / "metrics.csv").is_file())
+    first = Running(tmp_path, *FIT, run, "--model.init_args.seconds", "10")
+    first.wait_for(lambda: (run / "environment.json").is_file())
     second = avsim(tmp_path, *FIT, run)
     assert second.code == 2 and second.err.count("\n") == 1 and "another running avsim" in second.err
     first.send(signal.SIGTERM)

@@ -289,5 +289,11 @@ def _quieten() -> None:
     """Keep Lightning's notes to itself: what it suggests is either done on purpose or said by avsim."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
-    for text in (".*many workers.*", ".*args parameter is intended.*", ".*not resumable.*"):
+    for text in (
+        ".*many workers.*",
+        ".*args parameter is intended.*",
+        ".*not resumable.*",
+        ".*Detected pickle.*",
+        ".*LeafSpec.*",
+    ):
         warnings.filterwarnings("ignore", text)

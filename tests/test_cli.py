@@ -1,0 +1,188 @@
+"""One command: quick to help, one line for a mistake, a clean stop for a signal."""
+
+import ast
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from avsim import __main__ as command
+from tests.running import Running, avsim
+
+ROOT = Path(__file__).parent.parent
+FIT = ["fit", "-c", "configs/base.yaml", "-c", "tests/small/line.yaml"]
+
+
+def process(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "avsim", *arguments], capture_output=True, text=True, cwd=ROOT, **options
+    )
+
+
+def test_help_answers_in_half_a_second_of_work_and_lists_every_verb():
+    before, started = os.times().children_user + os.times().children_system, time.perf_counter()
+    done = process("--help")
+    worked = os.times().children_user + os.times().children_system - before
+    assert min(worked, time.perf_counter() - started) < 0.5
+    assert done.returncode == 0
+    for verb in (*command.VERBS, *command.TRAINER_VERBS):
+        assert verb in done.stdout
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys; from avsim.__main__ import build_parser; build_parser();"
+        "print(*sorted({name.split('.')[0] for name in sys.modules}))"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT
+    ).stdout.split()
+    assert not {"torch", "numpy", "lightning", "wandb", "av", "rich"} & set(loaded)
+
+
+def test_the_public_face_never_loads_lightning_or_wandb():
+    code = (
+        "import sys, avsim; avsim.load, avsim.Clip; import avsim.simulator, avsim.media, avsim.data;"
+        "assert not {'lightning', 'wandb', 'pytorch_lightning'} & set(sys.modules), 'loaded'"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+
+
+ALLOWED = {"system.py", "datamodule.py", "callbacks.py", "cli.py", "writer.py", "logging.py", "compare.py"}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "avsim").rglob("*.py")), ids=lambda path: path.name)
+def test_lightning_and_wandb_stay_in_their_files(path):
+    tree = ast.parse(path.read_text())
+    names = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    if path.name not in ALLOWED:
+        assert not {"lightning", "wandb", "wandb_workspaces"} & {name.split(".")[0] for name in names}
+
+
+ROOMS = """
+    clip errors seeds files weights measures optimizers
+    media
+    world
+    data
+    codecs
+    diffusion
+    perception
+    separation
+    evaluation
+    simulator
+    report
+    logging callbacks
+    verbs
+"""
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "avsim").rglob("*.py")), ids=lambda path: path.name)
+def test_imports_point_up_the_list_of_rooms(path):
+    """What a file imports as it is loaded; functions and types may look further."""
+    level = {name: index for index, names in enumerate(ROOMS.strip().splitlines()) for name in names.split()}
+    room = path.relative_to(ROOT / "avsim").parts[0].removesuffix(".py")
+    if room not in level:
+        return  # __init__ and __main__
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "avsim":
+            for name in node.module.split(".")[1:2] or [alias.name for alias in node.names]:
+                assert level.get(name, 0) <= level[room], f"{path}: imports {name}"
+                assert not (room in ("perception", "separation", "evaluation") and name == "diffusion")
+
+
+MISTAKES = {
+    "a misspelt key of the model": ([*FIT, "--model.init_args.widht", "3"], "widht"),
+    "a misspelt key of the trainer": ([*FIT, "--trainer.max_stepz", "3"], "max_stepz"),
+    "a misspelt key in a file": ([*FIT, "-c", "{bad}"], "max_stps"),
+    "a file that is no yaml": ([*FIT, "-c", "{broken}"], "config"),
+    "a file that is not there": ([*FIT, "-c", "nothere.yaml"], "nothere.yaml"),
+    "a value of the wrong type": ([*FIT, "--model.init_args.width", "abc"], "width"),
+    "a class that is not there": ([*FIT, "--model.class_path", "avsim.nothing.X"], "avsim.nothing.X"),
+    "no config at all": (["fit"], "required"),
+    "weights that are not there": ([*FIT, "--init", "/nowhere"], "/nowhere"),
+    "nothing to validate": (["validate", *FIT[1:]], "last.ckpt"),
+    "an unknown verb": (["fitt"], "fitt"),
+    "no verb": ([], "VERB"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_one_line_and_exit_code_2(mistake, tmp_path):
+    (tmp_path / "bad.yaml").write_text("trainer:\n  max_stps: 3\n")
+    (tmp_path / "broken.yaml").write_text("trainer: [\n")
+    arguments, named = MISTAKES[mistake]
+    paths = {"bad": tmp_path / "bad.yaml", "broken": tmp_path / "broken.yaml"}
+    arguments = [argument.format(**paths) for argument in arguments]
+    if arguments[1:]:
+        arguments += ["--run", str(tmp_path / "run")]
+    done = avsim(tmp_path / "output", *arguments)
+    assert done.code == 2
+    assert len(done.err.splitlines()) == 1 and done.err.startswith("avsim"), done.err
+    assert named in done.err
+    assert not (tmp_path / "run").exists(), "something was written"
+
+
+def test_the_folder_of_a_run_must_be_writable(tmp_path):
+    (tmp_path / "file").write_text("")
+    for run in (tmp_path / "file" / "run", Path("/proc/run")):
+        done = avsim(tmp_path / "output", *FIT, "--run", run)
+        assert done.code == 2 and len(done.err.splitlines()) == 1, done
+        assert str(run) in done.err and "cannot write" in done.err
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_fit_stops_cleanly(signum, tmp_path):
+    run = tmp_path / "run"
+    running = Running(tmp_path, *FIT, "--run", run, "--model.init_args.seconds", "0.2")
+    running.wait_for(lambda: (run / "csv" / "metrics.csv").is_file())
+    running.send(signum)
+    done = running.done()
+    assert done.code == 128 + signum
+    assert done.err.splitlines() == [f"avsim fit: stopped by {signum.name}"]
+    assert not list(run.rglob(".saving*")) and not list(run.rglob(".*.csv*"))
+
+
+@pytest.mark.parametrize("verb", ["a", "b"])
+def test_every_verb_turns_signals_faults_of_the_disk_and_closed_pipes_into_exit_codes(
+    verb, monkeypatch, capsys
+):
+    """What `main` does around any verb, whatever the verb is doing just then."""
+    import argparse
+    import types
+
+    def interrupted(arguments: argparse.Namespace) -> None:
+        os.kill(os.getpid(), signal.SIGINT if verb == "a" else signal.SIGTERM)
+        time.sleep(5)
+
+    def full(arguments: argparse.Namespace) -> None:
+        raise OSError(28, "No space left on device", "out.mp4")
+
+    handlers = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        for action, code, line in (
+            (interrupted, 130 if verb == "a" else 143, "stopped by SIG"),
+            (full, 2, "out.mp4: cannot write (No space left on device)"),
+        ):
+            module = types.SimpleNamespace(
+                run=action, add=lambda subparsers: subparsers.add_parser("generate", help="")
+            )
+            monkeypatch.setattr(command, "VERBS", ["generate"])
+            monkeypatch.setattr(command.importlib, "import_module", lambda name, module=module: module)
+            assert command.main(["generate"]) == code
+            lines = capsys.readouterr().err.splitlines()
+            assert len(lines) == 1 and line in lines[0]
+    finally:
+        for signum, handler in handlers.items():
+            signal.signal(signum, handler)
+
+
+def test_a_reader_that_goes_away_is_no_fault():
+    command = f"{sys.executable} -m avsim --help | true"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=ROOT)
+    assert not done.stderr
