@@ -112,7 +112,7 @@ def _explained(gram: Tensor, inner: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _pseudo(gram: Tensor, inner: Tensor) -> Tensor:
-    """d' G^+ d with the pseudo-inverse, (n, n) and (n, k) -> (k,)."""
+    """The energy d' G^+ d with the pseudo-inverse, (n, n) and (n, k) -> (k,)."""
     solution = torch.linalg.lstsq(gram.cpu(), inner.cpu(), driver="gelsd").solution
     return (solution.to(inner) * inner).sum(0)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -44,31 +43,6 @@ def picture_of(clip: Clip, model: Separator) -> Picture:
         return torch.cat(parts, 2)[0]
 
     return Picture((frames.shape[2], frames.shape[3]), frames.shape[1], clip.frames_per_second, read)
-
-
-def picture_of_file(path: str | Path, model: Separator) -> Picture:
-    """The picture of a film, of which only the spans that are asked for are decoded, and small.
-
-    Raises:
-        InputError: a file that can't be read or has no picture.
-    """
-    from avsim import media
-
-    info = media.probe(path)
-    if info.size is None or info.video_seconds is None or info.frames_per_second is None:
-        raise InputError(f"{path}: has no picture; separating needs one to say what sounds where")
-    scale = min(1.0, model.picture / min(info.size))
-    small = max(1, round(info.size[0] * scale)), max(1, round(info.size[1] * scale))
-    rate = min(model.frames_per_second, info.frames_per_second)
-
-    def read(numbers: Tensor) -> Tensor:
-        first, last = int(numbers[0]), int(numbers[-1])
-        seconds = (last - first + 1) / rate
-        frames = media.read(path, first / rate, seconds, small, rate, want="frames").frames
-        assert frames is not None
-        return frames[:, (numbers - first).clamp(max=frames.shape[1] - 1)]
-
-    return Picture(info.size, max(1, round(info.video_seconds * rate)), rate, read)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,147 @@
+"""`avsim separate CLIP`: the sound of every region of a film, each in a file of its own."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from avsim.clip import Region
+    from avsim.separation.separator import Separator
+    from avsim.separation.stems import Picture
+
+
+def add(subparsers: Any) -> None:
+    """Add the verb's arguments."""
+    parser = subparsers.add_parser(
+        "separate",
+        help="the sound of each region of a film",
+        description="Take the sound of a film apart by regions of its picture. DIR gets a wav and an mp4 "
+        "(the film with that region's sound alone) for each, off-screen.wav with what no region makes, and "
+        "stems.json. The stems add up to the film's own sound.",
+    )
+    parser.add_argument("clip", type=Path, metavar="CLIP", help="a film with sound")
+    parser.add_argument("--checkpoint", metavar="RUN", help="the folder of a trained separator")
+    parser.add_argument(
+        "--box", action="append", default=[], metavar="X,Y,W,H",
+        help="a box in pixels, its top left corner first; may be repeated, as may the others",
+    )  # fmt: skip
+    parser.add_argument(
+        "--mask",
+        action="append",
+        default=[],
+        metavar="PNG",
+        help="an image of the picture's aspect, white inside",
+    )
+    parser.add_argument(
+        "--point",
+        action="append",
+        default=[],
+        metavar="X,Y",
+        help="the thing at a pixel, as far as it sounds alike",
+    )
+    parser.add_argument(
+        "--auto",
+        nargs="?",
+        const="",
+        metavar="N",
+        help="find the regions that sound: N, or as many as there are",
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Separate and write, or leave nothing behind."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from avsim import media
+    from avsim.errors import InputError
+    from avsim.separation.film import picture_of_film, separate_film, sound_of_film
+    from avsim.simulator.loading import part_folders
+    from avsim.weights import load_model
+
+    path, out = arguments.clip, arguments.out
+    if arguments.checkpoint is None:
+        raise InputError("--checkpoint RUN is missing: the folder of a run that trained a separator")
+    if not (arguments.box or arguments.mask or arguments.point or arguments.auto is not None):
+        raise InputError("no region is given; use --box, --mask, --point or --auto")
+    info = media.probe(path)
+    if info.size is None:
+        raise InputError(f"{path}: has no picture; separating needs one to say what sounds where")
+    asked = _parsed(arguments, info.size)
+    folder = part_folders(arguments.checkpoint, "separator")["separator"]
+    model: Separator = load_model(folder)
+    wave, sample_rate = sound_of_film(path)
+    regions = [*asked, *_surveyed(arguments, model, picture_of_film(path, model), wave, sample_rate)]
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("separating", total=wave.shape[1])
+        about = separate_film(
+            model,
+            path,
+            regions,
+            out,
+            lambda samples: progress.advance(task, samples),
+            checkpoint=str(folder.resolve()),
+        )
+    for stem in about["stems"]:
+        level = "  silent" if stem["level_db"] is None else f"{stem['level_db']:5.1f} dB"
+        print(f"{level}  {stem['name']}  {out / stem['wav']}")
+
+
+def _parsed(arguments: argparse.Namespace, size: tuple[int, int]) -> list[Region]:
+    """The regions that are given as numbers or files, in the order box, mask.
+
+    Raises:
+        InputError: numbers that are none or too few, a box or point outside, a mask that doesn't fit.
+    """
+    from avsim.clip import Region
+    from avsim.errors import InputError
+    from avsim.separation.regions import read_mask
+
+    boxes = []
+    for text in arguments.box:
+        x, y, width, height = _numbers("--box", text, 4)
+        boxes.append(Region.box(x, y, width, height, size))
+    masks = [Region(read_mask(file, size), Path(file).stem) for file in arguments.mask]
+    for text in arguments.point:  # surveyed later; refused now
+        x, y = _numbers("--point", text, 2)
+        Region.point(x, y, size)
+    if arguments.auto and not (arguments.auto.isdecimal() and int(arguments.auto)):
+        raise InputError(f"--auto {arguments.auto!r}: expected a whole number, 1 or more, or nothing")
+    return [*boxes, *masks]
+
+
+def _numbers(option: str, text: str, count: int) -> list[float]:
+    import math
+
+    from avsim.errors import InputError
+
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) != count or not all(math.isfinite(number) for number in numbers):
+        form = {2: "X,Y", 4: "X,Y,W,H"}[count]
+        raise InputError(f"{option} {text!r}: expected {count} numbers, {form}, in pixels")
+    return numbers
+
+
+def _surveyed(
+    arguments: argparse.Namespace, model: Separator, picture: Picture, wave: Tensor, sample_rate: int
+) -> list[Region]:
+    """The regions that have to be looked for: around points, and those that sound."""
+    from avsim.separation.finding import region_at, regions_of, survey
+
+    if not arguments.point and arguments.auto is None:
+        return []
+    found = survey(model, picture, wave, sample_rate)
+    points = [_numbers("--point", text, 2) for text in arguments.point]
+    regions = [region_at(found, x, y, picture.size) for x, y in points]
+    if arguments.auto is not None:
+        regions += regions_of(found, picture.size, int(arguments.auto) if arguments.auto else None)
+    return regions
