@@ -102,9 +102,13 @@ class LTX2VideoCodec(_VideoCodec):
         super().__init__(config)
         if self.network.config.timestep_conditioning:
             raise InputError("LTX-2 codecs whose decoder denoises (timestep_conditioning) are not supported")
-        self.channels = self.network.config.latent_channels
-        self.time_stride = self.network.temporal_compression_ratio
-        self.space_stride = self.network.spatial_compression_ratio
+        settings = self.network.config
+        self.channels = settings.latent_channels
+        scaling = settings.spatio_temporal_scaling
+        steps = [scaling] * len(settings.downsample_type) if isinstance(scaling, bool) else scaling
+        kinds = [kind for kind, scaled in zip(settings.downsample_type, steps, strict=True) if scaled]
+        self.time_stride = settings.patch_size_t * 2 ** sum(kind != "spatial" for kind in kinds)
+        self.space_stride = settings.patch_size * 2 ** sum(kind != "temporal" for kind in kinds)
 
     def statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and deviation of each latent channel, (Dv,) each, as the weights have them."""
@@ -171,8 +175,8 @@ class LTX2AudioCodec(nn.Module):
     def encode(self, wave: Tensor) -> Tensor:
         """Wave (B, A, N), A 1 or 2 -> (B, Da, l), l = ceil(N / hop); mono is given to both channels."""
         wave = _stereo(wave, self.network.config.in_channels)
-        wave = F.pad(wave, (0, max(-wave.shape[-1] % self.hop, self.window - wave.shape[-1])))
         latents = -(-wave.shape[-1] // self.hop)
+        wave = F.pad(wave, (0, max(latents * self.hop, self.window) - wave.shape[-1]))
         mel = self.mel(wave.float()).clamp(min=1e-5).log().transpose(-1, -2)  # (B, A, frames, bins)
         per_latent = self.network.temporal_compression_ratio
         z = self.network.encode(mel[:, :, : per_latent * latents]).latent_dist.mode()
