@@ -14,7 +14,9 @@ def video_parts(frames: Tensor, estimate: Tensor, motion: float) -> dict[str, Te
     A pixel that changes by a tenth or more since the frame before weighs `1 + motion` times one that stays.
     """
     weight = moving(frames) * motion + 1
-    weight = weight / weight.mean()
+    weight = weight / weight.mean(
+        (1, 2, 3, 4), keepdim=True
+    )  # in each clip, so that processes can share a batch
     error = estimate - frames
     parts = {"charbonnier": (weight * (error.square() + 1e-6).sqrt()).mean()}
     across, down = error.diff(dim=-1).abs(), error.diff(dim=-2).abs()

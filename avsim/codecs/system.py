@@ -28,6 +28,16 @@ class _CodecSystem(L.LightningModule):
     def configure_optimizers(self):  # noqa: D102
         return configure(self.model, self.recipe, int(self.trainer.estimated_stepping_batches))
 
+    def score(self, batch: ClipBatch, stage: str) -> None:
+        """Log how well whole clips come back."""
+        raise AssertionError("each codec has its own")
+
+    def validation_step(self, batch: ClipBatch, batch_index: int) -> None:  # noqa: D102
+        self.score(batch, "val")
+
+    def test_step(self, batch: ClipBatch, batch_index: int) -> None:  # noqa: D102
+        self.score(batch, "test")
+
     def starts(self, rows: Tensor, room: int) -> list[int]:
         """Where each row's crop starts, uniform over 0 ... `room`."""
         return [
@@ -97,15 +107,15 @@ class VideoCodecSystem(_CodecSystem):
         self.gather(z)
         return self.total(video_parts(crop, estimate, self.motion), self.weights)
 
-    def validation_step(self, batch: ClipBatch, batch_index: int) -> None:
+    def score(self, batch: ClipBatch, stage: str) -> None:
         """PSNR in dB over all pixels and over those that move; the root mean square of latents, near 1."""
         frames = _frames(batch)
         z = self.model.encode(frames)
         estimate = self.model.decode(z, batch.spec)
         scores = {
-            "val/psnr": psnr(frames, estimate).mean(),
-            "val/psnr_moving": psnr(frames, estimate, moving(frames) + 1e-6).mean(),
-            "val/latent_rms": moments_of(z)[1].mean().sqrt(),
+            f"{stage}/psnr": psnr(frames, estimate).mean(),
+            f"{stage}/psnr_moving": psnr(frames, estimate, moving(frames) + 1e-6).mean(),
+            f"{stage}/latent_rms": moments_of(z)[1].mean().sqrt(),
         }
         self.log_dict(_single(scores), batch_size=len(frames), sync_dist=True, prog_bar=True)
 
@@ -147,16 +157,16 @@ class AudioCodecSystem(_CodecSystem):
         self.gather(z)
         return self.total(audio_parts(crop, estimate), self.weights)
 
-    def validation_step(self, batch: ClipBatch, batch_index: int) -> None:
+    def score(self, batch: ClipBatch, stage: str) -> None:
         """SI-SDR and log-spectral distance in dB; the root mean square of latents, near 1."""
         wave = _wave(batch, self.model.sample_rate)
         z = self.model.encode(wave)
         estimate = self.model.decode(z, batch.spec)
         self.faithful.update(si_sdr(wave, estimate).mean(-1).float())
-        self.log("val/si_sdr", self.faithful, prog_bar=True)
+        self.log(f"{stage}/si_sdr", self.faithful, prog_bar=True)
         scores = {
-            "val/lsd": log_spectral_distance(wave, estimate).mean(),
-            "val/latent_rms": moments_of(z)[1].mean().sqrt(),
+            f"{stage}/lsd": log_spectral_distance(wave, estimate).mean(),
+            f"{stage}/latent_rms": moments_of(z)[1].mean().sqrt(),
         }
         self.log_dict(_single(scores), batch_size=len(wave), sync_dist=True, prog_bar=True)
 

@@ -1,0 +1,57 @@
+import torch
+
+from avsim.codecs.losses import audio_parts, moving, video_parts
+
+
+def test_distances_of_equals_are_zero():
+    frames, wave = torch.rand(2, 3, 5, 8, 8), 0.1 * torch.randn(2, 2, 4000)
+    video = video_parts(frames, frames, motion=4.0)
+    assert video["gradient"] == 0 and video["charbonnier"] < 1.1e-3  # its softening
+    assert all(part == 0 for part in audio_parts(wave, wave).values())
+
+
+def test_moving_pixels_weigh_more():
+    frames = torch.zeros(1, 3, 3, 8, 8)
+    frames[:, :, 1:, 2:4, 2:4] = 1.0  # appears in frame 1, then stays
+    weight = moving(frames)
+    assert weight[0, 0, 0, 2, 2] == weight[0, 0, 1, 2, 2] == 1
+    assert weight[0, 0, 2].max() == 0 and weight.sum() == 8
+
+    def cost(row):
+        estimate = frames.clone()
+        estimate[:, :, 1, row, 2] += 0.5
+        return video_parts(frames, estimate, motion=4.0)["charbonnier"]
+
+    base = video_parts(frames, frames, motion=4.0)["charbonnier"]
+    assert torch.isclose((cost(2) - base) / (cost(6) - base), torch.tensor(5.0), rtol=1e-3)
+
+
+def test_a_batch_costs_the_mean_of_its_halves():
+    # So that two processes with half a batch each get the one process' gradient.
+    frames, wave = (
+        torch.rand(4, 3, 5, 8, 8) ** 3,
+        torch.logspace(-3, 0, 4)[:, None, None] * torch.randn(4, 2, 2048),
+    )
+    for parts in (lambda x, y: video_parts(x, y, 4.0), audio_parts):
+        x = frames if parts is not audio_parts else wave
+        y = 0.9 * x
+        whole, halves = parts(x, y), [parts(a, b) for a, b in zip(x.split(2), y.split(2), strict=True)]
+        for name, value in whole.items():
+            assert torch.isclose(value, (halves[0][name] + halves[1][name]) / 2, rtol=1e-5)
+
+
+def test_one_frame_does_not_move():
+    assert moving(torch.rand(2, 3, 1, 8, 8)).abs().max() == 0
+
+
+def test_a_phase_error_costs_and_a_level_error_costs():
+    wave = 0.1 * torch.randn(1, 2, 4000, generator=torch.Generator().manual_seed(0))
+    flipped, halved = audio_parts(wave, -wave), audio_parts(wave, wave / 2)
+    assert flipped["level"] < 1e-5 and flipped["spectrum"] > 0.1 and flipped["wave"] > 1
+    assert torch.isclose(halved["level"], torch.tensor(0.693), atol=5e-3)  # ln 2 in every bin
+
+
+def test_gradients_are_finite_at_silence():
+    wave, estimate = torch.zeros(1, 2, 4000), torch.zeros(1, 2, 4000, requires_grad=True)
+    sum(audio_parts(wave, estimate).values()).backward()
+    assert estimate.grad.isfinite().all()

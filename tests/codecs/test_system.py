@@ -1,0 +1,144 @@
+from dataclasses import replace
+
+import lightning as L
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from avsim.clip import ClipSpec
+from avsim.codecs.audio import AudioAutoencoder
+from avsim.codecs.latents import moments_of
+from avsim.codecs.system import AudioCodecSystem, VideoCodecSystem
+from avsim.codecs.video import VideoAutoencoder
+from avsim.data.batch import ClipBatch
+from avsim.errors import InputError
+from avsim.optimizers import Recipe
+
+SPEC = ClipSpec(0.5, 16, 16)
+
+
+def batch(clips=4, spec=SPEC):
+    generator = torch.Generator().manual_seed(0)
+    frames = torch.rand(clips, 3, spec.frames, *spec.size, generator=generator)
+    wave = 0.1 * torch.randn(clips, spec.channels, spec.samples, generator=generator)
+    return ClipBatch(spec, frames, wave, [""] * clips, ["noise"] * clips, torch.arange(clips))
+
+
+def video_system(**options):
+    torch.manual_seed(0)
+    model = VideoAutoencoder(channels=4, widths=(8, 12, 16), depths=(1, 1, 1))
+    return VideoCodecSystem(model, Recipe(warmup_steps=1), crop_frames=5, **options)
+
+
+def audio_system(**options):
+    torch.manual_seed(0)
+    model = AudioAutoencoder(channels=4, width=16)
+    return AudioCodecSystem(model, Recipe(warmup_steps=1), crop_seconds=0.25, **options)
+
+
+def fitted(system, clips, steps, folder):
+    trainer = L.Trainer(
+        accelerator="cpu",
+        max_steps=steps,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=folder,
+    )
+    loader = DataLoader([clips] * steps, batch_size=None)
+    trainer.fit(system, loader, DataLoader([clips], batch_size=None))
+    return trainer
+
+
+@pytest.mark.parametrize("make", [video_system, audio_system])
+def test_fitting_moves_every_weight_and_gathers_statistics(make, tmp_path):
+    system = make()
+    before = {name: value.clone() for name, value in system.model.state_dict().items()}
+    trainer = fitted(system, batch(), 3, tmp_path)
+    still = [name for name, value in system.model.state_dict().items() if torch.equal(value, before[name])]
+    assert not still
+    assert system.model.whitening.batches == 3
+    scores = {"val/psnr", "val/psnr_moving"} if make is video_system else {"val/si_sdr", "val/lsd"}
+    assert scores | {"val/latent_rms", "train/loss"} <= set(trainer.callback_metrics)
+    assert set(system.parts()) == {"video_codec" if make is video_system else "audio_codec"}
+
+
+@pytest.mark.parametrize("make", [video_system, audio_system])
+def test_latents_leave_with_unit_variance(make, tmp_path):
+    system = make()
+    fitted(system, batch(), 1, tmp_path)
+    # One step: the statistics are those of that batch under the weights before it; take them now instead.
+    system.model.whitening.batches.zero_()
+    clips = batch()
+    given = clips.frames if make is video_system else clips.wave
+    with torch.no_grad():
+        raw = system.model.whitening.denormalise(system.model.encode(given))
+        system.model.whitening.observe(moments_of(raw))
+        z = system.model.encode(given).transpose(0, 1).flatten(1)
+    assert torch.allclose(z.std(1, correction=0), torch.ones(4), atol=1e-3)
+    assert torch.allclose(z.mean(1), torch.zeros(4), atol=1e-3)
+
+
+@pytest.mark.parametrize("make", [video_system, audio_system])
+def test_draws_belong_to_rows_not_to_processes(make):
+    # What process 1 of 2 draws for rows 2 and 3 is what one process draws for them among 4.
+    system = make()
+    rows = torch.arange(4)
+    assert torch.equal(system.latent_noise(rows, (3, 2))[2:], system.latent_noise(rows[2:], (3, 2)))
+    assert system.starts(rows, 1000)[2:] == system.starts(rows[2:], 1000)
+    assert len(set(system.starts(rows, 1000))) > 1
+    assert make(seed=1).starts(rows, 1000) != system.starts(rows, 1000)
+
+
+def test_two_trainings_are_the_same_bit_for_bit(tmp_path):
+    first, second = video_system(), video_system()
+    fitted(first, batch(), 2, tmp_path)
+    fitted(second, batch(), 2, tmp_path)
+    for name, value in first.model.state_dict().items():
+        assert torch.equal(value, second.model.state_dict()[name])
+
+
+def test_a_clip_shorter_than_the_crop_is_padded(tmp_path):
+    fitted(video_system(), batch(spec=replace(SPEC, seconds=3 / 16)), 1, tmp_path)
+    fitted(audio_system(), batch(spec=replace(SPEC, seconds=1 / 16, channels=1)), 1, tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore:Encountered `nan`", "ignore:The ``compute`` method")
+def test_silent_clips_do_not_spoil_the_mean_of_si_sdr(tmp_path):
+    clips = batch()
+    wave = clips.wave.clone()
+    wave[1:] = 0
+    trainer = fitted(audio_system(), replace(clips, wave=wave), 1, tmp_path)
+    assert trainer.callback_metrics["val/si_sdr"].isfinite()
+
+
+def test_what_cannot_be_trained_on_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"crop_frames is 6; expected 1 \+ 4 k"):
+        VideoCodecSystem(VideoAutoencoder(), crop_frames=6)
+    with pytest.raises(InputError, match="needs frames.*noise"):
+        fitted(video_system(), replace(batch(), frames=None), 1, tmp_path)
+    with pytest.raises(InputError, match="needs sound.*noise"):
+        fitted(audio_system(), replace(batch(), wave=None), 1, tmp_path)
+    with pytest.raises(InputError, match="sample_rate is 8000; the codec's is 16000"):
+        fitted(audio_system(), batch(spec=replace(SPEC, sample_rate=8000)), 1, tmp_path)
+
+
+@pytest.mark.slow
+def test_codecs_learn_eight_clips(tmp_path):
+    """A hundred steps on moving discs and on tones: well above a constant picture or silence."""
+    spec = ClipSpec(9 / 16, 32, 32, channels=1)
+    seconds, down, across = torch.arange(9) / 16, torch.arange(32.0)[:, None], torch.arange(32.0)
+    frames, wave = torch.zeros(8, 3, 9, 32, 32), torch.zeros(8, 1, spec.samples)
+    for i in range(8):
+        x, y = 8 + 2 * i, 8 + 20 * seconds[:, None, None]
+        frames[i] = ((down - y).square() + (across - x).square() < 36).float()
+        wave[i] = 0.3 * torch.sin(2 * torch.pi * 200 * (i + 1) * torch.arange(spec.samples) / 16000)
+    clips = ClipBatch(spec, frames, wave, [""] * 8, ["disc"] * 8, torch.arange(8))
+    recipe = Recipe(learning_rate=2e-3, warmup_steps=10)
+    torch.manual_seed(0)
+    video = VideoCodecSystem(VideoAutoencoder(widths=(32, 48, 64), depths=(1, 1, 1)), recipe)
+    psnr = fitted(video, clips, 100, tmp_path).callback_metrics["val/psnr"]
+    assert psnr > frames.var().log10() * -10 + 8
+    audio = AudioCodecSystem(AudioAutoencoder(width=64), recipe, crop_seconds=0.5)
+    assert fitted(audio, clips, 100, tmp_path).callback_metrics["val/si_sdr"] > 0
