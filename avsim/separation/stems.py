@@ -95,6 +95,9 @@ def stream(
         InputError: a region that isn't of this picture.
     """
     check_regions(regions, picture.size, picture.frames)
+    if not regions:
+        yield wave[None].cpu().float()
+        return
     held = torch.zeros(len(regions), wave.shape[0], 0)  # the end of the window before, faded out
     for window in windows(model, picture, wave, sample_rate):
         weights = region_weights(regions, window.seen, window.maps.grid).to(window.bins.device)

@@ -1,0 +1,49 @@
+"""Images as masks."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from avsim.errors import InputError
+from avsim.separation import read_mask
+
+
+def written(path, pixels):
+    cv2.imwrite(str(path), pixels)
+    return path
+
+
+def test_white_is_inside(tmp_path):
+    pixels = np.zeros((6, 8), np.uint8)
+    pixels[2:4, 1:5] = 255
+    expected = torch.from_numpy(pixels / 255).float()
+    assert torch.equal(read_mask(written(tmp_path / "grey.png", pixels), (6, 8)), expected)
+    colour = np.repeat(pixels[..., None], 3, 2)
+    assert torch.equal(read_mask(written(tmp_path / "colour.png", colour), (6, 8)), expected)
+    assert torch.equal(
+        read_mask(written(tmp_path / "deep.png", pixels.astype(np.uint16) * 257), (6, 8)), expected
+    )
+    white = np.dstack([np.full((6, 8, 3), 255, np.uint8), pixels])  # drawn on transparency
+    assert torch.equal(read_mask(written(tmp_path / "clear.png", white), (6, 8)), expected)
+
+
+def test_scaled_only_where_the_aspect_agrees(tmp_path):
+    pixels = np.zeros((12, 16), np.uint8)
+    pixels[:6] = 255
+    path = written(tmp_path / "half.png", pixels)
+    mask = read_mask(path, (6, 8))
+    assert mask.shape == (6, 8) and (mask[:3] == 1).all() and not mask[3:].any()
+    assert read_mask(path, (24, 32)).mean() == 0.5
+    with pytest.raises(InputError, match="half.png: the mask is 16x12, the picture 8x8"):
+        read_mask(path, (8, 8))
+
+
+def test_files_that_are_no_mask(tmp_path):
+    with pytest.raises(InputError, match="no such"):
+        read_mask(tmp_path / "none.png", (4, 4))
+    (tmp_path / "text.png").write_text("hello")
+    with pytest.raises(InputError, match="not an image"):
+        read_mask(tmp_path / "text.png", (4, 4))
+    with pytest.raises(InputError, match="empty"):
+        read_mask(written(tmp_path / "black.png", np.zeros((4, 4), np.uint8)), (4, 4))
