@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 from avsim.errors import InputError
 
 
-@dataclass(frozen=True)
+@dataclass  # not frozen: Lightning takes batches apart and puts them together again
 class Prompts:
     """Clips to draw together, one for each prompt; clip i has the seed `seed` + i, the number `first` + i."""
 

@@ -59,8 +59,8 @@ def wave_for(clip: Clip, spec: ClipSpec) -> Tensor:
 
 
 def frames_over(seconds: float, frames_per_second: float) -> int:
-    """The fewest frames that last at least `seconds` (rounding errors of a millisecond aside)."""
-    return max(1, math.ceil(seconds * frames_per_second - 1e-3))
+    """The fewest frames that last at least `seconds` (rounding errors aside)."""
+    return max(1, math.ceil(seconds * frames_per_second - 1e-6))
 
 
 def sound_for(frames: Tensor, frames_per_second: float, wave: Tensor, sample_rate: int) -> Clip:

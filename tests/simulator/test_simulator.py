@@ -1,0 +1,117 @@
+"""Every direction from one checkpoint: what is given stays untouched, the same seed gives the same bits."""
+
+import shutil
+
+import pytest
+import torch
+
+import avsim
+from avsim.clip import Clip, Region
+from avsim.errors import InputError
+from tests.small.models import SPEC
+
+HOW = {"steps": 3}
+
+
+def film(seconds=1.0, fps=25.0, size=(45, 80), rate=None, seed=0) -> Clip:
+    random = torch.Generator().manual_seed(seed)
+    frames = torch.rand(3, round(seconds * fps), *size, generator=random)
+    return Clip(frames, None, fps)
+
+
+def sound(samples=20000, rate=22050, channels=1, seed=0) -> Clip:
+    random = torch.Generator().manual_seed(seed)
+    return Clip(None, 0.1 * torch.randn(channels, samples, generator=random), sample_rate=rate)
+
+
+def test_a_clip_from_words_has_the_rates_and_size_of_the_training(simulator):
+    clip = simulator.generate("a ball falls", seconds=1.0, **HOW)
+    assert clip.frames.shape == (3, 8, SPEC["height"], SPEC["width"]) and clip.frames_per_second == 8
+    assert clip.wave.shape == (2, 16000) and clip.sample_rate == 16000
+    assert 0 <= clip.frames.min() and clip.frames.max() <= 1
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_another_clip(simulator):
+    one, again, other = (simulator.generate("a", seconds=0.5, seed=seed, **HOW) for seed in (3, 3, 4))
+    assert torch.equal(one.frames, again.frames) and torch.equal(one.wave, again.wave)
+    assert not torch.equal(one.frames, other.frames) and not torch.equal(one.wave, other.wave)
+
+
+def test_clip_i_of_a_batch_is_the_clip_of_seed_plus_i(simulator):
+    batch = simulator.batch(["a", "b"], seconds=0.5, seed=5, **HOW)
+    alone = simulator.generate("b", seconds=0.5, seed=6, **HOW)
+    torch.testing.assert_close(batch[1].frames, alone.frames, atol=1e-4, rtol=0)
+    torch.testing.assert_close(batch[1].wave, alone.wave, atol=1e-4, rtol=1e-3)
+
+
+def test_size_and_seconds_are_kept_to(simulator):
+    clip = simulator.generate("a", seconds=0.7, size=(40, 40), **HOW)
+    assert clip.frames.shape == (3, 6, 40, 40)  # 0.7 s are 5.6 frames
+    assert clip.wave.shape[1] == 12000
+
+
+@pytest.mark.parametrize("seconds, fps", [(1.0, 25.0), (0.73, 29.97), (0.04, 25.0)])
+def test_foley_keeps_every_bit_of_the_picture_at_its_own_size_and_rate(simulator, seconds, fps):
+    silent = film(seconds, fps)
+    clip = simulator.foley(silent, **HOW)
+    assert torch.equal(clip.frames, silent.frames) and clip.frames_per_second == fps
+    assert clip.wave.shape == (2, round(silent.frames.shape[1] * 16000 / fps))
+    assert clip.wave[:, -10:].abs().sum() > 0  # drawn to the end, not padded
+
+
+def test_foley_hears_what_it_sees(simulator):
+    one, other = (simulator.foley(film(seed=seed), **HOW) for seed in (0, 1))
+    assert not torch.allclose(one.wave, other.wave, atol=1e-3)
+
+
+@pytest.mark.parametrize("samples, rate, channels", [(22050, 22050, 1), (16001, 16000, 2), (44100, 48000, 6)])
+def test_visualize_keeps_every_sample_at_its_own_rate(simulator, samples, rate, channels):
+    heard = sound(samples, rate, channels)
+    clip = simulator.visualize(heard, **HOW)
+    assert torch.equal(clip.wave[:, :samples], heard.wave) and clip.sample_rate == rate
+    assert clip.wave.shape[1] - samples <= rate / 8 and not clip.wave[:, samples:].any()
+    assert clip.frames.shape[2:] == (SPEC["height"], SPEC["width"])
+
+
+def test_animate_begins_with_the_image_as_its_codec_shows_it(simulator):
+    image = film(0.04)
+    clip = simulator.animate(image, "it moves", seconds=1.0, **HOW)
+    seen = avsim.simulator.fitting.cover(image.frames, (SPEC["height"], SPEC["width"]))
+    with torch.no_grad():
+        spec = clip.silent().first_frame().spec
+        shown = simulator.video_codec.decode(simulator.video_codec.encode(seen[None]), spec)
+    torch.testing.assert_close(clip.frames[:, 0], shown[0, :, 0], atol=1e-4, rtol=0)
+    assert clip.wave is not None and clip.frames.shape[1] == 8
+
+
+def test_stems_add_up_to_the_sound(simulator):
+    clip = simulator.generate("two things", seconds=1.0, **HOW)
+    left = Region.box(0, 0, 20, 32, (32, 48))
+    stems = simulator.separate(clip, [left])
+    assert stems.wave.shape == (2, 2, 16000)
+    assert (stems.mixture - clip.wave).abs().max() <= 1e-6
+
+
+def test_what_is_missing_is_named(simulator, run, tmp_path):
+    with pytest.raises(InputError, match="sound alone"):
+        simulator.foley(sound())
+    with pytest.raises(InputError, match="wave is None"):
+        simulator.visualize(film())
+    with pytest.raises(InputError, match="steps"):
+        simulator.generate("a", steps=0)
+    with pytest.raises(InputError, match="no such folder"):
+        avsim.load(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="no model"):
+        avsim.load(tmp_path)
+    shutil.copytree(run / "simulator" / "separator", tmp_path / "other" / "simulator" / "separator")
+    with pytest.raises(InputError, match="holds no generator"):
+        avsim.load(tmp_path / "other").generate("a")
+
+
+def test_a_separator_may_come_from_another_run(run, tmp_path):
+    shutil.copytree(run / "simulator", tmp_path / "one", ignore=shutil.ignore_patterns("separator"))
+    shutil.copytree(run / "simulator" / "separator", tmp_path / "two" / "simulator" / "separator")
+    assert avsim.load(tmp_path / "one").separator is None
+    assert avsim.load(tmp_path / "one", separator=tmp_path / "two").separator is not None
+    with pytest.raises(InputError, match="no separator"):
+        avsim.load(tmp_path / "two", separator=tmp_path / "one")

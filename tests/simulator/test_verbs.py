@@ -1,0 +1,161 @@
+"""`avsim generate`, `avsim predict` and the scripts: files that play, packets that are kept."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import pytest
+import torch
+
+from avsim import media
+from avsim.clip import Clip
+from tests.running import Running, avsim
+from tests.small.models import SPEC
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = {
+    "from_a_prompt": ["RUN", "a ball falls", "OUT/out.mp4"],
+    "for_a_silent_film": ["RUN", "SILENT", "OUT/out.mp4"],
+    "over_seeds": ["RUN", "a ball falls", "2", "OUT"],
+}
+
+
+@pytest.fixture(scope="module")
+def silent(tmp_path_factory) -> Path:
+    """A silent film of 720p."""
+    x = torch.linspace(0, 1, 12)[None, :, None, None]
+    frames = x.expand(3, -1, 720, 1280) * torch.linspace(0, 1, 1280)
+    return media.write(Clip(frames, None, 12.0), tmp_path_factory.mktemp("film") / "silent.mp4")
+
+
+@pytest.fixture(scope="module")
+def spoken(tmp_path_factory) -> Path:
+    wave = 0.1 * torch.randn(1, 16000, generator=torch.Generator().manual_seed(0))
+    return media.write(Clip(None, wave), tmp_path_factory.mktemp("sound") / "in.mp3")
+
+
+def packets(path: Path, kind: str) -> list[bytes]:
+    with av.open(str(path)) as film:
+        return [bytes(packet) for packet in film.demux(**{kind: 0}) if packet.size]
+
+
+def generate(folder: Path, run: Path, *arguments: str | Path):
+    return avsim(folder, "generate", "--checkpoint", run, "--steps", "2", *arguments)
+
+
+def test_one_clip_is_one_file_and_the_same_seed_the_same_file(run, tmp_path):
+    paths = [tmp_path / name for name in ("a.mkv", "b.mkv", "c.mkv")]
+    for path, seed in zip(paths, "113", strict=True):
+        done = generate(
+            tmp_path, run, "--prompt", "a ball", "--seed", seed, "--seconds", "0.5", "--out", path
+        )
+        assert done.code == 0 and done.out.strip() == str(path), done
+    one, again, other = (media.read(path) for path in paths)
+    assert torch.equal(one.frames, again.frames) and torch.equal(one.wave, again.wave)
+    assert not torch.equal(one.frames, other.frames)
+
+
+def test_many_clips_are_a_folder_with_a_listing(run, tmp_path):
+    out = tmp_path / "many"
+    done = generate(tmp_path, run, "--prompt", "a <b>", "-n", "2", "--seed", "7", "--seconds", "0.5",
+                    "--size", "32x32", "--out", out)  # fmt: skip
+    assert done.code == 0, done
+    listing = json.loads((out / "samples.json").read_text())
+    assert [(entry["seed"], entry["task"], entry["prompt"]) for entry in listing] == [
+        (7, "joint", "a <b>"),
+        (8, "joint", "a <b>"),
+    ]
+    for entry in listing:
+        info = media.probe(out / entry["file"])
+        assert info.size == (32, 32) and info.has_wave
+
+
+def test_the_packets_of_a_given_film_are_kept(run, silent, tmp_path):
+    out = tmp_path / "out.mp4"
+    done = generate(tmp_path, run, "--video", silent, "--out", out)
+    assert done.code == 0, done
+    assert packets(out, "video") == packets(silent, "video")
+    assert media.probe(out).size == (720, 1280) and media.probe(out).audio_seconds == pytest.approx(
+        1.0, abs=0.03
+    )
+
+
+def test_the_packets_of_a_given_sound_are_kept(run, spoken, tmp_path):
+    out = tmp_path / "out.mp4"
+    done = generate(tmp_path, run, "--audio", spoken, "--out", out)
+    assert done.code == 0, done
+    assert packets(out, "audio") == packets(spoken, "audio")
+    assert media.probe(out).size == (SPEC["height"], SPEC["width"])
+
+
+def test_an_image_is_animated(run, silent, tmp_path):
+    image = media.write(media.read(silent, seconds=0.05, size=(64, 64)), tmp_path / "first.png")
+    done = generate(tmp_path, run, "--image", image, "--seconds", "0.5", "--out", tmp_path / "out.mp4")
+    assert done.code == 0, done
+    assert media.probe(tmp_path / "out.mp4").has_wave
+
+
+@pytest.mark.parametrize("count", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_predict_draws_every_prompt_and_takes_its_regions_apart(run, tmp_path, count):
+    (tmp_path / "prompts.txt").write_text("a ball\n\ntwo balls\n")
+    data = {"prompts": tmp_path / "prompts.txt", "seeds": 2, "batch": 2}
+    model = {"simulator": run, "steps": 2, "seconds": 0.5, "regions": 1}
+    arguments = ["predict", "-c", "configs/base.yaml", "-c", "configs/predict.yaml"]
+    arguments += ["--run", tmp_path / "run", "--trainer.accelerator", "cpu"]
+    arguments += [f"--model.{name}={value}" for name, value in model.items()]
+    arguments += [f"--data.{name}={value}" for name, value in data.items()]
+    if count == 1:
+        done = avsim(tmp_path, *arguments)
+        assert done.code == 0, done
+    else:
+        arguments += ["--trainer.devices", "2", "--trainer.strategy", "ddp"]
+        command = [sys.executable, "-m", "avsim", *map(str, arguments)]
+        subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
+    out = tmp_path / "run" / "predict"
+    listing = json.loads((out / "samples.json").read_text())
+    assert [(entry["prompt"], entry["seed"]) for entry in listing] == [
+        ("a ball", 0),
+        ("a ball", 1),
+        ("two balls", 0),
+        ("two balls", 1),
+    ]
+    for entry in listing:
+        clip = media.read(out / entry["file"])
+        stems = [media.read(out / stem["file"]).wave for stem in entry["stems"]]
+        assert [stem["name"] for stem in entry["stems"]][-1] == "off screen"
+        length = min(clip.wave.shape[1], stems[0].shape[1])
+        assert (sum(stems)[:, :length] - clip.wave[:, :length]).pow(
+            2
+        ).mean().sqrt() < 0.05  # clip.wave is AAC
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_scripts_make_video_with_sound_without_lightning(script, run, silent, tmp_path):
+    paths = {"RUN": str(run), "SILENT": str(silent), "OUT": str(tmp_path)}
+    path = ROOT / "experiments" / "scripts" / f"{script}.py"
+    arguments = [re.sub("RUN|SILENT|OUT", lambda found: paths[found[0]], each) for each in SCRIPTS[script]]
+    code = (
+        "import runpy, sys; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__');"
+        "assert not {'lightning', 'wandb'} & set(sys.modules), 'loaded'"
+    )
+    command = [sys.executable, "-c", code, str(path), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for path in done.stdout.split():
+        assert media.probe(path).has_frames and media.probe(path).has_wave
+
+
+def test_generate_stops_cleanly(run, tmp_path):
+    import signal
+
+    out = tmp_path / "many"
+    running = Running(tmp_path, "generate", "--checkpoint", run, "-n", "1000", "--steps", "2", "--out", out)
+    running.wait_for(lambda: (out / "0001.mp4").is_file())
+    running.send(signal.SIGTERM)
+    done = running.done()
+    assert done.code == 143 and done.err.splitlines() == ["avsim generate: stopped by SIGTERM"]
+    files = [file for file in out.iterdir() if file.name != ".claim"]
+    assert all(file.suffix == ".mp4" and media.probe(file).has_wave for file in files)
