@@ -57,7 +57,8 @@ def film(
             if aspect is not None:
                 stream.codec_context.sample_aspect_ratio = aspect
         if wave is not None:
-            sound = output.add_stream(audio, rate=rate, layout=layout)
+            quality = {"b": "192k"} if audio in ("aac", "libopus", "libmp3lame") else {}
+            sound = output.add_stream(audio, rate=rate, layout=layout, options=quality)
             sound.format = samples
         if pictures:
             for picture, seconds in zip(pictures, times, strict=True):
@@ -78,6 +79,13 @@ def film(
         for packet in sorted(packets, key=lambda p: p.dts * p.time_base):
             output.mux(packet)
     return path
+
+
+def lag(found: np.ndarray, wave: np.ndarray, reach: int = 500) -> int:
+    """Samples by which `found` (n,) comes later than `wave` (n,), where they match best."""
+    middle = wave[reach:-reach]
+    errors = [np.abs(found[k : k + len(middle)] - middle).sum() for k in range(2 * reach + 1)]
+    return int(np.argmin(errors)) - reach
 
 
 def brightness(clip: Clip) -> list[int]:

@@ -105,7 +105,7 @@ def _film(path: Path, container: InputContainer) -> Film:
     video = next((s for s in pictures if s.codec_context is not None), None)
     audio = next((s for s in container.streams.audio if s.codec_context is not None), None)
     if video is None and audio is None:
-        raise InputError(f"{path}: holds neither picture nor sound")
+        raise InputError(f"{path}: holds neither picture nor sound (or is cut short)")
     streams: list[Any] = [s for s in (video, audio) if s is not None]
     starts = {s.type: float((s.start_time or 0) * s.time_base) for s in streams}
     zero = min(starts.values())
@@ -168,12 +168,16 @@ class Decoding:
             for frame in frames:
                 if frame.pts is not None:
                     seconds = float(frame.pts * frame.time_base) - film.zero
-                if seconds is not None:
-                    yield seconds, frame
-                    seconds += (1 if self.kind == "video" else frame.samples) / rate
+                if seconds is None:
+                    continue
+                if self.kind == "video" and frame.key_frame and seconds <= self.since:
+                    self.damage = None  # a key frame doesn't build on what came before it
+                yield seconds, frame
+                seconds += (1 if self.kind == "video" else frame.samples) / rate
 
     def _damaged(self, film: Film, packet: Any) -> None:
         stamp = None if packet is None else packet.pts if packet.pts is not None else packet.dts
         seconds = self.since if stamp is None else float(stamp * packet.time_base) - film.zero
-        if self.damage is None and seconds >= self.since:
+        # A decoder of sound that starts in the middle may stumble at first; pictures build on earlier ones.
+        if self.damage is None and (self.kind == "video" or seconds >= self.since):
             self.damage = seconds

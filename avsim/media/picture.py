@@ -62,9 +62,7 @@ def read_picture(
             images.append(shown)
             if len(images) * shown.size * _BYTES > _memory():
                 high, wide = shown.shape[1:]
-                raise InputError(
-                    f"{path}: {wide} x {high} frames to the end don't fit in memory; read a span"
-                )
+                raise InputError(f"{path}: {wide} x {high} frames don't fit in memory; read a span")
 
     decoding = Decoding(path, "video", start)
     last: tuple[float, Any] | None = None
