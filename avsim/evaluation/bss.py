@@ -17,7 +17,7 @@ from avsim.errors import InputError
 
 TAPS = 512  # of the filters that a source may have passed and still count as itself
 SILENT = 1e-20  # mean square below which a source is silent
-AT_ONCE = 64 * 2**20  # bytes of Gram matrices held at a time
+AT_ONCE = 16 * 2**20  # bytes of Gram matrices held at a time: few, so that memory is reused while it is warm
 
 
 def bss_eval(reference: Tensor, estimate: Tensor, permutation: bool = False) -> tuple[Tensor, Tensor, Tensor]:
