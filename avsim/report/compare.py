@@ -12,7 +12,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from avsim.errors import InputError
 from avsim.report.html import Section, page, table
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
     from wandb_workspaces.workspaces import Workspace
 
 TABLE = "compare"  # the key of the table on wandb
+SAMPLES = "samples/table"  # the key of each run's own, which `avsim.callbacks.Samples` logs
 FIELDS = ("file", "prompt", "seed", "task")
 
 
-@dataclass(frozen=True)
-class Sample:
-    """One generated clip; samples of several runs belong together where all but `file` agree."""
+class Row(NamedTuple):
+    """What a row is about: samples of several runs that agree in it stand beside each other."""
 
     prompt: str
     seed: int
     task: str
-    file: Path
+    number: int = 0  # among those of one run that agree in all of these, such as foley without captions
 
     @property
-    def row(self) -> tuple[str, int, str]:
-        """What its row is about."""
-        return self.prompt, self.seed, self.task
+    def cells(self) -> list[str]:
+        """As a page shows it."""
+        return [self.prompt, str(self.seed), self.task]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Run:
 
     name: str
     step: int
-    samples: dict[tuple[str, int, str], Sample]
+    samples: dict[Row, Path]  # their files
     metrics: dict[str, str]  # the last value of each that was logged
 
     @property
@@ -66,12 +66,12 @@ def read_runs(folders: Sequence[str | Path]) -> list[Run]:
     runs = []
     for path, name in zip(paths, names, strict=True):
         step, folder = _latest(path)
-        runs.append(Run(name, step, {s.row: s for s in _read_samples(folder)}, _last_metrics(path)))
+        runs.append(Run(name, step, _read_samples(folder), _last_metrics(path)))
     return runs
 
 
-def rows(runs: Sequence[Run]) -> list[tuple[str, int, str]]:
-    """Every (prompt, seed, task) that a run has, in order of first appearance."""
+def rows(runs: Sequence[Run]) -> list[Row]:
+    """Every row that a run has, in order of first appearance."""
     return list(dict.fromkeys(row for run in runs for row in run.samples))
 
 
@@ -79,7 +79,7 @@ def write_page(runs: Sequence[Run], path: str | Path) -> Path:
     """One self-contained page of all samples, and of the last metrics."""
     clips = table(
         ["prompt", "seed", "task", *(run.title for run in runs)],
-        [[row[0], str(row[1]), row[2], *(_player(run, row) for run in runs)] for row in rows(runs)],
+        [[*row.cells, *(_player(run, row) for run in runs)] for row in rows(runs)],
     )
     metrics = sorted({name for run in runs for name in run.metrics})
     numbers = table(
@@ -99,10 +99,8 @@ def log_table(runs: Sequence[Run], folder: str | Path, project: str = "avsim") -
     run = wandb.init(project=project, name=TABLE, job_type=TABLE, dir=str(folder), mode=mode)  # type: ignore[arg-type]
     shown = wandb.Table(columns=["prompt", "seed", "task", *(run.title for run in runs)])
     for row in rows(runs):
-        cells = [
-            wandb.Video(str(r.samples[row].file), format="mp4") if row in r.samples else None for r in runs
-        ]
-        shown.add_data(*row, *cells)
+        cells = [wandb.Video(str(r.samples[row]), format="mp4") if row in r.samples else None for r in runs]
+        shown.add_data(row.prompt, row.seed, row.task, *cells)
     run.log({TABLE: shown})
     run.finish()
 
@@ -128,7 +126,7 @@ def workspace(runs: Sequence[Run], entity: str, project: str = "avsim") -> Works
         workspaces.Section(
             "Samples",
             is_open=True,
-            panels=[panels.WeavePanelSummaryTable(table_name="samples", layout=wide)],
+            panels=[panels.WeavePanelSummaryTable(table_name=SAMPLES, layout=wide)],
         ),
     ]
     metrics = sorted({name for run in runs for name in run.metrics})
@@ -160,9 +158,8 @@ def _group(metric: str) -> str:
     return metric.partition("/")[0] if "/" in metric else "Training"
 
 
-def _player(run: Run, row: tuple[str, int, str]) -> str:
-    sample = run.samples.get(row)
-    return embed(sample.file, "") if sample else "–"
+def _player(run: Run, row: Row) -> str:
+    return embed(run.samples[row]) if row in run.samples else "–"
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
@@ -184,7 +181,7 @@ def _latest(run: Path) -> tuple[int, Path]:
     return max(found.items())
 
 
-def _read_samples(folder: Path) -> list[Sample]:
+def _read_samples(folder: Path) -> dict[Row, Path]:
     listing = folder / "samples.json"
     try:
         entries = json.loads(listing.read_text())
@@ -195,12 +192,15 @@ def _read_samples(folder: Path) -> list[Sample]:
         for e in entries
     ):
         raise InputError(f"{listing}: expected a list of objects with {', '.join(FIELDS)} (seed whole)")
-    samples = []
+    samples: dict[Row, Path] = {}
     for entry in entries:
         file = folder / str(entry["file"])
         if not file.resolve().is_relative_to(folder.resolve()):
             raise InputError(f"{listing}: names {entry['file']!r}, which lies outside its folder")
-        samples.append(Sample(str(entry["prompt"]), entry["seed"], str(entry["task"]), file))
+        row = Row(str(entry["prompt"]), entry["seed"], str(entry["task"]))
+        while row in samples:
+            row = row._replace(number=row.number + 1)
+        samples[row] = file
     return samples
 
 

@@ -69,11 +69,11 @@ def train(out: Path, clips: int = CLIPS, options: Sequence[str] = ()) -> dict[st
             more = list(options)
             if name == "generator":
                 _say(f"{clips} clips of the world through the codecs")
-                codecs = [out / part / "simulator" / part for part in ("video_codec", "audio_codec")]
+                see, hear = (out / part / "simulator" / part for part in ("video_codec", "audio_codec"))
                 source = WorldSource("easy", count=clips)
-                encode({"train": source}, ClipSpec(), *codecs, out / LATENTS)
+                encode({"train": source}, ClipSpec(), see, hear, out / LATENTS)
                 more += [f"--data.folder={out / LATENTS}"]
-                more += [f"--model.{folder.name}={folder}" for folder in codecs]
+                more += [f"--model.video_codec={see}", f"--model.audio_codec={hear}"]
             _say(f"training the {name.replace('_', ' ')}")
             trained[name] = _fit(out, name, more)
     return trained

@@ -44,9 +44,9 @@ def test_rows_join_and_the_latest_step_is_taken(runs):
     a, b = compare.read_runs(runs)
     assert (a.step, b.step) == (200, 30)
     assert compare.rows([a, b]) == [
-        ("a <b>ball</b>", 0, "joint"),
-        ("a ball", 1, "joint"),
-        ("a bell", 0, "joint"),
+        ("a <b>ball</b>", 0, "joint", 0),
+        ("a ball", 1, "joint", 0),
+        ("a bell", 0, "joint", 0),
     ]
     assert (a.metrics, b.metrics) == ({"loss": "0.5"}, {"loss": "0.25", "val/psnr": "31.23"})
 
@@ -57,6 +57,12 @@ def test_the_page_has_each_clip_with_sound_and_no_markup_of_users(runs, tmp_path
     text = out.read_text()
     assert text.count("<video controls") == 4 and "muted" not in text
     assert "<b>ball" not in text and "a (step 200)" in text and "31.23" in text
+
+
+def test_samples_without_words_all_get_a_row(tmp_path):
+    first = make_run(tmp_path / "first", [("", 0), ("", 0), ("", 0)])
+    second = make_run(tmp_path / "second", [("", 0), ("", 0)])
+    assert compare.rows(compare.read_runs([first, second])) == [("", 0, "joint", n) for n in range(3)]
 
 
 def test_runs_of_one_name_are_told_apart(tmp_path):
@@ -84,7 +90,7 @@ def test_the_workspace_shows_the_table_the_samples_and_every_metric(runs):
     made = compare.workspace(compare.read_runs(runs), "somebody", "avsim")
     assert [section.name for section in made.sections] == ["Compared", "Samples", "Training", "val"]
     view = json.dumps(made._to_model().model_dump(mode="json"))
-    for name in ("compare", "samples", "loss", "val/psnr"):
+    for name in ("compare", "samples/table", "loss", "val/psnr"):
         assert f'"{name}"' in view
 
 
