@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from avsim.diffusion.couplings import Coupling, HeadNorm, Heads, attend
+from avsim.diffusion.couplings import Coupling, HeadNorm, Heads, attend, start_at_zero
 from avsim.diffusion.pair import Pair
 from avsim.diffusion.rope import Rotary, rotate
 
@@ -19,7 +19,7 @@ def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
 
 
 def gated(x: Tensor, update: Tensor, gate: Tensor) -> Tensor:
-    """X + gate update; x and update (B, L, W), gate (B, K, W)."""
+    """The residual step x + gate update; x and update (B, L, W), gate (B, K, W)."""
     return x + (update.unflatten(1, (gate.shape[1], -1)) * gate[:, :, None]).flatten(1, 2)
 
 
@@ -39,9 +39,7 @@ class Prompt(nn.Module):
         self.q = nn.Linear(width, width, bias=False)
         self.kv = nn.Linear(text_width, 2 * width, bias=False)
         self.q_norm, self.k_norm = HeadNorm(width // heads), HeadNorm(width // heads)
-        self.out = nn.Linear(width, width)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        self.out = start_at_zero(nn.Linear(width, width))
 
     def read(self, text: Tensor) -> Words:
         """Text (B, S, E) -> its keys and values."""

@@ -42,6 +42,13 @@ class HeadNorm(nn.Module):
         return F.rms_norm(x, x.shape[-1:], self.gain.type_as(x))
 
 
+def start_at_zero(linear: nn.Linear) -> nn.Linear:
+    """The layer, with weights and bias of zero: what it adds is nothing until it is trained."""
+    nn.init.zeros_(linear.weight)
+    nn.init.zeros_(linear.bias)
+    return linear
+
+
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
     """Softmax attention, (B, heads, L, head width) -> (B, L, heads x head width)."""
     return rearrange(F.scaled_dot_product_attention(q, k, v, mask), "b h l d -> b l (h d)")
@@ -127,9 +134,7 @@ class Look(nn.Module):
         self.q = nn.Linear(width, width, bias=False)
         self.kv = nn.Linear(width, 2 * width, bias=False)
         self.q_norm, self.k_norm = HeadNorm(width // heads), HeadNorm(width // heads)
-        self.out = nn.Linear(width, width)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        self.out = start_at_zero(nn.Linear(width, width))
 
     def prepare(self, x: Tensor, other: Tensor, own_rotary: Rotary, other_rotary: Rotary) -> Heads:
         """Queries of normalised x (B, L, width), keys and values of the normalised other."""

@@ -1,6 +1,7 @@
 """Draw latents: the model, the guidance, the sampler and the task, put together once."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -41,66 +42,67 @@ def generate(
     """
     if not captions:
         raise InputError("captions are empty; give one for each clip, '' for a clip without one")
-    rows, device = len(captions), next(model.parameters()).device
     start = (task.given(spec) if isinstance(task, Task) else task).tokens(spec)  # (L,)
-    noise = draw_noise(model, rows, spec, start, seed, first_row)
-    x = begin(model, noise, given or Latents(), start, spec, rows).each(lambda x: x.to(device))
-    levels = start.each(lambda start: runs(start, spec).to(device).expand(rows, -1))  # (B, K)
+    x = begin(model, start, given or Latents(), spec, len(captions), seed, first_row)  # (B, L, D)
+    device = next(model.parameters()).device
+    x = x.each(lambda x: x.to(device))
+    levels = start.each(lambda start: runs(start, spec).to(device).expand(len(captions), -1))  # (B, K)
     told = model.context(captions, spec)
-    untold = told if guidance.text == 1 else model.context([""] * rows, spec)
+    untold = told if guidance.text == 1 else model.context([""] * len(captions), spec)
     free = [start is not None and bool((start > 0).any()) for start in start]
     denoise = guide(model, told, untold, guidance, free)
     return to_latents(sampler(denoise, x, path(levels, steps, model.shifts)), spec)
 
 
-def draw_noise(
-    model: JointDiT, rows: int, spec: LatentSpec, start: Pair[Tensor], seed: int, first_row: int
-) -> Pair[Tensor]:
-    """The noise that clips start from, (B, L, D), on the CPU."""
-    shapes = Pair(*zip(lengths(spec), model.channels, strict=True))
-    names = Pair("video", "audio")
-    return start.each(
-        lambda _, shape, name: normal_rows((rows, *shape), seed, "noise", name, first_row=first_row),
-        shapes,
-        names,
-    )
-
-
 def begin(
-    model: JointDiT, noise: Pair[Tensor], given: Latents, start: Pair[Tensor], spec: LatentSpec, rows: int
+    model: JointDiT,
+    start: Pair[Tensor],
+    given: Latents,
+    spec: LatentSpec,
+    rows: int,
+    seed: int,
+    first_row: int,
 ) -> Pair[Tensor]:
-    """X at its starting level, (B, L, D): (1 - start) given + start noise; what is given is left untouched.
+    """Tokens at the level where they start (L,), on the CPU: (1 - start) given + start noise, (B, L, D).
 
     Raises:
         InputError: latents that are needed but absent, of a wrong shape, or not finite.
     """
-    shapes = Pair((model.channels.video // 4, *spec.video), (model.channels.audio, spec.audio))  # type: ignore
+    names = Pair("video", "audio")
+    tokens = Pair(*zip(lengths(spec), model.channels, strict=True))  # (L, D) of each
+    grids = Pair(*zip(model.latent_channels, (spec.video, (spec.audio,)), strict=True))
 
-    def check(
-        name: str, latents: Tensor | None, start: Tensor | None, shape: tuple[int, ...]
-    ) -> Tensor | None:
-        if start is None or bool((start == 1).all()):
-            return None
-        if latents is None:
-            raise InputError(f"this task starts from {name} latents; none were given")
-        if tuple(latents.shape[1:]) != shape or latents.shape[0] not in (1, rows):
-            raise InputError(f"given {name} latents are {tuple(latents.shape)}; expected ({rows}, *{shape})")
-        if not torch.isfinite(latents).all():
-            raise InputError(f"given {name} latents hold values that are not finite")
-        return latents.expand(rows, *shape).float().cpu()
+    def noise(_: Tensor, name: str, shape: tuple[int, int]) -> Tensor:
+        return normal_rows((rows, *shape), seed, "noise", name, first_row=first_row)
 
-    checked: Latents = Latents(
-        *(check(*each) for each in zip(("video", "audio"), given, start, shapes, strict=True))
-    )
-    tokens = to_tokens(checked)
+    def needed(start: Tensor, latents: Tensor | None, name: str, grid: tuple[int, tuple[int, ...]]) -> Any:
+        return None if bool((start == 1).all()) else usable(latents, name, (rows, grid[0], *grid[1]))
 
-    def mix(noise: Tensor, start: Tensor, given: Tensor | None) -> Tensor:
-        if given is None:
-            return noise
-        s = start[None, :, None]
-        return torch.where(s == 0, given, (1 - s) * given + s * noise)
+    held = to_tokens(start.each(needed, given, names, grids))
+    return start.each(noise, names, tokens).each(mixed, start, held)
 
-    return noise.each(mix, start, tokens)
+
+def mixed(noise: Tensor, start: Tensor, given: Tensor | None) -> Tensor:
+    """Noise (B, L, D) and what is given, as far as each token's start (L,) says."""
+    if given is None:
+        return noise
+    s = start[None, :, None]
+    return torch.where(s == 0, given, (1 - s) * given + s * noise)
+
+
+def usable(latents: Tensor | None, name: str, shape: tuple[int, ...]) -> Tensor:
+    """Given latents as float32 of `shape` on the CPU; one row serves all.
+
+    Raises:
+        InputError: as in `begin`.
+    """
+    if latents is None:
+        raise InputError(f"this task starts from {name} latents; none were given")
+    if latents.shape[1:] != shape[1:] or latents.shape[0] not in (1, shape[0]):
+        raise InputError(f"given {name} latents are {tuple(latents.shape)}; expected {shape}")
+    if not torch.isfinite(latents).all():
+        raise InputError(f"given {name} latents hold values that are not finite")
+    return latents.float().cpu().expand(shape)
 
 
 def runs(levels: Tensor, spec: LatentSpec) -> Tensor:

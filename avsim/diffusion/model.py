@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from avsim.clip import LatentSpec
 from avsim.diffusion.blocks import Block, Words, modulate
-from avsim.diffusion.couplings import Coupling, Joint
+from avsim.diffusion.couplings import Coupling, Joint, start_at_zero
 from avsim.diffusion.pair import Pair
 from avsim.diffusion.rope import Rotary, angles
 from avsim.diffusion.text import TextEncoder, WordEncoder
@@ -59,11 +59,9 @@ class Modulation(nn.Module):
         self.own = LevelEmbedding(width)
         self.partner = LevelEmbedding(width) if partner else None
         self.absent = nn.Parameter(torch.zeros(width)) if partner else None  # says: there is no partner
-        self.out = nn.Linear(width, 8 * width)
-        starting_at_zero = [self.out, *([self.partner.out] if self.partner is not None else [])]
-        for linear in starting_at_zero:
-            nn.init.zeros_(linear.weight)
-            nn.init.zeros_(linear.bias)
+        self.out = start_at_zero(nn.Linear(width, 8 * width))
+        if self.partner is not None:
+            start_at_zero(self.partner.out)
 
     def forward(self, s: Tensor, partner: Tensor | None, linked: Tensor | None) -> tuple[Tensor, Tensor]:
         """Own and partner's levels (B, K) -> for blocks (B, K, 6, W), for the readout (B, K, 2, W)."""
@@ -82,9 +80,7 @@ class Readout(nn.Module):
 
     def __init__(self, width: int, channels: int) -> None:
         super().__init__()
-        self.out = nn.Linear(width, channels)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        self.out = start_at_zero(nn.Linear(width, channels))
 
     def forward(self, x: Tensor, modulation: Tensor) -> Tensor:
         """(B, L, W), (B, K, 2, W) -> (B, L, D)."""
@@ -129,6 +125,7 @@ class JointDiT(nn.Module):
             raise InputError(f"width {width} in {heads} heads: heads must be a multiple of 8 wide")
         self.coupling, self.head_width = coupling, width // heads
         self.shifts = Pair(video_shift, audio_shift)
+        self.latent_channels = Pair(video_channels, audio_channels)  # Dv, Da
         self.channels = Pair(video_channels * PATCH**2, audio_channels)  # of a token, D
         self.text = WordEncoder() if text is None else text
         self.embed = nn.ModuleList(nn.Linear(channels, width) for channels in self.channels.there())
@@ -190,6 +187,11 @@ class JointDiT(nn.Module):
         ]
         return Pair(*(m and m[0] for m in both)), Pair(*(m and m[1] for m in both))
 
+    def compile(self, *args: Any, **options: Any) -> None:
+        """Have torch compile block by block: all blocks are alike, so one compilation serves them all."""
+        for block in self.blocks:
+            block.compile(*args, **options)
+
     def hidden_matrices(self) -> Iterator[nn.Parameter]:
         """The blocks' matrices, which Muon trains; embeddings, readouts, modulation and text are AdamW's."""
         return (weight for weight in self.blocks.parameters() if weight.ndim == 2 and min(weight.shape) > 6)
@@ -198,5 +200,5 @@ class JointDiT(nn.Module):
 def at_the_same_time(s: Pair[Tensor], seconds: Pair[Tensor]) -> Pair[Tensor]:
     """The partner's level at the moment of each own level: (B, Kv) of the sound, (B, Ka) of the picture."""
     centres = s.each(lambda s, at: at.unflatten(0, (s.shape[1], -1)).mean(1), seconds)  # (K,)
-    apart = (centres.video[:, None] - centres.audio[None, :]).abs()  # type: ignore[index]  # (Kv, Ka)
+    apart = (centres.video[:, None] - centres.audio[None, :]).abs()  # (Kv, Ka)
     return Pair(s.audio[:, apart.argmin(1)], s.video[:, apart.argmin(0)])

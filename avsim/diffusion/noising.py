@@ -30,7 +30,7 @@ class Noised:
 
     @property
     def v(self) -> Tensor:
-        """V = noise - x = dx_s / ds: what the model predicts (Rectified flow, 2209.03003, eq. 1)."""
+        """The velocity dx_s / ds = noise - x: what the model predicts (Rectified flow, 2209.03003, eq. 1)."""
         return self.noise - self.x
 
 

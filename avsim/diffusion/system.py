@@ -1,6 +1,5 @@
 """The generator under Lightning: what it trains on, what it logs, what a run exports."""
 
-from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -9,11 +8,12 @@ import torch.distributed
 from torch import Tensor, nn
 
 from avsim.data.batch import LatentBatch
+from avsim.data.encode import codec_folder
 from avsim.diffusion.draws import Drawn, Dropout, draw
 from avsim.diffusion.gaze import attention_maps, gaze
 from avsim.diffusion.levels import LevelMixture
 from avsim.diffusion.loss import row_loss, token_loss, trivial
-from avsim.diffusion.model import JointDiT
+from avsim.diffusion.model import Context, JointDiT
 from avsim.diffusion.noising import Noised
 from avsim.diffusion.pair import Latents, Pair
 from avsim.diffusion.tokens import to_tokens
@@ -33,7 +33,7 @@ class GeneratorSystem(L.LightningModule):
         model: what is trained.
         recipe: its optimizer and schedule.
         seed: from which all draws derive, with the step and the row.
-        video_codec: folder of the codec that made the video latents; exported with the run, never trained.
+        video_codec: run or folder of the codec that made the video latents; exported along, never trained.
         audio_codec: and of the audio latents.
         levels: the mixture of noise levels.
         dropout: of conditions.
@@ -53,12 +53,15 @@ class GeneratorSystem(L.LightningModule):
         self.model, self.recipe, self.seed = model, recipe, seed
         self.levels, self.dropout = levels, dropout
         self.codecs = {"video_codec": video_codec, "audio_codec": audio_codec}
+        self.loaded: dict[str, nn.Module] | None = None  # codecs: in a dict, so not of this module's weights
         self.seen: list[dict[str, Tensor]] = []  # what validation found, row by row
 
     def parts(self) -> dict[str, nn.Module]:
         """What this run exports: the generator, and the codecs whose latents it speaks."""
-        folders = {name: Path(folder) for name, folder in self.codecs.items() if folder is not None}
-        return {"generator": self.model, **{name: load_model(folder) for name, folder in folders.items()}}
+        if self.loaded is None:
+            folders = {name: path for name, path in self.codecs.items() if path is not None}
+            self.loaded = {name: load_model(codec_folder(path, name)) for name, path in folders.items()}
+        return {"generator": self.model, **self.loaded}
 
     def configure_optimizers(self) -> Any:
         """The recipe, over as many steps as the trainer plans."""
@@ -101,9 +104,20 @@ class GeneratorSystem(L.LightningModule):
                     label = f"train/{name}_s_{i / BINS:.1f}-{(i + 1) / BINS:.1f}"
                     self.log(label, found[i] / count[i], rank_zero_only=True)
 
-    def validation_step(self, batch: LatentBatch, batch_index: int) -> None:
-        """Losses at levels spread evenly over rows, and what the picture is worth to the sound."""
-        rows = len(batch.captions)
+    def validation_step(self, batch: LatentBatch, batch_index: int) -> None:  # noqa: D102
+        self.seen.append(self.score(batch, batch_index))
+
+    def test_step(self, batch: LatentBatch, batch_index: int) -> None:  # noqa: D102
+        self.seen.append(self.score(batch, batch_index))
+
+    def on_validation_epoch_end(self) -> None:  # noqa: D102
+        self.report("val")
+
+    def on_test_epoch_end(self) -> None:  # noqa: D102
+        self.report("test")
+
+    def score(self, batch: LatentBatch, batch_index: int) -> dict[str, Tensor]:
+        """Losses at levels spread evenly over rows, and what the picture is worth to the sound; each (B,)."""
         x = to_tokens(Latents(batch.video, batch.audio))
         random = [generator(self.seed, "validation", batch_index, row) for row in batch.rows.tolist()]
         noise = x.each(lambda x: torch.stack([torch.randn(x.shape[1:], generator=r) for r in random]).to(x))
@@ -117,34 +131,38 @@ class GeneratorSystem(L.LightningModule):
             if n is not None:
                 found[name] = row_loss(token_loss(v_of, n))
                 found[f"{name}_trivial"] = row_loss(token_loss(trivial(n), n))
-        if noised.video is not None and noised.audio is not None and rows > 1:
-            # The same noise, caption and sound; the picture is the clip's own, or another clip's.
-            levels = Pair(torch.zeros_like(s), s)
-            for name, video in (("own", x.video), ("swapped", x.video.roll(rows // 2, 0))):
-                seen = Pair(video, noised.audio.x_s)
-                found[f"audio_{name}"] = row_loss(
-                    token_loss(self.model(seen, levels, context).audio, noised.audio)
-                )
-            found["sync_gap"] = found["audio_swapped"] - found["audio_own"]
-            maps = attention_maps(self.model, Pair(x.video, noised.audio.x_s), levels, context)
-            if maps is not None:
-                where = gaze(maps, context.seconds)._asdict()
-                found |= {f"gaze_{name}": value for name, value in where.items()}
-        self.seen.append({name: value.float().cpu() for name, value in found.items()})
+        if noised.video is not None and noised.audio is not None and len(s) > 1:
+            found |= self.worth(noised, s, context)
+        return {name: value.float().cpu() for name, value in found.items()}
 
-    def on_validation_epoch_end(self) -> None:
-        """Log means over the rows of all processes; the gap with its 95 % interval: above 0, it is learned."""
+    def worth(self, noised: Pair[Noised], s: Tensor, context: Context) -> dict[str, Tensor]:
+        """What the clean picture is worth to the sound at level s (B, 1), and where that looks; each (B,).
+
+        The flow loss of the sound with its own picture and with another clip's; noise and caption the same.
+        """
+        sound, pictures, levels = noised.audio, noised.video.x, Pair(torch.zeros_like(s), s)
+        own, swapped = (
+            row_loss(token_loss(self.model(Pair(picture, sound.x_s), levels, context).audio, sound))
+            for picture in (pictures, pictures.roll(len(s) // 2, 0))
+        )
+        found = {"audio_own": own, "audio_swapped": swapped, "sync_gap": swapped - own}
+        maps = attention_maps(self.model, Pair(pictures, sound.x_s), levels, context)
+        where = {} if maps is None else gaze(maps, context.seconds)._asdict()
+        return found | {f"gaze_{name}": value for name, value in where.items()}
+
+    def report(self, stage: str) -> None:
+        """Log means over the rows of all processes; the gap with its 95 % interval: above 0, it is learnt."""
         seen = gathered(self.seen)
         self.seen.clear()
         names = dict.fromkeys(name for found in seen for name in found)
         means = {name: bootstrap(torch.cat([each[name] for each in seen if name in each])) for name in names}
         for name, interval in means.items():
-            self.log(f"val/{name}", float(interval.mean), rank_zero_only=True)
+            self.log(f"{stage}/{name}", float(interval.mean), rank_zero_only=True)
         if "sync_gap" in means:
-            self.log("val/sync_gap_low", float(means["sync_gap"].low), rank_zero_only=True)
-            self.log("val/sync_gap_high", float(means["sync_gap"].high), rank_zero_only=True)
+            self.log(f"{stage}/sync_gap_low", float(means["sync_gap"].low), rank_zero_only=True)
+            self.log(f"{stage}/sync_gap_high", float(means["sync_gap"].high), rank_zero_only=True)
         total = sum(float(means[name].mean) for name in NAMES if name in means)
-        self.log("val/loss", total, rank_zero_only=True, prog_bar=True)
+        self.log(f"{stage}/loss", total, rank_zero_only=True, prog_bar=True)
 
 
 def gathered(rows: list[Any]) -> list[Any]:

@@ -1,0 +1,159 @@
+import pytest
+import torch
+from conftest import COUPLINGS, SPEC
+
+from avsim.clip import ClipSpec, LatentSpec
+from avsim.diffusion import (
+    ANIMATE,
+    FOLEY,
+    IMAGE,
+    JOINT,
+    SOUND,
+    VISUALIZE,
+    Given,
+    Guidance,
+    Latents,
+    Task,
+    generate,
+)
+from avsim.diffusion.guidance import Without, guided, without_partner
+from avsim.diffusion.pair import Pair
+from avsim.diffusion.tasks import Box, everything, outside, since, until
+from avsim.errors import InputError
+
+FAST = dict(steps=2, guidance=Guidance(1.0))
+TASKS = [
+    JOINT, FOLEY, VISUALIZE, ANIMATE,
+    Task("extend", until(0.4), until(0.4)),
+    Task("extend backward", since(0.4), since(0.4)),
+    Task("connect", outside(0.2, 0.5), outside(0.2, 0.5)),
+    Task("inpaint", audio=everything, keep_outside=Box(0, 0, 0.5, 1)),
+]  # fmt: skip
+
+
+def latents(rows: int = 2, spec: LatentSpec = SPEC) -> Latents:
+    random = torch.Generator().manual_seed(5)
+    return Latents(
+        torch.randn(rows, 4, *spec.video, generator=random),
+        torch.randn(rows, 6, spec.audio, generator=random),
+    )
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+def test_what_is_given_comes_out_as_it_went_in_and_the_rest_is_drawn(make, task):
+    held, start = latents(), task.given(SPEC)
+    out = generate(make(), ["a", "b"], SPEC, held, task, **FAST, seed=1)
+    for mine, theirs, level in zip(out, held, (start.video, start.audio), strict=True):
+        given = (level == 0).expand_as(mine)
+        assert torch.equal(mine[given], theirs[given])
+        assert not torch.isclose(mine[~given], theirs[~given]).any() or given.all()
+
+
+def test_tasks_give_what_they_say():
+    spec = LatentSpec(ClipSpec(seconds=2.0))
+    starts = {task.name: task.given(spec) for task in TASKS}
+    given = {
+        name: tuple((level == 0).float().mean().item() for level in (start.video, start.audio))
+        for name, start in starts.items()
+    }
+    assert given["joint"] == (0, 0) and given["foley"] == (1, 0) and given["visualize"] == (0, 1)
+    assert given["animate"] == (pytest.approx(1 / 9), 0) and given["inpaint"] == (0.5, 1)
+    extend = Task("extend", until(1.0), until(1.0)).given(spec)
+    assert (spec.video_spans()[:, 1] <= 1.0).tolist() == (extend.video[:, 0, 0] == 0).tolist()
+    assert (extend.audio == 0).sum() == 32
+    assert IMAGE.given(spec).audio is None and SOUND.given(spec).video is None
+
+
+def test_a_picture_or_a_sound_alone(make):
+    image = generate(make(), ["a"], LatentSpec(ClipSpec(1 / 16, 32, 48)), task=IMAGE, **FAST)
+    assert image.video.shape == (1, 4, 1, 4, 6) and image.audio is None
+    sound = generate(make(), ["a"], SPEC, task=SOUND, **FAST)
+    assert sound.video is None and sound.audio.shape == (1, 6, SPEC.audio)
+
+
+def test_an_edit_stays_nearer_the_less_it_is_noised(make):
+    held = latents()
+    far = [
+        (generate(make(), ["a", "b"], SPEC, held, Task("edit", start=s), **FAST).video - held.video).norm()
+        for s in (0.1, 0.4, 1.0)
+    ]
+    assert 0 < far[0] < far[1] < far[2]
+
+
+@pytest.mark.parametrize("coupling", COUPLINGS)
+def test_the_same_seed_draws_the_same_bits_and_another_does_not(make, coupling):
+    model, scales = make(coupling), Guidance(1.5, 2.0, 2.0)
+    one, two, other = (
+        generate(model, ["a"], SPEC, steps=2, guidance=scales, seed=seed) for seed in (3, 3, 4)
+    )
+    assert torch.equal(one.video, two.video) and torch.equal(one.audio, two.audio)
+    assert not torch.equal(one.video, other.video) and not torch.equal(one.audio, other.audio)
+
+
+def test_a_batch_is_its_clips_one_by_one(make):
+    model, captions, held = make(), ["a bell", "", "rain"], latents(3)
+    whole = generate(model, captions, SPEC, held, ANIMATE, steps=2, seed=7)
+    for row, caption in enumerate(captions):
+        mine = held.each(lambda each: each[row : row + 1])  # noqa: B023
+        alone = generate(model, [caption], SPEC, mine, ANIMATE, steps=2, seed=7, first_row=row)
+        for one, all_ in zip(alone, whole, strict=True):
+            torch.testing.assert_close(one[0], all_[row], rtol=1e-4, atol=1e-4)
+
+
+def test_one_given_clip_serves_all_rows(make):
+    out = generate(make(), ["a", "b"], SPEC, latents(1), FOLEY, **FAST)
+    assert torch.equal(out.video[0], out.video[1]) and not torch.equal(out.audio[0], out.audio[1])
+
+
+def test_guidance_is_linear_and_free_where_it_is_1(make):
+    calls = []
+
+    def says(value):
+        def denoise(x, s):
+            calls.append(value)
+            return Pair(torch.tensor(value), torch.tensor(value) * 10)
+
+        return denoise
+
+    v = guided(says(1.0), Without(says(0.5), Pair(3.0, 1.0)), Without(says(2.0), Pair(1.0, 2.0)))(None, None)
+    assert v.video.item() == 1 + 2 * 0.5 and v.audio.item() == 10 - 10 and calls == [1.0, 0.5, 2.0]
+    model = make()
+    seen = []
+    model.register_forward_hook(lambda module, args, out: seen.append(args[0]))
+    generate(model, ["a"], SPEC, steps=1, guidance=Guidance(1.0, 1.0, 1.0))
+    assert len(seen) == 1
+    generate(model, ["a"], SPEC, latents(1), FOLEY, steps=1, guidance=Guidance(2.0, 2.0, 2.0))
+    assert (
+        len(seen) == 4
+    )  # told, without text, sound without picture; the picture is given: it needs no guide
+    assert seen[-1].video is None
+
+
+def test_without_the_other_one_no_other_one_is_heard(make):
+    model = make()
+    denoise = without_partner(model, model.context(["a"], SPEC), "audio")
+    x = Pair(torch.randn(1, 24, 16), torch.randn(1, 24, 6))
+    s = Pair(torch.ones(1, 1), torch.ones(1, 1))
+    with torch.no_grad():
+        v = denoise(x, s)
+        assert v.video is None and torch.equal(v.audio, denoise(x._replace(video=x.video + 1), s).audio)
+
+
+def test_what_cannot_be_used_is_named(make):
+    model = make()
+    with pytest.raises(InputError, match="starts from video latents; none were given"):
+        generate(model, ["a"], SPEC, task=FOLEY)
+    with pytest.raises(InputError, match=r"given video latents are \(1, 4, 1, 4, 6\)"):
+        generate(model, ["a"], SPEC, Latents(torch.zeros(1, 4, 1, 4, 6), None), FOLEY)
+    with pytest.raises(InputError, match="not finite"):
+        generate(model, ["a"], SPEC, Latents(torch.full((1, 4, *SPEC.video), torch.nan), None), FOLEY)
+    with pytest.raises(InputError, match="captions are empty"):
+        generate(model, [], SPEC)
+    with pytest.raises(InputError, match="guidance audio is -1"):
+        Guidance(audio=-1)
+    with pytest.raises(InputError, match="both are absent"):
+        Given(None, None)
+    with pytest.raises(InputError, match=r"starting levels of audio: \(3,\)"):
+        generate(model, ["a"], SPEC, task=Given(None, torch.ones(3)))
+    with pytest.raises(InputError, match="expected 0 <= top"):
+        Box(0.5, 0, 0.5, 1)

@@ -1,0 +1,72 @@
+import pytest
+import torch
+
+from avsim.diffusion.levels import shifted
+from avsim.diffusion.pair import Pair
+from avsim.diffusion.sampler import euler, heun, path
+from avsim.errors import InputError
+
+MEAN, DEVIATION = 0.7, 0.4
+
+
+def velocity(x, s):
+    """E[noise - data | x_s] for data of N(MEAN, DEVIATION^2): the flow whose solution is known."""
+
+    def each(x, s):
+        s = s[..., None]
+        variance = (1 - s) ** 2 * DEVIATION**2 + s**2
+        slope = (s - (1 - s) * DEVIATION**2) / variance
+        return -MEAN + slope * (x - (1 - s) * MEAN)
+
+    return x.each(each, s)
+
+
+def error(sampler, steps: int, shifts: Pair) -> float:
+    z = torch.linspace(-2, 2, 41, dtype=torch.float64).view(1, -1, 1)
+    start = Pair(*(torch.ones(1, 1, dtype=torch.float64),) * 2)
+    x = sampler(velocity, Pair(z, z), path(start, steps, shifts))
+    return max((x - (MEAN + DEVIATION * z)).abs().max().item() for x in x)
+
+
+@pytest.mark.parametrize("shifts", [Pair(1.0, 1.0), Pair(3.0, 1.5)])
+@pytest.mark.parametrize("sampler, order", [(euler, 1), (heun, 2)])
+def test_twice_the_steps_divide_the_error_by_two_to_the_order(sampler, order, shifts):
+    errors = [error(sampler, steps, shifts) for steps in (64, 128, 256)]
+    for coarse, fine in zip(errors, errors[1:], strict=False):
+        assert 2**order * 0.85 < coarse / fine < 2**order * 1.15
+
+
+def test_the_path_starts_where_it_should_and_ends_clean():
+    start = Pair(torch.tensor([[1.0, 0.5, 0.0]]), torch.ones(1, 1))
+    levels = path(start, 4, Pair(2.0, 1.0))
+    assert len(levels) == 5
+    assert torch.equal(levels[0].video, start.video) and torch.equal(levels[-1].video, torch.zeros(1, 3))
+    torch.testing.assert_close(levels[1].video, start.video * shifted(torch.tensor(0.75), 2.0))
+    assert [round(level.audio.item(), 6) for level in levels] == [1, 0.75, 0.5, 0.25, 0]
+    with pytest.raises(InputError, match="0 sampler steps"):
+        path(start, 0, Pair(1.0, 1.0))
+
+
+@pytest.mark.parametrize("sampler", [euler, heun])
+def test_given_tokens_stay_whatever_the_model_says(sampler):
+    x = Pair(torch.tensor([[[0.1], [-0.0], [3.0], [4.0]]]), None)
+    start = Pair(torch.tensor([[0.0, 1.0]]), None)
+    wild = lambda x, s: x.each(lambda x: torch.full_like(x, torch.inf))  # noqa: E731
+    out = sampler(wild, x, path(start, 3, Pair(1.0, 1.0)))
+    assert torch.equal(
+        out.video[:, :2].view(torch.int32), x.video[:, :2].view(torch.int32)
+    )  # the sign of -0 too
+    assert not torch.isfinite(out.video[:, 2:]).any()
+
+
+def test_a_sampler_sees_the_levels_it_is_at():
+    seen = []
+
+    def denoise(x, s):
+        seen.append(s.video.item())
+        return x
+
+    euler(
+        denoise, Pair(torch.ones(1, 2, 1), None), path(Pair(torch.tensor([[0.8]]), None), 2, Pair(1.0, 1.0))
+    )
+    assert seen == pytest.approx([0.8, 0.4])

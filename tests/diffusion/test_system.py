@@ -1,0 +1,183 @@
+import pytest
+import torch
+from conftest import COUPLINGS, MEETING, SPEC
+from lightning import LightningDataModule, Trainer
+from torch.utils.data import DataLoader
+
+from avsim.codecs.video import VideoAutoencoder
+from avsim.data.batch import LatentBatch
+from avsim.diffusion import JointDiT, Latents, Pair
+from avsim.diffusion.couplings import Apart, Joint
+from avsim.diffusion.draws import Dropout, draw
+from avsim.diffusion.levels import LevelMixture
+from avsim.diffusion.system import GeneratorSystem
+from avsim.optimizers import Recipe
+from avsim.weights import load_model, save_model
+
+SHIFTS = Pair(1.5, 1.0)
+
+
+def latent_batch(rows: int = 4, seed: int = 0, keep: str = "both") -> LatentBatch:
+    """Clips whose sound tells how bright the picture is at its time."""
+    random = torch.Generator().manual_seed(seed)
+    loud = torch.randn(rows, 4, SPEC.video[0], generator=random)
+    video = 0.2 * torch.randn(rows, 4, *SPEC.video, generator=random) + loud[..., None, None]
+    audio = torch.nn.functional.interpolate(loud, SPEC.audio)[:, [0, 1, 2, 3, 0, 1]]
+    return LatentBatch(
+        SPEC,
+        None if keep == "audio" else video,
+        None if keep == "video" else audio,
+        ["a bell"] * rows,
+        [f"clip {row}" for row in range(rows)],
+        torch.arange(rows),
+    )
+
+
+class Batches(LightningDataModule):
+    def __init__(self, count: int, rows: int = 4, keep: str = "both"):
+        super().__init__()
+        self.batches = [latent_batch(rows, seed, keep) for seed in range(count)]
+        self.held_out = [latent_batch(rows, 1000 + seed, keep) for seed in range(4)]
+
+    def train_dataloader(self):
+        return DataLoader(self.batches, batch_size=None)
+
+    def val_dataloader(self):
+        return DataLoader(self.held_out, batch_size=None)
+
+
+def fit(system: GeneratorSystem, data: Batches, **options) -> dict[str, float]:
+    trainer = Trainer(
+        max_steps=len(data.batches), accelerator="cpu", logger=False, enable_checkpointing=False,
+        log_every_n_steps=1, enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
+        **options,
+    )  # fmt: skip
+    trainer.fit(system, data)
+    return {name: value.item() for name, value in trainer.logged_metrics.items()}
+
+
+def part(batch: LatentBatch, rows: slice) -> LatentBatch:
+    return LatentBatch(
+        batch.spec,
+        batch.video[rows],
+        batch.audio[rows],
+        batch.captions[rows],
+        batch.names[rows],
+        batch.rows[rows],
+    )
+
+
+def test_draws_belong_to_rows_not_to_processes():
+    batch = latent_batch(6)
+    arguments = (LevelMixture(), Dropout(0.5, 0.5), SHIFTS, 3)
+    whole = draw(batch, *arguments, 11)
+    halves = [draw(part(batch, rows), *arguments, 11) for rows in (slice(0, 2), slice(2, 6))]
+    for name in ("x_s", "v", "s"):
+        for modality in (0, 1):
+            each = torch.cat([getattr(half.noised[modality], name) for half in halves])
+            assert torch.equal(each, getattr(whole.noised[modality], name))
+    assert torch.equal(torch.cat([half.linked for half in halves]), whole.linked)
+    assert [caption for half in halves for caption in half.captions] == whole.captions
+    assert not torch.equal(draw(batch, *arguments, 12).noised.video.noise, whole.noised.video.noise)
+
+
+def test_two_processes_have_the_gradient_of_one(make):
+    def gradient(batch: LatentBatch) -> list[torch.Tensor]:
+        system = GeneratorSystem(make(), seed=5)
+        drawn = draw(batch, system.levels, system.dropout, SHIFTS, 5, 0)
+        sum(loss.mean() for loss in system.losses(drawn, batch)).backward()
+        return [p.grad for p in system.model.parameters()]
+
+    batch = latent_batch(6)
+    halves = [gradient(part(batch, rows)) for rows in (slice(0, 3), slice(3, 6))]
+    for one, first, second in zip(gradient(batch), *halves, strict=True):
+        torch.testing.assert_close(one, (first + second) / 2, rtol=1e-3, atol=1e-6)
+
+
+def test_dropped_conditions_are_as_many_as_asked():
+    found = [draw(latent_batch(50), LevelMixture(), Dropout(0.3, 0.2), SHIFTS, 0, step) for step in range(10)]
+    untold = sum(caption == "" for drawn in found for caption in drawn.captions) / 500
+    apart = 1 - torch.cat([drawn.linked for drawn in found]).float().mean().item()
+    assert abs(untold - 0.3) < 0.06 and abs(apart - 0.2) < 0.06
+
+
+@pytest.mark.parametrize("coupling", COUPLINGS)
+def test_it_fits_moves_its_weights_and_reloads_without_lightning(make, coupling, tmp_path):
+    system = GeneratorSystem(
+        make(coupling, awake=False),
+        Recipe(matrix_learning_rate=2e-3, warmup_steps=1),
+        dropout=Dropout(0.1, 0.5),
+    )
+    start = {name: p.clone() for name, p in system.model.named_parameters()}
+    logged = fit(system, Batches(6))
+    still = [name for name, p in system.model.named_parameters() if torch.equal(p, start[name])]
+    assert still == []
+    assert {"train/loss", "train/video", "train/audio", "val/loss", "val/video", "val/audio_trivial"} <= set(
+        logged
+    )
+    assert any(name.startswith("train/audio_s_") for name in logged)
+    assert logged["val/sync_gap_low"] <= logged["val/sync_gap"] <= logged["val/sync_gap_high"]
+    assert ("val/gaze_offset" in logged) == coupling.meets
+    again = load_model(save_model(system.model, tmp_path / "generator"), expected=JointDiT)
+    for one, other in zip(system.model.state_dict().values(), again.state_dict().values(), strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("keep", ["video", "audio"])
+def test_one_modality_alone_trains_too(make, keep):
+    logged = fit(GeneratorSystem(make()), Batches(2, keep=keep))
+    assert f"val/{keep}" in logged and "val/sync_gap" not in logged
+    assert f"train/{'audio' if keep == 'video' else 'video'}" not in logged
+
+
+def test_the_same_seed_trains_the_same_weights(make):
+    first, second = (GeneratorSystem(make(), seed=2) for _ in range(2))
+    fit(first, Batches(2)), fit(second, Batches(2))
+    for one, other in zip(first.model.parameters(), second.model.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_a_run_exports_its_codecs_but_does_not_train_or_keep_them(make, tmp_path):
+    torch.manual_seed(0)
+    codec = VideoAutoencoder()
+    save_model(codec, tmp_path / "run" / "simulator" / "video_codec")
+    system = GeneratorSystem(make(), video_codec=str(tmp_path / "run"))
+    parts = system.parts()
+    assert set(parts) == {"generator", "video_codec"} and parts["generator"] is system.model
+    assert not any("codec" in name for name in system.state_dict())
+    assert system.parts()["video_codec"] is parts["video_codec"]
+
+
+def test_without_a_meeting_the_gap_is_nothing(make):
+    system = GeneratorSystem(make(Apart))
+    assert (system.score(latent_batch(), 0)["sync_gap"] == 0).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("coupling", MEETING)
+def test_a_pair_that_can_be_learned_is_learned_and_validation_tells(make, coupling):
+    recipe = Recipe(learning_rate=3e-3, matrix_learning_rate=5e-3, warmup_steps=10)
+    logged = fit(GeneratorSystem(make(coupling, awake=False), recipe), Batches(400, rows=16))
+    assert (
+        logged["val/audio"] < logged["val/audio_trivial"]
+        and logged["val/video"] < logged["val/video_trivial"]
+    )
+    assert logged["val/sync_gap_low"] > 0.05
+    assert logged["val/gaze_sharpest"] > 1.2
+
+
+@pytest.mark.slow
+def test_a_trained_sound_follows_the_picture_that_it_is_given(make):
+    from avsim.diffusion import FOLEY, generate
+
+    system = GeneratorSystem(
+        make(Joint, awake=False), Recipe(learning_rate=3e-3, matrix_learning_rate=5e-3, warmup_steps=10)
+    )
+    fit(system, Batches(400, rows=16))
+    batch = latent_batch(16, seed=77)
+    out = generate(system.model.eval(), [""] * 16, SPEC, Latents(batch.video, None), FOLEY, steps=12)
+    own = torch.nn.functional.cosine_similarity(out.audio.flatten(1), batch.audio.flatten(1)).mean()
+    swapped = torch.nn.functional.cosine_similarity(
+        out.audio.flatten(1), batch.audio.roll(1, 0).flatten(1)
+    ).mean()
+    assert own > 0.5 and own > swapped + 0.4
