@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# From the film to every number of RESULT.md, on two cores. What is finished is not made again, and a training that
+# was stopped goes on: run it as often as needed.
+#   bash experiments/001-real-film/run.sh [RUN]
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+cd "$here/../.."
+run=${1:-runs/001-real-film}
+bin=$PWD/.venv/bin
+export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=1000000000
+mkdir -p "$run"
+
+film=$run/bbb.mp4
+if [ ! -f "$film" ]; then # Big Buck Bunny, (c) Blender Foundation, CC-BY 3.0, as moviepy's source distribution holds it
+  "$bin/pip" download -q --no-deps --no-build-isolation --no-binary moviepy moviepy==2.2.1 -d "$run/moviepy" ||
+    "$bin/pip" download -q --no-deps --no-binary moviepy moviepy==2.2.1 -d "$run/moviepy"
+  "$bin/python" "$here/unpack.py" "$run/moviepy/moviepy-2.2.1.tar.gz" "$film"
+fi
+
+timed() { # NAME COMMAND...: run it, and note its wall seconds in RUN/seconds.csv
+  local name=$1 start=$SECONDS
+  shift
+  "$@"
+  echo "$name,$((SECONDS - start))" >>"$run/seconds.csv"
+}
+fit() { # PART [OPTIONS...]: train until the config's max_steps
+  local part=$1
+  shift
+  [ -f "$run/$part/finished" ] && return
+  timed "$part" "$bin/avsim" fit -c configs/base.yaml -c "configs/$part.yaml" -c "$here/$part.yaml" \
+    --run "$run/$part" "$@"
+  touch "$run/$part/finished"
+}
+clips=(--data.train.init_args.folder "$run/shards")
+one_core() { OMP_NUM_THREADS=1 "$@"; } # two small trainings on a core each are quicker than one after the other
+
+[ -f "$run/shards/index.json" ] || timed prepare "$bin/avsim" prepare "$film" --out "$run/shards" --seconds 2 --stride 1
+one_core fit video_codec "${clips[@]}" --data.validation.init_args.folder "$run/shards" \
+  --data.test.init_args.folder "$run/shards" &
+pixels=$!
+one_core fit audio_codec "${clips[@]}" --data.validation.init_args.folder "$run/shards" \
+  --data.test.init_args.folder "$run/shards"
+wait $pixels
+[ -f "$run/latents/index.json" ] || timed encode "$bin/avsim" encode "$run/shards" --video-codec "$run/video_codec" \
+  --audio-codec "$run/audio_codec" --out "$run/latents"
+one_core fit generator --data.folder "$run/latents" --model.video_codec "$run/video_codec" \
+  --model.audio_codec "$run/audio_codec" &
+drawing=$!
+mixed=(source.init_args.folder "$run/shards")
+one_core fit separator --data.train.init_args."${mixed[0]}" "${mixed[1]}" \
+  --data.validation.init_args."${mixed[0]}" "${mixed[1]}"
+wait $drawing
+timed evaluate "$bin/python" "$here/evaluate.py" "$run"
