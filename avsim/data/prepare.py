@@ -6,7 +6,6 @@ is kept in FOLDER/parts as soon as it is known, so that a run that was killed go
 
 from __future__ import annotations
 
-import gc
 import json
 import math
 import shutil
@@ -30,7 +29,7 @@ from avsim.errors import InputError
 from avsim.files import claimed
 
 SETTINGS, PARTS = "settings.json", "parts"
-PART_SECONDS, PART_BYTES = 30.0, 96 << 20  # most that a task reads at once, and so most that a kill can lose
+PART_SECONDS, PART_BYTES = 10.0, 96 << 20  # most that a task reads at once, and so most that a kill can lose
 
 
 @dataclass(frozen=True)
@@ -322,7 +321,6 @@ def _cut(part: _Part) -> dict[str, Any]:
         write_shard(part.shard, {"frames": torch.stack(pictures), "wave": torch.stack(sounds)})
     result = {"items": items, "dropped": dict(dropped), "places": list(map(list, part.places))}
     write_json(part.kept, result)
-    gc.collect()  # a decoder is part of a cycle, and holds some 100 MB of 720p frames until it is collected
     return result
 
 

@@ -1,0 +1,112 @@
+"""Latents are what the codecs say, name their codecs, and are finished by a second run."""
+
+import json
+
+import pytest
+import torch
+
+from avsim.codecs.audio import AudioAutoencoder
+from avsim.codecs.video import VideoAutoencoder
+from avsim.data import encode as module
+from avsim.data.datamodule import LatentData
+from avsim.data.encode import encode, sha256
+from avsim.data.latents import LatentSource
+from avsim.data.sources import ShardSource
+from avsim.errors import InputError
+from avsim.seeds import generator
+from avsim.weights import load_model, save_model
+
+
+@pytest.fixture(scope="module")
+def codecs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("codecs")
+    torch.manual_seed(0)
+    video = VideoAutoencoder(channels=4, widths=(8, 8, 8), depths=(1, 1, 1))
+    audio = AudioAutoencoder(sample_rate=8000, channels=4, width=16, depths=(1, 1), n_fft=128, stride=125)
+    save_model(video, folder / "run" / "simulator" / "video_codec")
+    save_model(audio, folder / "audio")
+    return folder / "run", folder / "audio"
+
+
+def sources(shards):
+    return {split: ShardSource(shards, split) for split in ("train", "validation", "test")}
+
+
+@pytest.fixture
+def latents(shards, spec, codecs, tmp_path):
+    encode(sources(shards), spec, *codecs, tmp_path / "latents", batch_size=3)
+    return tmp_path / "latents"
+
+
+def test_latents_are_what_the_codecs_say(latents, shards, spec, codecs):
+    see, hear = load_model(codecs[0] / "simulator" / "video_codec"), load_model(codecs[1])
+    found, source = LatentSource(latents, "train"), ShardSource(shards, "train")
+    assert len(found) == len(source) and found.channels == (4, 4)
+    for index in (0, len(source) - 1):
+        video, audio, caption, name = found.take(index)
+        sample = source.take(index, spec, generator(0))
+        with torch.no_grad():
+            assert torch.allclose(video, see.encode(sample.frames[None])[0], atol=5e-3, rtol=1e-3)
+            assert torch.allclose(audio, hear.encode(sample.wave[None])[0], atol=5e-3, rtol=1e-3)
+        assert (caption, name) == (sample.caption, sample.name)
+        assert video.shape == (4, *found.spec.video) and audio.shape == (4, found.spec.audio)
+
+
+def test_they_name_their_codecs(latents, codecs):
+    named = LatentSource(latents).codecs
+    assert named["audio"] == {"folder": str(codecs[1]), "sha256": sha256(codecs[1] / "model.safetensors")}
+    assert named["video"]["folder"].endswith("simulator/video_codec")
+
+
+def test_batches_of_latents(latents):
+    data = LatentData(latents, batch_size=5, seed=2)
+    batch = next(iter(data.train_dataloader()))
+    assert batch.video.shape == (5, 4, *data.spec.video) and batch.audio.shape == (5, 4, data.spec.audio)
+    assert batch.rows.tolist() == [0, 1, 2, 3, 4] and batch.spec == data.spec
+    names = [name for some in data.val_dataloader() for name in some.names]
+    assert names == [item["name"] for item in LatentSource(latents, "validation").items]
+
+
+def test_a_second_run_encodes_what_is_missing(shards, spec, codecs, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "PART", 4)
+    out = tmp_path / "latents"
+    encode(sources(shards), spec, *codecs, out)
+    before = {path.name: path.read_bytes() for path in (out / "shards").iterdir()}
+    index = json.loads((out / "index.json").read_text())
+    (out / "index.json").unlink()
+    (out / "parts" / "train-00000004.json").unlink()
+    (out / "shards" / "test-00000000.safetensors").unlink()
+    done = []
+    work = module._encode_part
+    monkeypatch.setattr(module, "_encode_part", lambda *a: done.append(a[1]) or work(*a))
+    encode(sources(shards), spec, *codecs, out)
+    assert sorted(part.start for part in done) == [0, 4]
+    assert {path.name: path.read_bytes() for path in (out / "shards").iterdir()} == before
+    assert json.loads((out / "index.json").read_text()) == index
+
+
+def test_bf16_is_near(latents, shards, spec, codecs, tmp_path):
+    encode(sources(shards), spec, *codecs, tmp_path / "bf16", bf16=True)
+    for a, b in zip(
+        LatentSource(latents).take(0)[:2], LatentSource(tmp_path / "bf16").take(0)[:2], strict=True
+    ):
+        assert (a - b).abs().mean() < 0.1 * a.abs().mean()
+
+
+def test_refusals(latents, shards, spec, codecs, tmp_path):
+    video, audio = codecs
+    with pytest.raises(InputError, match="no video_codec here"):
+        encode(sources(shards), spec, tmp_path, audio, tmp_path / "out")
+    with pytest.raises(InputError, match="holds a AudioAutoencoder; expected a video codec"):
+        encode(sources(shards), spec, audio, audio, tmp_path / "out")
+    with pytest.raises(InputError, match="choose another folder"):
+        encode({"train": ShardSource(shards, "train")}, spec, *codecs, latents)
+    other = AudioAutoencoder(sample_rate=16000, channels=4, width=16, depths=(1, 1), n_fft=128)
+    save_model(other, tmp_path / "other")
+    with pytest.raises(InputError, match="hears 16000 Hz; the clips have 8000 Hz"):
+        encode(sources(shards), spec, video, tmp_path / "other", tmp_path / "out")
+    with pytest.raises(InputError, match="lacks picture or sound"):
+        encode({"train": ShardSource(shards, wave=False)}, spec, *codecs, tmp_path / "out")
+    with pytest.raises(InputError, match="holds latents; expected clips"):
+        ShardSource(latents)
+    assert not (tmp_path / "out" / "index.json").exists()

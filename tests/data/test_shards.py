@@ -1,0 +1,75 @@
+"""A row comes back as it was written, from a disk or from an object store."""
+
+import json
+
+import fsspec
+import pytest
+import torch
+
+from avsim.data.shards import ShardFolder, write_index, write_shard
+from avsim.errors import InputError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    torch.manual_seed(0)
+    rows = {
+        "frames": torch.randint(256, (5, 3, 2, 4, 4), dtype=torch.uint8),
+        "wave": torch.randint(-(2**15), 2**15, (5, 2, 7), dtype=torch.int16),
+        "latent": torch.randn(5, 3).half(),
+    }
+    items = []
+    for part in range(2):
+        write_shard(tmp_path / "shards" / f"{part}.safetensors", {k: v + part for k, v in rows.items()})
+        items += [
+            {"shard": f"{part}.safetensors", "row": row, "split": ("train", "test")[row % 2], "caption": ""}
+            for row in range(5)
+        ]
+    write_index(tmp_path, "clips", {"spec": {}}, items)
+    return tmp_path, rows
+
+
+def check(opened, rows):
+    for item in opened.items():
+        found = opened.read(item, tuple(rows))
+        for name, values in rows.items():
+            assert torch.equal(found[name], (values + int(item["shard"][0]))[item["row"]])
+
+
+def test_rows(folder):
+    path, rows = folder
+    opened = ShardFolder.open(path, "clips")
+    check(opened, rows)
+    assert len(opened.items("train")) == 6 and len(opened.items("test")) == 4
+
+
+def test_rows_of_an_object_store(folder):
+    path, rows = folder
+    fsspec.filesystem("memory").put(str(path), "/store", recursive=True)
+    check(ShardFolder.open("memory://store", "clips"), rows)
+
+
+def test_refusals(folder, tmp_path):
+    path, _ = folder
+    with pytest.raises(InputError, match="no index.json"):
+        ShardFolder.open(tmp_path / "none", "clips")
+    with pytest.raises(InputError, match="holds clips; expected latents"):
+        ShardFolder.open(path, "latents")
+    opened = ShardFolder.open(path, "clips")
+    with pytest.raises(InputError, match="no clips in split validation"):
+        opened.items("validation")
+    with pytest.raises(InputError, match="unknown split 'vaildation'"):
+        opened.items("vaildation")
+    shard = path / "shards" / "1.safetensors"
+    shard.write_bytes(shard.read_bytes()[:-20])
+    with pytest.raises(InputError, match="shorter than its index"):
+        opened.read(opened.items()[9], ("frames",))
+    shard.unlink()
+    with pytest.raises(InputError, match="1.safetensors: cannot be read"):
+        opened.read(opened.items()[9], ("frames",))
+    (path / "index.json").write_text(json.dumps([]))
+    with pytest.raises(InputError, match="holds list"):
+        ShardFolder.open(path, "clips")
+    (path / "index.json").write_text("{")
+    with pytest.raises(InputError, match="index.json: cannot be read"):
+        ShardFolder.open(path, "clips")
