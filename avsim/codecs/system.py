@@ -9,7 +9,6 @@ from avsim import seeds
 from avsim.codecs.audio import AudioAutoencoder, mid_side
 from avsim.codecs.latents import moments_of
 from avsim.codecs.losses import audio_parts, moving, video_parts
-from avsim.codecs.principal import block_moments, start_at_principal_components
 from avsim.codecs.video import VideoAutoencoder, padded
 from avsim.data.batch import ClipBatch
 from avsim.errors import InputError
@@ -85,28 +84,16 @@ class VideoCodecSystem(_CodecSystem):
         noise: float = 0.1,  # on raw latents, which lie in (-3, 3)
         motion: float = 4.0,  # how much more a moving pixel weighs
         gradient: float = 0.5,  # weight of the spatial gradients' distance
-        starting_batches: int = 16,  # whose principal components the codec starts from
     ) -> None:
         super().__init__(model, recipe, seed, noise)
         if crop_frames < 1 or (crop_frames - 1) % model.time_stride:
             raise InputError(f"crop_frames is {crop_frames}; expected 1 + {model.time_stride} k")
-        self.crop_frames, self.motion, self.starting_batches = crop_frames, motion, starting_batches
+        self.crop_frames, self.motion = crop_frames, motion
         self.weights = {"charbonnier": 1.0, "gradient": gradient}
 
     def parts(self) -> dict[str, nn.Module]:
         """What a run exports."""
         return {"video_codec": self.model}
-
-    def setup(self, stage: str) -> None:
-        """Before a new run's first step, start from the principal components of its first batches."""
-        data = getattr(self.trainer, "datamodule", None)
-        if stage != "fit" or self.model.started or data is None:
-            return
-        batches = data.train_dataloader().dataset
-        moments = [block_moments(_frames(batches[step])) for step in range(self.starting_batches)]
-        means = [torch.stack(of).mean(0) for of in zip(*moments, strict=True)]
-        shared = [self.trainer.strategy.reduce(mean, reduce_op="mean") for mean in means]
-        start_at_principal_components(self.model, shared)
 
     def training_step(self, batch: ClipBatch, batch_index: int) -> Tensor:
         """One crop of each clip: encoded, noised, decoded, compared."""

@@ -2,8 +2,8 @@
 
     frames (B, 3, T, H, W) -> 4 x 4 patches -> 8 x 8 patches -> 4 frames to one -> latents (B, Dv, t, h, w)
 
-A linear code of each block of 8 x 8 pixels and 4 frames, which starts as its 16 strongest cosines, runs beside
-the network; the network learns what a block's neighbours and its past add to that.
+A linear code of each block of 8 x 8 pixels and 4 frames, which starts as its strongest cosines, runs beside the
+network; the network learns what a block's neighbours and its past add to that.
 
 Inside, frames are folded into the batch, (B T, C, H, W) in channels-last memory: 2-D convolutions see space,
 and a 3-tap mix sees the present frame and the two before it. Frame 0 has a latent of its own, so one image is
@@ -160,9 +160,8 @@ def _cosines(frames: int) -> tuple[Tensor, Tensor]:
     luma = luma / luma.norm(dim=1, keepdim=True)
     bases = [luma, _cosine_basis(frames), _cosine_basis(8), _cosine_basis(8)]
     atoms = torch.einsum("ac,bt,dy,ex->abdectyx", *bases).reshape(3 * frames * 64, -1)
-    colour, t, y, x = torch.meshgrid(
-        torch.tensor([1.0, 0.4, 0.25]), torch.arange(frames), torch.arange(8), torch.arange(8), indexing="ij"
-    )
+    axes = (torch.tensor([1.0, 0.4, 0.25]), *(torch.arange(n).float() for n in (frames, 8, 8)))
+    colour, t, y, x = torch.meshgrid(*axes, indexing="ij")
     # Measured on a film: about 1 / frequency^1.3, a cosine in time counting twice.
     deviation = 1.2 * colour / (y.square() + x.square() + 4 * t.square() + 0.1) ** 0.65
     return atoms, deviation.flatten() * (frames / 4) ** 0.5
@@ -189,13 +188,11 @@ class Encoder(nn.Module):
         self.fold = Fold(coarse, deep, stride=4)
         self.deep = nn.ModuleList(Block(deep) for _ in range(depths[2]))
         self.read = nn.Conv2d(deep, channels, 3, padding=1)
-        self.straight = Fold(3 * 8 * 8, channels, stride=4)  # a linear codec, which the rest improves on
 
     def forward(self, frames: Tensor) -> Tensor:
         """Frames (B, 3, T, H, W), T = 1 + 4 k, H and W multiples of 8 -> (B, Dv, t, H / 8, W / 8)."""
         count = frames.shape[2]
         x = _channels_last(rearrange(4 * frames - 2, "b c t h w -> (b t) c h w"))  # deviation about 1
-        straight = self.straight(_channels_last(F.pixel_unshuffle(x, 8)), count)
         x = self.patchify(_channels_last(F.pixel_unshuffle(x, 4)))  # (B T, fine, H / 4, W / 4)
         for block in self.fine:
             x = block(x, count)
@@ -206,7 +203,7 @@ class Encoder(nn.Module):
         latents = 1 + (count - 1) // 4
         for block in self.deep:
             x = block(x, latents)
-        return rearrange(self.read(x) + straight, "(b t) c h w -> b c t h w", t=latents)
+        return rearrange(self.read(x), "(b t) c h w -> b c t h w", t=latents)
 
 
 class Decoder(nn.Module):
@@ -222,15 +219,12 @@ class Decoder(nn.Module):
         self.refine = nn.Conv2d(coarse, fine * 2 * 2, 1)
         self.fine = nn.ModuleList(Block(fine) for _ in range(depths[0]))
         self.unpatchify = nn.Conv2d(fine, 3 * 4 * 4, 3, padding=1)
-        self.straight = Unfold(channels, 3 * 8 * 8, stride=4)
 
     def forward(self, z: Tensor) -> Tensor:
         """Raw latents (B, Dv, t, h, w) -> frames (B, 3, 1 + 4 (t - 1), 8 h, 8 w) about 0."""
         latents = z.shape[2]
         count = 1 + 4 * (latents - 1)
-        z = _channels_last(rearrange(z, "b c t h w -> (b t) c h w"))
-        straight = F.pixel_shuffle(self.straight(z, latents), 8)
-        x = self.embed(z)
+        x = self.embed(_channels_last(rearrange(z, "b c t h w -> (b t) c h w")))
         for block in self.deep:
             x = block(x, latents)
         x = self.unfold(x, latents)  # (B T, coarse, h, w)
@@ -239,7 +233,7 @@ class Decoder(nn.Module):
         x = _channels_last(F.pixel_shuffle(self.refine(x), 2))  # (B T, fine, 2 h, 2 w)
         for block in self.fine:
             x = block(x, count)
-        x = F.pixel_shuffle(self.unpatchify(x), 4) + straight
+        x = F.pixel_shuffle(self.unpatchify(x), 4)
         return rearrange(x.float(), "(b t) c h w -> b c t h w", t=count)
 
 
@@ -264,7 +258,6 @@ class VideoAutoencoder(nn.Module):
 
     time_stride = 4
     space_stride = 8
-    started: Tensor
 
     def __init__(
         self,
@@ -276,10 +269,10 @@ class VideoAutoencoder(nn.Module):
         self.channels = channels
         self.encoder = Encoder(tuple(widths), tuple(depths), channels)  # type: ignore[arg-type]
         self.decoder = Decoder(tuple(widths), tuple(depths), channels)  # type: ignore[arg-type]
+        self.linear = LinearCode(channels)
         self.whitening = Whitening(channels)
-        # Whether the linear map was set by `principal.start_at_principal_components`; kept with the weights.
-        self.register_buffer("started", torch.tensor(False))
-        _initialise(self)
+        _initialise(self.encoder)
+        _initialise(self.decoder)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, frames: Tensor, noise: Tensor | float = 0.0) -> tuple[Tensor, Tensor]:
