@@ -13,7 +13,7 @@ from typing import Any
 import av
 import numpy as np
 from av.container import OutputContainer
-from av.video.reformatter import Interpolation
+from av.video.reformatter import Interpolation, VideoReformatter
 from einops import rearrange
 from numpy.typing import NDArray
 from torch import Tensor
@@ -92,9 +92,10 @@ def encoded_frames(
             yield picture
 
     def converted() -> Iterator[Any]:
+        scaler, space = VideoReformatter(), _BT709 if is_yuv else None
         for picture in pictures():
-            yield picture.reformat(
-                format=pixels, dst_colorspace=_BT709 if is_yuv else None, interpolation=_FILTER
+            yield scaler.reformat(
+                picture, format=pixels, dst_colorspace=space, interpolation=_FILTER, threads=1
             )
 
     def packets() -> Iterator[Any]:

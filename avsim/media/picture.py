@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from av.video.reformatter import Colorspace, Interpolation
+from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -52,13 +52,14 @@ def read_picture(
     path = film.path
     count = 1 if film.is_image else math.inf if seconds is None else max(1, round(seconds * fps))
     images: list[NDArray[np.uint8]] = []
+    scaler = VideoReformatter()
 
     def show(frame: Any, until: float) -> None:
         """Let `frame` fill the grid up to the moment `until`."""
         shown = None
         while len(images) < count and start + (len(images) + 0.5) / fps < until:
             if shown is None:  # the first frame's size holds for all, should the stream change it
-                shown = conform(frame, images[0].shape[1:] if images else size, film.aspect)
+                shown = conform(frame, images[0].shape[1:] if images else size, film.aspect, scaler)
             images.append(shown)
             if len(images) * shown.size * _BYTES > _memory():
                 high, wide = shown.shape[1:]
@@ -82,7 +83,7 @@ def read_picture(
         if start >= end:
             raise InputError(f"{path}: start {start:g} s lies beyond the end of its picture at {end:.2f} s")
         if not images:  # the file ends within half a frame of `start`
-            images.append(conform(frame, size, film.aspect))
+            images.append(conform(frame, size, film.aspect, scaler))
     if decoding.damage is not None:
         raise InputError(f"{path}: its picture is damaged at {decoding.damage:.2f} s; read a span without it")
     return _to_tensor(images)
@@ -104,10 +105,13 @@ def shown_size(film: Film) -> tuple[int, int]:
     return _shown(frame, _orientation(frame), film.aspect)
 
 
-def conform(frame: Any, size: tuple[int, ...] | None, aspect: float = 1.0) -> NDArray[np.uint8]:
+def conform(
+    frame: Any, size: tuple[int, ...] | None, aspect: float, scaler: VideoReformatter
+) -> NDArray[np.uint8]:
     """A decoded frame upright, with square pixels, scaled to cover `size`, its centre cropped: (3, H, W).
 
-    `aspect` is the width over height of its pixels. Shrinking averages over what it merges (no aliasing).
+    `aspect` is the width over height of its pixels; one `scaler` serves all frames of a film. Shrinking
+    averages over what it merges (no aliasing).
     """
     orientation = _orientation(frame)
     height, width = _shown(frame, orientation, aspect)
@@ -116,13 +120,15 @@ def conform(frame: Any, size: tuple[int, ...] | None, aspect: float = 1.0) -> ND
     scaled = max(wanted[0], round(height * scale)), max(wanted[1], round(width * scale))
     turned = orientation[0]
     filtering = Interpolation.AREA if scale < 1 else Interpolation.BICUBIC
-    planar = frame.reformat(
+    planar = scaler.reformat(
+        frame,
         width=scaled[0] if turned else scaled[1],
         height=scaled[1] if turned else scaled[0],
         format="gbrp",
         src_colorspace=_untagged_colours(frame),
         # without these two flags colour is copied to 2 x 2 pixels: 37 dB on a smooth picture instead of 51
         interpolation=int(filtering) | int(Interpolation.ACCURATE_RND) | int(Interpolation.FULL_CHR_H_INT),
+        threads=1,  # threads of its own for each small picture cost more than they save
     )
     green, blue, red = (_plane(planar, index) for index in range(3))
     top, left = (scaled[0] - wanted[0]) // 2, (scaled[1] - wanted[1]) // 2
