@@ -13,10 +13,13 @@ from baseline import CHANNELS, pca_scores
 from heldout import SPEC, over_shots, picked
 from sheet import write_sheet
 
-from avsim.clip import Clip, Region
+from avsim.clip import Clip, LatentSpec, Region
 from avsim.data.mixtures import Mixture
 from avsim.data.sources import ShardSource
-from avsim.diffusion import Latents, Noised, Pair, row_loss, to_tokens, token_loss, trivial
+from avsim.diffusion import Latents, Pair
+from avsim.diffusion.loss import row_loss, token_loss, trivial
+from avsim.diffusion.noising import Noised
+from avsim.diffusion.tokens import to_tokens
 from avsim.evaluation import bss_eval
 from avsim.files import atomic
 from avsim.measures import Interval, log_spectral_distance, psnr, si_sdr
@@ -49,7 +52,7 @@ def codecs(simulator: Simulator, clips: list[Clip], shots: list[str]) -> dict[st
 def flow(simulator: Simulator, clips: list[Clip], shots: list[str]) -> dict[str, Interval]:
     """Flow losses, means over LEVELS: of both beside the trivial predictor; of sound with a clean picture."""
     model, found = simulator.generator, {}
-    spec = simulator.latent_spec(SPEC)
+    spec = LatentSpec(SPEC)
     latents = [
         Latents(simulator.video_codec.encode(c.frames[None]), simulator.audio_codec.encode(c.wave[None]))
         for c in clips
