@@ -1,4 +1,4 @@
-"""The command line in processes of their own, forked from one that has Lightning loaded: quick and killable."""
+"""The command line in processes of their own, forked from one that has Lightning loaded: quick, killable."""
 
 import multiprocessing
 import os
@@ -12,7 +12,9 @@ CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["avsim.verbs.cli", "avsim.callbacks", "tests.small.system"])
 
 
-def _main(arguments: list[str], output: str) -> None:
+def _main(arguments: list[str], output: str, cwd: str, disk: int) -> None:
+    import resource
+
     import torch
 
     from avsim.__main__ import main
@@ -21,6 +23,10 @@ def _main(arguments: list[str], output: str) -> None:
         os.dup2(os.open(f"{output}.{suffix}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
     sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)
     sys.argv = ["avsim", *arguments]
+    os.chdir(cwd)
+    if disk:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (disk, disk))
     torch.set_num_threads(1)
     code = main(arguments)
     sys.stdout.flush()
@@ -35,15 +41,16 @@ class Done:
 
 
 class Running:
-    """`avsim ARGUMENTS`, running."""
+    """`avsim ARGUMENTS`, running, in `cwd`, with a disk that takes files of at most `disk` bytes (0: any)."""
 
-    def __init__(self, folder: Path, *arguments: str | Path) -> None:
+    def __init__(self, folder: Path, *arguments: str | Path, cwd: str | Path = ".", disk: int = 0) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.output = str(folder / f"output-{time.monotonic_ns()}")
-        self.process = CONTEXT.Process(target=_main, args=([str(each) for each in arguments], self.output))
+        given = [str(each) for each in arguments], self.output, str(cwd), disk
+        self.process = CONTEXT.Process(target=_main, args=given)
         self.process.start()
 
-    def wait_for(self, condition, seconds: float = 60.0) -> None:
+    def wait_for(self, condition, seconds: float = 200.0) -> None:
         until = time.monotonic() + seconds
         while not condition():
             assert self.process.is_alive(), self.done()
@@ -53,13 +60,13 @@ class Running:
     def send(self, signum: int = signal.SIGKILL) -> None:
         os.kill(self.process.pid, signum)
 
-    def done(self, seconds: float = 120.0) -> Done:
+    def done(self, seconds: float = 280.0) -> Done:
         self.process.join(seconds)
         assert self.process.exitcode is not None, "did not end"
         texts = [Path(f"{self.output}.{suffix}").read_text() for suffix in ("out", "err")]
         return Done(self.process.exitcode, *texts)
 
 
-def avsim(folder: Path, *arguments: str | Path) -> Done:
-    """Run `avsim ARGUMENTS` to its end."""
-    return Running(folder, *arguments).done()
+def avsim(folder: Path, *arguments: str | Path, cwd: str | Path = ".", disk: int = 0) -> Done:
+    """Run `avsim ARGUMENTS` to its end; what it prints is kept in `folder`."""
+    return Running(folder, *arguments, cwd=cwd, disk=disk).done()

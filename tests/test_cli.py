@@ -104,6 +104,7 @@ MISTAKES = {
     "a file that is not there": ([*FIT, "-c", "nothere.yaml"], "nothere.yaml"),
     "a value of the wrong type": ([*FIT, "--model.init_args.width", "abc"], "width"),
     "a class that is not there": ([*FIT, "--model.class_path", "avsim.nothing.X"], "avsim.nothing.X"),
+    "data that are not there": ([*FIT, "-c", "configs/video_codec.yaml"], "data/clips"),
     "no config at all": (["fit"], "required"),
     "weights that are not there": ([*FIT, "--init", "/nowhere"], "/nowhere"),
     "nothing to validate": (["validate", *FIT[1:]], "last.ckpt"),

@@ -65,6 +65,12 @@ def run(arguments: argparse.Namespace) -> None:
         )
     except (ArgumentError, yaml.YAMLError) as error:
         raise InputError(shortened(str(error))) from error
+    except ValueError as error:
+        # jsonargparse wraps what a constructor raised in what else it tried.
+        inner: BaseException | None = error
+        while inner is not None and not isinstance(inner, InputError):
+            inner = inner.__cause__ or inner.__context__
+        raise (error if inner is None else inner) from None
 
 
 class RunCLI(LightningCLI):

@@ -1,0 +1,108 @@
+"""Every committed yaml is run: parsed, two steps on a small world, weights that move, models that reload."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.running import Done, avsim
+
+ROOT = Path(__file__).parent.parent
+CONFIGS = ROOT / "configs"
+SHARED = {"base", "size/tiny", "demo/shared", "samples", "predict"}  # run together with others, or below
+NAMES = sorted(str(path.relative_to(CONFIGS))[: -len(".yaml")] for path in CONFIGS.rglob("*.yaml"))
+SMALL = {  # what a config's own system is made smaller by
+    "generator": ["--model.model.width=32", "--model.model.heads=2", "--model.model.blocks=2"],
+    "video_codec": ["--model.model.widths=[8,8,8]", "--model.model.depths=[1,1,1]"],
+    "audio_codec": ["--model.model.width=16"],
+    "separator": ["--model.model.picture=32", "--model.model.bin_widths=[4,8]"],
+}
+
+
+def fit(place: Path, name: str, *arguments: str) -> tuple[Path, Done]:
+    """`avsim fit` of configs/NAME.yaml for two steps, in `place`, where the configs find what they name."""
+    demo, part = (
+        name.startswith("demo/"),
+        "generator" if name.startswith("coupling/") else name.split("/")[-1],
+    )
+    files = ["base", *(["demo/shared"] if demo else []), *(["generator"] if "coupling" in name else []), name]
+    files += ["samples"] if name == "generator" else []
+    chosen = [each for file in (*files, "size/tiny") for each in ("-c", str(CONFIGS / f"{file}.yaml"))]
+    more = ["--data.batch_size=2", "--data.workers=0", *SMALL[part], *arguments]
+    if demo and part == "generator":
+        more += ["--data.folder=data/latents", "--model.video_codec=runs/video_codec"]
+        more += ["--model.audio_codec=runs/audio_codec"]
+    run = place / "runs" / name
+    return run, avsim(place / "output", "fit", *chosen, "--run", run, *more, cwd=place)
+
+
+@pytest.fixture(scope="session")
+def place(tmp_path_factory) -> Path:
+    """A folder with data/clips of the world, trained codecs, and data/latents by them."""
+    from avsim.clip import ClipSpec
+    from avsim.data.shards import SHARDS, write_index, write_shard
+    from avsim.world import WorldDataset
+
+    place = tmp_path_factory.mktemp("place")
+    clips = [WorldDataset("easy", seed=0)[index][0] for index in range(4)]
+    folder = place / "data" / "clips"
+    write_shard(
+        folder / SHARDS / "all.safetensors",
+        {
+            "frames": torch.stack([(clip.frames * 255).round().to(torch.uint8) for clip in clips]),
+            "wave": torch.stack(
+                [(clip.wave.expand(2, -1) * 32767).round().to(torch.int16) for clip in clips]
+            ),
+        },
+    )
+    rows = enumerate(("train", "train", "validation", "test"))
+    named = {row: {"shard": "all.safetensors", "row": row, "split": split} for row, split in rows}
+    items = [
+        {**each, "name": f"clip {row}", "group": str(row), "caption": "a"} for row, each in named.items()
+    ]
+    spec = ClipSpec(2.0, 64, 64, 16.0, 16000, 2)
+    write_index(folder, "clips", {"spec": spec.__dict__}, items)
+    for codec in ("video_codec", "audio_codec"):
+        _, done = fit(place, codec)
+        assert done.code == 0, done.err
+    done = avsim(place / "output", "encode", "data/clips", "--video-codec", "runs/video_codec",
+                 "--audio-codec", "runs/audio_codec", "--out", "data/latents", cwd=place)  # fmt: skip
+    assert done.code == 0, done.err
+    return place
+
+
+def moved(run: Path) -> float:
+    """The share of trained tensors that the last step changed."""
+    one, two = (
+        torch.load(run / "checkpoints" / f"step={step:08d}.ckpt", weights_only=True) for step in (1, 2)
+    )
+    names = next(state["average"] for name, state in two["callbacks"].items() if name.startswith("EMA"))
+    tensors = [(one["state_dict"][name], two["state_dict"][name]) for name in names]
+    assert all(tensor.isfinite().all() for _, tensor in tensors)
+    return sum(not torch.equal(*pair) for pair in tensors) / len(tensors)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in SHARED])
+def test_a_config_trains_two_steps_and_moves_its_weights(name, place):
+    run, done = place / "runs" / name, None
+    if not run.is_dir():  # the codecs are there already
+        run, done = fit(place, name)
+    assert done is None or done.code == 0, f"{done.err}\n{done.out}"
+    assert moved(run) > 0.5
+    for part in (run / "simulator").iterdir():
+        assert json.loads((part / "config.json").read_text())["notes"]["spec"]["frames_per_second"] == 16
+
+
+def test_models_reload_without_lightning(place):
+    runs = [str(path.parent) for path in (place / "runs").rglob("simulator")]
+    assert len(runs) >= 2
+    code = (
+        "import sys, avsim\n"
+        "for run in sys.argv[1:]: assert avsim.load(run).parts(), run\n"
+        "assert not {'lightning', 'wandb'} & set(sys.modules), 'loaded'"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *runs], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
