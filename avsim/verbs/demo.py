@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 TRAININGS = ("video_codec", "audio_codec", "generator", "separator")
 LATENTS = "latents"
-CLIPS = 320  # of the world, that the generator learns from
+CLIPS = 256  # of the world, that the generator learns from
 
 
 def add(subparsers: argparse._SubParsersAction) -> None:
