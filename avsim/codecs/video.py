@@ -2,8 +2,8 @@
 
     frames (B, 3, T, H, W) -> 4 x 4 patches -> 8 x 8 patches -> 4 frames to one -> latents (B, Dv, t, h, w)
 
-A linear code of each block of 8 x 8 pixels and 4 frames, which starts as its strongest cosines, runs beside the
-network; the network learns what a block's neighbours and its past add to that.
+A linear code of each block of 8 x 8 pixels and 4 frames, which starts as its strongest cosines, runs beside
+the network; the network learns what a block's neighbours and its past add to that.
 
 Inside, frames are folded into the batch, (B T, C, H, W) in channels-last memory: 2-D convolutions see space,
 and a 3-tap mix sees the present frame and the two before it. Frame 0 has a latent of its own, so one image is
@@ -237,7 +237,7 @@ class Decoder(nn.Module):
         return rearrange(x.float(), "(b t) c h w -> b c t h w", t=count)
 
 
-GAINS = {"after": 0.2, "read": 0.1, "unpatchify": 0.02}  # what adds to something else starts small
+GAINS = {"after": 0.2, "read": 0.01, "unpatchify": 0.02}  # what adds to something else starts small
 
 
 def _initialise(model: nn.Module) -> None:

@@ -12,6 +12,7 @@ from avsim.codecs.system import AudioCodecSystem, VideoCodecSystem
 from avsim.codecs.video import VideoAutoencoder
 from avsim.data.batch import ClipBatch
 from avsim.errors import InputError
+from avsim.measures import log_spectral_distance
 from avsim.optimizers import Recipe
 
 SPEC = ClipSpec(0.5, 16, 16)
@@ -126,19 +127,20 @@ def test_what_cannot_be_trained_on_is_refused(tmp_path):
 
 @pytest.mark.slow
 def test_codecs_learn_eight_clips(tmp_path):
-    """A hundred steps on moving discs and on tones: well above a constant picture or silence."""
+    """150 steps on moving discs and on tones: well above a constant picture or silence."""
     spec = ClipSpec(9 / 16, 32, 32, channels=1)
     seconds, down, across = torch.arange(9) / 16, torch.arange(32.0)[:, None], torch.arange(32.0)
     frames, wave = torch.zeros(8, 3, 9, 32, 32), torch.zeros(8, 1, spec.samples)
     for i in range(8):
-        x, y = 8 + 2 * i, 8 + 20 * seconds[:, None, None]
-        frames[i] = ((down - y).square() + (across - x).square() < 36).float()
+        distance = ((down - 8 - 20 * seconds[:, None, None]).square() + (across - 8 - 2 * i).square()).sqrt()
+        frames[i] = (6.5 - distance).clamp(0, 1)
         wave[i] = 0.3 * torch.sin(2 * torch.pi * 200 * (i + 1) * torch.arange(spec.samples) / 16000)
     clips = ClipBatch(spec, frames, wave, [""] * 8, ["disc"] * 8, torch.arange(8))
-    recipe = Recipe(learning_rate=2e-3, warmup_steps=10)
+    recipe = Recipe(learning_rate=1e-3, warmup_steps=10)
     torch.manual_seed(0)
     video = VideoCodecSystem(VideoAutoencoder(widths=(32, 48, 64), depths=(1, 1, 1)), recipe)
-    psnr = fitted(video, clips, 100, tmp_path).callback_metrics["val/psnr"]
-    assert psnr > frames.var().log10() * -10 + 8
+    psnr = fitted(video, clips, 150, tmp_path).callback_metrics["val/psnr"]
+    assert psnr > -10 * frames.var().log10() + 5
     audio = AudioCodecSystem(AudioAutoencoder(width=64), recipe, crop_seconds=0.5)
-    assert fitted(audio, clips, 100, tmp_path).callback_metrics["val/si_sdr"] > 0
+    silence = log_spectral_distance(wave, torch.zeros_like(wave)).mean()
+    assert fitted(audio, clips, 150, tmp_path).callback_metrics["val/lsd"] < 0.5 * silence
