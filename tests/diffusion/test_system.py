@@ -157,13 +157,13 @@ def test_without_a_meeting_the_gap_is_nothing(make):
 @pytest.mark.parametrize("coupling", MEETING)
 def test_a_pair_that_can_be_learned_is_learned_and_validation_tells(make, coupling):
     recipe = Recipe(learning_rate=3e-3, matrix_learning_rate=5e-3, warmup_steps=10)
-    logged = fit(GeneratorSystem(make(coupling, awake=False), recipe), Batches(400, rows=16))
+    logged = fit(GeneratorSystem(make(coupling, awake=False), recipe), Batches(200, rows=16))
     assert (
         logged["val/audio"] < logged["val/audio_trivial"]
         and logged["val/video"] < logged["val/video_trivial"]
     )
-    assert logged["val/sync_gap_low"] > 0.05
-    assert logged["val/gaze_sharpest"] > 1.2
+    assert logged["val/sync_gap_low"] > 0.2
+    assert logged["val/gaze_sharpest"] > 1.5 and abs(logged["val/gaze_offset"]) < 0.1
 
 
 @pytest.mark.slow
@@ -173,7 +173,7 @@ def test_a_trained_sound_follows_the_picture_that_it_is_given(make):
     system = GeneratorSystem(
         make(Joint, awake=False), Recipe(learning_rate=3e-3, matrix_learning_rate=5e-3, warmup_steps=10)
     )
-    fit(system, Batches(400, rows=16))
+    fit(system, Batches(200, rows=16))
     batch = latent_batch(16, seed=77)
     out = generate(system.model.eval(), [""] * 16, SPEC, Latents(batch.video, None), FOLEY, steps=12)
     own = torch.nn.functional.cosine_similarity(out.audio.flatten(1), batch.audio.flatten(1)).mean()
