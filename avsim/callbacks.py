@@ -339,8 +339,9 @@ class Guard(Callback):
         self.names = list(getattr(batch, "names", []))
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
-        """Check the loss."""
-        self._check("loss", loss, trainer)
+        """Check the loss; those of several processes meet in the gradient, where all stop together."""
+        if trainer.world_size == 1:
+            self._check("loss", loss, trainer)
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:
         """Check the gradient and log its norm."""
@@ -351,9 +352,13 @@ class Guard(Callback):
 
     def _check(self, what: str, value: Tensor, trainer: Trainer) -> None:
         if not torch.isfinite(value).all():
+            names = [self.names]
+            if trainer.world_size > 1:
+                names = [[] for _ in range(trainer.world_size)]
+                torch.distributed.all_gather_object(names, self.names)
             raise InputError(
                 f"step {trainer.global_step}: the {what} is {float(value):g}; stopped before the weights "
-                f"changed. The clips of this step: {', '.join(self.names) or 'unnamed'}"
+                f"changed. The clips of this step: {', '.join(itertools.chain(*names)) or 'unnamed'}"
             )
 
 

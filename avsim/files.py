@@ -56,4 +56,5 @@ def claimed(folder: str | Path) -> Iterator[Path]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise InputError(f"{folder}: another running avsim writes here; choose another folder") from error
+        os.register_at_fork(after_in_child=handle.close)  # a worker that outlives its holder holds nothing
         yield folder

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from avsim import media
 from tests.running import Done, avsim
 
 ROOT = Path(__file__).parent.parent
@@ -29,7 +30,6 @@ def fit(place: Path, name: str, *arguments: str) -> tuple[Path, Done]:
         "generator" if name.startswith("coupling/") else name.split("/")[-1],
     )
     files = ["base", *(["demo/shared"] if demo else []), *(["generator"] if "coupling" in name else []), name]
-    files += ["samples"] if name == "generator" else []
     chosen = [each for file in (*files, "size/tiny") for each in ("-c", str(CONFIGS / f"{file}.yaml"))]
     more = ["--data.batch_size=2", "--data.workers=0", *SMALL[part], *arguments]
     if demo and part == "generator":
@@ -106,3 +106,25 @@ def test_models_reload_without_lightning(place):
     )
     done = subprocess.run([sys.executable, "-c", code, *runs], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_generator_draws_samples_while_it_trains(place):
+    """configs/samples.yaml, and a logger of wandb, offline: a table and players."""
+    run = place / "runs" / "sampled"
+    (place / "wandb.yaml").write_text(
+        "trainer:\n  logger+:\n    - class_path: lightning.pytorch.loggers.WandbLogger\n"
+    )
+    files = ["base", "generator", "size/tiny", "samples"]
+    chosen = [each for file in files for each in ("-c", str(CONFIGS / f"{file}.yaml"))]
+    more = ["--data.batch_size=2", "--data.workers=0", *SMALL["generator"], "--trainer.max_steps=1"]
+    done = avsim(place / "output", "fit", *chosen, "-c", "wandb.yaml", "--run", run, *more, cwd=place)
+    assert done.code == 0, done.err
+    folder = run / "samples" / "step=00000001"
+    listing = json.loads((folder / "samples.json").read_text())
+    assert [entry["task"] for entry in listing].count("foley") == 1  # one clip is held out
+    assert {entry["seed"] for entry in listing if entry["task"] == "joint"} == {0, 1}
+    for entry in listing:
+        info = media.probe(folder / entry["file"])
+        assert info.has_frames and info.has_wave and info.size == (64, 64)
+    shown = [path.suffix for path in (run / "wandb").glob("offline-run-*/files/media/**/*")]
+    assert shown.count(".html") >= len(listing) and ".json" in shown

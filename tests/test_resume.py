@@ -13,6 +13,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from avsim.errors import InputError
+from avsim.files import claimed
 from tests.running import Running, avsim
 
 FIT = ["fit", "-c", "configs/base.yaml", "-c", "tests/small/line.yaml", "--run"]
@@ -100,10 +102,65 @@ def test_validation_reads_the_last_checkpoint_and_its_average(whole, tmp_path):
     assert curve(whole / "validate")[-1]["val/loss"] == curve(whole)[-1]["val/loss"]
 
 
-def test_init_starts_from_the_exported_weights(whole, tmp_path):
-    run = tmp_path / "run"
-    rest = ["--trainer.max_steps", "1", "--model.init_args.seed", "5"]
-    assert avsim(tmp_path, *FIT, run, *rest, "--init", whole).code == 2  # a Line is not one of avsim's models
+def test_init_starts_from_the_weights_of_a_run_or_a_folder(tmp_path):
+    from avsim.codecs import AudioAutoencoder, VideoAutoencoder
+    from avsim.codecs.system import VideoCodecSystem
+    from avsim.verbs.cli import initialise
+    from avsim.weights import save_model
+
+    def system(width: int = 8) -> VideoCodecSystem:
+        return VideoCodecSystem(VideoAutoencoder(widths=(width, 8, 8), depths=(1, 1, 1)))
+
+    trained = system()
+    with torch.no_grad():
+        for value in trained.model.parameters():
+            value.uniform_()
+    folder = save_model(trained.model, tmp_path / "run" / "simulator" / "video_codec")
+    for place in (tmp_path / "run", folder):
+        fresh = system()
+        initialise(fresh, place)
+        for name, value in trained.model.state_dict().items():
+            assert torch.equal(fresh.model.state_dict()[name], value)
+    with pytest.raises(InputError, match="another architecture"):
+        initialise(system(16), folder)
+    save_model(AudioAutoencoder(width=8), tmp_path / "audio")
+    with pytest.raises(InputError, match="holds a AudioAutoencoder"):
+        initialise(system(), tmp_path / "audio")
+
+
+def test_a_claim_dies_with_its_holder_though_a_worker_lives(tmp_path):
+    code = (
+        "import os, time\n"
+        "from avsim.files import claimed\n"
+        f"with claimed({str(tmp_path / 'run')!r}):\n"
+        "    worker = os.fork()\n"
+        "    print(worker, flush=True) if worker else None\n"
+        "    time.sleep(60)\n"
+    )
+    holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None
+    worker = int(holder.stdout.readline())
+    try:
+        with pytest.raises(InputError, match="another running avsim"), claimed(tmp_path / "run"):
+            pass
+        holder.kill()
+        holder.wait()
+        with claimed(tmp_path / "run"):
+            pass
+    finally:
+        os.kill(worker, signal.SIGKILL)
+        holder.stdout.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("more", [["--trainer.precision", "bf16-mixed"], ["--compile", "true"]])
+def test_other_arithmetic_is_reproducible_too(tmp_path, more):
+    curves = []
+    for name in ("one", "two"):
+        done = avsim(tmp_path, *FIT, tmp_path / name, *more)
+        assert done.code == 0, done
+        curves.append(curve(tmp_path / name))
+    assert curves[0] == curves[1]
 
 
 def test_two_runs_in_one_folder_are_refused(tmp_path):

@@ -118,13 +118,16 @@ class RunCLI(LightningCLI):
     def fit(self, model: LightningModule, ckpt_path: str | None = None, **options: Any) -> None:
         """Train, from the last checkpoint if there is one; record the config and the environment."""
         last = ckpt_path or self._last()
-        if last is not None:
-            check_checkpoint(Path(last), model)
+        step = None if last is None else check_checkpoint(Path(last), model)
         with self._claimed():
             if _is_first():
-                self._record(resumed=last is not None)
+                if step is not None:
+                    print(f"{self.run_folder}: going on from step {step}", flush=True)
+                self._record(resumed=step is not None)
             options["weights_only"] = True
             self.trainer.fit(model, ckpt_path=last, **options)
+        if _is_first():
+            print(f"{self.run_folder}: trained {self.trainer.global_step} steps", flush=True)
 
     def validate(self, model: LightningModule, ckpt_path: str | None = None, **options: Any) -> None:
         """Validate the last checkpoint."""
@@ -199,15 +202,15 @@ def environment(trainer: Trainer) -> dict[str, Any]:
     }
 
 
-def check_checkpoint(path: Path, model: nn.Module) -> None:
-    """Make sure that a checkpoint can be loaded into `model`, before anything is written.
+def check_checkpoint(path: Path, model: nn.Module) -> int:
+    """Make sure that a checkpoint can be loaded into `model`, before anything is written; returns its step.
 
     Raises:
         InputError: it is not there, not whole, holds pickled code, or is another architecture's.
     """
     try:
         found = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-        state = found["state_dict"]
+        state, step = found["state_dict"], int(found["global_step"])
     except pickle.UnpicklingError as error:
         raise InputError(
             f"{path}: holds more than tensors and plain data, which could run code: refused"
@@ -222,6 +225,7 @@ def check_checkpoint(path: Path, model: nn.Module) -> None:
                 f"{path}: a checkpoint of another architecture: {name} is {shapes[0]} there and "
                 f"{shapes[1]} in this config's {type(model).__name__}"
             )
+    return step
 
 
 def initialise(system: LightningModule, folder: Path) -> None:
