@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -114,11 +113,9 @@ def encode(
         for split, first, last in progress.track(parts, description="latents"):
             kept, shard = folder / PARTS / f"{split}-{first:08d}.json", f"{split}-{first:08d}.safetensors"
             if not (kept.exists() and (folder / SHARDS / shard).exists()):
-                cast = torch.autocast(torch.device(device).type, torch.bfloat16) if bf16 else nullcontext()
-                with cast:
-                    found, tensors = _encode_part(
-                        sources[split], range(first, last), shape, see, hear, batch_size, device, seed
-                    )
+                found, tensors = _encode_part(
+                    sources[split], range(first, last), shape, see, hear, batch_size, device, bf16, seed
+                )
                 for row, item in enumerate(found):
                     item |= {"shard": shard, "row": row, "split": split}
                 write_shard(folder / SHARDS / shard, tensors)
@@ -166,6 +163,7 @@ def _encode_part(
     hear: AudioCodec,
     batch_size: int,
     device: str,
+    bf16: bool,
     seed: int,
 ) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
     """The latents of some clips: what is known of each, and video (n, Dv, t, h, w), audio (n, Da, l)."""
@@ -177,8 +175,11 @@ def _encode_part(
         waves = [sample.wave for sample in samples if sample.wave is not None]
         if len(frames) < len(samples) or len(waves) < len(samples):
             raise InputError(f"{samples[0].name}: lacks picture or sound; latents need both")
-        videos.append(see.encode(torch.stack(frames).to(device)).to("cpu", torch.float16))
-        audios.append(hear.encode(torch.stack(waves).to(device)).to("cpu", torch.float16))
+        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=bf16):
+            video_latents = see.encode(torch.stack(frames).to(device))
+            audio_latents = hear.encode(torch.stack(waves).to(device))
+        videos.append(video_latents.to("cpu", torch.float16))
+        audios.append(audio_latents.to("cpu", torch.float16))
         for index, sample in zip(some, samples, strict=True):
             items.append({"name": sample.name, "group": source.group(index), "caption": sample.caption})
     video, audio = torch.cat(videos), torch.cat(audios)

@@ -96,7 +96,7 @@ def test_workers_change_nothing(whole, tmp_path):
     assert lines(tmp_path / "diary") == whole
 
 
-@pytest.mark.parametrize("dies_at", [3, 7])
+@pytest.mark.parametrize("dies_at", [pytest.param(3, marks=pytest.mark.slow), 7])
 def test_killed_and_resumed(whole, tmp_path, dies_at):
     """A resumed run goes on with the batch after its checkpoint: none is skipped, none comes twice."""
     script = (
@@ -115,8 +115,9 @@ def test_killed_and_resumed(whole, tmp_path, dies_at):
 
 
 def test_resumed_under_accumulation(tmp_path):
-    fit(tmp_path / "whole" / "diary", 6, accumulate=2) if (tmp_path / "whole").mkdir() is None else None
-    (tmp_path / "part").mkdir()
+    for folder in ("whole", "part"):
+        (tmp_path / folder).mkdir()
+    fit(tmp_path / "whole" / "diary", 6, accumulate=2)
     fit(tmp_path / "part" / "diary", 4, accumulate=2)
     fit(tmp_path / "part" / "rest", 6, accumulate=2, resume=tmp_path / "part" / "last.ckpt")
     train = [line for line in lines(tmp_path / "whole" / "diary") if line.startswith("train")]

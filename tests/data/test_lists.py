@@ -7,7 +7,7 @@ import torch
 from conftest import film, shot
 
 from avsim import media
-from avsim.clip import ClipSpec
+from avsim.clip import Clip, ClipSpec
 from avsim.data.lists import ListSource, spoken
 from avsim.errors import InputError
 from avsim.seeds import generator
@@ -51,9 +51,7 @@ def test_sound_of_pixels(tmp_path):
     frames.mkdir(parents=True)
     for k in range(16):
         flat = torch.full((3, 1, 20, 24), k / 16)
-        media.write(
-            media.Clip(flat, None) if hasattr(media, "Clip") else still(flat), frames / f"{k + 1:06d}.png"
-        )
+        media.write(Clip(flat, None), frames / f"{k + 1:06d}.png")
     (tmp_path / "train.csv").write_text(
         "audio/x.wav,frames/acoustic_guitar/x.mp4,16\naudio/gone.wav,frames/acoustic_guitar/gone.mp4,300\n"
     )
@@ -66,12 +64,6 @@ def test_sound_of_pixels(tmp_path):
         assert torch.allclose(first, (torch.arange(4) + start * 8) / 16, atol=0.01)
         heard = media.read(tmp_path / "audio" / "x.wav", start, 0.5, sample_rate=8000, channels=1).wave
         assert torch.allclose(sample.wave, heard, atol=1e-4) and sample.caption == "acoustic guitar"
-
-
-def still(frames):
-    from avsim.clip import Clip
-
-    return Clip(frames, None)
 
 
 def test_refusals(tmp_path, music):

@@ -1,4 +1,4 @@
-"""Films -> shards: no clip straddles a cut, faults are counted, a killed run goes on, a bad film is passed over."""
+"""Films -> shards: no clip straddles a cut, faults are counted, a killed run goes on, a bad film passes."""
 
 import json
 import os

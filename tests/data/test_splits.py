@@ -3,13 +3,14 @@
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from avsim.data.splits import assign
 from avsim.errors import InputError
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.dictionaries(st.text(max_size=4), st.integers(1, 50), min_size=3, max_size=30), st.integers(0, 9))
 def test_every_split_is_there_and_order_does_not_matter(sizes, seed):
     split = assign(sizes, seed)
