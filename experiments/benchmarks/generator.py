@@ -133,7 +133,8 @@ def ltx2(batch: int, device: torch.device) -> tuple[nn.Module, Callable[..., Any
     model = LTX2VideoTransformer3DModel(
         in_channels=64, out_channels=64, num_attention_heads=HEADS, attention_head_dim=WIDTH // HEADS,
         cross_attention_dim=WIDTH, num_layers=BLOCKS, audio_in_channels=16, audio_out_channels=16,
-        audio_num_attention_heads=HEADS, audio_attention_head_dim=WIDTH // HEADS, audio_cross_attention_dim=WIDTH,
+        audio_num_attention_heads=HEADS, audio_attention_head_dim=WIDTH // HEADS,
+        audio_cross_attention_dim=WIDTH,
         caption_channels=96, vae_scale_factors=(4, 16, 16), audio_hop_length=500,
     ).to(device)  # fmt: skip
     waken(model)
