@@ -2,8 +2,8 @@
 
     frames (B, 3, T, H, W) -> 4 x 4 patches -> 8 x 8 patches -> 4 frames to one -> latents (B, Dv, t, h, w)
 
-A linear code of each block of 8 x 8 pixels and 4 frames, which starts as its strongest cosines, runs beside
-the network; the network learns what a block's neighbours and its past add to that.
+A fixed linear code, the strongest cosines of each block of 8 x 8 pixels and 4 frames, runs beside the
+networks; they learn what a block's neighbours and its past add to that.
 
 Inside, frames are folded into the batch, (B T, C, H, W) in channels-last memory: 2-D convolutions see space,
 and a 3-tap mix sees the present frame and the two before it. Frame 0 has a latent of its own, so one image is
@@ -16,6 +16,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from avsim.clip import ClipSpec
+from avsim.codecs.cosines import Cosines, LinearCode
 from avsim.codecs.latents import Whitening, bounded
 from avsim.errors import InputError
 from avsim.weights import configured
@@ -95,92 +96,13 @@ class Unfold(nn.Module):
         return _channels_last(rearrange(torch.cat([first, rest], 1), "b t c h w -> (b t) c h w"))
 
 
-class BlockCode(nn.Module):
-    """A linear code of blocks, (3, S, 8, 8) pixels <-> latents, that starts as the strongest cosines.
-
-    Film's energy falls with frequency and lies in luma, so low cosines of it come first: as many principal
-    components, taken from a film itself, reconstruct it no better (25.1 dB against 25.1 dB).
-    """
-
-    def __init__(
-        self,
-        channels: int,  # of a latent
-        frames: int,  # S, to one latent
-        spread: float = 0.6,  # deviation of a latent at the start
-    ) -> None:
-        super().__init__()
-        self.frames = frames
-        atoms, deviation = _cosines(frames)
-        chosen = deviation.argsort(descending=True, stable=True)[:channels]
-        atoms, scale = atoms[chosen], spread / deviation[chosen, None]  # (Dv, 192 S), (Dv, 1)
-        self.analysis = nn.Conv2d(atoms.shape[1], channels, 1)
-        self.synthesis = nn.Conv2d(channels, atoms.shape[1], 1)
-        with torch.no_grad():
-            self.analysis.weight.copy_((scale * atoms)[..., None, None])
-            self.synthesis.weight.copy_((atoms / scale).T[..., None, None])
-            for layer in (self.analysis, self.synthesis):
-                nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
-
-    def encode(self, frames: Tensor) -> Tensor:
-        """Frames less 1/2 (B, 3, k S, H, W) -> (B, Dv, k, H / 8, W / 8)."""
-        x = rearrange(frames, "b c (k s) h w -> (b k) (c s) h w", s=self.frames)
-        return rearrange(self.analysis(F.pixel_unshuffle(x, 8)), "(b k) d h w -> b d k h w", b=len(frames))
-
-    def decode(self, z: Tensor) -> Tensor:
-        """Latents (B, Dv, k, h, w) -> frames less 1/2 (B, 3, k S, 8 h, 8 w)."""
-        x = self.synthesis(rearrange(z, "b d k h w -> (b k) d h w"))
-        return rearrange(F.pixel_shuffle(x, 8), "(b k) (c s) h w -> b c (k s) h w", b=len(z), s=self.frames)
-
-
-class LinearCode(nn.Module):
-    """`BlockCode` for frame 0 by itself and for every 4 frames after it."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.image, self.motion = BlockCode(channels, frames=1), BlockCode(channels, frames=4)
-
-    def encode(self, frames: Tensor) -> Tensor:
-        """Frames (B, 3, 1 + 4 k, H, W) -> (B, Dv, 1 + k, H / 8, W / 8)."""
-        first = self.image.encode(frames[:, :, :1] - 0.5)
-        if frames.shape[2] == 1:
-            return first
-        return torch.cat([first, self.motion.encode(frames[:, :, 1:] - 0.5)], 2)
-
-    def decode(self, z: Tensor) -> Tensor:
-        """Latents (B, Dv, 1 + k, h, w) -> frames (B, 3, 1 + 4 k, 8 h, 8 w)."""
-        first = self.image.decode(z[:, :, :1])
-        if z.shape[2] > 1:
-            first = torch.cat([first, self.motion.decode(z[:, :, 1:])], 2)
-        return first + 0.5
-
-
-def _cosines(frames: int) -> tuple[Tensor, Tensor]:
-    """All cosines of a block, (192 S, 192 S) with orthonormal rows, and the deviation film has in each."""
-    luma = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 2.0, -1.0]])
-    luma = luma / luma.norm(dim=1, keepdim=True)
-    bases = [luma, _cosine_basis(frames), _cosine_basis(8), _cosine_basis(8)]
-    atoms = torch.einsum("ac,bt,dy,ex->abdectyx", *bases).reshape(3 * frames * 64, -1)
-    axes = (torch.tensor([1.0, 0.4, 0.25]), *(torch.arange(n).float() for n in (frames, 8, 8)))
-    colour, t, y, x = torch.meshgrid(*axes, indexing="ij")
-    # Measured on a film: about 1 / frequency^1.3, a cosine in time counting twice.
-    deviation = 1.2 * colour / (y.square() + x.square() + 4 * t.square() + 0.1) ** 0.65
-    return atoms, deviation.flatten() * (frames / 4) ** 0.5
-
-
-def _cosine_basis(n: int) -> Tensor:
-    """The orthonormal cosine basis DCT-II, (frequency, place)."""
-    k, i = torch.arange(n)[:, None], torch.arange(n)
-    basis = torch.cos(torch.pi * (i + 0.5) * k / n) * (2 / n) ** 0.5
-    basis[0] /= 2**0.5
-    return basis
-
-
 class Encoder(nn.Module):
     """Frames to what raw latents have beside the linear code."""
 
     def __init__(self, widths: tuple[int, int, int], depths: tuple[int, int, int], channels: int) -> None:
         super().__init__()
         fine, coarse, deep = widths
+        self.cosines = Cosines(3 * 4 * 4, size=4)
         self.patchify = nn.Conv2d(3 * 4 * 4, fine, 3, padding=1)
         self.fine = nn.ModuleList(Block(fine) for _ in range(depths[0]))
         self.coarsen = nn.Conv2d(fine * 2 * 2, coarse, 1)
@@ -190,10 +112,10 @@ class Encoder(nn.Module):
         self.read = nn.Conv2d(deep, channels, 3, padding=1)
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Frames (B, 3, T, H, W), T = 1 + 4 k, H and W multiples of 8 -> (B, Dv, t, H / 8, W / 8)."""
+        """Frames about 0 (B, 3, T, H, W), T = 1 + 4 k, H and W whole strides -> (B, Dv, t, H / 8, W / 8)."""
         count = frames.shape[2]
-        x = _channels_last(rearrange(4 * frames - 2, "b c t h w -> (b t) c h w"))  # deviation about 1
-        x = self.patchify(_channels_last(F.pixel_unshuffle(x, 4)))  # (B T, fine, H / 4, W / 4)
+        x = rearrange(self.cosines.encode(frames), "b c t h w -> (b t) c h w")
+        x = self.patchify(_channels_last(x))  # (B T, fine, H / 4, W / 4)
         for block in self.fine:
             x = block(x, count)
         x = self.coarsen(_channels_last(F.pixel_unshuffle(x, 2)))  # (B T, coarse, H / 8, W / 8)
@@ -219,6 +141,7 @@ class Decoder(nn.Module):
         self.refine = nn.Conv2d(coarse, fine * 2 * 2, 1)
         self.fine = nn.ModuleList(Block(fine) for _ in range(depths[0]))
         self.unpatchify = nn.Conv2d(fine, 3 * 4 * 4, 3, padding=1)
+        self.cosines = Cosines(3 * 4 * 4, size=4)
 
     def forward(self, z: Tensor) -> Tensor:
         """Raw latents (B, Dv, t, h, w) -> frames (B, 3, 1 + 4 (t - 1), 8 h, 8 w) about 0."""
@@ -233,8 +156,8 @@ class Decoder(nn.Module):
         x = _channels_last(F.pixel_shuffle(self.refine(x), 2))  # (B T, fine, 2 h, 2 w)
         for block in self.fine:
             x = block(x, count)
-        x = F.pixel_shuffle(self.unpatchify(x), 4)
-        return rearrange(x.float(), "(b t) c h w -> b c t h w", t=count)
+        x = rearrange(self.unpatchify(x), "(b t) c h w -> b c t h w", t=count)
+        return self.cosines.decode(x.to(z.dtype))
 
 
 GAINS = {"after": 0.2, "read": 0.01, "unpatchify": 0.02}  # what adds to something else starts small
@@ -302,10 +225,11 @@ class VideoAutoencoder(nn.Module):
         return cropped(self._frames(self.whitening.denormalise(latents)), spec).clamp(0, 1)
 
     def _raw(self, frames: Tensor) -> Tensor:
-        return bounded(self.encoder(frames).float() + self.linear.encode(frames).float())
+        frames = frames - 0.5
+        return bounded(self.encoder(frames) + self.linear.encode(frames))
 
     def _frames(self, z: Tensor) -> Tensor:
-        return self.decoder(z) + self.linear.decode(z).float()
+        return self.decoder(z) + self.linear.decode(z) + 0.5
 
 
 def padded(frames: Tensor, time_stride: int, space_stride: int) -> Tensor:

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from avsim.clip import ClipSpec, LatentSpec
-from avsim.codecs.video import BlockCode, Fold, TimeMix, Unfold, VideoAutoencoder, cropped, padded
+from avsim.codecs.video import Fold, TimeMix, Unfold, VideoAutoencoder, cropped, padded
 from avsim.errors import InputError
 from avsim.measures import psnr
 from avsim.weights import load_model, save_model
@@ -128,17 +128,6 @@ def test_wrong_shapes_are_refused(codec):
         codec.encode(clip()[:, 0])
     with pytest.raises(InputError, match=r"decode to \(T, H, W\) = \(1, 8, 8\).*\(2, 8, 8\)"):
         codec.decode(torch.zeros(1, 6, 1, 1, 1).double(), ClipSpec(2 / 16, 8, 8))
-
-
-@torch.no_grad()
-def test_a_block_code_of_all_cosines_loses_nothing_and_of_some_is_a_projection():
-    frames = clip(4, 16, 24) - 0.5
-    whole = BlockCode(4 * 192, frames=4).double()
-    assert torch.allclose(whole.decode(whole.encode(frames)), frames, atol=1e-6)
-    some = BlockCode(16, frames=4).double()
-    once = some.decode(some.encode(frames))
-    assert torch.allclose(some.decode(some.encode(once)), once, atol=1e-6)
-    assert (once * (frames - once)).sum().abs() < 1e-3 * frames.square().sum()  # what is lost is orthogonal
 
 
 @torch.no_grad()
