@@ -31,23 +31,22 @@ fit() { # PART [OPTIONS...]: train until the config's max_steps
     --run "$run/$part" "$@"
   touch "$run/$part/finished"
 }
-clips=(--data.train.init_args.folder "$run/shards")
+from() { # KEY: options that point all three splits at the film's shards
+  local split
+  for split in train validation test; do echo "--data.$split.init_args.$1" "$run/shards"; done
+}
 one_core() { OMP_NUM_THREADS=1 "$@"; } # two small trainings on a core each are quicker than one after the other
 
 [ -f "$run/shards/index.json" ] || timed prepare "$bin/avsim" prepare "$film" --out "$run/shards" --seconds 2 --stride 1
-one_core fit video_codec "${clips[@]}" --data.validation.init_args.folder "$run/shards" \
-  --data.test.init_args.folder "$run/shards" &
-pixels=$!
-one_core fit audio_codec "${clips[@]}" --data.validation.init_args.folder "$run/shards" \
-  --data.test.init_args.folder "$run/shards"
-wait $pixels
+one_core fit video_codec $(from folder) &
+seeing=$!
+one_core fit audio_codec $(from folder)
+wait $seeing
 [ -f "$run/latents/index.json" ] || timed encode "$bin/avsim" encode "$run/shards" --video-codec "$run/video_codec" \
   --audio-codec "$run/audio_codec" --out "$run/latents"
 one_core fit generator --data.folder "$run/latents" --model.video_codec "$run/video_codec" \
   --model.audio_codec "$run/audio_codec" &
 drawing=$!
-mixed=(source.init_args.folder "$run/shards")
-one_core fit separator --data.train.init_args."${mixed[0]}" "${mixed[1]}" \
-  --data.validation.init_args."${mixed[0]}" "${mixed[1]}"
+one_core fit separator $(from source.init_args.folder)
 wait $drawing
 timed evaluate "$bin/python" "$here/evaluate.py" "$run"
