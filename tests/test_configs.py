@@ -47,7 +47,7 @@ def place(tmp_path_factory) -> Path:
     from avsim.world import WorldDataset
 
     place = tmp_path_factory.mktemp("place")
-    clips = [WorldDataset("easy", seed=0)[index][0] for index in range(4)]
+    clips = [WorldDataset("easy", seed=0)[index][0] for index in range(6)]
     folder = place / "data" / "clips"
     write_shard(
         folder / SHARDS / "all.safetensors",
@@ -58,7 +58,7 @@ def place(tmp_path_factory) -> Path:
             ),
         },
     )
-    rows = enumerate(("train", "train", "validation", "test"))
+    rows = enumerate(("train", "train", "validation", "validation", "test", "test"))
     named = {row: {"shard": "all.safetensors", "row": row, "split": split} for row, split in rows}
     items = [
         {**each, "name": f"clip {row}", "group": str(row), "caption": "a"} for row, each in named.items()
@@ -121,7 +121,7 @@ def test_a_generator_draws_samples_while_it_trains(place):
     assert done.code == 0, done.err
     folder = run / "samples" / "step=00000001"
     listing = json.loads((folder / "samples.json").read_text())
-    assert [entry["task"] for entry in listing].count("foley") == 1  # one clip is held out
+    assert [entry["task"] for entry in listing].count("foley") == 2
     assert {entry["seed"] for entry in listing if entry["task"] == "joint"} == {0, 1}
     for entry in listing:
         info = media.probe(folder / entry["file"])

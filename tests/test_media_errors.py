@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from films import film, greys, tone
 
 from avsim import media
 from avsim.clip import Clip
 from avsim.errors import InputError
+from tests.films import film, greys, tone
 
 CLIP = Clip(torch.zeros(3, 4, 16, 16), None)
 

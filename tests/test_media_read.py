@@ -7,10 +7,10 @@ import av
 import numpy as np
 import pytest
 import torch
-from films import brightness, film, greys, lag, tone
 
 from avsim import media
 from avsim.clip import Clip, samples_of
+from tests.films import brightness, film, greys, lag, tone
 
 EVEN = [i / 10 for i in range(10)]
 

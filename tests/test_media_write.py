@@ -2,10 +2,10 @@ import av
 import numpy as np
 import pytest
 import torch
-from films import film, flash_and_click, greys, offset, tone
 
 from avsim import media
 from avsim.clip import Clip
+from tests.films import film, flash_and_click, greys, offset, tone
 
 BOTH = (".mp4", ".mov", ".webm", ".mkv")
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import lightning
 import pytest
 import torch
-from conftest import Numbers
 from torch import nn
 
 from avsim.clip import ClipSpec
 from avsim.data.datamodule import ClipData, _Batches
 from avsim.errors import InputError
 from avsim.seeds import generator
+from tests.data.conftest import Numbers
 
 SPEC = ClipSpec(0.5, 4, 4, 8.0, 400, 1)
 

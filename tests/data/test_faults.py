@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from conftest import shot
 
 from avsim.data.faults import BLACK, FROZEN, SILENT, fault
+from tests.data.conftest import shot
 
 
 def both(**how):

@@ -4,13 +4,13 @@ import json
 
 import pytest
 import torch
-from conftest import film, shot
 
 from avsim import media
 from avsim.clip import Clip, ClipSpec
 from avsim.data.lists import ListSource, spoken
 from avsim.errors import InputError
 from avsim.seeds import generator
+from tests.data.conftest import film, shot
 
 SPEC = ClipSpec(0.5, 16, 16, 8.0, 8000, 1)
 

@@ -9,7 +9,6 @@ import time
 
 import pytest
 import torch
-from conftest import film, shot
 
 from avsim import media
 from avsim.clip import ClipSpec
@@ -19,6 +18,7 @@ from avsim.data.shards import ShardFolder
 from avsim.data.sources import ShardSource
 from avsim.errors import InputError
 from avsim.seeds import generator
+from tests.data.conftest import film, shot
 
 
 def index(folder):

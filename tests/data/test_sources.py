@@ -4,12 +4,12 @@ import dataclasses
 
 import pytest
 import torch
-from conftest import film, shot
 
 from avsim.clip import ClipSpec
 from avsim.data.sources import FolderSource, ShardSource, WorldSource
 from avsim.errors import InputError
 from avsim.seeds import generator
+from tests.data.conftest import film, shot
 
 
 def same(a, b):

@@ -1,9 +1,9 @@
 import pytest
 import torch
-from conftest import COUPLINGS, SPEC, levels, tokens
 from torch._dynamo.testing import CompileCounter
 
 from avsim.diffusion import Pair
+from tests.diffusion.conftest import COUPLINGS, SPEC, levels, tokens
 
 
 def passes(model) -> Pair:

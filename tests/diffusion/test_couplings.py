@@ -1,10 +1,10 @@
 import pytest
 import torch
-from conftest import COUPLINGS, MEETING, SPEC, levels, tokens, waken
 
 from avsim.diffusion import Pair
 from avsim.diffusion.couplings import Apart, Cross
 from avsim.diffusion.gaze import attention_maps, gaze
+from tests.diffusion.conftest import COUPLINGS, MEETING, SPEC, levels, tokens, waken
 
 
 def reaches(model, change: str, see: str, linked=None) -> bool:

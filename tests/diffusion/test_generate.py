@@ -1,6 +1,5 @@
 import pytest
 import torch
-from conftest import COUPLINGS, SPEC
 
 from avsim.clip import ClipSpec, LatentSpec
 from avsim.diffusion import (
@@ -20,6 +19,7 @@ from avsim.diffusion.guidance import Without, guided, without_partner
 from avsim.diffusion.pair import Pair
 from avsim.diffusion.tasks import Box, everything, outside, since, until
 from avsim.errors import InputError
+from tests.diffusion.conftest import COUPLINGS, SPEC
 
 FAST = dict(steps=2, guidance=Guidance(1.0))
 TASKS = [

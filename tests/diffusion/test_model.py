@@ -1,6 +1,5 @@
 import pytest
 import torch
-from conftest import COUPLINGS, SPEC, levels, tokens
 
 from avsim.clip import ClipSpec, LatentSpec
 from avsim.diffusion import JointDiT, Pair
@@ -8,6 +7,7 @@ from avsim.diffusion.couplings import Cross, Joint
 from avsim.diffusion.model import at_the_same_time
 from avsim.errors import InputError
 from avsim.weights import load_model, save_model
+from tests.diffusion.conftest import COUPLINGS, SPEC, levels, tokens
 
 CAPTIONS = ["a ball falls on a wooden floor", "rain", ""]
 

@@ -1,6 +1,5 @@
 import pytest
 import torch
-from conftest import COUPLINGS, MEETING, SPEC
 from lightning import LightningDataModule, Trainer
 from torch.utils.data import DataLoader
 
@@ -13,6 +12,7 @@ from avsim.diffusion.levels import LevelMixture
 from avsim.diffusion.system import GeneratorSystem
 from avsim.optimizers import Recipe
 from avsim.weights import load_model, save_model
+from tests.diffusion.conftest import COUPLINGS, MEETING, SPEC
 
 SHIFTS = Pair(1.5, 1.0)
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from mixtures import batch
+from tests.separation.mixtures import batch
 
 from avsim.errors import InputError
 from avsim.separation.mixing import NO_CHANGE, Augmentation, augment

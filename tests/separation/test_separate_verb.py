@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from mixtures import mixture
+from tests.separation.mixtures import mixture
 
 from avsim import media
 from avsim.__main__ import main

@@ -3,7 +3,7 @@
 import lightning as L
 import pytest
 import torch
-from mixtures import SPEC, batch, mixture
+from tests.separation.mixtures import SPEC, batch, mixture
 from torch.utils.data import DataLoader
 
 from avsim.clip import Clip, Region
