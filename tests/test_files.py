@@ -41,7 +41,8 @@ def test_a_folder_that_is_a_file(tmp_path):
 
 
 def test_a_claim_is_for_one_process_and_dies_with_it(tmp_path):
-    other = f"from avsim.files import claimed\nwith claimed({str(tmp_path)!r}): print('mine', flush=True); input()"
+    take = f"from avsim.files import claimed\nwith claimed({str(tmp_path)!r}): "
+    other = take + "print('mine', flush=True); input()"
     with subprocess.Popen(
         [sys.executable, "-c", other], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as holder:

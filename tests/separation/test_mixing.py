@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tests.separation.mixtures import batch
 
 from avsim.errors import InputError
 from avsim.separation.mixing import NO_CHANGE, Augmentation, augment
+from tests.separation.mixtures import batch
 
 ALWAYS = Augmentation(gain_db=6.0, silence=0.0, hide=0.0, mirror=1.0, mono=0.0)
 

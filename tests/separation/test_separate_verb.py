@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from tests.separation.mixtures import mixture
 
 from avsim import media
 from avsim.__main__ import main
@@ -16,6 +15,7 @@ from avsim.separation import Separator, separate
 from avsim.separation import stems as stems_module
 from avsim.separation.film import picture_of_film, separate_film, sound_of_film
 from avsim.weights import load_model, save_model
+from tests.separation.mixtures import mixture
 
 
 @pytest.fixture(scope="module")

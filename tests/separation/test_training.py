@@ -3,7 +3,6 @@
 import lightning as L
 import pytest
 import torch
-from tests.separation.mixtures import SPEC, batch, mixture
 from torch.utils.data import DataLoader
 
 from avsim.clip import Clip, Region
@@ -15,6 +14,7 @@ from avsim.separation.finding import region_at, regions_of, survey
 from avsim.separation.mixing import augment
 from avsim.separation.stems import picture_of
 from avsim.weights import load_model, save_model
+from tests.separation.mixtures import SPEC, batch, mixture
 
 SMALL = {"picture": 32, "width": 8, "fine": 8, "coarse": 24, "frame_blocks": 2, "bin_widths": [8, 16, 24]}
 
