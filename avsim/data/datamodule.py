@@ -241,6 +241,9 @@ def _stacked(values: list[Tensor | None]) -> Tensor | None:
     if len(there) < len(values):
         return None
     longest = max(value.shape[0] for value in there)
-    return torch.stack(
-        [torch.cat([value, value.new_zeros(longest - value.shape[0], *value.shape[1:])]) for value in there]
-    )
+    return torch.stack([_padded(value, longest) for value in there])
+
+
+def _padded(value: Tensor, length: int) -> Tensor:
+    missing = length - value.shape[0]
+    return torch.cat([value, value.new_zeros(missing, *value.shape[1:])]) if missing else value
