@@ -69,6 +69,17 @@ def fit(path, steps, resume=None, workers=0, dies_at=None, accumulate=1, devices
     trainer.fit(Diary(path, dies_at), data, ckpt_path=resume)
 
 
+def elsewhere(folder, how):
+    """Run `fit` for 9 steps in a process of its own; its exit code."""
+    script = folder / "script.py"  # a file, for Lightning starts it again for its second process
+    script.write_text(
+        "from pathlib import Path\nfrom tests.data.test_datamodule import fit\n"
+        f"if __name__ == '__main__':\n    fit(Path('diary').absolute(), 9, {how})\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    return subprocess.run([sys.executable, str(script)], cwd=folder, env=environment).returncode
+
+
 def lines(path, rank=0):
     return path.with_suffix(f".{rank}").read_text().splitlines()
 
@@ -99,11 +110,7 @@ def test_workers_change_nothing(whole, tmp_path):
 @pytest.mark.parametrize("dies_at", [pytest.param(3, marks=pytest.mark.slow), 7])
 def test_killed_and_resumed(whole, tmp_path, dies_at):
     """A resumed run goes on with the batch after its checkpoint: none is skipped, none comes twice."""
-    script = (
-        f"import test_datamodule as t; from pathlib import Path; t.fit(Path('diary'), 9, dies_at={dies_at})"
-    )
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
-    assert subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment).returncode == 9
+    assert elsewhere(tmp_path, f"dies_at={dies_at}") == 9
     saved = dies_at - 1  # checkpoints are written after steps 2, 4 and 6
     first = [line for line in lines(tmp_path / "diary") if int(line.split()[1]) < saved]
     fit(tmp_path / "rest", 9, resume=tmp_path / "last.ckpt")
@@ -127,9 +134,7 @@ def test_resumed_under_accumulation(tmp_path):
 
 @pytest.mark.slow
 def test_two_processes_see_the_batches_of_one(whole, tmp_path):
-    script = "import test_datamodule as t; from pathlib import Path; t.fit(Path('diary'), 9, devices=2)"
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
-    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, check=True)
+    assert elsewhere(tmp_path, "devices=2") == 0
     both = [lines(tmp_path / "diary", rank) for rank in range(2)]
     joined = [f"{a} {b.split(maxsplit=2)[2]}" for a, b in zip(*both, strict=False) if a.startswith("train")]
     assert joined == [line for line in whole if line.startswith("train")]
