@@ -38,6 +38,7 @@ from avsim.errors import InputError
 from avsim.files import atomic, claimed
 from avsim.weights import load_model
 
+WANDB_ID = "wandb.id"  # in a run's folder
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
 
 
@@ -168,6 +169,8 @@ class RunCLI(LightningCLI):
             temporary.write_text(text)
         for logger in self.trainer.loggers:
             if isinstance(logger, WandbLogger):
+                with atomic(self.output / WANDB_ID) as temporary:
+                    temporary.write_text(str(logger.version))
                 logger.log_hyperparams(yaml.safe_load(text))
         here = environment(self.trainer)
         path = self.output / "environment.json"
@@ -269,13 +272,9 @@ def _is_first() -> bool:
 
 
 def _run_id(folder: Path) -> str:
-    """The id this run on wandb: made once, kept in RUN/wandb.id."""
-    path = folder / "wandb.id"
-    if path.is_file():
-        return path.read_text().strip()
-    with atomic(path) as temporary:
-        temporary.write_text(secrets.token_hex(4))
-    return path.read_text()
+    """The id of this run on wandb: the one that its folder keeps, or a new one."""
+    path = folder / WANDB_ID
+    return path.read_text().strip() if path.is_file() else secrets.token_hex(4)
 
 
 class _Signals(Callback):

@@ -95,14 +95,11 @@ def _fit(out: Path, name: str, options: Sequence[str]) -> Trained:
 
 
 def _configs() -> Path:
-    """The folder of yaml files: beside the package in a checkout, inside it where a wheel was installed."""
-    import avsim
-
-    package = Path(avsim.__file__).parent
-    for folder in (package.parent / "configs", package / "configs"):
-        if (folder / "demo").is_dir():
-            return folder
-    raise InputError(f"{package.parent / 'configs'}: no such folder; run the demo from a checkout of avsim")
+    """The checkout's folder of yaml files."""
+    folder = Path(__file__).parents[2] / "configs"
+    if not (folder / "demo").is_dir():
+        raise InputError(f"{folder}: no such folder; the demo runs from a checkout of avsim")
+    return folder
 
 
 def _say(what: str) -> None:
