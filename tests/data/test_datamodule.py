@@ -135,8 +135,10 @@ def test_resumed_under_accumulation(tmp_path):
 @pytest.mark.slow
 def test_two_processes_see_the_batches_of_one(whole, tmp_path):
     assert elsewhere(tmp_path, "devices=2") == 0
-    both = [lines(tmp_path / "diary", rank) for rank in range(2)]
-    joined = [f"{a} {b.split(maxsplit=2)[2]}" for a, b in zip(*both, strict=False) if a.startswith("train")]
+    one, two = (
+        [line for line in lines(tmp_path / "diary", rank) if line.startswith("train")] for rank in range(2)
+    )
+    joined = [f"{a} {b.split(maxsplit=2)[2]}" for a, b in zip(one, two, strict=True)]
     assert joined == [line for line in whole if line.startswith("train")]
 
 
