@@ -74,8 +74,7 @@ def main(argv: list[str] | None = None) -> int:
             os._exit(128 + signum)
         raise Stopped(signum)
 
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signum, stop)
+    handlers = {signum: signal.signal(signum, stop) for signum in (signal.SIGINT, signal.SIGTERM)}
     verb = ""
     try:
         arguments = build_parser().parse_args(argv)
@@ -94,9 +93,16 @@ def main(argv: list[str] | None = None) -> int:
             raise
         return _end(2, f"avsim{verb}: {error.filename or 'output'}: cannot write ({error.strerror})")
     except Stopped as stopped:
-        for signum in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(signum, signal.SIG_IGN)  # the way out is short; a second signal changes nothing
+        handlers = dict.fromkeys(handlers, signal.SIG_IGN)  # a second signal changes nothing on the way out
+        _install(handlers)
         return _end(128 + stopped.signum, f"avsim{verb}: stopped by {signal.Signals(stopped.signum).name}")
+    finally:
+        _install(handlers)  # a caller in the same process gets its own back
+
+
+def _install(handlers: dict[signal.Signals, Any]) -> None:
+    for signum, handler in handlers.items():
+        signal.signal(signum, handler)
 
 
 def _end(code: int, line: str) -> int:

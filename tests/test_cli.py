@@ -187,3 +187,13 @@ def test_a_reader_that_goes_away_is_no_fault():
     command = f"{sys.executable} -m avsim --help | true"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=ROOT)
     assert not done.stderr
+
+
+def test_main_gives_a_callers_signal_handlers_back():
+    import signal
+
+    from avsim.__main__ import main
+
+    before = signal.getsignal(signal.SIGINT)
+    assert main(["separate", "absent.mp4", "--out", "nowhere"]) == 2
+    assert signal.getsignal(signal.SIGINT) is before
