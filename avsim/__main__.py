@@ -11,15 +11,14 @@ import argparse
 import errno
 import importlib
 import os
-import pkgutil
 import signal
 import sys
 from typing import Any, NoReturn
 
-from avsim import __version__, verbs
+from avsim import __version__
 from avsim.errors import InputError
 
-VERBS = sorted(module.name for module in pkgutil.iter_modules(verbs.__path__) if module.name != "cli")
+VERBS = ("prepare", "encode", "generate", "separate", "compare", "demo")
 TRAINER_VERBS = {
     "fit": "train a system: -c configs/base.yaml -c configs/X.yaml --run RUN [--init WEIGHTS]",
     "validate": "validate a run's last checkpoint: the same arguments",
