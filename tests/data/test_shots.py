@@ -1,9 +1,13 @@
 """Cuts are found where they are, whatever the segment in which they lie."""
 
+import dataclasses
+
 import pytest
+import torch
 
 from avsim.data import shots
 from avsim.errors import InputError
+from tests.data.conftest import film, shot
 
 
 def test_cuts_are_found_at_their_frames(one_film):
@@ -30,3 +34,16 @@ def test_text_named_mp4(tmp_path):
     path.write_text("not a film")
     with pytest.raises(InputError, match="a.mp4"):
         shots.cuts(path, 0.0, 1.0)
+
+
+def test_a_cut_between_fast_motions(tmp_path):
+    """Where every frame differs much from the last, a cut is not lost, and nothing else is taken for one."""
+
+    def flicker(colour):
+        still = shot(1.0, 0.5)
+        light = torch.tensor([0.15, 0.5]).repeat(12)[:, None, None]
+        frames = torch.tensor(colour)[:, None, None, None] * light.expand(24, 48, 64)
+        return dataclasses.replace(still, frames=frames.contiguous())
+
+    path = film(tmp_path / "fast.mp4", flicker((1.1, 1.1, 0.9)), flicker((0.8, 0.5, 1.2)))
+    assert shots.cuts(path, 0.0, 2.0) == pytest.approx([1.0], abs=1e-3)
