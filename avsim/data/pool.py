@@ -7,12 +7,15 @@ import gc
 import multiprocessing
 import os
 import signal
+import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
+import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -33,42 +36,50 @@ def run_all(
     A task whose process dies takes those beside it along: these are done again, each alone, and the one that
     dies a second time gives `Crashed` in place of a result.
     """
-    with bar() as progress:
+    waiting, suspects = deque(tasks), []
+    with bar(auto_refresh=False) as progress:  # a thread that draws must not be copied into workers
         shown = progress.add_task(label, total=len(tasks))
-        lost: list[Task] = []
-        for group, width in ((tasks, jobs), (lost, 1)):
-            for some in [list(group)] if width > 1 or group is tasks else [[task] for task in group]:
-                for task, result in _run(function, some, width):
-                    if isinstance(result, Crashed) and group is tasks:
-                        lost.append(task)
-                        continue
-                    progress.advance(shown)
-                    yield task, result
+        while waiting:
+            for task, result in _run(function, waiting, jobs):
+                if isinstance(result, Crashed):
+                    suspects.append(task)
+                    continue
+                progress.update(shown, advance=1, refresh=True)
+                yield task, result
+        for suspect in suspects:
+            for task, result in _run(function, deque([suspect]), 1):
+                progress.update(shown, advance=1, refresh=True)
+                yield task, result
 
 
 def _run(
-    function: Callable[[Task], Result], tasks: list[Task], jobs: int
+    function: Callable[[Task], Result], waiting: deque[Task], jobs: int
 ) -> Iterator[tuple[Task, Result | Crashed]]:
-    if not tasks:
-        return
-    # A fork server starts clean processes (no threads or locks copied) that share the imported modules.
-    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-    context = multiprocessing.get_context(method)
-    if method == "forkserver":
-        context.set_forkserver_preload(["avsim.data.prepare", "scenedetect"])
-    executor = ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=context, initializer=_begin)
-    futures: dict[Future[Result], Task] = {}
+    """Do tasks from the head of `waiting` until none is left, or a process dies: then those in hand crash."""
+    # Forked workers share the memory of what is imported (300 MB with torch). As in torch's loaders this is
+    # safe on Linux, for they use one thread each and no lock of ours is held by another thread here.
+    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    executor = ProcessPoolExecutor(min(jobs, len(waiting)), mp_context=context, initializer=_begin)
+    in_hand: dict[Future[Result], Task] = {}
+    broken = False
     try:
-        futures = {executor.submit(_tidily, function, task): task for task in tasks}
-        for future in as_completed(futures):
-            try:
-                result: Result | Crashed = future.result()
-            except BrokenProcessPool as error:
-                result = Crashed(str(error))
-            yield futures[future], result
+        while in_hand or (waiting and not broken):
+            while waiting and not broken and len(in_hand) < 2 * jobs:
+                try:
+                    in_hand[executor.submit(_tidily, function, waiting[0])] = waiting[0]
+                    waiting.popleft()
+                except BrokenProcessPool:
+                    broken = True
+            for future in wait(in_hand, return_when=FIRST_COMPLETED).done:
+                task = in_hand.pop(future)
+                try:
+                    result: Result | Crashed = future.result()
+                except BrokenProcessPool as error:
+                    result, broken = Crashed(str(error)), True
+                yield task, result
     finally:
-        for process in (executor._processes or {}).values():
-            if any(not future.done() for future in futures):
+        if in_hand:  # stopped in the middle: by an error, a signal, or a caller that has seen enough
+            for process in list((executor._processes or {}).values()):
                 process.terminate()
         executor.shutdown(wait=True, cancel_futures=True)
 
@@ -94,15 +105,16 @@ def _begin() -> None:
             parent.join()
             os._exit(1)
 
+    torch.set_num_threads(1)  # the processes share out the cores
     gc.freeze()  # what was imported stays memory that all workers share
     gc.set_threshold(50, 10, 10)
     libc = ctypes.CDLL(None)
-    if hasattr(libc, "mallopt"):  # glibc: hand blocks of 64 KiB and more back as they are freed
-        libc.mallopt(_MMAP_THRESHOLD, 1 << 16)
+    if hasattr(libc, "mallopt"):  # glibc: hand blocks of 256 KiB and more back as they are freed
+        libc.mallopt(_MMAP_THRESHOLD, 1 << 18)
     threading.Thread(target=follow, daemon=True).start()
 
 
-def bar() -> Progress:
-    """A progress bar on stderr."""
+def bar(auto_refresh: bool = True) -> Progress:
+    """A progress bar on stderr, which a thread of its own draws unless `auto_refresh` is false."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True))
+    return Progress(*columns, console=Console(stderr=True), auto_refresh=auto_refresh)
