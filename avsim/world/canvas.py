@@ -1,0 +1,153 @@
+"""Sprites and poses -> frames and masks: everything that is drawn, is drawn here.
+
+A part is a picture of its own (a ball, a bow, an arm) that moves as a rigid whole. It is drawn once, finer than
+the frames, and then placed at every frame by a pose, to a fraction of a pixel: motion is smooth and edges are
+anti-aliased at any size, and a camera is only one more map from metres to pixels.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import numpy as np
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Sprite:
+    """A picture of a part, about twice as fine as it will be seen or finer."""
+
+    pixels: Array  # (h, w, 4) float32 in [0, 1]: red, green, blue times opacity, and opacity
+    scale: float  # its pixels per metre
+    pivot: tuple[float, float]  # (column, row) in its pixels, what a pose places; (0, 0) is its corner
+
+    def reduced(self, scale: float) -> "Sprite":
+        """The same, averaged down to at most about `scale` pixels per metre, so that warping can't alias."""
+        factor = scale / self.scale
+        if factor >= 0.75:
+            return self
+        h, w = self.pixels.shape[:2]
+        size = max(1, math.ceil(w * factor)), max(1, math.ceil(h * factor))
+        pixels = cv2.resize(self.pixels, size, interpolation=cv2.INTER_AREA)
+        # Sides are rounded up to whole pixels, so each axis has a factor of its own; the pose takes the mean.
+        across, down = size[0] / w, size[1] / h
+        if abs(across - down) > 1e-3 * factor:
+            padded = np.zeros((math.ceil(size[1] / factor), math.ceil(size[0] / factor), 4), np.float32)
+            padded[:h, :w] = self.pixels[: padded.shape[0], : padded.shape[1]]
+            pixels = cv2.resize(padded, size, interpolation=cv2.INTER_AREA)
+            across, down = size[0] / padded.shape[1], size[1] / padded.shape[0]
+        return Sprite(pixels, self.scale * across, (self.pivot[0] * across, self.pivot[1] * down))
+
+
+@dataclass(frozen=True, eq=False)
+class Pose:
+    """Where a part is at each frame; every field is (T,) or one number for all frames."""
+
+    x: Array | float  # m, right of the view's middle
+    y: Array | float  # m, up from the floor
+    angle: Array | float = 0.0  # rad, counter-clockwise
+    wide: Array | float = 1.0  # stretch along the sprite's rows
+    high: Array | float = 1.0  # stretch along its columns
+    opacity: Array | float = 1.0
+
+    def table(self, frames: int) -> Array:
+        """(T, 6) float64."""
+        fields = (self.x, self.y, self.angle, self.wide, self.high, self.opacity)
+        return np.stack([np.broadcast_to(np.asarray(f, np.float64), (frames,)) for f in fields], 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Something drawn."""
+
+    sprite: Sprite
+    pose: Pose
+    owner: int = -1  # the thing it belongs to, whose mask it fills; -1: nobody's (a shadow, a stick, a tree)
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """A camera over T frames: metres -> pixels. Fields are (T,)."""
+
+    x: Array  # m, what is in the picture's middle
+    y: Array  # m, up from the floor, what is in the picture's middle
+    height: Array  # m, how much of the world is seen from top to bottom
+    size: tuple[int, int]  # (H, W), pixels
+
+    @cached_property
+    def scale(self) -> Array:
+        """Pixels per metre, (T,)."""
+        return self.size[0] / self.height
+
+    def pixels(self, x: Array, y: Array) -> tuple[Array, Array]:
+        """Metres (T,) -> continuous (column, row), (T,): the upper left pixel's centre is (0.5, 0.5)."""
+        return (
+            self.size[1] / 2 + (np.asarray(x) - self.x) * self.scale,
+            self.size[0] / 2 - (np.asarray(y) - self.y) * self.scale,
+        )
+
+
+def compose(
+    backdrop: Array, parts: Sequence[Part], view: View, things: int
+) -> tuple[Array, Array, Array]:
+    """Draw parts over a backdrop, the first the farthest away.
+
+    Args:
+        backdrop: (T or 1, H, W, 3) float32 in [0, 1], already as the view sees it.
+        parts: back to front.
+        view: of T frames.
+        things: how many things have masks.
+
+    Returns:
+        Frames (T, H, W, 3), float32 in [0, 1]; visible masks (things, T, H, W), the share of each pixel that
+        shows the thing; amodal ones, the share it would cover if nothing stood before it.
+    """
+    count, (height, width) = len(view.x), view.size
+    frames = np.repeat(backdrop, count, 0) if len(backdrop) == 1 else backdrop.copy()
+    visible = np.zeros((things, count, height, width), np.float32)
+    amodal = np.zeros_like(visible)
+    for part in parts:
+        _place(part, view, frames, visible, amodal)
+    return np.clip(frames, 0.0, 1.0, out=frames), visible, amodal
+
+
+def _place(part: Part, view: View, frames: Array, visible: Array, amodal: Array) -> None:
+    count, (height, width) = len(frames), view.size
+    table = part.pose.table(count)
+    sprite = part.sprite.reduced(float(np.max(view.scale * np.abs(table[:, 3:5]).max(1))))
+    zoom = view.scale / sprite.scale
+    cos, sin = np.cos(table[:, 2]) * zoom, np.sin(table[:, 2]) * zoom
+    # Sprite pixels (from the pivot, rows down) -> frame pixels.
+    maps = np.stack([cos * table[:, 3], sin * table[:, 4], -sin * table[:, 3], cos * table[:, 4]], 1)
+    column, row = view.pixels(table[:, 0], table[:, 1])
+    h, w = sprite.pixels.shape[:2]
+    corners = np.array([[0, 0], [w, 0], [0, h], [w, h]]) - np.array(sprite.pivot)
+    across = maps[:, :2] @ corners.T + column[:, None]  # (T, 4)
+    down = maps[:, 2:] @ corners.T + row[:, None]
+    left, right = np.floor(across.min(1)).astype(int) - 1, np.ceil(across.max(1)).astype(int) + 1
+    top, bottom = np.floor(down.min(1)).astype(int) - 1, np.ceil(down.max(1)).astype(int) + 1
+    left, top = np.maximum(left, 0), np.maximum(top, 0)
+    right, bottom = np.minimum(right, width), np.minimum(bottom, height)
+    owner, pivot = part.owner, np.array(sprite.pivot) - 0.5
+    for t in np.flatnonzero((left < right) & (top < bottom) & (table[:, 5] > 0)).tolist():
+        x0, x1, y0, y1 = left[t], right[t], top[t], bottom[t]
+        linear = maps[t].reshape(2, 2)
+        shift = np.array([column[t] - 0.5 - x0, row[t] - 0.5 - y0]) - linear @ pivot
+        affine = np.concatenate([linear, shift[:, None]], 1)
+        patch = cv2.warpAffine(sprite.pixels, affine, (int(x1 - x0), int(y1 - y0)), flags=cv2.INTER_LINEAR)
+        if table[t, 5] < 1:
+            patch *= np.float32(table[t, 5])
+        cover = patch[..., 3]
+        rest = 1 - cover
+        under = frames[t, y0:y1, x0:x1]
+        under *= rest[..., None]
+        under += patch[..., :3]
+        if len(visible):
+            visible[:, t, y0:y1, x0:x1] *= rest
+        if owner >= 0:
+            visible[owner, t, y0:y1, x0:x1] += cover
+            whole = amodal[owner, t, y0:y1, x0:x1]
+            np.maximum(whole, cover, out=whole)
