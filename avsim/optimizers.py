@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
+from avsim.devices import quick_in_bfloat16
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -39,10 +41,9 @@ MOMENTUM = 0.95
 def orthogonalised(update: Tensor) -> Tensor:
     """The semi-orthogonal matrix nearest to `update` (m, n), roughly: singular values end in 0.7 ... 1.2.
 
-    Five Newton-Schulz steps (Muon, Jordan 2024), in bfloat16 on GPUs and in float32 on CPUs, many of which
-    take sixty times as long for bfloat16.
+    Five Newton-Schulz steps (Muon, Jordan 2024), in bfloat16 where the device is quick at it.
     """
-    x = update.to(torch.bfloat16 if update.is_cuda else torch.float32)
+    x = update.to(torch.bfloat16 if quick_in_bfloat16(update.device) else torch.float32)
     x = x / x.norm().clamp(min=1e-7)
     tall = x.shape[0] > x.shape[1]
     x = x.T if tall else x

@@ -8,20 +8,14 @@ from avsim.codecs.spectra import stft
 RESOLUTIONS = (128, 512, 2048)  # samples per window; the hop is a quarter
 
 
-def video_parts(frames: Tensor, estimate: Tensor, motion: float) -> dict[str, Tensor]:
-    """Charbonnier distance and distance of spatial gradients, (B, 3, T, H, W) each.
+def squared_error(frames: Tensor, estimate: Tensor, motion: float) -> Tensor:
+    """Mean squared error of frames (B, 3, T, H, W), the mean over clips.
 
     A pixel that changes by a tenth or more since the frame before weighs `1 + motion` times one that stays.
     """
     weight = moving(frames) * motion + 1
-    weight = weight / weight.mean(
-        (1, 2, 3, 4), keepdim=True
-    )  # in each clip, so that processes can share a batch
-    error = estimate - frames
-    parts = {"charbonnier": (weight * (error.square() + 1e-6).sqrt()).mean()}
-    across, down = error.diff(dim=-1).abs(), error.diff(dim=-2).abs()
-    parts["gradient"] = (weight[..., 1:] * across).mean() + (weight[..., 1:, :] * down).mean()
-    return parts
+    weight = weight / weight.mean((1, 2, 3, 4), keepdim=True)  # in each clip: processes can share a batch
+    return (weight * (estimate - frames).square()).mean()
 
 
 def moving(frames: Tensor) -> Tensor:

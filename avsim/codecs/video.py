@@ -10,6 +10,8 @@ and a 3-tap mix sees the present frame and the two before it. Frame 0 has a late
 a clip of one frame; every later latent covers four frames.
 """
 
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as F
 from einops import rearrange
@@ -223,6 +225,12 @@ class VideoAutoencoder(nn.Module):
             InputError: latents that don't cover the clip that `spec` describes.
         """
         return cropped(self._frames(self.whitening.denormalise(latents)), spec).clamp(0, 1)
+
+    def hidden_matrices(self) -> Iterator[nn.Parameter]:
+        """The blocks' kernels, for Muon."""
+        for module in self.modules():
+            if isinstance(module, Block):
+                yield from (p for p in module.parameters() if p.ndim == 4)
 
     def _raw(self, frames: Tensor) -> Tensor:
         frames = frames - 0.5

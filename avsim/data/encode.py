@@ -16,6 +16,7 @@ from avsim.clip import ClipSpec, LatentSpec
 from avsim.data.pool import bar
 from avsim.data.shards import INDEX, SHARDS, write_index, write_json, write_shard
 from avsim.data.sources import Source
+from avsim.devices import quick_in_bfloat16, quickest
 from avsim.errors import InputError
 from avsim.files import claimed
 from avsim.seeds import generator
@@ -56,7 +57,6 @@ def encode(
     *,
     batch_size: int = 8,
     device: str = "cpu",
-    bf16: bool = False,
     seed: int = 0,
 ) -> dict[str, int]:
     """Encode the clips of each split's source at `spec`; returns how many latents each split has.
@@ -95,7 +95,7 @@ def encode(
         "spec": asdict(spec),
         "codecs": {name: codec["sha256"] for name, codec in codecs.items()},
         "clips": {split: _digest(source) for split, source in sources.items()},
-        "bf16": bf16,
+        "bfloat16": quick_in_bfloat16(device),
         "seed": seed,
     }
     parts = [
@@ -114,7 +114,7 @@ def encode(
             kept, shard = folder / PARTS / f"{split}-{first:08d}.json", f"{split}-{first:08d}.safetensors"
             if not (kept.exists() and (folder / SHARDS / shard).exists()):
                 found, tensors = _encode_part(
-                    sources[split], range(first, last), shape, see, hear, batch_size, device, bf16, seed
+                    sources[split], range(first, last), shape, see, hear, batch_size, device, seed
                 )
                 for row, item in enumerate(found):
                     item |= {"shard": shard, "row": row, "split": split}
@@ -163,7 +163,6 @@ def _encode_part(
     hear: AudioCodec,
     batch_size: int,
     device: str,
-    bf16: bool,
     seed: int,
 ) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
     """The latents of some clips: what is known of each, and video (n, Dv, t, h, w), audio (n, Da, l)."""
@@ -175,7 +174,7 @@ def _encode_part(
         waves = [sample.wave for sample in samples if sample.wave is not None]
         if len(frames) < len(samples) or len(waves) < len(samples):
             raise InputError(f"{samples[0].name}: lacks picture or sound; latents need both")
-        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=bf16):
+        with quickest(device):
             video_latents = see.encode(torch.stack(frames).to(device))
             audio_latents = hear.encode(torch.stack(waves).to(device))
         videos.append(video_latents.to("cpu", torch.float16))

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from avsim import separation
 from avsim.clip import Clip, ClipSpec, LatentSpec, Region, Stems
+from avsim.devices import quickest
 from avsim.diffusion import ANIMATE, FOLEY, JOINT, VISUALIZE, Guidance, JointDiT, Latents, Task, generate
 from avsim.errors import InputError
 from avsim.separation.separator import Separator
@@ -129,24 +130,27 @@ class Simulator:
         if steps < 1:
             raise InputError(f"steps is {steps}; it must be at least 1")
         scale = guidance if isinstance(guidance, Guidance) else Guidance(text=guidance)
-        latents = generate(
-            self.part("generator"), prompts, spec, given, task,
-            steps=steps, guidance=scale, seed=0, first_row=seed,
-        )  # fmt: skip
-        frames = self.video_codec.decode(latents.video, spec.clip).float().cpu()  # (B, 3, T, H, W)
-        wave = self.audio_codec.decode(latents.audio, spec.clip).float().cpu()  # (B, A, N)
+        with quickest(self.device):
+            latents = generate(
+                self.part("generator"), prompts, spec, given, task,
+                steps=steps, guidance=scale, seed=0, first_row=seed,
+            )  # fmt: skip
+            frames = self.video_codec.decode(latents.video, spec.clip).float().cpu()  # (B, 3, T, H, W)
+            wave = self.audio_codec.decode(latents.audio, spec.clip).float().cpu()  # (B, A, N)
         rates = spec.clip.frames_per_second, spec.clip.sample_rate
         return [Clip(*each, *rates) for each in zip(frames, wave, strict=True)]
 
     @torch.no_grad()
     def _seen(self, frames: Tensor) -> Tensor:
         """(3, T, H, W) -> latents (1, Dv, t, h, w)."""
-        return self.video_codec.encode(frames[None].to(self.device))
+        with quickest(self.device):
+            return self.video_codec.encode(frames[None].to(self.device))
 
     @torch.no_grad()
     def _heard(self, wave: Tensor) -> Tensor:
         """(A, N) -> latents (1, Da, l)."""
-        return self.audio_codec.encode(wave[None].to(self.device))
+        with quickest(self.device):
+            return self.audio_codec.encode(wave[None].to(self.device))
 
     def _spec(self, seconds: float, size: tuple[int, int] | None) -> LatentSpec:
         """At least `seconds` long, in whole frames."""
@@ -160,7 +164,7 @@ class Simulator:
 
     def shown(self, video: Tensor, spec: ClipSpec) -> Clip:
         """Latents of a picture (Dv, t, h, w) as a silent clip of `spec`."""
-        with torch.no_grad():
+        with torch.no_grad(), quickest(self.device):
             frames = self.part("video_codec").decode(video[None].to(self.device), spec)
         return Clip(frames[0].float().cpu(), None, spec.frames_per_second, spec.sample_rate)
 

@@ -34,6 +34,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import nn
 
 import avsim
+from avsim.devices import quick_in_bfloat16
 from avsim.errors import InputError
 from avsim.files import atomic, claimed
 from avsim.weights import load_model
@@ -91,6 +92,10 @@ class RunCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Point the trainer and its loggers at the run's folder; let `--seed` reach all."""
         config = self.config[self.subcommand]
+        if config.trainer.precision is None:
+            on_gpu = config.trainer.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+            quick = quick_in_bfloat16("cuda" if on_gpu else "cpu")
+            config.trainer.precision = "bf16-mixed" if quick else "32-true"
         self.run_folder = Path(config.run)
         self.output = self.run_folder if self.subcommand == "fit" else self.run_folder / str(self.subcommand)
         config.trainer.default_root_dir = str(self.output)

@@ -18,7 +18,6 @@ def add(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the latents")
     parser.add_argument("--batch-size", type=int, default=8, help="clips at once (default %(default)s)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, ... (default %(default)s)")
-    parser.add_argument("--bf16", action="store_true", help="compute in bfloat16")
     parser.set_defaults(run=run)
 
 
@@ -44,7 +43,6 @@ def run(arguments: argparse.Namespace) -> None:
         arguments.out,
         batch_size=arguments.batch_size,
         device=arguments.device,
-        bf16=arguments.bf16,
     )
     said = ", ".join(f"{count} to {split}" for split, count in made.items())
     Console().print(f"latents: {said} -> {arguments.out}", markup=False, highlight=False)

@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 
+from avsim import devices
 from avsim.codecs.audio import AudioAutoencoder
 from avsim.codecs.video import VideoAutoencoder
 from avsim.data import encode as module
@@ -38,7 +39,7 @@ def latents(shards, spec, codecs, tmp_path):
     return tmp_path / "latents"
 
 
-def test_latents_are_what_the_codecs_say(latents, shards, spec, codecs):
+def test_latents_are_what_the_codecs_say(float32, latents, shards, spec, codecs):
     see, hear = load_model(codecs[0] / "simulator" / "video_codec"), load_model(codecs[1])
     found, source = LatentSource(latents, "train"), ShardSource(shards, "train")
     assert len(found) == len(source) and found.channels == (4, 4)
@@ -85,11 +86,14 @@ def test_a_second_run_encodes_what_is_missing(shards, spec, codecs, tmp_path, mo
     assert json.loads((out / "index.json").read_text()) == index
 
 
-def test_bf16_is_near(latents, shards, spec, codecs, tmp_path):
-    encode(sources(shards), spec, *codecs, tmp_path / "bf16", bf16=True)
+def test_latents_in_bfloat16_are_near_those_in_float32(shards, spec, codecs, tmp_path, monkeypatch):
+    for quick in (False, True):
+        monkeypatch.setattr(devices, "quick_in_bfloat16", lambda device, quick=quick: quick)
+        encode(sources(shards), spec, *codecs, tmp_path / str(quick))
     for a, b in zip(
-        LatentSource(latents).take(0)[:2], LatentSource(tmp_path / "bf16").take(0)[:2], strict=True
+        *(LatentSource(tmp_path / str(quick)).take(0)[:2] for quick in (False, True)), strict=True
     ):
+        assert not torch.equal(a, b)
         assert (a - b).abs().mean() < 0.1 * a.abs().mean()
 
 

@@ -37,7 +37,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_another_clip(simulat
     assert not torch.equal(one.frames, other.frames) and not torch.equal(one.wave, other.wave)
 
 
-def test_clip_i_of_a_batch_is_the_clip_of_seed_plus_i(simulator):
+def test_clip_i_of_a_batch_is_the_clip_of_seed_plus_i(float32, simulator):
     batch = simulator.batch(["a", "b"], seconds=0.5, seed=5, **HOW)
     alone = simulator.generate("b", seconds=0.5, seed=6, **HOW)
     torch.testing.assert_close(batch[1].frames, alone.frames, atol=1e-4, rtol=0)
@@ -73,7 +73,7 @@ def test_visualize_keeps_every_sample_at_its_own_rate(simulator, samples, rate, 
     assert clip.frames.shape[2:] == (SPEC["height"], SPEC["width"])
 
 
-def test_animate_begins_with_the_image_as_its_codec_shows_it(simulator):
+def test_animate_begins_with_the_image_as_its_codec_shows_it(float32, simulator):
     image = film(0.04)
     clip = simulator.animate(image, "it moves", seconds=1.0, **HOW)
     seen = avsim.simulator.fitting.cover(image.frames, (SPEC["height"], SPEC["width"]))
