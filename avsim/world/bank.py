@@ -4,9 +4,9 @@ A bank holds a recording for every third semitone of an instrument's range; what
 little faster or slower. Sustained notes go on in a loop. Softer notes are also duller: partials above a
 frequency that falls with loudness fall by 6 dB an octave.
 
-Two banks are carried along. "fluidr3" is rendered from the soundfont FluidR3 (its licence lies beside it), but
-for its erhu, which is a model of a bowed string. "modelled" holds models of all eleven instruments, for
-testing on timbres that were never trained on. avsim/world/making says how both are made.
+Two banks are carried along. "fluidr3" is rendered from the soundfont FluidR3 (its licence lies beside it),
+but for its erhu, which is a model of a bowed string. "modelled" holds models of all eleven instruments, to test on
+timbres that were never trained on. avsim/world/making says how both are made.
 """
 
 import json
@@ -20,7 +20,7 @@ import numpy as np
 from scipy.signal import lfilter
 
 from avsim.errors import InputError
-from avsim.world.phrases import RANGES, STRUCK, Note, hertz
+from avsim.world.phrases import RANGES, Note, hertz
 
 Array = np.ndarray
 

@@ -1,8 +1,8 @@
 """What a player plays: a random phrase as notes, of instruments with their ranges and held-out pitch classes.
 
 A phrase is a scale, a melody or held notes, in a key, within about an octave and a half of the instrument's
-range, with rests, a dynamic shape and vibrato where the instrument has it. Notes begin at least a quarter of a
-second apart, so that each can be seen at 16 frames a second.
+range, with rests, a dynamic shape and vibrato where the instrument has it. Notes begin at least a quarter of
+a second apart, so that each can be seen at 16 frames a second.
 """
 
 from dataclasses import dataclass

@@ -1,13 +1,13 @@
 """Makes the banks of notes in avsim/world/banks: `python -m avsim.world.making.bank SOUNDFONT`.
 
-SOUNDFONT is FluidR3_GM.sf2 of Debian's `fluid-soundfont-gm` (MIT licence). Needs the programs `fluidsynth`;
-takes about 2 min. Each instrument becomes one Ogg Opus file, its notes one after another, beside an
+SOUNDFONT is FluidR3_GM.sf2 of Debian's `fluid-soundfont-gm` (MIT licence). Needs the program `fluidsynth` and the
+module soundfile; takes about 1 min. Each instrument becomes one Ogg Opus file, its notes one after another, beside an
 index of where they begin, how they are tuned and how they loop.
 """
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import av
@@ -27,26 +27,30 @@ BITS = 48_000  # a second
 
 def main(path: Path) -> None:
     """Make both banks."""
-    fluid = {name: soundfont.PROGRAMS[name] for name in INSTRUMENTS if name in soundfont.PROGRAMS}
-    write("fluidr3", "erhu", lambda pitches: [models.ERHU(p) for p in pitches])
-    for name, program in fluid.items():
-        write("fluidr3", name, lambda pitches, program=program: soundfont.render(path, program, pitches))
     for name in INSTRUMENTS:
-        write("modelled", name, lambda pitches, name=name: [models.MODELLED[name](p) for p in pitches])
+        pitches = _pitches(name)
+        if name in soundfont.PROGRAMS:
+            write("fluidr3", name, soundfont.render(path, soundfont.PROGRAMS[name], pitches))
+        else:
+            write("fluidr3", name, [models.ERHU(pitch) for pitch in pitches])
+        write("modelled", name, [models.MODELLED[name](pitch) for pitch in pitches])
 
 
-def write(bank: str, instrument: str, render: Callable[[Sequence[int]], Sequence[Array]]) -> None:
-    """Render, record, encode and index one instrument."""
-    low, high = RANGES[instrument]
-    pitches = range(low + 1, high + 1, STEP)
-    waves = render(pitches)
-    notes = [recorded(w, p, instrument in STRUCK) for p, w in zip(pitches, waves, strict=True)]
+def write(bank: str, instrument: str, waves: Sequence[Array]) -> None:
+    """Record, encode and index an instrument's rendered notes, one for each of its pitches."""
+    pairs = zip(_pitches(instrument), waves, strict=True)
+    notes = [recorded(wave, pitch, instrument in STRUCK) for pitch, wave in pairs]
     folder = BANKS / bank
     folder.mkdir(parents=True, exist_ok=True)
     index = folder / "index.json"
     entries = json.loads(index.read_text()) if index.exists() else {}
     entries[instrument] = _encode(folder / f"{instrument.replace(' ', '-')}.opus", notes)
     index.write_text(json.dumps(entries, indent=1, sort_keys=True) + "\n")
+
+
+def _pitches(instrument: str) -> range:
+    low, high = RANGES[instrument]
+    return range(low + 1, high + 1, STEP)
 
 
 def _encode(path: Path, notes: Sequence[Recording]) -> list[dict[str, float]]:

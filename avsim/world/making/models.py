@@ -175,7 +175,7 @@ def _smooth(random: np.random.Generator, hertz: float) -> Array:
     return np.interp(np.arange(COUNT) / RATE * hertz, np.arange(len(knots)), knots)
 
 
-# A python-skin membrane on a small hexagonal tube, with no fingerboard: weak below 400 Hz, nasal in the middle.
+# A python-skin membrane on a small tube, with no fingerboard: weak below 400 Hz, nasal in the middle.
 ERHU = Bowed(
     place=0.11,
     speed=0.2,
