@@ -1,0 +1,78 @@
+"""The looks of the six places: each is painted once, as a wide picture in metres, and seen through a view."""
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+
+from avsim.errors import InputError
+from avsim.world.canvas import View
+from avsim.world.paint import Easel
+from avsim.world.places.cave import cave
+from avsim.world.places.hall import concert_hall
+from avsim.world.places.park import national_park
+from avsim.world.places.restaurant import restaurant
+from avsim.world.places.station import space_station
+from avsim.world.places.studio import dry_studio
+
+Array = np.ndarray
+FINE = 2  # painted so many times finer than seen, then averaged
+CALM = 0.14  # share of its mean colour that is mixed into a place, so that things stand out from it
+
+PAINTERS: dict[str, Callable[[Easel, np.random.Generator], None]] = {
+    "restaurant": restaurant,
+    "space station": space_station,
+    "national park": national_park,
+    "concert hall": concert_hall,
+    "cave": cave,
+    "dry studio": dry_studio,
+}
+
+
+def backdrop(place: str, view: View, random: np.random.Generator) -> Array:
+    """What a view sees of a place, (T, H, W, 3) float32 in [0, 1]; (1, H, W, 3) if the camera is still.
+
+    Colours and details are drawn from `random`, which gives one number whatever the view: the same generator
+    shows the same place to every camera.
+
+    Raises:
+        InputError: If there is no such place.
+    """
+    if place not in PAINTERS:
+        raise InputError(f"place: {place!r} is none of {', '.join(PAINTERS)}")
+    up = view.height / 2
+    across = up * view.size[1] / view.size[0]
+    easel = Easel(
+        left=float(np.min(view.x - across)),
+        right=float(np.max(view.x + across)),
+        bottom=float(np.min(view.y - up)),
+        top=float(np.max(view.y + up)),
+        scale=FINE * float(np.max(view.scale)),
+    )
+    PAINTERS[place](easel, np.random.default_rng(int(random.integers(2**63))))
+    picture = easel.pixels[..., :3]
+    mean = picture.mean((0, 1))
+    seen = _frames(picture, easel, view).astype(np.float32)
+    return np.clip((seen + CALM * (mean.astype(np.float32) - seen)) / 255, 0, 1)
+
+
+def _frames(picture: Array, easel: Easel, view: View) -> Array:
+    """The picture cut to the view at each frame, or once if the camera is still."""
+    height, width = view.size
+    still = all(np.ptp(field) == 0 for field in (view.x, view.y, view.height))
+    frames = []
+    for x, y, scale in zip(view.x[: 1 if still else None], view.y, view.scale, strict=False):
+        zoom = easel.scale / (FINE * scale)  # picture pixels for one pixel of the fine frame
+        left = (x - easel.left) * easel.scale - FINE * width / 2 * zoom
+        top = (easel.top - y) * easel.scale - FINE * height / 2 * zoom
+        # Pixel centres are at one half.
+        to_picture = np.array([[zoom, 0, left + 0.5 * zoom - 0.5], [0, zoom, top + 0.5 * zoom - 0.5]])
+        fine = cv2.warpAffine(
+            picture,
+            to_picture,
+            (FINE * width, FINE * height),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        frames.append(cv2.resize(fine, (width, height), interpolation=cv2.INTER_AREA))
+    return np.stack(frames)
