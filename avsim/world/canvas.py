@@ -1,12 +1,12 @@
 """Sprites and poses -> frames and masks: everything that is drawn, is drawn here.
 
-A part is a picture of its own (a ball, a bow, an arm) that moves as a rigid whole. It is drawn once, finer than
-the frames, and then placed at every frame by a pose, to a fraction of a pixel: motion is smooth and edges are
-anti-aliased at any size, and a camera is only one more map from metres to pixels.
+A part is a picture of its own (a ball, a bow, an arm) that moves as a rigid whole. It is drawn once, finer
+than the frames, and then placed at every frame by a pose, to a fraction of a pixel: motion is smooth and edges
+are anti-aliased at any size, and a camera is only one more map from metres to pixels.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 Array = np.ndarray
+KEPT = 4  # reductions that a sprite remembers: one for each of a few cameras
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,11 +25,23 @@ class Sprite:
     scale: float  # its pixels per metre
     pivot: tuple[float, float]  # (column, row) in its pixels, what a pose places; (0, 0) is its corner
 
+    @cached_property
+    def _reductions(self) -> "dict[float, Sprite]":
+        """Made already, by scale; the newest few."""
+        return {}
+
     def reduced(self, scale: float) -> "Sprite":
         """The same, averaged down to at most about `scale` pixels per metre, so that warping can't alias."""
-        factor = scale / self.scale
-        if factor >= 0.75:
+        if scale >= 0.75 * self.scale:
             return self
+        made = self._reductions
+        if scale not in made:
+            while len(made) >= KEPT:
+                del made[next(iter(made))]
+            made[scale] = self._averaged(scale / self.scale)
+        return made[scale]
+
+    def _averaged(self, factor: float) -> "Sprite":
         h, w = self.pixels.shape[:2]
         size = max(1, math.ceil(w * factor)), max(1, math.ceil(h * factor))
         pixels = cv2.resize(self.pixels, size, interpolation=cv2.INTER_AREA)
@@ -55,8 +68,10 @@ class Pose:
 
     def table(self, frames: int) -> Array:
         """(T, 6) float64."""
-        fields = (self.x, self.y, self.angle, self.wide, self.high, self.opacity)
-        return np.stack([np.broadcast_to(np.asarray(f, np.float64), (frames,)) for f in fields], 1)
+        table = np.empty((frames, 6))
+        for k, field in enumerate((self.x, self.y, self.angle, self.wide, self.high, self.opacity)):
+            table[:, k] = field
+        return table
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,9 +105,7 @@ class View:
         )
 
 
-def compose(
-    backdrop: Array, parts: Sequence[Part], view: View, things: int
-) -> tuple[Array, Array, Array]:
+def compose(backdrop: Array, parts: Sequence[Part], view: View, things: int) -> tuple[Array, Array, Array]:
     """Draw parts over a backdrop, the first the farthest away.
 
     Args:
@@ -106,16 +119,28 @@ def compose(
         shows the thing; amodal ones, the share it would cover if nothing stood before it.
     """
     count, (height, width) = len(view.x), view.size
-    frames = np.repeat(backdrop, count, 0) if len(backdrop) == 1 else backdrop.copy()
+    painted = np.zeros((count, height, width, 4), np.float32)  # colour times opacity, and opacity
     visible = np.zeros((things, count, height, width), np.float32)
     amodal = np.zeros_like(visible)
-    for part in parts:
-        _place(part, view, frames, visible, amodal)
+    for part in reversed(parts):  # front to back: each adds what those before it leave to be seen
+        for patch, span in _placed(part, view):
+            under = painted[span]
+            seen = patch * (1 - under[..., 3:])
+            under += seen
+            if part.owner >= 0:
+                visible[(part.owner, *span)] += seen[..., 3]
+                whole = amodal[(part.owner, *span)]
+                np.maximum(whole, patch[..., 3], out=whole)
+    frames = painted[..., :3] + backdrop * (1 - painted[..., 3:])
     return np.clip(frames, 0.0, 1.0, out=frames), visible, amodal
 
 
-def _place(part: Part, view: View, frames: Array, visible: Array, amodal: Array) -> None:
-    count, (height, width) = len(frames), view.size
+def _placed(part: Part, view: View) -> Iterator[tuple[Array, tuple[slice, slice, slice]]]:
+    """A part's pixels (h, w, 4) as seen, and the frames, rows and columns that they fill.
+
+    Frames in which it stands still come together.
+    """
+    count, (height, width) = len(view.x), view.size
     table = part.pose.table(count)
     sprite = part.sprite.reduced(float(np.max(view.scale * np.abs(table[:, 3:5]).max(1))))
     zoom = view.scale / sprite.scale
@@ -124,30 +149,26 @@ def _place(part: Part, view: View, frames: Array, visible: Array, amodal: Array)
     maps = np.stack([cos * table[:, 3], sin * table[:, 4], -sin * table[:, 3], cos * table[:, 4]], 1)
     column, row = view.pixels(table[:, 0], table[:, 1])
     h, w = sprite.pixels.shape[:2]
-    corners = np.array([[0, 0], [w, 0], [0, h], [w, h]]) - np.array(sprite.pivot)
-    across = maps[:, :2] @ corners.T + column[:, None]  # (T, 4)
-    down = maps[:, 2:] @ corners.T + row[:, None]
-    left, right = np.floor(across.min(1)).astype(int) - 1, np.ceil(across.max(1)).astype(int) + 1
-    top, bottom = np.floor(down.min(1)).astype(int) - 1, np.ceil(down.max(1)).astype(int) + 1
-    left, top = np.maximum(left, 0), np.maximum(top, 0)
-    right, bottom = np.minimum(right, width), np.minimum(bottom, height)
-    owner, pivot = part.owner, np.array(sprite.pivot) - 0.5
-    for t in np.flatnonzero((left < right) & (top < bottom) & (table[:, 5] > 0)).tolist():
-        x0, x1, y0, y1 = left[t], right[t], top[t], bottom[t]
-        linear = maps[t].reshape(2, 2)
-        shift = np.array([column[t] - 0.5 - x0, row[t] - 0.5 - y0]) - linear @ pivot
-        affine = np.concatenate([linear, shift[:, None]], 1)
-        patch = cv2.warpAffine(sprite.pixels, affine, (int(x1 - x0), int(y1 - y0)), flags=cv2.INTER_LINEAR)
+    u, v = sprite.pivot
+    corners = np.array([[-u, w - u, -u, w - u], [-v, -v, h - v, h - v]])
+    across = maps[:, :2] @ corners + column[:, None]  # (T, 4)
+    down = maps[:, 2:] @ corners + row[:, None]
+    left, top = (np.maximum(np.floor(c.min(1)).astype(int) - 1, 0) for c in (across, down))
+    right = np.minimum(np.ceil(across.max(1)).astype(int) + 1, width)
+    bottom = np.minimum(np.ceil(down.max(1)).astype(int) + 1, height)
+    # Pixel centres are at one half, in the sprite and in the window from (left, top) on.
+    affine = np.empty((count, 2, 3))
+    affine[:, :, :2] = maps.reshape(count, 2, 2)
+    affine[:, 0, 2] = column - left - 0.5 - maps[:, :2] @ (u - 0.5, v - 0.5)
+    affine[:, 1, 2] = row - top - 0.5 - maps[:, 2:] @ (u - 0.5, v - 0.5)
+    poses = np.concatenate([maps, column[:, None], row[:, None], table[:, 5:]], 1)
+    changes = (np.flatnonzero((poses[1:] != poses[:-1]).any(1)) + 1).tolist()
+    shown = (left < right) & (top < bottom) & (table[:, 5] > 0)
+    for t, end in zip([0, *changes], [*changes, count], strict=True):
+        if not shown[t]:
+            continue
+        x0, x1, y0, y1 = int(left[t]), int(right[t]), int(top[t]), int(bottom[t])
+        patch = cv2.warpAffine(sprite.pixels, affine[t], (x1 - x0, y1 - y0), flags=cv2.INTER_LINEAR)
         if table[t, 5] < 1:
-            patch *= np.float32(table[t, 5])
-        cover = patch[..., 3]
-        rest = 1 - cover
-        under = frames[t, y0:y1, x0:x1]
-        under *= rest[..., None]
-        under += patch[..., :3]
-        if len(visible):
-            visible[:, t, y0:y1, x0:x1] *= rest
-        if owner >= 0:
-            visible[owner, t, y0:y1, x0:x1] += cover
-            whole = amodal[owner, t, y0:y1, x0:x1]
-            np.maximum(whole, cover, out=whole)
+            patch *= float(table[t, 5])
+        yield patch, (slice(t, end), slice(y0, y1), slice(x0, x1))

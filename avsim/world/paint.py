@@ -170,8 +170,10 @@ class Easel:
             pixels = _bulging(pixels, relief, 0.05 * self.scale)
         if outline:
             pixels = _outlined(pixels, max(1, round(outline * self.scale)))
-        pivot = (x - self.left) * self.scale, (self.top - y) * self.scale
-        return Sprite(pixels.astype(np.float32) / 255, self.scale, pivot)
+        left, top, w, h = cv2.boundingRect(pixels[..., 3])
+        pivot = (x - self.left) * self.scale - left, (self.top - y) * self.scale - top
+        cut = pixels[top : top + h, left : left + w]
+        return Sprite(cut.astype(np.float32) / 255, self.scale, pivot)
 
     def _fixed(self, points: Iterable[Point], margin: float) -> Array | None:
         """Points as cv2 takes them; None if none of what they bound, and a margin (m), is in the picture."""
