@@ -9,7 +9,6 @@ from avsim import seeds
 from avsim.codecs.audio import AudioAutoencoder, mid_side
 from avsim.codecs.latents import moments_of
 from avsim.codecs.losses import audio_parts, moving, squared_error
-from avsim.codecs.varied import varied
 from avsim.codecs.video import VideoAutoencoder, padded
 from avsim.data.batch import ClipBatch
 from avsim.errors import InputError
@@ -99,13 +98,8 @@ class VideoCodecSystem(_CodecSystem):
         frames = _frames(batch)
         length = min(self.crop_frames, frames.shape[2])
         starts = self.starts(batch.rows, frames.shape[2] - length)
-        crops = [
-            varied(
-                clip[:, start : start + length], seeds.generator(self.seed, "varied", self.global_step, row)
-            )
-            for clip, start, row in zip(frames.cpu(), starts, batch.rows.tolist(), strict=True)
-        ]
-        crop = padded(torch.stack(crops).to(frames), self.model.time_stride, self.model.space_stride)
+        crops = [clip[:, start : start + length] for clip, start in zip(frames, starts, strict=True)]
+        crop = padded(torch.stack(crops), self.model.time_stride, self.model.space_stride)
         t, h, w = 1 + (crop.shape[2] - 1) // 4, crop.shape[3] // 8, crop.shape[4] // 8
         estimate, z = self.model(crop, self.latent_noise(batch.rows, (self.model.channels, t, h, w)))
         self.gather(z)
