@@ -5,8 +5,8 @@ little faster or slower. Sustained notes go on in a loop. Softer notes are also 
 frequency that falls with loudness fall by 6 dB an octave.
 
 Two banks are carried along. "fluidr3" is rendered from the soundfont FluidR3 (its licence lies beside it),
-but for its erhu, which is a model of a bowed string. "modelled" holds models of all eleven instruments, to test on
-timbres that were never trained on. avsim/world/making says how both are made.
+but for its erhu, which is a model of a bowed string. "modelled" holds models of all eleven instruments, to
+test on timbres that were never trained on. avsim/world/making says how both are made.
 """
 
 import json

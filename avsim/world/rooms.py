@@ -35,6 +35,7 @@ class Room:
 
 STONE = (1.1, 1.05, 1.0, 1.0, 0.97, 0.92, 0.85, 0.75)
 METAL = (0.9, 0.95, 1.0, 1.0, 1.0, 1.0, 0.95, 0.8)
+FOAM = (0.9, 0.85, 0.85, 0.9, 0.95, 0.95, 0.9, 0.75)
 CLOTH = (1.1, 1.05, 1.0, 1.0, 0.97, 0.92, 0.85, 0.75)
 
 ROOMS = {
@@ -42,7 +43,7 @@ ROOMS = {
     "space station": Room(0.8, (16.0, 9.0, 5.0), 0.12, METAL),
     "concert hall": Room(2.0, (34.0, 22.0, 15.0), 0.2, CLOTH),
     "cave": Room(3.2, (40.0, 20.0, 14.0), 0.2, STONE),
-    "dry studio": Room(0.2, (8.0, 7.0, 4.0), 0.08, CLOTH),
+    "dry studio": Room(0.2, (8.0, 7.0, 4.0), 0.08, FOAM),
 }
 PLACES = ("restaurant", "space station", "national park", "concert hall", "cave", "dry studio")
 RT60 = {place: ROOMS[place].rt60 if place in ROOMS else 0.0 for place in PLACES}  # s; 0: the open air
@@ -52,9 +53,9 @@ RT60 = {place: ROOMS[place].rt60 if place in ROOMS else 0.0 for place in PLACES}
 def response(place: str, rate: int, channels: int) -> Array:
     """The reverberation of a place, (A, n) float64; (A, 0) in the open air.
 
-    To be convolved with a dry sound as it is 1 m away. Time 0 is the emission, and amplitudes are those at the
-    listener, where the direct sound (not in here) would come after d / 343 s with an amplitude of 1 m / d. One
-    channel is the left of the two.
+    To be convolved with a dry sound as it is 1 m away. Time 0 is the emission, and amplitudes are those at
+    the listener, where the direct sound (not in here) would come after d / 343 s, with amplitude 1 m / d.
+    One channel is the left of the two.
 
     Raises:
         InputError: unknown place.
@@ -100,7 +101,7 @@ def _tail(room: Room, before: Array, begins: int) -> Array:
 
 
 def _octave(scale: Array, middle: float) -> Array:
-    """A band's gain at frequencies `scale`; the bands' squares add up to 1 between the outer two's middles."""
+    """A band's gain at frequencies `scale`; its square and its neighbour's add up to 1 between middles."""
     octaves = np.log2(np.maximum(scale, 1.0) / middle)
     return np.cos(np.pi / 2 * np.clip(octaves, -1.0, 1.0)) * (np.abs(octaves) < 1)
 

@@ -1,8 +1,8 @@
 """Makes the banks of notes in avsim/world/banks: `python -m avsim.world.making.bank SOUNDFONT`.
 
-SOUNDFONT is FluidR3_GM.sf2 of Debian's `fluid-soundfont-gm` (MIT licence). Needs the program `fluidsynth` and the
-module soundfile; takes about 1 min. Each instrument becomes one Ogg Opus file, its notes one after another, beside an
-index of where they begin, how they are tuned and how they loop.
+SOUNDFONT is FluidR3_GM.sf2 of Debian's `fluid-soundfont-gm` (MIT licence). Needs the program `fluidsynth` and
+the module soundfile; takes about 1 min. Each instrument becomes one Ogg Opus file, its notes in a row,
+beside an index of where they begin, how they are tuned and how they loop.
 """
 
 import json

@@ -1,8 +1,9 @@
 """Makes avsim/world/rooms.safetensors: `python -m avsim.world.making.rooms`.
 
-Needs pyroomacoustics. For each room, the walls' absorption is fitted until the T20 of its image sources (with
-positions jittered by up to 8 cm, against the flutter of a perfect box; in the
-octaves about 500 and 1000 Hz) is within 2 % of the stated reverberation time; then the reflections of its first tenth of a second or two are kept. Takes about 15 s.
+Needs pyroomacoustics; takes about 15 s. For each room, the walls' absorption is fitted until the T20 of its
+image sources in the octaves about 500 and 1000 Hz is within 2 % of the stated reverberation time (their
+positions are jittered by up to 8 cm, against the flutter of a perfect box); then the reflections of the first
+tenth of a second or two are kept.
 """
 
 import numpy as np
