@@ -1,8 +1,8 @@
 """Sprites and poses -> frames and masks: everything that is drawn, is drawn here.
 
 A part is a picture of its own (a ball, a bow, an arm) that moves as a rigid whole. It is drawn once, finer
-than the frames, and then placed at every frame by a pose, to a fraction of a pixel: motion is smooth and edges
-are anti-aliased at any size, and a camera is only one more map from metres to pixels.
+than the frames, and then placed at every frame by a pose, to a fraction of a pixel: motion is smooth and
+edges are anti-aliased at any size, and a camera is only one more map from metres to pixels.
 """
 
 import math
@@ -170,5 +170,5 @@ def _placed(part: Part, view: View) -> Iterator[tuple[Array, tuple[slice, slice,
         x0, x1, y0, y1 = int(left[t]), int(right[t]), int(top[t]), int(bottom[t])
         patch = cv2.warpAffine(sprite.pixels, affine[t], (x1 - x0, y1 - y0), flags=cv2.INTER_LINEAR)
         if table[t, 5] < 1:
-            patch *= float(table[t, 5])
+            patch = patch * float(table[t, 5])
         yield patch, (slice(t, end), slice(y0, y1), slice(x0, x1))

@@ -29,6 +29,16 @@ PLAYERS = {
     "violin": violin,
     "xylophone": xylophone,
 }
+# m, to the right of the feet: the middle of player and instrument together
+MIDDLES = {
+    "cello": 0.04,
+    "erhu": 0.08,
+    "flute": -0.14,
+    "saxophone": 0.08,
+    "trumpet": 0.22,
+    "tuba": 0.06,
+    "violin": 0.22,
+}
 
 
 def player(
@@ -56,8 +66,9 @@ def player(
     """
     if instrument not in PLAYERS:
         raise InputError(f"instrument: {instrument!r} is none of {', '.join(PLAYERS)}")
-    shadow = Part(_shadow(), Pose(x, 0.0, 0.0, size, size))
-    return shadow, *(_moved(part, x, size, owner) for part in PLAYERS[instrument](notes, seconds, random))
+    feet = x - size * MIDDLES.get(instrument, 0.0)
+    shadow = Part(_shadow(), Pose(feet, 0.0, 0.0, size, size))
+    return shadow, *(_moved(part, feet, size, owner) for part in PLAYERS[instrument](notes, seconds, random))
 
 
 def _moved(part: Part, x: float, size: float, owner: int) -> Part:

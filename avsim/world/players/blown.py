@@ -18,6 +18,7 @@ SILVER = rgb("dfe6ee")
 EBONY = rgb("26222a")
 AGAINST_GOLD = ("3a5a9a", "2f6a70", "6a3a7a", "384880", "a83a3a")
 AGAINST_SILVER = ("a83a3a", "6a3a7a", "384880", "2f6a50")
+PALE = ("c8b898", "a8b0b8", "d0c8b8")
 AGAINST_BLACK = ("f0e8d8", "e8d8a8", "c8e0e8", "f0c8c0")
 
 
@@ -38,7 +39,7 @@ def flute(notes: Sequence[Note], seconds: Array, random: np.random.Generator) ->
 
 def clarinet(notes: Sequence[Note], seconds: Array, random: np.random.Generator) -> tuple[Part, ...]:
     """Black, straight down before a pale shirt; its bell swings out."""
-    looks = draw_looks(random, AGAINST_BLACK)
+    looks = draw_looks(random, AGAINST_BLACK, PALE)
     angle = -0.3 + _lift(notes, seconds, 0.25)
     mouth = (0.0, 1.13)
     finger = 0.03 * at_pitch(notes, seconds, "clarinet")
@@ -70,26 +71,26 @@ def trumpet(notes: Sequence[Note], seconds: Array, random: np.random.Generator) 
     """Golden, straight out to the right from a face in half profile; its bell rises."""
     looks = draw_looks(random, AGAINST_GOLD)
     angle = -0.42 + _lift(notes, seconds, 0.27)
-    mouth = (-0.02, 1.13)
+    mouth = (0.11, 1.13)
     finger = 0.025 * at_pitch(notes, seconds, "trumpet")
     return (
-        standing(looks, -0.13),
-        head(looks, 1.03, 1.0, 0.35 * (angle + 0.1), blowing=True, x=-0.13),
-        *_hold(looks, (0.03, 0.97), mouth, angle, (0.2, -0.06), 1),
+        standing(looks),
+        head(looks, 1.03, 1.0, 0.35 * (angle + 0.1), blowing=True),
+        *_hold(looks, (0.16, 0.97), mouth, angle, (0.2, -0.07), 1),
         Part(_trumpet(), Pose(*mouth, angle)),
-        *_hold(looks, (-0.29, 0.97), mouth, angle, (0.24, 0.04 - finger), 1),
+        *_hold(looks, (-0.16, 0.97), mouth, angle, (0.24, 0.04 - finger), 1),
     )
 
 
 def tuba(notes: Sequence[Note], seconds: Array, random: np.random.Generator) -> tuple[Part, ...]:
     """Huge and golden on a seated player's lap, its bell above the head; all of it rocks on the seat."""
     looks = draw_looks(random, AGAINST_GOLD)
-    angle = -0.18 + _lift(notes, seconds, 0.16)
+    angle = -0.1 + _lift(notes, seconds, 0.15)
     seat = (0.06, 0.36)
     neck_x, neck_y = _point(seat, angle, (-0.16, 0.5))
     finger = 0.03 * at_pitch(notes, seconds, "tuba")
     return (
-        seated(looks, 0.26),
+        seated(looks, 0.2),
         head(looks, neck_y, 0.6, 0.8 * angle, blowing=True, x=neck_x),
         Part(_tuba(), Pose(*seat, angle)),
         *_hold(looks, (0.17, 0.83), seat, angle, (0.2, 0.22), -1),
@@ -142,32 +143,32 @@ def _bell(
 
 @lru_cache(maxsize=2)
 def _flute() -> Sprite:
-    easel = Easel(-0.58, 0.12, -0.06, 0.08, SPRITE_SCALE)
-    easel.line([(-0.54, 0.0), (0.08, 0.0)], 0.034, dark(SILVER, 0.3))
-    easel.line([(-0.54, 0.003), (0.08, 0.003)], 0.024, SILVER)
-    easel.line([(-0.54, 0.008), (0.08, 0.008)], 0.007, (1.0, 1.0, 1.0))
-    easel.ellipse(0.0, 0.004, 0.035, 0.022, SILVER)
+    easel = Easel(-0.6, 0.13, -0.07, 0.08, SPRITE_SCALE)
+    easel.line([(-0.54, 0.0), (0.08, 0.0)], 0.048, dark(SILVER, 0.3))
+    easel.line([(-0.54, 0.003), (0.08, 0.004)], 0.034, SILVER)
+    easel.line([(-0.54, 0.008), (0.08, 0.012)], 0.009, (1.0, 1.0, 1.0))
+    easel.ellipse(0.0, 0.004, 0.045, 0.03, SILVER)
     easel.ellipse(0.0, 0.01, 0.014, 0.008, rgb("303038"))
     for k in range(9):
-        easel.ellipse(-0.12 - 0.042 * k, 0.014, 0.016, 0.014, dark(SILVER, 0.45))
-        easel.ellipse(-0.12 - 0.042 * k, 0.016, 0.012, 0.01, light(SILVER, 0.6))
+        easel.ellipse(-0.12 - 0.042 * k, 0.016, 0.019, 0.018, dark(SILVER, 0.45))
+        easel.ellipse(-0.12 - 0.042 * k, 0.018, 0.014, 0.013, light(SILVER, 0.6))
     return easel.sprite(outline=0.01)
 
 
 @lru_cache(maxsize=2)
 def _clarinet() -> Sprite:
-    easel = Easel(-0.12, 0.12, -0.74, 0.05, SPRITE_SCALE)
-    easel.polygon([(-0.01, 0.02), (0.01, 0.02), (0.02, -0.08), (-0.02, -0.08)], EBONY)
-    easel.line([(0.0, -0.08), (0.0, -0.58)], 0.042, EBONY)
-    _bell(easel, (0.0, -0.56), -math.pi / 2, 0.075, 0.13, 0.042, EBONY)
+    easel = Easel(-0.16, 0.16, -0.8, 0.05, SPRITE_SCALE)
+    easel.polygon([(-0.012, 0.02), (0.012, 0.02), (0.03, -0.08), (-0.03, -0.08)], EBONY)
+    easel.line([(0.0, -0.08), (0.0, -0.58)], 0.06, EBONY)
+    _bell(easel, (0.0, -0.56), -math.pi / 2, 0.105, 0.15, 0.06, EBONY)
     for y in (-0.09, -0.3, -0.56):
-        easel.line([(-0.021, y), (0.021, y)], 0.018, SILVER)
+        easel.line([(-0.03, y), (0.03, y)], 0.02, SILVER)
     for k in range(8):
         y = -0.14 - 0.05 * k
-        easel.ellipse(0.004 * (-1) ** k, y, 0.014, 0.014, SILVER)
-    easel.line([(0.03, -0.34), (0.03, -0.52)], 0.01, SILVER)
-    easel.line([(-0.03, -0.14), (-0.03, -0.26)], 0.01, SILVER)
-    easel.line([(-0.012, -0.1), (-0.012, -0.55)], 0.006, rgb("5a5662"))
+        easel.ellipse(0.004 * (-1) ** k, y, 0.017, 0.017, SILVER)
+    easel.line([(0.04, -0.34), (0.04, -0.52)], 0.01, SILVER)
+    easel.line([(-0.04, -0.14), (-0.04, -0.26)], 0.01, SILVER)
+    easel.line([(-0.018, -0.1), (-0.018, -0.55)], 0.008, rgb("5a5662"))
     return easel.sprite(outline=0.01, relief=0.2)
 
 
@@ -191,7 +192,7 @@ def _saxophone() -> Sprite:
 
 @lru_cache(maxsize=2)
 def _trumpet() -> Sprite:
-    easel = Easel(-0.04, 0.62, -0.17, 0.17, SPRITE_SCALE)
+    easel = Easel(-0.04, 0.66, -0.19, 0.22, SPRITE_SCALE)
     easel.line([(0.0, 0.0), (0.02, 0.0)], 0.04, SILVER)
     loop = [
         (0.14, 0.035),
@@ -204,7 +205,7 @@ def _trumpet() -> Sprite:
     ]
     _tube(easel, loop, 0.026, 0.026, GOLD)
     _tube(easel, [(0.13, 0.035), (0.3, 0.038), (0.44, 0.035)], 0.026, 0.04, GOLD)
-    _bell(easel, (0.4, 0.035), 0.0, 0.115, 0.17, 0.04, GOLD)
+    _bell(easel, (0.38, 0.035), 0.0, 0.14, 0.19, 0.045, GOLD)
     for k in range(3):
         x = 0.19 + 0.05 * k
         easel.line([(x, -0.1), (x, 0.07)], 0.038, dark(GOLD, 0.35))

@@ -24,7 +24,7 @@ def violin(notes: Sequence[Note], seconds: Array, random: np.random.Generator) -
     wood = WOODS[int(random.integers(len(WOODS)))]
     chin, lean, rise = (0.06, 1.03), -0.22, 0.95
     way = strokes(notes, seconds, 0.14, 0.3)
-    meet = turned([(0.21, 0.0)], lean, *chin)[0]  # where bow and strings meet
+    meet = turned([(0.23, 0.0)], lean, *chin)[0]  # where bow and strings meet
     frog_x, frog_y = _frog(meet, rise, 0.08 + way)
     finger = 0.6 - 0.14 * at_pitch(notes, seconds, "violin") + 0.012 * trembling(notes, seconds)
     left_hand = turned([(1.0, 0.0)], lean)[0]
@@ -35,8 +35,8 @@ def violin(notes: Sequence[Note], seconds: Array, random: np.random.Generator) -
             looks, (0.15, 0.97), (chin[0] + finger * left_hand[0], chin[1] + finger * left_hand[1] - 0.03), 1
         ),
         head(looks, 1.03, 0.7, -0.1 - nod),
-        Part(_fiddle(wood, 0.34, 0.66), Pose(*chin, lean)),
-        Part(_bow(0.56), Pose(frog_x, frog_y, rise)),
+        Part(_fiddle(wood, 0.37, 0.66), Pose(*chin, lean)),
+        Part(_bow(0.6), Pose(frog_x, frog_y, rise)),
         *arm(looks, (-0.16, 0.97), (frog_x, frog_y), 1),
     )
 
@@ -46,7 +46,7 @@ def cello(notes: Sequence[Note], seconds: Array, random: np.random.Generator) ->
     looks = draw_looks(random, SHIRTS)
     wood = WOODS[int(random.integers(len(WOODS)))]
     foot, lean, rise = (0.02, 0.08), math.pi / 2 - 0.1, 0.1
-    way = strokes(notes, seconds, 0.15, 0.34)
+    way = strokes(notes, seconds, 0.15, 0.32)
     meet = turned([(0.3, 0.0)], lean, *foot)[0]
     frog_x, frog_y = _frog(meet, rise, 0.1 + way)
     finger = 1.0 - 0.26 * at_pitch(notes, seconds, "cello") + 0.014 * trembling(notes, seconds)
@@ -61,7 +61,7 @@ def cello(notes: Sequence[Note], seconds: Array, random: np.random.Generator) ->
             (foot[0] + finger * math.cos(lean) + 0.02, foot[1] + finger * math.sin(lean)),
             1,
         ),
-        Part(_bow(0.62), Pose(frog_x, frog_y, rise)),
+        Part(_bow(0.54), Pose(frog_x, frog_y, rise)),
         *arm(looks, (-0.16, 0.83), (frog_x, frog_y), 1),
     )
 
@@ -69,18 +69,18 @@ def cello(notes: Sequence[Note], seconds: Array, random: np.random.Generator) ->
 def erhu(notes: Sequence[Note], seconds: Array, random: np.random.Generator) -> tuple[Part, ...]:
     """A small drum on the lap with a long thin neck; the bow lies level just above the drum."""
     looks = draw_looks(random, ("b02030", "e8e0d0", "3a6ea8", "2f8078"))
-    wood = ("5a2418", "3c1c14", "74301c")[int(random.integers(3))]
-    drum, lean = (0.13, 0.47), math.pi / 2 - 0.04
-    way = strokes(notes, seconds, 0.15, 0.32)
-    frog_x, frog_y = _frog((0.13, 0.62), 0.06, 0.12 + way)
+    wood = ("8a3018", "6a2414", "a04420")[int(random.integers(3))]
+    drum, lean = (0.2, 0.49), math.pi / 2 - 0.05
+    way = strokes(notes, seconds, 0.15, 0.28)
+    frog_x, frog_y = _frog((0.205, 0.7), 0.06, 0.12 + way)
     finger = 0.62 - 0.24 * at_pitch(notes, seconds, "erhu") + 0.014 * trembling(notes, seconds)
     sway = 0.06 * breath(notes, seconds)
     return (
         seated(looks, 0.2),
-        head(looks, 0.89, 0.2, 0.05 + sway),
+        head(looks, 0.89, 0.2, 0.1 + sway),
         Part(_two_strings(wood), Pose(*drum, lean)),
-        *arm(looks, (0.16, 0.83), (drum[0] + 0.04 * finger + 0.03, drum[1] + finger), 1),
-        Part(_bow(0.66), Pose(frog_x, frog_y, 0.06)),
+        *arm(looks, (0.16, 0.83), (drum[0] + 0.05 * finger + 0.03, drum[1] + finger), 1),
+        Part(_bow(0.5), Pose(frog_x, frog_y, 0.06)),
         *arm(looks, (-0.16, 0.83), (frog_x, frog_y), 1),
     )
 
@@ -140,9 +140,9 @@ def _neck(easel: Easel, body: float, length: float, wide: float, colour: Colour)
 
 @lru_cache(maxsize=16)
 def _fiddle(wood: str, body: float, length: float) -> Sprite:
-    easel = Easel(-0.05, length + 0.06, -0.16, 0.16, SPRITE_SCALE)
-    _waisted(easel, body, 0.24, rgb(wood))
-    _neck(easel, body, length, 0.021, rgb(wood))
+    easel = Easel(-0.05, length + 0.06, -0.2, 0.2, SPRITE_SCALE)
+    _waisted(easel, body, 0.29, rgb(wood))
+    _neck(easel, body, length, 0.024, rgb(wood))
     return easel.sprite()
 
 
@@ -161,17 +161,17 @@ def _two_strings(wood: str) -> Sprite:
     """Along +x from the middle of the drum."""
     easel = Easel(-0.17, 0.96, -0.2, 0.2, SPRITE_SCALE)
     colour = rgb(wood)
-    easel.line([(0.0, 0.0), (0.92, 0.0)], 0.03, colour)
-    easel.line(curve([(0.84, 0.0), (0.9, 0.0), (0.93, -0.04)]), 0.035, light(colour, 0.15))
-    for x in (0.68, 0.79):
-        easel.line([(x, -0.02), (x, 0.15)], 0.032, light(colour, 0.2))
-        easel.ellipse(x, 0.15, 0.026, 0.022, light(colour, 0.35))
-    six = [(0.125 * math.cos(k * math.pi / 3), 0.125 * math.sin(k * math.pi / 3)) for k in range(6)]
+    easel.line([(0.0, 0.0), (0.88, 0.0)], 0.036, colour)
+    easel.line(curve([(0.82, 0.0), (0.88, 0.0), (0.9, -0.05)]), 0.045, light(colour, 0.15))
+    for x in (0.64, 0.75):
+        easel.line([(x, 0.02), (x, -0.15)], 0.036, light(colour, 0.2))
+        easel.ellipse(x, -0.15, 0.03, 0.022, light(colour, 0.35))
+    six = [(0.155 * math.cos(k * math.pi / 3), 0.155 * math.sin(k * math.pi / 3)) for k in range(6)]
     easel.polygon(six, light(colour, 0.12))
     easel.polygon([(0.8 * x, 0.8 * y) for x, y in six], rgb("e8e2c8"))
-    scales = [(x, y) for x in (-0.05, 0.0, 0.05) for y in (-0.05, 0.0, 0.05)]
+    scales = [(x, y) for x in (-0.065, 0.0, 0.065) for y in (-0.065, 0.0, 0.065)]
     for x, y in scales:
-        easel.ellipse(x, y, 0.016, 0.016, rgb("a89c70"))
+        easel.ellipse(x, y, 0.02, 0.02, rgb("a89c70"))
     easel.line([(0.02, -0.02), (0.02, 0.02)], 0.03, rgb("7a4420"))
     for y in (-0.022, 0.008):
         easel.line([(0.0, y * 0.4), (0.45, y), (0.72, y + 0.01)], 0.007, rgb("f4f4f4"))

@@ -16,6 +16,7 @@ Array = np.ndarray
 LIMB = 0.27  # m, an upper arm, and a forearm to the middle of the hand
 SKINS = ("f6d3b8", "eabf9a", "d09a6e", "a8703f", "7a4a2a", "583420")
 HAIRS = ("2a1c18", "5a3820", "9a5a28", "d8b060", "b8b4b0", "a03c20")
+TROUSERS = ("2c3040", "4a4038", "5a6070")
 STYLES = ("short", "long", "bun", "curly")
 
 
@@ -30,20 +31,22 @@ class Looks:
     trousers: str
 
 
-def draw_looks(random: np.random.Generator, shirts: Sequence[str]) -> Looks:
-    """Random looks, in one of these shirts: the instrument must stand out before it."""
+def draw_looks(
+    random: np.random.Generator, shirts: Sequence[str], trousers: Sequence[str] = TROUSERS
+) -> Looks:
+    """Random looks, in these clothes: the instrument must stand out before them."""
 
     def one_of(choices: Sequence[str]) -> str:
         return choices[int(random.integers(len(choices)))]
 
-    return Looks(
-        one_of(SKINS), one_of(HAIRS), one_of(STYLES), one_of(shirts), one_of(("2c3040", "4a4038", "5a6070"))
-    )
+    skin = one_of(SKINS)
+    hair = one_of([code for code in HAIRS if abs(sum(rgb(code)) - sum(rgb(skin))) > 0.5])
+    return Looks(skin, hair, one_of(STYLES), one_of(shirts), one_of(trousers))
 
 
-def standing(looks: Looks, x: float = 0.0) -> Part:
-    """Legs and trunk; shoulders at (x ± 0.16, 0.98)."""
-    return Part(_standing(looks.shirt, looks.trousers, looks.skin), Pose(x, 0.0))
+def standing(looks: Looks) -> Part:
+    """Legs and trunk; shoulders at (±0.16, 0.98)."""
+    return Part(_standing(looks.shirt, looks.trousers, looks.skin), Pose(0.0, 0.0))
 
 
 def seated(looks: Looks, apart: float = 0.2) -> Part:

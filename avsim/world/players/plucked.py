@@ -20,11 +20,11 @@ def guitar(notes: Sequence[Note], seconds: Array, random: np.random.Generator) -
     """Across the belly, its neck to the upper right."""
     looks = draw_looks(random, SHIRTS)
     wood = WOODS[int(random.integers(len(WOODS)))]
-    hole, lean = (-0.05, 0.66), 0.3
+    hole, lean = (-0.06, 0.67), 0.3
     way = strokes(notes, seconds, 0.18, 0.18)
     across = turned([(0.0, 1.0)], lean)[0]
     pick_x, pick_y = (hole[0] - 0.04 + (0.1 - way) * across[0], hole[1] + (0.1 - way) * across[1])
-    finger = 0.46 - 0.22 * at_pitch(notes, seconds, "acoustic guitar") + 0.012 * trembling(notes, seconds)
+    finger = 0.4 - 0.18 * at_pitch(notes, seconds, "acoustic guitar") + 0.012 * trembling(notes, seconds)
     along = turned([(1.0, 0.0)], lean)[0]
     return (
         standing(looks),
@@ -38,25 +38,25 @@ def guitar(notes: Sequence[Note], seconds: Array, random: np.random.Generator) -
 @lru_cache(maxsize=16)
 def _guitar(wood: str) -> Sprite:
     """Its neck along +x; pivot in the middle of the sound hole."""
-    easel = Easel(-0.36, 0.66, -0.26, 0.26, SPRITE_SCALE)
+    easel = Easel(-0.42, 0.56, -0.28, 0.28, SPRITE_SCALE)
     colour = rgb(wood)
     half = [(-0.31, 0.0), (-0.3, 0.12), (-0.2, 0.205), (-0.08, 0.17), (-0.02, 0.135), (0.06, 0.155)]
-    half = curve([*half, (0.13, 0.12), (0.15, 0.0)])
+    half = [(1.2 * x, 1.2 * y) for x, y in curve([*half, (0.13, 0.12), (0.15, 0.0)])]
     easel.polygon([*half, *((x, -y) for x, y in reversed(half))], dark(colour, 0.55))
     inner = [(-0.08 + (x + 0.08) * 0.93, y * 0.91) for x, y in half]
     easel.polygon([*inner, *((x, -y) for x, y in reversed(inner))], colour)
-    easel.ellipse(-0.19, 0.1, 0.07, 0.035, light(colour, 0.5), 0.3, opacity=0.6)
-    easel.ellipse(0.0, 0.0, 0.082, 0.082, rgb("7a3c14"))
-    easel.ellipse(0.0, 0.0, 0.066, 0.066, rgb("180e08"))
-    easel.box(-0.2, -0.165, -0.085, 0.085, rgb("40200c"))
-    easel.box(0.05, 0.5, -0.027, 0.027, rgb("40200c"))
+    easel.ellipse(-0.22, 0.12, 0.08, 0.04, light(colour, 0.5), 0.3, opacity=0.6)
+    easel.ellipse(0.0, 0.0, 0.095, 0.095, rgb("7a3c14"))
+    easel.ellipse(0.0, 0.0, 0.076, 0.076, rgb("180e08"))
+    easel.box(-0.24, -0.2, -0.1, 0.1, rgb("40200c"))
+    easel.box(0.06, 0.42, -0.03, 0.03, rgb("40200c"))
     for fret in range(8):
-        x = 0.15 + 0.35 * (1 - 0.5 ** (fret / 5))
-        easel.line([(x, -0.024), (x, 0.024)], 0.006, rgb("d8d0b8"))
-    easel.polygon([(0.5, -0.03), (0.62, -0.042), (0.62, 0.042), (0.5, 0.03)], dark(colour, 0.35))
-    for x in (0.525, 0.56, 0.595):
+        x = 0.18 + 0.32 * (1 - 0.5 ** (fret / 5))
+        easel.line([(x, -0.027), (x, 0.027)], 0.006, rgb("d8d0b8"))
+    easel.polygon([(0.41, -0.033), (0.52, -0.045), (0.52, 0.045), (0.41, 0.033)], dark(colour, 0.35))
+    for x in (0.43, 0.465, 0.5):
         for side in (-1, 1):
-            easel.ellipse(x, side * 0.052, 0.013, 0.013, rgb("f0ece0"))
+            easel.ellipse(x, side * 0.056, 0.013, 0.013, rgb("f0ece0"))
     for string in (-0.018, -0.006, 0.006, 0.018):
-        easel.line([(-0.18, string), (0.52, string)], 0.004, rgb("f4f0e8"))
+        easel.line([(-0.21, string), (0.43, string)], 0.004, rgb("f4f0e8"))
     return easel.sprite()

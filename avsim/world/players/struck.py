@@ -17,24 +17,27 @@ SHIRTS = ("e8e4dc", "3a6ea8", "4a5a9a", "c8d8e0")
 RAINBOW = ("d02828", "f07818", "f4cc20", "50b030", "18a0a8", "2860c8", "7838b0")
 BARS = 12
 LOW, HIGH = RANGES["xylophone"]  # MIDI
-STRUCK_Y, HELD = 0.62, 0.2  # m, where bars are struck, and how far above them a mallet waits
+STRUCK_Y, HELD = 0.54, 0.17  # m, where bars are struck, and how far above them a mallet waits
+STICK = 0.17  # m, how far above its head a mallet is held
 FALL, REBOUND = 0.09, 0.12  # s
 
 
 def xylophone(notes: Sequence[Note], seconds: Array, random: np.random.Generator) -> tuple[Part, ...]:
-    """A table of bars before the player, low ones on the left, and two mallets that take turns."""
+    """A table of bars before the player, low ones on the left, and two mallets."""
     looks = draw_looks(random, SHIRTS)
     colours = bool(random.random() < 0.7)
     parts = [standing(looks), head(looks, 1.03, 0.0), Part(_table(colours), Pose(0.0, STRUCK_Y))]
     uppers, fronts = [], []
+    sides = _hands(notes)
     for side in (-1, 1):
-        mine = [note for k, note in enumerate(notes) if k % 2 == (side > 0)]
+        mine = [note for note, hand in zip(notes, sides, strict=True) if hand == side]
         x, y = _mallet(mine, seconds, side)
-        lean = -0.35 * side
-        hand = x + 0.26 * math.sin(lean), y + 0.26 * math.cos(lean)
-        upper, fore = arm(looks, (side * 0.17, 0.97), hand, -side)
+        hand_x, hand_y = 0.5 * x + side * 0.12, y + STICK
+        upper, fore = arm(looks, (side * 0.17, 0.97), (hand_x, hand_y), -side)
         uppers.append(upper)
-        fronts += [Part(_stick(), Pose(x, y, -lean)), fore]
+        across = hand_x - x
+        stick = Pose(x, y, -np.arctan2(across, STICK), 1.0, np.hypot(across, STICK) / STICK)
+        fronts += [Part(_stick(), stick), fore]
     return (*parts, *uppers, *fronts)
 
 
@@ -47,6 +50,15 @@ def bar_of(pitch: int) -> int:
     """Which of the bars, counted from the left."""
     share = (min(max(pitch, LOW), HIGH) - LOW) / (HIGH - LOW)
     return round(share * (BARS - 1))
+
+
+def _hands(notes: Sequence[Note]) -> list[int]:
+    """Which mallet strikes each note: right (1) going up, left (-1) going down, so that they never cross."""
+    rises = [after.pitch - note.pitch for note, after in zip(notes, notes[1:], strict=False)]
+    sides = [1]
+    for rise in rises:
+        sides.append(-sides[-1] if rise == 0 else 1 if rise > 0 else -1)
+    return sides[: len(notes)]
 
 
 def _mallet(notes: Sequence[Note], seconds: Array, side: int) -> tuple[Array, Array]:
@@ -78,8 +90,8 @@ def eased_in(share: Array) -> Array:
 @lru_cache(maxsize=4)
 def _stick() -> Sprite:
     """Upwards from its head, which is the pivot."""
-    easel = Easel(-0.09, 0.09, -0.09, 0.32, SPRITE_SCALE)
-    easel.line([(0.0, 0.0), (0.0, 0.29)], 0.02, rgb("f0e0c0"))
+    easel = Easel(-0.09, 0.09, -0.09, 0.2, SPRITE_SCALE)
+    easel.line([(0.0, 0.0), (0.0, STICK)], 0.02, rgb("f0e0c0"))
     easel.ellipse(0.0, 0.0, 0.05, 0.05, rgb("f8f4ec"))
     easel.ellipse(0.0, 0.0, 0.042, 0.042, rgb("e02848"))
     return easel.sprite()
@@ -91,8 +103,8 @@ def _table(rainbow: bool) -> Sprite:
     easel = Easel(-0.5, 0.5, -0.68, 0.26, SPRITE_SCALE)
     frame = rgb("5a3a24")
     for side in (-1, 1):
-        easel.line([(side * 0.38, -0.1), (side * 0.41, -0.58)], 0.035, frame)
-    easel.line([(-0.39, -0.42), (0.39, -0.42)], 0.025, frame)
+        easel.line([(side * 0.38, -0.1), (side * 0.41, -0.5)], 0.035, frame)
+    easel.line([(-0.39, -0.38), (0.39, -0.38)], 0.025, frame)
     for k in range(BARS):
         x = -0.4 + 0.8 * k / (BARS - 1)
         easel.box(x - 0.018, x + 0.018, -0.36 + 0.016 * k, -0.1, mix(rgb("c8ccd0"), rgb("808890"), k % 2))
