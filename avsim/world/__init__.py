@@ -1,21 +1,28 @@
-"""Clips with the truth in them.
+"""Clips with the truth in them: an endless world of things that sound, and why.
 
-A first piece of a world: balls that fall, bounce and sound when they hit the floor. Scene (`scene.py`) ->
-picture (`draw.py`), sound (`sound.py`) and caption (`words.py`) -> clip and truth (`dataset.py`).
+A `Scene` says what is there and what it does (`scene.py`; drawn at random in `chance.py`). Its bodies fall
+(`drop.py`), its targets are struck (`strike.py`), its players play (`ensemble.py`): each becomes an `Actor`,
+parts to draw and dry sounds to hear. `stage.py` draws them before their place and lets them be heard in its
+room; `dataset.py` counts clips.
 """
 
+from avsim.world.actor import Contact
 from avsim.world.config import LEVELS, SPLITS, WorldConfig, configured
 from avsim.world.dataset import WorldDataset
-from avsim.world.truth import AMBIENCE, Contact, Thing, Truth
+from avsim.world.scene import Scene
+from avsim.world.stage import render
+from avsim.world.truth import AMBIENCE, Thing, Truth
 
 __all__ = [
     "AMBIENCE",
     "LEVELS",
     "SPLITS",
     "Contact",
+    "Scene",
     "Thing",
     "Truth",
     "WorldConfig",
     "WorldDataset",
     "configured",
+    "render",
 ]

@@ -1,56 +1,87 @@
 """What a world holds: one typed config, and levels of difficulty with names."""
 
+import math
 from dataclasses import dataclass, field
 
 from avsim.clip import ClipSpec
 from avsim.errors import InputError
+from avsim.world.checks import some_of, within
 from avsim.world.materials import MATERIALS
+from avsim.world.phrases import INSTRUMENTS
+from avsim.world.rooms import PLACES
+from avsim.world.scene import MOST, SHAPES, TARGETS
 
-SPLITS = ("train", "validation", "test")
+SPLITS = ("train", "validation", "test", "held out")
+KINDS = ("drop", "strike", "ensemble")  # of scenes
 
 
 @dataclass(frozen=True)
 class WorldConfig:
-    """Which clips a world makes.
+    """Which clips a world makes; by default those of the level "easy".
 
     Raises:
-        InputError: no or too many things, an unknown material, a probability outside [0, 1], an ambience
-            above -20 dB, more than two channels, a size or rate out of range.
+        InputError: no or too many things, an unknown scene, material, shape, target, instrument or place, a
+            probability outside [0, 1], more than two channels, a size or rate out of range.
     """
 
-    things: tuple[int, int] = (1, 2)  # fewest and most that are seen
-    materials: tuple[str, ...] = tuple(MATERIALS)  # that they are made of
-    off_screen: float = 0.0  # how often one more ball falls beside the picture: heard, not seen
-    ambience: float = -60.0  # dB re full scale (rms) of the room's own noise
+    scenes: tuple[str, ...] = ("drop", "strike")
+    things: tuple[int, int] = (1, 1)  # fewest and most that perform
+    materials: tuple[str, ...] = MATERIALS  # that bodies are made of
+    shapes: tuple[str, ...] = SHAPES  # of bodies
+    targets: tuple[str, ...] = tuple(TARGETS)
+    instruments: tuple[str, ...] = INSTRUMENTS
+    places: tuple[str, ...] = ("dry studio",)
+    ambience: float = 0.0  # dB, how much louder than usual the places are; -inf: not at all
+    silent: float = 0.0  # how often a thing that is seen makes no sound
+    off_screen: float = 0.0  # how often one more thing is heard and not seen
+    moving: float = 0.0  # how often the camera pans or zooms in a shot
+    cuts: int = 0  # at most
+    occluders: float = 0.0  # how often a pillar stands before the things
+    walls: float = 0.0  # how often bodies fall between walls
     spec: ClipSpec = field(default_factory=ClipSpec)
 
     def __post_init__(self) -> None:
         low, high = self.things
-        if not 1 <= low <= high <= 2:
-            raise InputError(f"world: things are {low} to {high}; expected 1 <= fewest <= most <= 2")
-        if not self.materials:
-            raise InputError("world: materials is empty; expected one or more of " + ", ".join(MATERIALS))
-        for material in self.materials:
-            if material not in MATERIALS:
-                raise InputError(f"world: unknown material {material!r}; there are {', '.join(MATERIALS)}")
-        if not 0.0 <= self.off_screen <= 1.0:
-            raise InputError(f"world: off_screen is {self.off_screen}; expected a probability, 0 to 1")
-        if not self.ambience <= -20.0:
-            raise InputError(f"world: ambience is {self.ambience} dB; expected -20 dB or less")
-        _within("channels", self.spec.channels, 1, 2)
-        _within("height", self.spec.height, 32, 1024)
-        _within("width / height", self.spec.width / self.spec.height, 0.5, 2.0)
-        _within("frames_per_second", self.spec.frames_per_second, 1, 120)
-        _within("sample_rate", self.spec.sample_rate, 8000, 192000)
-        _within("seconds", self.spec.seconds, 0.05, 60)
+        if not 1 <= low <= high <= MOST:
+            raise InputError(f"world: things are {low} to {high}; expected 1 <= fewest <= most <= {MOST}")
+        some_of("world", "scenes", self.scenes, KINDS)
+        some_of("world", "materials", self.materials, MATERIALS)
+        some_of("world", "shapes", self.shapes, SHAPES)
+        some_of("world", "targets", self.targets, tuple(TARGETS))
+        some_of("world", "instruments", self.instruments, INSTRUMENTS)
+        some_of("world", "places", self.places, PLACES)
+        for name in ("silent", "off_screen", "moving", "occluders", "walls"):
+            within("world", name, getattr(self, name), 0.0, 1.0)
+        within("world", "ambience", self.ambience, -math.inf, 20.0, "dB")
+        within("world", "cuts", self.cuts, 0, 2)
+        within("world", "the clip's channels", self.spec.channels, 1, 2)
+        within("world", "the clip's height", self.spec.height, 32, 512)
+        within("world", "the clip's width / height", self.spec.width / self.spec.height, 0.5, 2.0)
+        within("world", "the clip's frames_per_second", self.spec.frames_per_second, 8, 30)
+        within("world", "the clip's sample_rate", self.spec.sample_rate, 8000, 48000)
+        within("world", "the clip's seconds", self.spec.seconds, 0.05, 60)
 
 
-def _within(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise InputError(f"world: the clip's {name} is {value:g}; expected {low:g} to {high:g}")
-
-
-LEVELS = {"easy": WorldConfig()}
+LEVELS = {
+    "easy": WorldConfig(),
+    "medium": WorldConfig(
+        scenes=KINDS,
+        things=(1, 2),
+        places=("restaurant", "national park", "concert hall", "dry studio"),
+        silent=0.2,
+    ),
+    "full": WorldConfig(
+        scenes=KINDS,
+        things=(1, MOST),
+        places=PLACES,
+        silent=0.25,
+        off_screen=0.2,
+        moving=0.4,
+        cuts=2,
+        occluders=0.2,
+        walls=0.3,
+    ),
+}
 
 
 def configured(config: str | WorldConfig) -> WorldConfig:

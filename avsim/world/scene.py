@@ -1,144 +1,262 @@
-"""A scene: what is there, where it starts and how it moves, in metres and seconds.
+"""A scene, declared: what is there, what it does and when, in metres and seconds. Nothing is drawn or heard
+yet.
 
-The camera looks straight at a plane that is `VIEW` metres high. x is to the right of the picture's middle, y
-is up from the floor; the floor is seen `FLOOR` metres above the picture's lower edge. A ball hangs until its
-release, then falls, bounces and rolls; its motion is closed-form, so that contact times are exact.
+x is to the right of the middle of the stage, y is up from the floor. A scene is frozen, checked when it is
+made, and goes to plain data and back (`plain`, `of`), so that it can be written by hand:
+
+    Scene(place="cave", targets=(Target("glass bottle"),), stick=Stick("metal", (Hit(0.8, speed=4.0),)))
 """
 
+import dataclasses
 import math
 from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
 
 import numpy as np
 
-from avsim.clip import ClipSpec
-from avsim.world.config import WorldConfig
-from avsim.world.materials import COLOURS, MATERIALS, SIZES
+from avsim.errors import InputError
+from avsim.seeds import derive
+from avsim.world.camera import Camera
+from avsim.world.checks import one_of, within
+from avsim.world.materials import FLOORS, MATERIALS, TIPS
+from avsim.world.phrases import INSTRUMENTS, Note
+from avsim.world.plain import typed
+from avsim.world.rooms import PLACES
 
-VIEW = 2.0  # m, height of what the camera sees
-FLOOR = 0.25  # m, from the lower edge of the picture up to where things touch the floor
-GRAVITY = 9.81  # m/s^2
-REST = 0.2  # m/s: a ball that would leave the floor slower than this rolls instead
+SHAPES = ("ball", "cube", "bar", "ring")
+TARGETS = {  # what can be struck, and what it is made of
+    "wooden block": "wood",
+    "metal bar": "metal",
+    "glass bottle": "glass",
+    "ceramic bowl": "ceramic",
+    "drum skin": "skin",
+    "bell": "metal",
+    "rubber tile": "rubber",
+}
+COLOURS = {  # of each material, so that it is known by its look
+    "metal": ("gold", "copper", "silver"),
+    "glass": ("green", "blue", "amber"),
+    "ceramic": ("white", "turquoise", "pink"),
+    "wood": ("brown", "tan", "chestnut"),
+    "rubber": ("red", "black", "yellow", "purple"),
+    "skin": ("white",),
+}
+SLIMNESS = {"ball": 1.0, "cube": 1.0, "bar": 0.28, "ring": 1.0}  # height over width
+MOST = 4  # things that perform
+FASTEST = 8.0  # m/s
 
-Array = np.ndarray
+
+def _coloured(material: str, colour: str) -> str:
+    """The colour, or the first of its material's."""
+    known = COLOURS[material]
+    one_of(material, "colour", colour or known[0], known)
+    return colour or known[0]
 
 
 @dataclass(frozen=True)
-class Ball:
-    """One ball and its whole motion."""
+class Body:
+    """Something that hangs until it is let go, then falls, bounces and rolls."""
 
-    material: str
-    colour: str
-    size: str
-    radius: float  # m
-    x: float  # m, where it hangs
-    height: float  # m, from the floor to its lowest point
-    release: float  # s
-    drift: float  # m/s, sideways, from its release on
-    spin: float  # rad, how its texture is turned at first
-    seen: bool = True
+    shape: str = "ball"
+    material: str = "metal"
+    colour: str = ""  # "": the first of its material's
+    size: float = 0.3  # m, its width
+    x: float = 0.0  # m, its middle
+    height: float = 1.0  # m, from the floor to its lowest point
+    release: float = 0.2  # s
+    drift: float = 0.0  # m/s to the right, from its release on
+    angle: float = 0.0  # rad, counter-clockwise
+    spin: float = 0.0  # rad/s, from its release on
+
+    def __post_init__(self) -> None:
+        one_of("body", "shape", self.shape, SHAPES)
+        one_of("body", "material", self.material, MATERIALS)
+        object.__setattr__(self, "colour", _coloured(self.material, self.colour))
+        within("body", "size", self.size, 0.05, 1.0, "m")
+        within("body", "x", self.x, -8.0, 8.0, "m")
+        within("body", "height", self.height, 0.0, 4.0, "m")
+        within("body", "release", self.release, 0.0, math.inf, "s")
+        within("body", "drift", self.drift, -5.0, 5.0, "m/s")
+        within("body", "spin", self.spin, -30.0, 30.0, "rad/s")
 
     @property
-    def name(self) -> str:
-        """Such as "large red wooden ball"."""
-        substance = "wooden" if self.material == "wood" else self.material
-        return f"{self.size} {self.colour} {substance} ball"
+    def thickness(self) -> float:
+        """How high it is when it isn't turned, m."""
+        return self.size * SLIMNESS[self.shape]
 
-    def bounces(self) -> list[tuple[float, float]]:
-        """(seconds, speed) of every impact on the floor, in order, without end of time.
+    @property
+    def middle(self) -> float:
+        """Y of its middle at first, m."""
+        if self.shape in ("ball", "ring"):
+            return self.height + self.size / 2
+        half = self.size * abs(math.sin(self.angle)) + self.thickness * abs(math.cos(self.angle))
+        return self.height + half / 2
 
-        v_0 = sqrt(2 g h) at release + v_0 / g; then v_k+1 = e v_k, a flight of 2 v_k+1 / g later, until
-        e v_k < `REST`.
-        """
-        restitution = MATERIALS[self.material].restitution
-        speed = math.sqrt(2 * GRAVITY * self.height)
-        seconds = self.release + speed / GRAVITY
-        impacts = [(seconds, speed)]
-        while (speed := speed * restitution) >= REST:
-            seconds += 2 * speed / GRAVITY
-            impacts.append((seconds, speed))
-        return impacts
+    @property
+    def reach(self) -> float:
+        """Radius of the circle around it, m."""
+        round_ = self.shape in ("ball", "ring")
+        return self.size / 2 if round_ else math.hypot(self.size, self.thickness) / 2
 
-    def place(self, seconds: Array) -> tuple[Array, Array]:
-        """Its centre (x, y) in metres at any times, in float64."""
-        impacts = self.bounces()
-        x = self.x + self.drift * np.maximum(0.0, seconds - self.release)
-        y = self.height - 0.5 * GRAVITY * np.maximum(0.0, seconds - self.release) ** 2
-        for start, speed in impacts[1:]:  # each flight ends where the next impact starts
-            since = seconds - (start - 2 * speed / GRAVITY)
-            y = np.where(since >= 0, speed * since - 0.5 * GRAVITY * since**2, y)
-        y = np.where(seconds >= impacts[-1][0], 0.0, y)
-        return x, y + self.radius
 
-    def turned(self, seconds: Array) -> Array:
-        """Angle of its texture in radians, as if it rolled all the way."""
-        return self.spin + self.drift * np.maximum(0.0, seconds - self.release) / self.radius
+@dataclass(frozen=True)
+class Target:
+    """Something at rest that a stick may strike."""
+
+    kind: str = "bell"
+    colour: str = ""  # "": the first of its material's
+    size: float = 0.4  # m, its width
+    x: float = 0.0  # m, its middle
+
+    def __post_init__(self) -> None:
+        one_of("target", "kind", self.kind, tuple(TARGETS))
+        object.__setattr__(self, "colour", _coloured(self.material, self.colour))
+        within("target", "size", self.size, 0.1, 1.0, "m")
+        within("target", "x", self.x, -8.0, 8.0, "m")
+
+    @property
+    def material(self) -> str:
+        """What it is made of."""
+        return TARGETS[self.kind]
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A stroke of the stick."""
+
+    seconds: float
+    speed: float = 2.0  # m/s, of the tip when it arrives
+    target: int = 0  # the number of the target
+    miss: bool = False  # whether it stops short of it, without a sound
+
+    def __post_init__(self) -> None:
+        within("hit", "seconds", self.seconds, 0.0, math.inf, "s")
+        within("hit", "speed", self.speed, 0.1, FASTEST, "m/s")
+
+
+@dataclass(frozen=True)
+class Stick:
+    """What strikes."""
+
+    tip: str = "wood"
+    hits: tuple[Hit, ...] = ()
+
+    def __post_init__(self) -> None:
+        one_of("stick", "tip", self.tip, TIPS)
+        times = [hit.seconds for hit in self.hits]
+        if any(b - a < 0.15 for a, b in zip(times, times[1:], strict=False)):
+            raise InputError(f"stick: it strikes at {times} s; expected times in order, 0.15 s apart or more")
+
+
+@dataclass(frozen=True)
+class Player:
+    """Someone who plays an instrument."""
+
+    instrument: str
+    notes: tuple[Note, ...] = ()
+    x: float = 0.0  # m, the middle of both
+    size: float = 1.0  # against the usual
+    bank: str = "fluidr3"  # whose notes are heard
+
+    def __post_init__(self) -> None:
+        one_of("player", "instrument", self.instrument, INSTRUMENTS)
+        within("player", "x", self.x, -8.0, 8.0, "m")
+        within("player", "size", self.size, 0.3, 1.5, "times the usual")
+
+
+@dataclass(frozen=True)
+class Wall:
+    """A wall at one side, seen from its edge, that bodies bounce off."""
+
+    x: float  # m, its face; it reaches from there away from the middle
+    material: str = "stone"
+
+    def __post_init__(self) -> None:
+        one_of("wall", "material", self.material, ("stone", "wood", "metal"))
+        if abs(self.x) < 0.2:
+            raise InputError(f"wall: x is {self.x} m; expected 0.2 m from the middle or farther")
+
+
+@dataclass(frozen=True)
+class Occluder:
+    """A pillar that stands before everything."""
+
+    x: float
+    width: float = 0.25  # m
+    height: float = 2.5  # m
+
+    def __post_init__(self) -> None:
+        within("occluder", "width", self.width, 0.02, 2.0, "m")
+        within("occluder", "height", self.height, 0.1, 4.0, "m")
 
 
 @dataclass(frozen=True)
 class Scene:
-    """Everything that a clip is made of, before it is drawn or heard."""
+    """Everything that a clip is made of, before it is drawn or heard.
 
-    balls: tuple[Ball, ...]
-    wall: tuple[float, float, float]  # sRGB
-    floor: tuple[float, float, float]  # sRGB
-    ambience: float  # dB re full scale, rms
+    Raises:
+        InputError: nothing or too much in it, bodies that overlap, a stick without a target, an unknown
+            place, material, shape or colour, a number out of range.
+    """
+
+    place: str = "dry studio"
+    floor: str = "stone"
+    bodies: tuple[Body, ...] = ()
+    targets: tuple[Target, ...] = ()
+    stick: Stick = Stick()
+    players: tuple[Player, ...] = ()
+    walls: tuple[Wall, ...] = ()
+    occluders: tuple[Occluder, ...] = ()
+    camera: Camera = Camera()
+    ambience: float = 0.0  # dB, how much louder than usual the place is; -inf: not at all
+    seed: int = 0  # of what else varies: a backdrop's details, the birds in the park, a caption's words
+
+    def __post_init__(self) -> None:
+        one_of("scene", "place", self.place, PLACES)
+        one_of("scene", "floor", self.floor, FLOORS)
+        if len(self.things) > 2 * MOST:
+            raise InputError(f"scene: {len(self.things)} things; expected at most {2 * MOST}")
+        if math.isnan(self.ambience) or self.ambience > 20.0:
+            raise InputError(f"scene: ambience is {self.ambience} dB; expected 20 or less")
+        for number, hit in enumerate(self.stick.hits):
+            if not 0 <= hit.target < len(self.targets):
+                raise InputError(
+                    f"scene: hit {number} is on target {hit.target}; there are {len(self.targets)} targets"
+                )
+        for one, other in combinations(self.bodies, 2):
+            gap = math.hypot(one.x - other.x, one.middle - other.middle) - one.reach - other.reach
+            if gap < 0:
+                raise InputError(
+                    f"scene: the {one.material} {one.shape} at x = {one.x:g} m and the {other.material} "
+                    f"{other.shape} at x = {other.x:g} m overlap by {-gap:.2f} m"
+                )
+        for body in self.bodies:
+            for wall in self.walls:
+                if (wall.x - body.x) * math.copysign(1, wall.x) < body.reach:
+                    raise InputError(
+                        f"scene: the {body.material} {body.shape} at x = {body.x:g} m is in the wall "
+                        f"at {wall.x:g} m"
+                    )
 
     @property
-    def seen(self) -> tuple[Ball, ...]:
-        """The balls inside the picture."""
-        return tuple(ball for ball in self.balls if ball.seen)
+    def things(self) -> tuple[Body | Target | Player, ...]:
+        """All that performs, seen or not: bodies, then targets, then players. Their order numbers them."""
+        return (*self.bodies, *self.targets, *self.players)
 
+    def random(self, *what: str | int) -> np.random.Generator:
+        """Random numbers for one of the things that its seed varies."""
+        return np.random.default_rng(derive(self.seed, *what))
 
-def half_width(spec: ClipSpec) -> float:
-    """Metres from the picture's middle to its left or right edge."""
-    return VIEW / 2 * spec.width / spec.height
+    def plain(self) -> dict[str, Any]:
+        """As dicts, lists, strings and numbers."""
+        return dataclasses.asdict(self)
 
+    @classmethod
+    def of(cls, plain: dict[str, Any]) -> "Scene":
+        """From what `plain` gives; what isn't there has its default.
 
-def draw_scene(config: WorldConfig, random: np.random.Generator) -> Scene:
-    """A random scene of this config. Seen balls keep to lanes of their own and have different colours."""
-    count = int(random.integers(config.things[0], config.things[1] + 1))
-    colours = random.choice(len(COLOURS), size=count + 1, replace=False)
-    edge = half_width(config.spec)
-    lanes = np.linspace(-edge, edge, count + 1)
-    balls = [
-        _draw_ball(config, random, int(colours[k]), (lanes[k], lanes[k + 1]), seen=True) for k in range(count)
-    ]
-    if random.random() < config.off_screen:
-        near, far = edge + 0.3, edge + 1.5
-        lane = (near, far) if random.random() < 0.5 else (-far, -near)
-        balls.append(_draw_ball(config, random, int(colours[count]), lane, seen=False))
-    return Scene(
-        balls=tuple(balls),
-        wall=_pale(random, 0.78, 0.92),
-        floor=_pale(random, 0.55, 0.68),
-        ambience=config.ambience,
-    )
-
-
-def _draw_ball(
-    config: WorldConfig, random: np.random.Generator, colour: int, lane: tuple[float, float], seen: bool
-) -> Ball:
-    material = config.materials[int(random.integers(len(config.materials)))]
-    size = list(SIZES)[int(random.integers(len(SIZES)))]
-    radius = min(random.uniform(*SIZES[size]), 0.45 * (lane[1] - lane[0]))
-    seconds = config.spec.seconds
-    release = random.uniform(0.0, 0.3 * min(seconds, 2.0))
-    start, end = random.uniform(lane[0] + radius, lane[1] - radius, size=2)
-    return Ball(
-        material=material,
-        colour=list(COLOURS)[colour],
-        size=size,
-        radius=float(radius),
-        x=float(start),
-        height=float(random.uniform(0.25, VIEW - FLOOR - 0.05 - 2 * radius)),
-        release=float(release),
-        drift=float(np.clip((end - start) / (seconds - release), -0.6, 0.6)),
-        spin=float(random.uniform(0.0, 2 * math.pi)),
-        seen=seen,
-    )
-
-
-def _pale(random: np.random.Generator, low: float, high: float) -> tuple[float, float, float]:
-    grey = random.uniform(low, high)
-    r, g, b = np.clip(grey + random.uniform(-0.05, 0.05, size=3), 0.0, 1.0)
-    return float(r), float(g), float(b)
+        Raises:
+            InputError: an unknown field, a value of the wrong type, a scene that can't be.
+        """
+        return typed(cls, plain, "scene")

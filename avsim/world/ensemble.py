@@ -1,0 +1,30 @@
+"""Players: each note moves what makes it and is heard from where the player sits."""
+
+from avsim.clip import ClipSpec
+from avsim.world.actor import Actor, Sound
+from avsim.world.bank import sounded
+from avsim.world.players import player
+from avsim.world.scene import Scene
+
+MIDDLE = 0.8  # m, height of an instrument of usual size
+
+
+def ensemble(scene: Scene, spec: ClipSpec, first: int) -> list[Actor]:
+    """The scene's players with their notes, their owners counted from `first`."""
+    seconds, end = spec.frame_seconds().numpy(), spec.frames / spec.frames_per_second
+    actors = []
+    for number, each in enumerate(scene.players):
+        looks = scene.random("player", number)
+        parts = player(each.instrument, each.x, each.notes, seconds, first + number, looks, each.size)
+        notes = tuple(note for note in each.notes if note.seconds < end)
+        sounds = [
+            Sound(
+                note.seconds,
+                sounded(each.instrument, note, spec.sample_rate, each.bank),
+                each.x,
+                MIDDLE * each.size,
+            )
+            for note in notes
+        ]
+        actors.append(Actor(parts, tuple(sounds), notes=notes))
+    return actors
