@@ -8,14 +8,15 @@ from avsim.codecs.spectra import stft
 RESOLUTIONS = (128, 512, 2048)  # samples per window; the hop is a quarter
 
 
-def squared_error(frames: Tensor, estimate: Tensor, motion: float) -> Tensor:
-    """Mean squared error of frames (B, 3, T, H, W), the mean over clips.
+def distortion(frames: Tensor, estimate: Tensor, motion: float) -> Tensor:
+    """Error of frames (B, 3, T, H, W) in dB, less its PSNR: the mean over clips, so that easy ones count too.
 
     A pixel that changes by a tenth or more since the frame before weighs `1 + motion` times one that stays.
     """
     weight = moving(frames) * motion + 1
     weight = weight / weight.mean((1, 2, 3, 4), keepdim=True)  # in each clip: processes can share a batch
-    return (weight * (estimate - frames).square()).mean()
+    error = (weight * (estimate - frames).square()).mean((1, 2, 3, 4))
+    return 10 * (error + 1e-5).log10().mean()
 
 
 def moving(frames: Tensor) -> Tensor:

@@ -8,7 +8,8 @@ from torchmetrics import MeanMetric
 from avsim import seeds
 from avsim.codecs.audio import AudioAutoencoder, mid_side
 from avsim.codecs.latents import moments_of
-from avsim.codecs.losses import audio_parts, moving, squared_error
+from avsim.codecs.losses import audio_parts, distortion, moving
+from avsim.codecs.varied import varied
 from avsim.codecs.video import VideoAutoencoder, padded
 from avsim.data.batch import ClipBatch
 from avsim.errors import InputError
@@ -98,12 +99,17 @@ class VideoCodecSystem(_CodecSystem):
         frames = _frames(batch)
         length = min(self.crop_frames, frames.shape[2])
         starts = self.starts(batch.rows, frames.shape[2] - length)
-        crops = [clip[:, start : start + length] for clip, start in zip(frames, starts, strict=True)]
-        crop = padded(torch.stack(crops), self.model.time_stride, self.model.space_stride)
+        crops = [
+            varied(
+                clip[:, start : start + length], seeds.generator(self.seed, "varied", self.global_step, row)
+            )
+            for clip, start, row in zip(frames.cpu(), starts, batch.rows.tolist(), strict=True)
+        ]
+        crop = padded(torch.stack(crops).to(frames), self.model.time_stride, self.model.space_stride)
         t, h, w = 1 + (crop.shape[2] - 1) // 4, crop.shape[3] // 8, crop.shape[4] // 8
         estimate, z = self.model(crop, self.latent_noise(batch.rows, (self.model.channels, t, h, w)))
         self.gather(z)
-        return self.total({"error": squared_error(crop, estimate, self.motion)}, {"error": 20.0})
+        return self.total({"distortion": distortion(crop, estimate, self.motion)}, {"distortion": 0.02})
 
     def score(self, batch: ClipBatch, stage: str) -> None:
         """PSNR in dB over all pixels and over those that move; the root mean square of latents, near 1."""
