@@ -27,6 +27,15 @@ PAINTERS: dict[str, Callable[[Easel, np.random.Generator], None]] = {
     "cave": cave,
     "dry studio": dry_studio,
 }
+# m, how far a place may be shifted to either side: a stage has a middle, loudspeakers stay beside it
+ROAM = {
+    "restaurant": 0.6,
+    "space station": 0.6,
+    "national park": 0.6,
+    "concert hall": 0.08,
+    "cave": 0.6,
+    "dry studio": 0.25,
+}
 
 
 def backdrop(place: str, view: View, random: np.random.Generator) -> Array:
@@ -40,6 +49,9 @@ def backdrop(place: str, view: View, random: np.random.Generator) -> Array:
     """
     if place not in PAINTERS:
         raise InputError(f"place: {place!r} is none of {', '.join(PAINTERS)}")
+    own = np.random.default_rng(int(random.integers(2**63)))
+    roam = ROAM[place] * own.uniform(-1, 1)
+    view = View(view.x + roam, view.y, view.height, view.size)
     up = view.height / 2
     across = up * view.size[1] / view.size[0]
     easel = Easel(
@@ -49,7 +61,7 @@ def backdrop(place: str, view: View, random: np.random.Generator) -> Array:
         top=float(np.max(view.y + up)),
         scale=FINE * float(np.max(view.scale)),
     )
-    PAINTERS[place](easel, np.random.default_rng(int(random.integers(2**63))))
+    PAINTERS[place](easel, own)
     picture = easel.pixels[..., :3]
     mean = picture.mean((0, 1))
     seen = _frames(picture, easel, view).astype(np.float32)

@@ -25,6 +25,8 @@ def concert_hall(easel: Easel, random: np.random.Generator) -> None:
     for x in (-0.45, 0.45):
         easel.glow(x, 0.02, 0.35, rgb("ffe8b0"), 0.3, 0.35)
     easel.box(-9, 9, FAR - 0.015, FAR + 0.015, dark(wood, 0.5))
+    for k in range(4):
+        _stand(easel, -0.63 + 0.42 * k + random.uniform(-0.05, 0.05), dark(wall, 0.5))
     for side in (-1, 1):
         _drape(easel, side, velvet, gold)
     _valance(easel, velvet, gold)
@@ -55,6 +57,17 @@ def _beam(easel: Easel, x: float, lean: float) -> None:
     easel.polygon(
         [(x - 0.03, 1.8), (x + 0.03, 1.8), (foot + 0.3, 0.05), (foot - 0.3, 0.05)], rgb("fff0c8"), 0.13
     )
+
+
+def _stand(easel: Easel, x: float, metal: Colour) -> None:
+    """A music stand with a page on it."""
+    easel.line([(x, 0.2), (x, 0.55)], 0.018, metal)
+    for side in (-1, 1):
+        easel.line([(x, 0.26), (x + side * 0.07, 0.18)], 0.016, metal)
+    easel.polygon([(x - 0.11, 0.53), (x + 0.11, 0.53), (x + 0.1, 0.68), (x - 0.1, 0.68)], metal)
+    easel.polygon([(x - 0.08, 0.55), (x + 0.08, 0.55), (x + 0.075, 0.67), (x - 0.075, 0.67)], rgb("d8d0bc"))
+    for y in (0.58, 0.61, 0.64):
+        easel.line([(x - 0.06, y), (x + 0.06, y)], 0.007, rgb("706858"))
 
 
 def _boxes(easel: Easel, random: np.random.Generator, wall: Colour, gold: Colour, velvet: Colour) -> None:

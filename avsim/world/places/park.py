@@ -33,7 +33,7 @@ def national_park(easel: Easel, random: np.random.Generator) -> None:
         if random.random() < 0.7:
             _fir(easel, x, FAR + 0.02, random.uniform(0.35, 0.65), mix(forest, low, 0.12))
     for x in along(random, 0.95, 0.12):
-        _fir(easel, x + 0.475, FAR - 0.06, random.uniform(0.85, 1.15), forest)
+        _fir(easel, x + 0.475, FAR - 0.06, random.uniform(0.85, 1.15), mix(forest, low, 0.15))
     floor(easel, lambda across, away: np.array(meadow) * (1.02 - 0.1 * away)[..., None])
     blades = (mix(meadow, forest, 0.5), mix(meadow, light(meadow, 0.6), 0.5))
     for x, y, lean, paint in _strewn(random, 900):

@@ -20,11 +20,12 @@ def dry_studio(easel: Easel, random: np.random.Generator) -> None:
     carpet = chosen(random, ("8a8078", "6a7078", "8a6a58", "78607a"))
     wood = chosen(random, ("b08858", "8c6840", "c8a070"))
     easel.fade(-9, 9, dark(foam, 0.5), dark(foam, 0.5))
+    paints = [(light(colour, 0.14), dark(colour, 0.28)) for colour in (foam, other)]
     row = 0
     y = FAR + 0.08
     while y < 3.2:
         for k, x in enumerate(along(random, TILE)):
-            _wedges(easel, x, y, (foam, other)[(k // 2 + row // 2) % 2], upright=(k + row) % 2 == 0)
+            _wedges(easel, x, y, paints[(k // 2 + row // 2) % 2], upright=(k + row) % 2 == 0)
         y += TILE
         row += 1
     easel.box(-9, 9, FAR, FAR + 0.08, wood)
@@ -39,11 +40,13 @@ def dry_studio(easel: Easel, random: np.random.Generator) -> None:
         _microphone(easel, x + 0.4)
 
 
-def _wedges(easel: Easel, x: float, y: float, colour: Colour, upright: bool) -> None:
+def _wedges(easel: Easel, x: float, y: float, paints: tuple[Colour, Colour], upright: bool) -> None:
     """One square: four ridges, lit from the upper left."""
     step = TILE / 4
+    if x > easel.right or x + TILE < easel.left or y > easel.top:
+        return
     for k in range(4):
-        for share, paint in ((0.0, light(colour, 0.14)), (0.5, dark(colour, 0.28))):
+        for share, paint in zip((0.0, 0.5), paints, strict=True):
             low, high = (k + share) * step, (k + share + 0.46) * step
             if upright:
                 easel.box(x + low, x + high, y, y + 0.98 * TILE, paint)

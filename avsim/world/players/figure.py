@@ -144,7 +144,10 @@ def _head(looks: Looks, turn: float, blowing: bool) -> Sprite:
     easel = Easel(-0.3, 0.3, -0.12, 0.52, SPRITE_SCALE)
     skin, hair, y = rgb(looks.skin), rgb(looks.hair), 0.2
     if looks.style == "long":
-        easel.polygon(curve([(-0.17, -0.03), (-0.2, 0.2), (0.0, 0.4), (0.2, 0.2), (0.17, -0.03)]), hair)
+        easel.polygon(
+            curve([(-0.17, -0.03), (-0.2, 0.2), (0.0, 0.4), (0.2, 0.2), (0.17, -0.03)]), dark(hair, 0.15)
+        )
+        easel.line([(0.0, -0.03), (0.0, 0.08)], 0.1, dark(skin, 0.12))
     if looks.style == "bun":
         easel.ellipse(-0.06 * turn, 0.41, 0.075, 0.07, hair)
     if looks.style == "curly":
@@ -155,11 +158,26 @@ def _head(looks: Looks, turn: float, blowing: bool) -> Sprite:
     for side in (-1, 1):
         if side * turn < 0.5:
             easel.ellipse(side * 0.158 - 0.03 * turn, y - 0.01, 0.028, 0.042, dark(skin, 0.08))
-    fringe = curve(
-        [(-0.165, 0.2), (-0.14, 0.33), (0.0, 0.39), (0.14, 0.33), (0.165, 0.2), (0.13 + 0.02 * turn, 0.28)]
-        + [(0.07 * turn, 0.3), (-0.13 + 0.02 * turn, 0.28), (-0.165, 0.2)]
-    )
-    easel.polygon(fringe, hair)
+    parting = 0.07 * turn - 0.05
+    fringe = [
+        (-0.168, 0.17),
+        (-0.155, 0.3),
+        (-0.08, 0.385),
+        (0.02, 0.4),
+        (0.11, 0.375),
+        (0.155, 0.3),
+        (0.168, 0.17),
+    ]
+    fringe += [
+        (0.142, 0.25),
+        (0.1 + 0.02 * turn, 0.3),
+        (parting, 0.345),
+        (-0.125 + 0.02 * turn, 0.3),
+        (-0.145, 0.25),
+    ]
+    easel.polygon(curve([*fringe, fringe[0]]), hair)
+    for x in (0.0, 0.05, 0.1):
+        easel.line(curve([(parting, 0.35), (x, 0.372), (x + 0.045, 0.345)]), 0.008, dark(hair, 0.3))
     middle = 0.075 * turn
     for side in (-1, 1):
         x = middle + side * 0.06 * (1 - 0.2 * abs(turn))
