@@ -22,7 +22,7 @@ Array = np.ndarray
 BANKS = Path(__file__).parents[1] / "banks"
 STEP = 3  # semitones between recordings: at most 1.5 are bridged by playing faster or slower
 GAP = 0.05  # s of silence between notes, so that coding one is not heard in the other
-BITS = 48_000  # a second
+BITS = 48_000  # a second: about 27 dB of SNR, in a fifth of what FLAC takes
 
 
 def main(path: Path) -> None:
@@ -70,7 +70,7 @@ def _encode(path: Path, notes: Sequence[Recording]) -> list[dict[str, float]]:
         pieces += [note.wave, gap]
         start = stop + len(gap)
     samples = np.concatenate(pieces).astype(np.float32)[None]
-    with av.open(str(path), "w", format="ogg") as out:
+    with av.open(str(path), "w", format="ogg", options={"fflags": "+bitexact"}) as out:
         stream = out.add_stream("libopus", rate=RATE, layout="mono")
         stream.bit_rate = BITS
         frame = av.AudioFrame.from_ndarray(samples, format="flt", layout="mono")

@@ -42,8 +42,8 @@ class Bowed:
     """A bowed string on a body."""
 
     place: float  # of the bow, as a share of the string from the bridge
-    speed: float  # of the bow; velocities are in units of the friction table
-    grip: float  # slope of the friction table, less is more force
+    speed: float  # of the bow, in units of the friction table; if too fast, the string slips twice a period
+    grip: float  # slope of the friction table: less is more force
     damping: float  # pole of the bridge's low-pass, 0..1
     body: tuple[Resonance, ...]
     direct: float  # how much of the string is heard past the resonances
@@ -178,7 +178,7 @@ def _smooth(random: np.random.Generator, hertz: float) -> Array:
 # A python-skin membrane on a small tube, with no fingerboard: weak below 400 Hz, nasal in the middle.
 ERHU = Bowed(
     place=0.11,
-    speed=0.2,
+    speed=0.07,
     grip=3.2,
     damping=0.35,
     body=(
@@ -198,7 +198,7 @@ MODELLED: dict[str, Model] = {
     ),
     "cello": Bowed(
         0.13,
-        0.2,
+        0.07,
         3.0,
         0.55,
         (
@@ -211,9 +211,9 @@ MODELLED: dict[str, Model] = {
     ),
     "clarinet": Blown(0.05, 0.15, -4.0, (Resonance(1500, 800, 3),), 2600, 0.12, 0.012),
     "erhu": Bowed(
-        0.08,
-        0.2,
-        3.6,
+        0.1,
+        0.05,
+        3.0,
         0.3,
         (
             Resonance(610, 120, 3.0),
@@ -223,13 +223,13 @@ MODELLED: dict[str, Model] = {
         ),
         0.1,
     ),
-    "flute": Blown(0.09, 0.1, -13.0, (), 5000, 1.0, 0.09),
+    "flute": Blown(0.09, 0.1, -13.0, (), 5000, 1.0, 0.03),
     "saxophone": Blown(0.06, 0.25, -3.0, (Resonance(900, 600, 8), Resonance(2400, 1200, 4)), 2400, 0.8, 0.03),
     "trumpet": Blown(0.045, 0.5, -1.0, (Resonance(1300, 1000, 8),), 3600, 1.0, 0.006),
-    "tuba": Blown(0.07, 0.6, -3.0, (Resonance(240, 200, 6),), 480, 1.0, 0.008),
+    "tuba": Blown(0.07, 0.6, -3.0, (Resonance(240, 200, 6),), 480, 1.0, 0.003),
     "violin": Bowed(
         0.12,
-        0.2,
+        0.07,
         3.2,
         0.4,
         (
