@@ -1,8 +1,8 @@
 """Bodies that fall, bounce, roll and collide: their motion, what touches what and when, and how that sounds.
 
 pymunk moves them in small steps. A step may end with two bodies a little inside each other; as both moved
-straight within it, how deep and how fast tells when they touched, and the depth is given back with the speed
-of parting, so that bounces don't depend on the steps.
+straight within it, how deep and how fast tells when they touched. Place and speed after it are set to those
+of a bounce at that very moment, so that times and heights don't depend on the steps.
 """
 
 import math
@@ -89,7 +89,7 @@ class _Fall:
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
         self.touches: list[Touch] = []
-        self.deep: list[tuple[pymunk.Body, pymunk.Vec2d]] = []
+        self.bounced: list[tuple[pymunk.Body, pymunk.Vec2d, pymunk.Vec2d]] = []
         self.space = space = pymunk.Space()
         space.gravity = (0.0, -GRAVITY)
         space.collision_slop = 1e-4
@@ -144,9 +144,10 @@ class _Fall:
                     path[number, :, frame] = x, y, moved.angle + moved.angular_velocity * since
                 frame += 1
             self.space.step(1 / STEPS)
-            while self.deep:
-                moved, shift = self.deep.pop()
+            while self.bounced:
+                moved, shift, change = self.bounced.pop()
                 moved.position += shift
+                moved.velocity += change
         return path, _merged(sorted(self.touches, key=lambda touch: touch.seconds))
 
     def _release(self, number: int) -> None:
@@ -183,13 +184,25 @@ class _Fall:
         number, against = self.numbers[one], self.numbers[other]
         arbiter.restitution = bounce = restitution(*_materials(self.scene, number, against))
         depth = min(max(-point.distance, 0.0), closing / STEPS)
-        seconds = (self.step + 1) / STEPS - depth / closing
-        impulse = (1 + bounce) * closing / total
-        self.touches.append(Touch(seconds, number, against, impulse, closing, place.x, place.y))
-        for each, sign in ((moved, -1), (hit, 1)):
+        since = depth / closing  # s, from the touch to the end of the step
+        pull = sum(
+            side * self.space.gravity[1] * normal.y
+            for side, each in ((1, moved), (-1, hit))
+            if each.body_type == pymunk.Body.DYNAMIC
+        )  # m/s^2, at which they are drawn together
+        speed = closing + pull * (0.5 / STEPS - since)
+        impulse = (1 + bounce) * speed / total
+        self.touches.append(
+            Touch((self.step + 1) / STEPS - since, number, against, impulse, speed, place.x, place.y)
+        )
+        # pymunk turns the speed at the middle of this step into that at the middle of the next one, and leaves
+        # the bodies where they are. A bounce at that very moment would have made of both:
+        apart = (1 + bounce) * depth  # m
+        slower = pull * ((1 + bounce) * since + (1 - bounce) * 0.5 / STEPS)  # m/s
+        for side, each in ((-1, moved), (1, hit)):
             if each.body_type == pymunk.Body.DYNAMIC:
-                share = (1 / each.mass) / total
-                self.deep.append((each, normal * (sign * (1 + bounce) * depth * share)))
+                way = normal * (side / (each.mass * total))
+                self.bounced.append((each, way * apart, way * -slower))
 
 
 def _yield(body: pymunk.Body, place: pymunk.Vec2d, normal: pymunk.Vec2d) -> float:

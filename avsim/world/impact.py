@@ -148,9 +148,11 @@ def impact(
 
 
 def _push(phase: Array) -> Array:
-    """Spectrum of a half-sine push at frequency times length, 1 at 0."""
-    phase = np.where(np.abs(phase - 0.5) < 1e-6, 0.5 + 1e-6, phase)  # where its two factors are 0 / 0
-    return np.abs(np.cos(math.pi * phase) / (1 - 4 * phase**2))
+    """Spectrum of a half-sine push at frequency times length, 1 at 0: along the tops of its lobes.
+
+    The lobes' zeros, |cos(pi x) / (1 - 4 x^2)|, are those of a perfect half-sine; no contact is one.
+    """
+    return 1 / np.sqrt(1 + (2 * phase) ** 4)
 
 
 def ring(amplitude: Array, frequency: Array, decay: Array, rate: int, lead: float, count: int) -> Array:

@@ -1,0 +1,66 @@
+"""What the tests of the world hear with: dry sounds on one time line, librosa's onsets, levels."""
+
+import librosa
+import numpy as np
+
+from avsim.clip import ClipSpec
+from avsim.world.actor import Actor
+from avsim.world.scene import Scene
+from avsim.world.stage import perform
+from avsim.world.words import things_of
+
+HOP = 32
+WINDOW = 256
+LEAD = 0.0065  # s before an onset that a window of 256 samples begins to hold it, at 16 kHz
+SILENCE = 2048  # samples before the sound, so that its first onset has a before
+
+
+def actors(scene: Scene, spec: ClipSpec) -> list[Actor]:
+    return perform(scene, spec, things_of(scene, spec))[0]
+
+
+def dry(actor: Actor, spec: ClipSpec) -> np.ndarray:
+    """An actor's sounds at 1 m, (N,)."""
+    wave = np.zeros(spec.samples)
+    for sound in actor.sounds:
+        first = round(sound.seconds * spec.sample_rate)
+        part = sound.wave[: max(0, spec.samples - first)]
+        wave[first : first + len(part)] += part
+    return wave
+
+
+def onsets(wave: np.ndarray, rate: int = 16000) -> np.ndarray:
+    """Times at which librosa finds onsets, s."""
+    padded = np.concatenate([np.zeros(SILENCE), wave, np.zeros(SILENCE)])
+    level = np.abs(librosa.stft(padded, n_fft=WINDOW, hop_length=HOP))
+    strength = librosa.onset.onset_strength(
+        S=librosa.amplitude_to_db(level, ref=1.0, amin=1e-4, top_db=None),
+        sr=rate,
+        hop_length=HOP,
+        lag=2,
+        center=False,
+    )
+    found = librosa.onset.onset_detect(
+        onset_envelope=strength,
+        sr=rate,
+        hop_length=HOP,
+        units="time",
+        pre_max=0.02,
+        post_max=0.02,
+        pre_avg=0.1,
+        post_avg=0.1,
+        delta=0.06,
+        wait=0.03,
+    )
+    return found - SILENCE / rate + LEAD
+
+
+def alone(times: np.ndarray, apart: float = 0.15) -> np.ndarray:
+    """Which times are at least `apart` from all others, (n,) bool."""
+    gaps = np.diff(times, prepend=-np.inf), np.diff(times, append=np.inf)
+    return np.minimum(*gaps) >= apart
+
+
+def decibels(wave: np.ndarray) -> np.ndarray:
+    """Mean power along the last axis, dB."""
+    return 10 * np.log10(np.maximum(np.mean(np.square(np.asarray(wave, np.float64)), -1), 1e-20))
