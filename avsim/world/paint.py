@@ -1,7 +1,8 @@
 """An easel: shapes in metres, painted on a picture of any fineness.
 
 Sprites and places are painted on it. Its pixels are colour times opacity, and opacity, so that the edges
-which cv2 anti-aliases are right over any ground. Right is +x and up is +y; coordinates are metres.
+which cv2 anti-aliases are right over any ground; it grows shapes by about half a pixel. Right is +x and up
+is +y; coordinates are metres.
 """
 
 import math

@@ -30,7 +30,7 @@ def flute(notes: Sequence[Note], seconds: Array, random: np.random.Generator) ->
     finger = 0.03 * at_pitch(notes, seconds, "flute")
     return (
         standing(looks),
-        head(looks, 1.03, -0.25, 0.3 * (angle - 0.2), blowing=True),
+        head(looks, 1.03, -0.3, 0.3 * (angle - 0.2), blowing=True),
         *_hold(looks, (0.17, 0.97), mouth, angle, (-0.16 - finger, -0.02), -1),
         Part(_flute(), Pose(*mouth, angle)),
         *_hold(looks, (-0.17, 0.97), mouth, angle, (-0.34 + finger, -0.03), -1),
@@ -60,7 +60,7 @@ def saxophone(notes: Sequence[Note], seconds: Array, random: np.random.Generator
     finger = 0.03 * at_pitch(notes, seconds, "saxophone")
     return (
         standing(looks),
-        head(looks, 1.03, 0.1, 0.2 * angle, blowing=True),
+        head(looks, 1.03, 0.0, 0.2 * angle, blowing=True),
         Part(_saxophone(), Pose(*mouth, angle)),
         *_hold(looks, (0.17, 0.97), mouth, angle, (0.1, -0.2 - finger), -1),
         *_hold(looks, (-0.17, 0.97), mouth, angle, (0.06, -0.4 + finger), 1),

@@ -34,7 +34,7 @@ def violin(notes: Sequence[Note], seconds: Array, random: np.random.Generator) -
         *arm(
             looks, (0.15, 0.97), (chin[0] + finger * left_hand[0], chin[1] + finger * left_hand[1] - 0.03), 1
         ),
-        head(looks, 1.03, 0.7, -0.1 - nod),
+        head(looks, 1.03, 0.6, -0.1 - nod),
         Part(_fiddle(wood, 0.37, 0.66), Pose(*chin, lean)),
         Part(_bow(0.6), Pose(frog_x, frog_y, rise)),
         *arm(looks, (-0.16, 0.97), (frog_x, frog_y), 1),
@@ -77,7 +77,7 @@ def erhu(notes: Sequence[Note], seconds: Array, random: np.random.Generator) -> 
     sway = 0.06 * breath(notes, seconds)
     return (
         seated(looks, 0.2),
-        head(looks, 0.89, 0.2, 0.1 + sway),
+        head(looks, 0.89, 0.3, 0.1 + sway),
         Part(_two_strings(wood), Pose(*drum, lean)),
         *arm(looks, (0.16, 0.83), (drum[0] + 0.05 * finger + 0.03, drum[1] + finger), 1),
         Part(_bow(0.5), Pose(frog_x, frog_y, 0.06)),

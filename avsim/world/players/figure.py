@@ -14,10 +14,30 @@ from avsim.world.paint import SPRITE_SCALE, Colour, Easel, curve, dark, light, m
 
 Array = np.ndarray
 LIMB = 0.27  # m, an upper arm, and a forearm to the middle of the hand
-SKINS = ("f6d3b8", "eabf9a", "d09a6e", "a8703f", "7a4a2a", "583420")
-HAIRS = ("2a1c18", "5a3820", "9a5a28", "d8b060", "b8b4b0", "a03c20")
+FACES = (  # skin, hair, style: few enough to keep every head that was painted
+    *(
+        ("f6d3b8", hair, style)
+        for hair, style in (("9a5a28", "short"), ("a03c20", "long"), ("2a1c18", "bun"))
+    ),
+    *(
+        ("f0c8a0", hair, style)
+        for hair, style in (("5a3820", "curly"), ("b8b4b0", "short"), ("5a3820", "bun"))
+    ),
+    *(
+        ("e0b088", hair, style)
+        for hair, style in (("2a1c18", "long"), ("2a1c18", "short"), ("5a3820", "long"))
+    ),
+    *(
+        ("b8804c", hair, style)
+        for hair, style in (("2a1c18", "curly"), ("2a1c18", "bun"), ("e0dcd4", "short"))
+    ),
+    *(
+        ("7a4a2a", hair, style)
+        for hair, style in (("1c1414", "curly"), ("e0dcd4", "curly"), ("1c1414", "long"))
+    ),
+    *(("583420", hair, style) for hair, style in (("d8b060", "bun"), ("c8c4bc", "short"), ("140e0e", "bun"))),
+)
 TROUSERS = ("2c3040", "4a4038", "5a6070")
-STYLES = ("short", "long", "bun", "curly")
 
 
 @dataclass(frozen=True)
@@ -35,23 +55,19 @@ def draw_looks(
     random: np.random.Generator, shirts: Sequence[str], trousers: Sequence[str] = TROUSERS
 ) -> Looks:
     """Random looks, in these clothes: the instrument must stand out before them."""
-
-    def one_of(choices: Sequence[str]) -> str:
-        return choices[int(random.integers(len(choices)))]
-
-    skin = one_of(SKINS)
-    hair = one_of([code for code in HAIRS if abs(sum(rgb(code)) - sum(rgb(skin))) > 0.5])
-    return Looks(skin, hair, one_of(STYLES), one_of(shirts), one_of(trousers))
+    skin, hair, style = FACES[int(random.integers(len(FACES)))]
+    k = int(random.integers(len(shirts)))
+    return Looks(skin, hair, style, shirts[k], trousers[k % len(trousers)])
 
 
 def standing(looks: Looks) -> Part:
     """Legs and trunk; shoulders at (±0.16, 0.98)."""
-    return Part(_standing(looks.shirt, looks.trousers, looks.skin), Pose(0.0, 0.0))
+    return Part(_standing(looks.shirt, looks.trousers), Pose(0.0, 0.0))
 
 
 def seated(looks: Looks, apart: float = 0.2) -> Part:
     """On a stool with the knees `apart`, 0.14 m lower than standing; shoulders at (±0.16, 0.84)."""
-    return Part(_seated(looks.shirt, looks.trousers, looks.skin, apart), Pose(0.0, 0.0))
+    return Part(_seated(looks.shirt, looks.trousers, apart), Pose(0.0, 0.0))
 
 
 def head(
@@ -63,7 +79,7 @@ def head(
     x: float | Array = 0.0,
 ) -> Part:
     """A head on the neck's joint at (x, y), its face turned from -1 (left in the picture) to 1 (right)."""
-    return Part(_head(looks, turn, blowing), Pose(x, y, angle))
+    return Part(_head(looks.skin, looks.hair, looks.style, turn, blowing), Pose(x, y, angle))
 
 
 def arm(looks: Looks, shoulder: tuple[float, float], hand: tuple, bend: float) -> tuple[Part, Part]:
@@ -86,7 +102,7 @@ def arm(looks: Looks, shoulder: tuple[float, float], hand: tuple, bend: float) -
     )
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _limb(sleeve: str, hand: str) -> Sprite:
     easel = Easel(-0.1, LIMB + 0.12, -0.1, 0.1, SPRITE_SCALE)
     cloth = rgb(sleeve)
@@ -99,10 +115,9 @@ def _limb(sleeve: str, hand: str) -> Sprite:
     return easel.sprite()
 
 
-def _trunk(easel: Easel, cloth: Colour, skin: Colour, hips: float) -> None:
-    """From the hips' height up 0.52 m to the neck."""
+def _trunk(easel: Easel, cloth: Colour, hips: float) -> None:
+    """From the hips' height up 0.52 m to where the neck begins."""
     top = hips + 0.52
-    easel.line([(0.0, top - 0.05), (0.0, top + 0.04)], 0.1, dark(skin, 0.12))
     side = curve(
         [(0.13, hips), (0.15, hips + 0.2), (0.2, hips + 0.42), (0.17, top - 0.02), (0.06, top + 0.01)]
     )
@@ -112,18 +127,18 @@ def _trunk(easel: Easel, cloth: Colour, skin: Colour, hips: float) -> None:
 
 
 @lru_cache(maxsize=64)
-def _standing(shirt: str, trousers: str, skin: str) -> Sprite:
+def _standing(shirt: str, trousers: str) -> Sprite:
     easel = Easel(-0.26, 0.26, -0.05, 1.15, SPRITE_SCALE)
     legs = rgb(trousers)
     for side in (-1, 1):
         easel.line([(side * 0.075, 0.5), (side * 0.09, 0.07)], 0.13, legs)
         easel.ellipse(side * 0.105, 0.035, 0.085, 0.035, dark(legs, 0.6))
-    _trunk(easel, rgb(shirt), rgb(skin), 0.5)
+    _trunk(easel, rgb(shirt), 0.5)
     return easel.sprite()
 
 
 @lru_cache(maxsize=64)
-def _seated(shirt: str, trousers: str, skin: str, apart: float) -> Sprite:
+def _seated(shirt: str, trousers: str, apart: float) -> Sprite:
     easel = Easel(-0.42, 0.42, -0.05, 1.02, SPRITE_SCALE)
     legs, wood = rgb(trousers), rgb("6a4a30")
     for side in (-1, 1):
@@ -134,23 +149,23 @@ def _seated(shirt: str, trousers: str, skin: str, apart: float) -> Sprite:
         easel.line([(knee, 0.36), (knee + side * 0.02, 0.07)], 0.11, dark(legs, 0.15))
         easel.line([(side * 0.07, 0.4), (knee, 0.37)], 0.15, legs)
         easel.ellipse(knee + side * 0.035, 0.035, 0.085, 0.035, dark(legs, 0.6))
-    _trunk(easel, rgb(shirt), rgb(skin), 0.37)
+    _trunk(easel, rgb(shirt), 0.37)
     return easel.sprite()
 
 
 @lru_cache(maxsize=256)
-def _head(looks: Looks, turn: float, blowing: bool) -> Sprite:
+def _head(skin_code: str, hair_code: str, style: str, turn: float, blowing: bool) -> Sprite:
     """Pivot at the neck; the face's middle is 0.2 m above it."""
     easel = Easel(-0.3, 0.3, -0.12, 0.52, SPRITE_SCALE)
-    skin, hair, y = rgb(looks.skin), rgb(looks.hair), 0.2
-    if looks.style == "long":
+    skin, hair, y = rgb(skin_code), rgb(hair_code), 0.2
+    if style == "long":
         easel.polygon(
             curve([(-0.17, -0.03), (-0.2, 0.2), (0.0, 0.4), (0.2, 0.2), (0.17, -0.03)]), dark(hair, 0.15)
         )
-        easel.line([(0.0, -0.03), (0.0, 0.08)], 0.1, dark(skin, 0.12))
-    if looks.style == "bun":
+    easel.line([(0.0, -0.02), (0.0, 0.08)], 0.1, dark(skin, 0.12))
+    if style == "bun":
         easel.ellipse(-0.06 * turn, 0.41, 0.075, 0.07, hair)
-    if looks.style == "curly":
+    if style == "curly":
         for k in range(9):
             bend = np.pi * (k / 8 * 1.3 - 0.15)
             easel.ellipse(0.155 * np.cos(bend), 0.23 + 0.15 * np.sin(bend), 0.065, 0.065, hair)

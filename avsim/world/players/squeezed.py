@@ -26,7 +26,7 @@ def accordion(notes: Sequence[Note], seconds: Array, random: np.random.Generator
     finger = 0.15 * (at_pitch(notes, seconds, "accordion") - 0.5)
     return (
         standing(looks),
-        head(looks, 1.03, -0.4, 0.08 - 0.12 * breath(notes, seconds)),
+        head(looks, 1.03, -0.3, 0.08 - 0.12 * breath(notes, seconds)),
         *arm(looks, (0.17, 0.97), (left + wide + 0.1, y), -1),
         Part(_bellows(colour), Pose(left, y, 0.0, wide / PAINTED)),
         Part(_keys(colour), Pose(left, y)),
