@@ -61,11 +61,9 @@ def test_each_note_of_a_phrase_moves_what_makes_it_by_two_pixels(instrument: str
             assert np.linalg.norm(window - window[0], axis=-1).max() >= 2 * PIXEL
 
 
-@pytest.mark.parametrize("instrument", INSTRUMENTS)
+@pytest.mark.parametrize("instrument", [i for i in INSTRUMENTS if i != "xylophone"])  # a mallet falls before
 def test_motion_begins_with_the_note(instrument: str):
     """From rest, the first half pixel is gone within half a frame of the note, and none of it before."""
-    if instrument == "xylophone":
-        pytest.skip("a mallet falls before its note")
     notes = apart(instrument)
     places = trace(played(instrument, notes))
     for note in notes:
