@@ -130,7 +130,7 @@ def compose(backdrop: Array, parts: Sequence[Part], view: View, things: int) -> 
             if part.owner >= 0:
                 visible[(part.owner, *span)] += seen[..., 3]
                 whole = amodal[(part.owner, *span)]
-                np.maximum(whole, patch[..., 3], out=whole)
+                whole += patch[..., 3] * (1 - whole)
     frames = painted[..., :3] + backdrop * (1 - painted[..., 3:])
     return np.clip(frames, 0.0, 1.0, out=frames), visible, amodal
 

@@ -32,7 +32,7 @@ PLAYERS = {
 # m, to the right of the feet: the middle of player and instrument together
 MIDDLES = {
     "cello": 0.04,
-    "erhu": 0.08,
+    "erhu": 0.05,
     "flute": -0.14,
     "saxophone": 0.08,
     "trumpet": 0.22,
