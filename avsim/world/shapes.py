@@ -270,7 +270,7 @@ def _pillar() -> Sprite:
     """1 m wide and 1 m high, on y = 0."""
     across = np.linspace(-1, 1, 128, dtype=np.float32)
     tone = 0.30 + 0.28 * np.sqrt(1 - 0.98 * across**2) - 0.10 * across
-    pixels = np.ones((8, 128, 4), np.float32)
+    pixels = np.ones((128, 128, 4), np.float32)
     pixels[..., :3] = (tone[:, None] * np.array([0.80, 0.84, 0.90], np.float32))[None]
     pixels[:, :3, :3] = pixels[:, -3:, :3] = INK
-    return Sprite(pixels, 128.0, (64.0, 8.0))
+    return Sprite(pixels, 128.0, (64.0, 128.0))

@@ -1,4 +1,4 @@
-"""Falling bodies: when they touch, how fast, how high they bounce, and that this is what is heard and seen."""
+"""Falling bodies: when they touch, how fast, how they bounce, and that this is what is heard."""
 
 import math
 from dataclasses import replace
