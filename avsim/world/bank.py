@@ -91,16 +91,16 @@ def _prepared(wave: Array, pitch: int, fundamental: float, loop: int, rate: int)
         rise = np.linspace(0, 1, width, dtype=np.float32)
         wave = wave.copy()
         wave[-width:] += rise * (wave[-loop - width : -loop] - wave[-width:])
-        after = wave[-loop:][: STORED // 20]  # what follows the end, for the resampling
-    else:
-        after = np.zeros(STORED // 20, np.float32)
     count = round(len(wave) * FINER * rate / STORED)
+    # What follows a loop's end is its beginning; the transform sees no step where it wraps around.
+    after = wave[len(wave) - loop :][: STORED // 20] if loop else np.zeros(STORED // 20, np.float32)
+    after = after * np.linspace(1, 0, len(after), dtype=np.float32)
     finer = _resampled(np.concatenate([wave, after]), rate)[:count]
     return Recording(pitch, fundamental, finer.astype(np.float32), loop * FINER * rate / STORED)
 
 
 def _resampled(wave: Array, rate: int) -> Array:
-    """From STORED to FINER rate, without what a clip at `rate` can't hold: a notch higher, it still can."""
+    """From STORED to FINER rate, less what a clip at `rate` can't hold when it is played 1.5 semitones up."""
     block = STORED // math.gcd(STORED, FINER * rate)
     wave = np.pad(wave, (0, -len(wave) % block))
     spectrum = np.fft.rfft(wave)

@@ -116,7 +116,7 @@ def _spans(kind: str, seconds: float, random: np.random.Generator) -> list[tuple
             beats = float(random.choice((1.0, 1.0, 1.0, 2.0, 3.0)))
         else:
             beats = float(random.uniform(0.8, 2.5)) / unit
-        rests = kind != "scale" and spans and random.uniform() < 0.2
+        rests = kind != "scale" and len(spans) > 0 and random.uniform() < 0.2
         length = min(beats * unit * legato, seconds - start)
         if not rests and length >= SHORTEST:
             spans.append((start, length))
