@@ -17,7 +17,8 @@ from avsim.world.places.studio import dry_studio
 
 Array = np.ndarray
 FINE = 2  # painted so many times finer than seen, then averaged
-CALM = 0.14  # share of its mean colour that is mixed into a place, so that things stand out from it
+CALM = 0.2  # share of its mean colour that is mixed into a place, so that things stand out from it
+SOFT = 0.022  # m, deviation of the blur of what lies behind the stage: the camera is focused on the things
 
 PAINTERS: dict[str, Callable[[Easel, np.random.Generator], None]] = {
     "restaurant": restaurant,
@@ -62,10 +63,19 @@ def backdrop(place: str, view: View, random: np.random.Generator) -> Array:
         scale=FINE * float(np.max(view.scale)),
     )
     PAINTERS[place](easel, own)
-    picture = easel.pixels[..., :3]
+    picture = _focused(easel)
     mean = picture.mean((0, 1))
     seen = _frames(picture, easel, view).astype(np.float32)
     return np.clip((seen + CALM * (mean.astype(np.float32) - seen)) / 255, 0, 1)
+
+
+def _focused(easel: Easel) -> Array:
+    """What was painted, (h, w, 3), out of focus above the floor's line and sharp half a metre before it."""
+    picture = np.ascontiguousarray(easel.pixels[..., :3])
+    soft = cv2.GaussianBlur(picture, (0, 0), SOFT * easel.scale, borderType=cv2.BORDER_REPLICATE)
+    height = easel.top - (np.arange(len(picture)) + 0.5) / easel.scale
+    sharp = np.clip(-2 * height, 0.0, 1.0).astype(np.float32)[:, None, None]
+    return soft + sharp * (picture.astype(np.float32) - soft)
 
 
 def _frames(picture: Array, easel: Easel, view: View) -> Array:
