@@ -66,9 +66,7 @@ def draw_scene(config: WorldConfig, random: Generator, held_out: bool = False) -
     if random.random() < config.off_screen and not scene.walls:
         scene = replace(scene, bodies=(*scene.bodies, _unseen(config, scene, random)))
     if random.random() < config.occluders:
-        edge = half_width(config.spec)
-        pillar = Occluder(float(random.uniform(-0.8, 0.8)) * edge, width=float(random.uniform(0.15, 0.3)))
-        scene = replace(scene, occluders=(pillar,))
+        scene = replace(scene, occluders=_pillar(scene, config, random))
     return replace(scene, camera=_camera(scene, config, random))
 
 
@@ -162,7 +160,7 @@ def _body(
 ) -> Body:
     """A body that hangs within a lane and, when it is let go, may drift out of it."""
     room, seconds = lane[1] - lane[0], config.spec.seconds
-    size = float(random.uniform(*SIZES[_pick(tuple(SIZES), random)])) * (1.25 if shape == "bar" else 1.0)
+    size = float(random.uniform(*SIZES[_pick(tuple(SIZES), random)])) * (1.35 if shape == "bar" else 1.0)
     body = Body(shape, material, colour, size)
     body = replace(body, size=size * min(1.0, 0.48 * room / body.reach))
     free = max(room / 2 - body.reach, 0.0)
@@ -195,7 +193,7 @@ def _strike(scene: Scene, config: WorldConfig, count: int, random: Generator, he
     taken: set[tuple[str, str, str]] = set()
     targets = []
     for (material, kind), (left, right) in zip(cast, _lanes(config, count, 0.1), strict=True):
-        size = min(float(random.uniform(0.34, 0.62)), 0.92 * (right - left))
+        size = min(float(random.uniform(0.40, 0.75)), 0.92 * (right - left))
         free = (right - left - size) / 2 * 0.9
         x = (left + right) / 2 + float(random.uniform(-free, free))
         targets.append(Target(kind, _colour(material, taken, kind, random), size, x))
@@ -257,6 +255,16 @@ def _ensemble(scene: Scene, config: WorldConfig, count: int, random: Generator, 
         x = (left + right) / 2 + float(random.uniform(-free, free))
         players.append(Player(instrument, tuple(notes), x, size))
     return replace(scene, players=tuple(players))
+
+
+def _pillar(scene: Scene, config: WorldConfig, random: Generator) -> tuple[Occluder, ...]:
+    """A pillar that things pass behind; of what stays where it is, it hides at most a part."""
+    edge, still = 0.8 * half_width(config.spec), [*scene.targets, *scene.players]
+    for _ in range(20):
+        pillar = Occluder(float(random.uniform(-edge, edge)), width=float(random.uniform(0.15, 0.3)))
+        if all(abs(each.x - pillar.x) > 0.3 * each.size + pillar.width / 2 for each in still):
+            return (pillar,)
+    return ()
 
 
 def _camera(scene: Scene, config: WorldConfig, random: Generator) -> Camera:

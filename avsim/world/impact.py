@@ -24,6 +24,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.signal import lfilter
 
 from avsim.world.materials import contact_seconds, substance
 from avsim.world.scene import TARGETS
@@ -52,11 +53,12 @@ PLATE = (
     61.53,
 )  # free square plate (Leissa, Vibration of Plates, NASA SP-160, 4.3.15)
 YOUNG_OVER_SHEAR = math.sqrt(2.5)  # c_E / c at Poisson's ratio 1/4
-BAR_SLIMNESS, HOOP_THICKNESS = 0.28, 0.28  # h / L; h / a
+BAR_SLIMNESS, HOOP_THICKNESS = 0.34, 0.28  # h / L; h / a
 PITCH = {"ball": 1 / 6, "cube": 1 / 4, "bar": 1 / 4, "ring": 1 / 2.5}
 
-GAIN = 0.2  # of full scale per m/s at 1 m, one for the whole world, so that loudness tells speed
-FLOOR_LEVEL = 0.35  # of a floor's own sound, against a thing's
+GAIN = 0.2  # of full scale per m/s at 1 m, one for all, so that loudness tells speed
+FLOOR_LEVEL = 0.5  # of a floor's own sound, against a thing's
+LOWEST = 20.0  # Hz: air carries no steady pressure
 SILENCE = math.log(1e-4)  # a mode is over when it has fallen by 80 dB
 BLOCK = 256
 
@@ -144,7 +146,9 @@ def impact(
     push = _push(modes.frequency * contact_seconds(*pair, size, speed))
     heard = modes.frequency < 0.45 * rate
     amplitude = GAIN * speed * (modes.weight * push)[heard]
-    return ring(amplitude, modes.frequency[heard], modes.decay[heard], rate, lead, count)
+    wave = ring(amplitude, modes.frequency[heard], modes.decay[heard], rate, lead, count)
+    pole = math.exp(-2 * math.pi * LOWEST / rate)
+    return lfilter([1.0, -1.0], [1.0, -pole], wave)
 
 
 def _push(phase: Array) -> Array:

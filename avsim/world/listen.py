@@ -20,6 +20,9 @@ from avsim.world.camera import FLOOR, VIEW, Camera, half_width
 SOUND_SPEED = 343.0  # m/s
 DISTANCE = 2.5  # m, from the listener to the stage
 EARS = 0.18  # m apart
+GAIN = (
+    DISTANCE  # one for the whole world: from the middle of the stage, things are as loud as they are at 1 m
+)
 HEIGHT = VIEW / 2 - FLOOR  # m, of the ears above the floor
 CONTROL = (
     100.0  # Hz, how often the side of a sound is looked up where the camera moves: cuts fade within 10 ms
@@ -55,7 +58,7 @@ def hear(sounds: Sequence[Sound], place: str, camera: Camera, spec: ClipSpec) ->
         _add_direct(wave, sound, camera, spec)
         _add(dry, sound.wave, round(sound.seconds * spec.sample_rate))
     if rooms.RT60[place] > 0:
-        wave += _reverberation(dry, place, spec)
+        wave += GAIN * _reverberation(dry, place, spec)
     return wave
 
 
@@ -70,7 +73,7 @@ def _add_direct(to: Array, sound: Sound, camera: Camera, spec: ClipSpec) -> None
     first = round(arrival(sound.seconds, sound.x, sound.y) * spec.sample_rate)
     if first >= spec.samples:
         return
-    wave = sound.wave[: spec.samples - first] / distance(sound.x, sound.y)
+    wave = sound.wave[: spec.samples - first] * (GAIN / distance(sound.x, sound.y))
     angle = _angles(sound, camera, first, len(wave), spec)  # (1,) or (n,)
     if spec.channels == 1:
         _add(to[0], wave * (np.cos(angle) + np.sin(angle)) / 2, first)

@@ -22,19 +22,19 @@ class Substance:
     contact: (
         float  # s that an impact at 1 m/s lasts between a 0.1 m thing of it and something rigid: brightness
     )
-    level: float  # loudness against the others', 0 to 1
+    level: float  # loudness against the others'
     bounce: float  # its factor of the restitution of a pair
 
 
 SUBSTANCES = {
-    "metal": Substance(7800, 3200, 0.0025, 0.00004, 1.00, 0.80),
-    "glass": Substance(2500, 3400, 0.0060, 0.00003, 0.80, 0.75),
-    "ceramic": Substance(2400, 2300, 0.0120, 0.00006, 0.85, 0.65),
-    "wood": Substance(700, 1100, 0.0350, 0.00020, 0.75, 0.70),
-    "rubber": Substance(1100, 330, 0.1200, 0.00120, 0.70, 0.95),
+    "metal": Substance(7800, 3200, 0.0025, 0.00004, 0.70, 0.80),
+    "glass": Substance(2500, 3400, 0.0060, 0.00003, 0.70, 0.75),
+    "ceramic": Substance(2400, 2300, 0.0120, 0.00006, 0.80, 0.65),
+    "wood": Substance(700, 1100, 0.0350, 0.00020, 1.00, 0.70),
+    "rubber": Substance(1100, 330, 0.1200, 0.00120, 1.20, 0.95),
     "stone": Substance(2700, 2700, 0.0300, 0.00004, 0.80, 0.95),
-    "carpet": Substance(300, 150, 0.3000, 0.00250, 0.50, 0.45),
-    "grass": Substance(900, 120, 0.3000, 0.00400, 0.40, 0.30),
+    "carpet": Substance(300, 150, 0.3000, 0.00250, 0.90, 0.45),
+    "grass": Substance(900, 120, 0.3000, 0.00400, 0.90, 0.30),
     "felt": Substance(200, 100, 0.3000, 0.00150, 0.50, 0.60),
     "skin": Substance(1000, 300, 0.0200, 0.00080, 0.90, 0.90),  # of a drum
 }

@@ -42,7 +42,7 @@ COLOURS = {  # of each material, so that it is known by its look
     "rubber": ("red", "black", "yellow", "purple"),
     "skin": ("white",),
 }
-SLIMNESS = {"ball": 1.0, "cube": 1.0, "bar": 0.28, "ring": 1.0}  # height over width
+SLIMNESS = {"ball": 1.0, "cube": 1.0, "bar": 0.34, "ring": 1.0}  # height over width
 MOST = 4  # things that perform
 FASTEST = 8.0  # m/s
 

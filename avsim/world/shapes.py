@@ -59,12 +59,12 @@ def _shadow() -> Sprite:
 # Where a stick strikes each, in widths from the middle of its foot, and the way it comes from.
 STRUCK_AT = {
     "wooden block": ((0.0, 0.44), (0.0, 1.0)),
-    "metal bar": ((0.0, 0.30), (0.0, 1.0)),
+    "metal bar": ((0.0, 0.34), (0.0, 1.0)),
     "glass bottle": ((0.19, 0.76), (0.8, 0.6)),
     "ceramic bowl": ((0.47, 0.48), (0.6, 0.8)),
     "drum skin": ((0.05, 0.66), (0.0, 1.0)),
     "bell": ((0.30, 0.28), (0.8, 0.6)),
-    "rubber tile": ((0.0, 0.17), (0.0, 1.0)),
+    "rubber tile": ((0.0, 0.20), (0.0, 1.0)),
 }
 
 
@@ -80,8 +80,8 @@ def _target_layers(kind: str, colour: str) -> list[Layer]:
             Layer(((s - 0.09, 0), (s + 0.09, 0), (s + 0.05, 0.14), (s - 0.05, 0.14)), "wood", "chestnut")
             for s in (-0.3, 0.3)
         ]
-        screws = [Layer(disc(s, 0.22, 0.03), "rubber", "black", 0.02) for s in (-0.3, 0.3)]
-        return [*feet, Layer(box(-0.5, 0.5, 0.14, 0.30), "metal", colour, 0.08), *screws]
+        screws = [Layer(disc(s, 0.23, 0.035), "rubber", "black", 0.02) for s in (-0.3, 0.3)]
+        return [*feet, Layer(box(-0.5, 0.5, 0.12, 0.34), "metal", colour, 0.08), *screws]
     if kind == "glass bottle":
         half = [
             (0.24, 0.0),
@@ -139,7 +139,7 @@ def _target_layers(kind: str, colour: str) -> list[Layer]:
             Layer(outline, "metal", colour, 0.28),
             Layer(((-0.37, 0.21), (0.37, 0.21), (0.34, 0.28), (-0.34, 0.28)), "metal", colour, 0.05),
         ]
-    return [Layer(box(-0.5, 0.5, 0.0, 0.17), "rubber", colour, 0.03)]
+    return [Layer(box(-0.5, 0.5, 0.0, 0.20), "rubber", colour, 0.03)]
 
 
 @lru_cache(maxsize=128)

@@ -11,7 +11,7 @@ from avsim import ClipSpec
 from avsim.world import rooms
 from avsim.world.actor import Sound
 from avsim.world.camera import Camera, Framing, Shot
-from avsim.world.listen import DISTANCE, EARS, HEIGHT, SOUND_SPEED, aligned, arrival, distance, hear
+from avsim.world.listen import DISTANCE, EARS, GAIN, HEIGHT, SOUND_SPEED, aligned, arrival, distance, hear
 
 SPEC = ClipSpec()
 STILL = Camera()
@@ -29,7 +29,7 @@ def test_sound_comes_later_and_weaker_from_afar():
         far = math.hypot(x, DISTANCE)
         first = np.flatnonzero(wave.any(0))[0]
         assert first == math.ceil((0.1 + far / SOUND_SPEED) * SPEC.sample_rate)
-        assert np.sum(wave**2) == pytest.approx(1 / far**2)
+        assert np.sum(wave**2) == pytest.approx((GAIN / far) ** 2)
         assert arrival(0.1, x, HEIGHT) == pytest.approx(0.1 + distance(x, HEIGHT) / SOUND_SPEED)
 
 
@@ -78,7 +78,7 @@ def test_the_room_is_a_convolution_and_the_park_has_none():
     dry[4000:4400] = wave
     for place in ("cave", "restaurant"):
         response = rooms.response(place, SPEC.sample_rate, 2)
-        expected = direct + np.stack([fftconvolve(dry, row)[: SPEC.samples] for row in response])
+        expected = direct + GAIN * np.stack([fftconvolve(dry, row)[: SPEC.samples] for row in response])
         assert np.abs(hear([sound], place, STILL, SPEC) - expected).max() < 1e-9
     assert rooms.response(PARK, SPEC.sample_rate, 2).size == 0
 
