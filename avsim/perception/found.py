@@ -1,0 +1,55 @@
+"""What detectors find, as plain values. Places are shares of the picture, from its left and upper edges."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Onset:
+    """Something begins to sound."""
+
+    seconds: float  # when it is heard
+    level: float  # dB of full scale, root mean square of its first 60 ms
+    kind: str  # one of `vocabulary.KINDS`
+    material: str  # one of `vocabulary.MATERIALS`; "" for instruments
+    probability: float
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something is seen to touch, to be struck or to begin a note."""
+
+    seconds: float
+    x: float  # 0 left, 1 right
+    y: float  # 0 top, 1 bottom
+    kind: str  # of what sounds
+    material: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One thing in one frame."""
+
+    seconds: float  # the frame's middle
+    x: float
+    y: float
+    kind: str
+    material: str
+    colour: str  # one of `vocabulary.COLOURS`; "" for players
+    size: float  # its width over the picture's height
+    probability: float
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a whole clip sounds like: probabilities by name, each on its own but for the places'."""
+
+    kinds: dict[str, float]
+    materials: dict[str, float]
+    places: dict[str, float]  # they add up to 1
+    decay: float  # s, reverberation time; about 0.05 in the open air
+
+    @property
+    def place(self) -> str:
+        """The likeliest."""
+        return max(self.places, key=self.places.__getitem__)
