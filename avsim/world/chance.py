@@ -259,7 +259,8 @@ def _ensemble(scene: Scene, config: WorldConfig, count: int, random: Generator, 
 
 def _pillar(scene: Scene, config: WorldConfig, random: Generator) -> tuple[Occluder, ...]:
     """A pillar that things pass behind; of what stays where it is, it hides at most a part."""
-    edge, still = 0.8 * half_width(config.spec), [*scene.targets, *scene.players]
+    edge = 0.8 * half_width(config.spec)
+    still: tuple[Target | Player, ...] = (*scene.targets, *scene.players)
     for _ in range(20):
         pillar = Occluder(float(random.uniform(-edge, edge)), width=float(random.uniform(0.15, 0.3)))
         if all(abs(each.x - pillar.x) > 0.3 * each.size + pillar.width / 2 for each in still):

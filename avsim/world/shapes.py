@@ -56,7 +56,7 @@ def _shadow() -> Sprite:
 
 # ---------------------------------------------------------------- struck things
 
-# Where a stick strikes each, in widths from the middle of its foot, and the way it comes from.
+# Where a stick from the right strikes each, in widths from the middle of its foot, and the way it comes from.
 STRUCK_AT = {
     "wooden block": ((0.0, 0.44), (0.0, 1.0)),
     "metal bar": ((0.0, 0.34), (0.0, 1.0)),
@@ -147,10 +147,16 @@ def _target_sprite(kind: str, colour: str) -> Sprite:
     return sprite(_target_layers(kind, colour))
 
 
-def strike_point(target: Target) -> tuple[Array, Array]:
-    """Where a stick meets it, metres, and the unit vector towards where the stick comes from; (2,) each."""
-    (x, y), way = STRUCK_AT[target.kind]
-    return np.array([target.x + x * target.size, TABLE + y * target.size]), np.array(way)
+def strike_point(target: Target, side: int) -> tuple[Array, Array]:
+    """Where a stick meets it, metres, and the unit vector towards where the stick comes from; (2,) each.
+
+    Args:
+        target: what is struck.
+        side: 1 for a stick held to the right of it, -1 to the left.
+    """
+    (x, y), (across, up) = STRUCK_AT[target.kind]
+    point = target.x + side * x * target.size, TABLE + y * target.size
+    return np.array(point), np.array((side * across, up))
 
 
 def target_part(target: Target, owner: int) -> Part:

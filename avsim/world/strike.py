@@ -31,15 +31,15 @@ Array = np.ndarray
 
 def strike(scene: Scene, spec: ClipSpec, names: Sequence[str], first: int) -> tuple[list[Actor], list[Part]]:
     """The scene's targets with their sounds, their owners counted from `first`; and the stick, before all."""
-    actors = []
+    actors, side = [], held(scene)
     for number, target in enumerate(scene.targets):
         hits = [hit for hit in scene.stick.hits if hit.target == number and not hit.miss]
         hits = [hit for hit in hits if hit.seconds < spec.seconds]
         actors.append(
             Actor(
                 parts=(target_part(target, first + number),),
-                sounds=tuple(_sound(target, hit, scene.stick.tip, spec) for hit in hits),
-                contacts=tuple(_contact(target, hit, scene.stick.tip, names[number]) for hit in hits),
+                sounds=tuple(_sound(target, hit, scene.stick.tip, side, spec) for hit in hits),
+                contacts=tuple(_contact(target, hit, scene.stick.tip, side, names[number]) for hit in hits),
             )
         )
     return actors, [stick_part(scene, spec.frame_seconds().numpy())]
@@ -55,14 +55,22 @@ def table(scene: Scene) -> tuple[Part, ...]:
 def stick_part(scene: Scene, times: Array) -> Part:
     """The stick along its way."""
     x, y, raised = tip_path(scene, times)
-    return Part(stick_sprite(scene.stick.tip), Pose(x, y, REST_ANGLE - raised / REACH))
+    side = held(scene)
+    return Part(stick_sprite(scene.stick.tip), Pose(x, y, side * (REST_ANGLE - raised / REACH), side))
+
+
+def held(scene: Scene) -> int:
+    """From which side the stick comes, 1 from the right and -1 from the left: that with more room."""
+    struck = [scene.targets[hit.target].x for hit in scene.stick.hits] or [scene.targets[0].x]
+    return -1 if sum(struck) > 0 else 1
 
 
 def tip_path(scene: Scene, times: Array) -> tuple[Array, Array, Array]:
     """Middle of the stick's head, x and y in metres, and how far it is raised, (T,) each."""
-    hits = scene.stick.hits
+    hits, side = scene.stick.hits, held(scene)
     raised = height(hits, scene, times)
-    spots = [strike_point(scene.targets[hit.target]) for hit in hits] or [strike_point(scene.targets[0])]
+    order = [hit.target for hit in hits] or [0]
+    spots = [strike_point(scene.targets[number], side) for number in order]
     point, way = (np.repeat(spots[0][k][None], len(times), 0) for k in (0, 1))
     for (one, here), (two, there) in zip(
         zip(hits, spots, strict=False), list(zip(hits, spots, strict=False))[1:], strict=False
@@ -115,8 +123,8 @@ def _hermite(knots: Array, times: Array) -> Array:
     )
 
 
-def _sound(target: Target, hit: Hit, tip: str, spec: ClipSpec) -> Sound:
-    (x, y), _ = strike_point(target)
+def _sound(target: Target, hit: Hit, tip: str, side: int, spec: ClipSpec) -> Sound:
+    (x, y), _ = strike_point(target, side)
     seconds, lead = aligned(hit.seconds, x, y, spec.sample_rate)
     modes = target_modes(target.kind, target.size)
     wave = impact(
@@ -125,8 +133,8 @@ def _sound(target: Target, hit: Hit, tip: str, spec: ClipSpec) -> Sound:
     return Sound(seconds, substance(target.material).level * wave, float(x), float(y))
 
 
-def _contact(target: Target, hit: Hit, tip: str, name: str) -> Contact:
-    (x, y), _ = strike_point(target)
+def _contact(target: Target, hit: Hit, tip: str, side: int, name: str) -> Contact:
+    (x, y), _ = strike_point(target, side)
     return Contact(
         seconds=hit.seconds,
         arrival=arrival(hit.seconds, x, y),

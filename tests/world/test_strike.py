@@ -9,7 +9,7 @@ from avsim.world import WorldConfig, render
 from avsim.world.chance import draw_scene
 from avsim.world.scene import TARGETS, Hit, Scene, Stick, Target
 from avsim.world.shapes import TIP, strike_point
-from avsim.world.strike import GAP, HIGHEST, height, tip_path
+from avsim.world.strike import GAP, HIGHEST, height, held, tip_path
 from tests.world import hearing
 
 SPEC = ClipSpec()
@@ -49,13 +49,21 @@ def test_the_tip_is_where_the_thing_is_struck_and_goes_to_the_other_in_between()
     times = np.array([hit.seconds for hit in scene.stick.hits])
     x, y, _ = tip_path(scene, times)
     for k, hit in enumerate(scene.stick.hits):
-        point, way = strike_point(targets[hit.target])
+        point, way = strike_point(targets[hit.target], held(scene))
         assert [x[k], y[k]] == pytest.approx(point + TIP * way)
     contacts = [contact for actor in hearing.actors(scene, SPEC) for contact in actor.contacts]
     assert sorted(c.seconds for c in contacts) == times.tolist()
     for contact in contacts:
         target = targets["bottle" in contact.things[0]]
-        assert [contact.x, contact.y] == pytest.approx(strike_point(target)[0])
+        assert [contact.x, contact.y] == pytest.approx(strike_point(target, held(scene))[0])
+
+
+@pytest.mark.parametrize("x", [-0.7, 0.7])
+def test_the_stick_comes_from_the_side_with_more_room(x):
+    scene = struck(Hit(0.5), targets=(Target("ceramic bowl", x=x),))
+    tip, _, _ = tip_path(scene, np.array([0.0, 0.5]))
+    assert held(scene) == -np.sign(x)
+    assert (tip[0] - tip[1]) * x < 0 and (tip[1] - x) * x < 0
 
 
 def test_a_near_miss_is_silent_and_stays_a_hands_breadth_away():
