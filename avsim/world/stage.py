@@ -13,13 +13,14 @@ from avsim.world.ambience import ambience
 from avsim.world.canvas import Part, compose
 from avsim.world.drop import drop
 from avsim.world.ensemble import ensemble
+from avsim.world.facts import facts_of
 from avsim.world.listen import hear
 from avsim.world.places import backdrop
 from avsim.world.scene import Scene
 from avsim.world.shapes import mat_part, occluder_part, wall_part
 from avsim.world.strike import strike, table
 from avsim.world.truth import AMBIENCE, Score, Thing, Truth
-from avsim.world.words import caption, things_of
+from avsim.world.words import captions, noun_of, things_of
 
 LEAST = 0.001  # share of the picture that a thing must cover in some frame to count as seen
 
@@ -41,7 +42,15 @@ def render(scene: Scene, spec: ClipSpec) -> tuple[Clip, Truth]:
         for k, (thing, actor) in enumerate(zip(things, actors, strict=True))
         if actor.notes
     )
-    playing = {score.thing for score in scores}
+    facts = facts_of(
+        scene,
+        spec,
+        [thing.name for thing in things],
+        [noun_of(thing) for thing in things],
+        actors,
+        seen,
+        [k for k in seen if visible[k, -1].sum() >= LEAST * spec.height * spec.width],
+    )
     truth = Truth(
         scene=scene,
         things=shown,
@@ -51,7 +60,8 @@ def render(scene: Scene, spec: ClipSpec) -> tuple[Clip, Truth]:
         contacts=contacts,
         scores=scores,
         camera=torch.from_numpy(_path(scene, spec)),
-        captions=caption(scene, shown, contacts, playing, scene.random("words")),
+        facts=facts,
+        captions=captions(facts, scene.random("words")),
     )
     picture = torch.from_numpy(frames).permute(3, 0, 1, 2).contiguous()  # (3, T, H, W)
     return Clip(picture, mixture, spec.frames_per_second, spec.sample_rate), truth

@@ -12,6 +12,7 @@ from torch import Tensor
 from avsim.errors import InputError
 from avsim.files import atomic
 from avsim.world.actor import Contact
+from avsim.world.facts import Facts
 from avsim.world.phrases import Note
 from avsim.world.plain import typed
 from avsim.world.rooms import RT60
@@ -70,12 +71,13 @@ class Truth:
     contacts: tuple[Contact, ...]
     scores: tuple[Score, ...]
     camera: Tensor
+    facts: Facts
     captions: Captions
 
     @property
     def caption(self) -> str:
-        """The full one."""
-        return self.captions.full
+        """The short one."""
+        return self.captions.short
 
     @property
     def place(self) -> str:
@@ -115,6 +117,7 @@ class Truth:
             "stems": list(self.stems),
             "contacts": [dataclasses.asdict(contact) for contact in self.contacts],
             "scores": [dataclasses.asdict(score) for score in self.scores],
+            "facts": dataclasses.asdict(self.facts),
             "captions": dataclasses.asdict(self.captions),
         }
         arrays = {
@@ -149,6 +152,7 @@ class Truth:
                 contacts=typed(tuple[Contact, ...], plain["contacts"], "contacts"),
                 scores=typed(tuple[Score, ...], plain["scores"], "scores"),
                 camera=arrays["camera"],
+                facts=typed(Facts, plain["facts"], "facts"),
                 captions=typed(Captions, plain["captions"], "captions"),
             )
         except (OSError, KeyError, ValueError, safetensors.SafetensorError) as error:

@@ -12,6 +12,8 @@ from avsim import ClipSpec, InputError
 from avsim.clip import OFF_SCREEN
 from avsim.world import AMBIENCE, Scene, Truth, WorldConfig, WorldDataset, configured, render
 from avsim.world.camera import Camera, Framing, Shot
+from avsim.world.facts import agree
+from avsim.world.parsing import facts_in
 from avsim.world.rooms import RT60
 from avsim.world.scene import Body, Hit, Occluder, Stick, Target, Wall
 from avsim.world.truth import boxes
@@ -208,9 +210,8 @@ def test_names_are_unique_and_captions_tell_what_there_is():
     for _, truth in clips("full", 30):
         names = [thing.name for thing in truth.things]
         assert len(set(names)) == len(names) == len(truth.captions.things)
-        for name in names:
-            assert name in truth.caption
-        assert truth.place == "dry studio" or truth.place in truth.caption
+        assert all(agree(facts_in(text), truth.facts) for text in (truth.caption, truth.captions.full))
+        assert truth.place.removeprefix("dry ") in truth.caption
         assert truth.rt60 == RT60[truth.place]
         assert truth.captions.short and "  " not in truth.caption
 
