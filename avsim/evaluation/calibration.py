@@ -1,0 +1,138 @@
+"""Where a judge was shown to tell the truth from lies, and its refusal elsewhere."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from avsim.clip import ClipSpec
+from avsim.errors import InputError
+from avsim.evaluation.judge import ranks
+from avsim.files import atomic
+from avsim.world.plain import typed
+
+LEAST_AUROC = 0.9  # between truth and a judge's own lie; below it the judge has failed
+QUANTITIES = {  # of a clip that a calibration covers, and how a refusal words them
+    "frames_per_second": "{:g} fps",
+    "height": "{:g} pixels of height",
+    "sample_rate": "{:g} Hz",
+    "seconds": "{:g} s",
+}
+
+
+@dataclass(frozen=True)
+class Range:
+    """From `low` to `high`, both included."""
+
+    low: float
+    high: float
+
+    def __contains__(self, value: float) -> bool:
+        return self.low <= value <= self.high
+
+
+@dataclass(frozen=True)
+class Against:
+    """How a judge tells one lie from the truth."""
+
+    lie: str
+    value: float  # what the judge gives it; nan where it can't be judged
+    auroc: float  # of its clips against the true ones; 0.5 by chance
+    own: bool = False  # whether this is a lie that the judge is there to find
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What a judge was shown to do, on which clips; made by a script and committed with its weights.
+
+    A judge whose AUROC against one of its own lies is under 0.9 has failed and is not shown by default.
+    """
+
+    judge: str
+    frames_per_second: Range
+    height: Range
+    sample_rate: Range
+    seconds: Range
+    clips: int
+    truth: float
+    through_codecs: float | None
+    lies: tuple[Against, ...]
+    weights: str  # sha256 of the detectors' weights, "" where there are none
+    made_by: str  # command and commit
+
+    @property
+    def failures(self) -> tuple[Against, ...]:
+        """The judge's own lies that it can't tell from the truth."""
+        return tuple(one for one in self.lies if one.own and not one.auroc >= LEAST_AUROC)
+
+    @property
+    def floor(self) -> float:
+        """What it gives to the best of its own lies."""
+        return max((one.value for one in self.lies if one.own), default=torch.nan)
+
+    @property
+    def ceiling(self) -> float:
+        """The larger of what it gives to the truth and to the truth through the codecs."""
+        return self.truth if self.through_codecs is None else max(self.truth, self.through_codecs)
+
+    def refusal(self, spec: ClipSpec) -> str | None:
+        """Why clips like this can't be judged, such as "not calibrated for 8 fps"; None where they can."""
+        for name, worded in QUANTITIES.items():
+            covered, value = getattr(self, name), getattr(spec, name)
+            if value not in covered:
+                return (
+                    f"not calibrated for {worded.format(value)} ({self.judge} was for "
+                    f"{covered.low:g} to {worded.format(covered.high)})"
+                )
+        return None
+
+    def check_weights(self, path: str | Path) -> None:
+        """Make sure that a file of weights is the one that was calibrated.
+
+        Raises:
+            InputError: it is another.
+        """
+        if (found := hash_of(path)) != self.weights:
+            raise InputError(
+                f"{path}: weights of sha256 {found[:12]}…; {self.judge} was calibrated with "
+                f"{self.weights[:12] or 'none'}…"
+            )
+
+    def save(self, path: str | Path) -> Path:
+        """Write a JSON file."""
+        with atomic(path) as temporary:
+            temporary.write_text(json.dumps(asdict(self), indent=1))
+        return Path(path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Calibration":
+        """Read what `save` wrote.
+
+        Raises:
+            InputError: it isn't there, or isn't a calibration.
+        """
+        try:
+            return typed(cls, json.loads(Path(path).read_text()), str(path))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path}: no calibration can be read here ({error})") from error
+
+
+def hash_of(path: str | Path) -> str:
+    """Sha256 of a file, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def auroc(truth: Tensor, lie: Tensor) -> float:
+    """How often a true clip is judged above a false one, ties half (the area under the ROC curve).
+
+    Shapes: truth (n,), lie (m,), higher is better; nan values are left out; nan where none is left.
+    """
+    truth, lie = truth[~truth.isnan()], lie[~lie.isnan()]
+    if not (len(truth) and len(lie)):
+        return torch.nan
+    won = ranks(torch.cat([truth, lie]))[: len(truth)].sum() - len(truth) * (len(truth) + 1) / 2
+    return (won / (len(truth) * len(lie))).item()
