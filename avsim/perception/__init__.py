@@ -1,0 +1,1 @@
+"""Small detectors of things, events and sounds, which judges and the separator share."""

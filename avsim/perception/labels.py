@@ -34,17 +34,17 @@ class Labels:
     kind: Tensor  # (T, h, w) uint8, what a cell shows
     material: Tensor  # (T, h, w) uint8
     colour: Tensor  # (T, h, w) uint8
-    centre: Tensor  # (T, h, w) float16, heat of things' middles
-    size: Tensor  # (T, h, w) float16, log2 of width over the picture's height, at middles
-    event: Tensor  # (T, h, w) float16, heat
-    moment: Tensor  # (T, h, w) float16, frames from a frame's middle to the event, where it is hot
-    onset: Tensor  # (F,) float16, heat
-    level: Tensor  # (F,) float16, dB, where an onset is hot
+    centre: Tensor  # (T, h, w) float32, heat of things' middles
+    size: Tensor  # (T, h, w) float32, log2 of width over the picture's height, at middles
+    event: Tensor  # (T, h, w) float32, heat
+    moment: Tensor  # (T, h, w) float32, frames from a frame's middle to the event, where it is hot
+    onset: Tensor  # (F,) float32, heat
+    level: Tensor  # (F,) float32, dB, where an onset is hot
     onset_kind: Tensor  # (F,) uint8, likewise
     onset_material: Tensor  # (F,) uint8
-    kinds: Tensor  # (22,) float16, 1 for what is heard
-    materials: Tensor  # (6,) float16
-    place: Tensor  # () int64
+    kinds: Tensor  # (22,) float32, 1 for what is heard
+    materials: Tensor  # (6,) float32
+    place: Tensor  # () uint8
     decay: Tensor  # () float32, log2 of seconds
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Labels:
@@ -64,17 +64,17 @@ def labels(truth: Truth, spec: ClipSpec, grid: Grid) -> Labels:
     sounded, happened = truths.onsets(truth, spec.sample_rate), truths.events(truth, spec)
     heard = truths.heard(truth, spec.sample_rate)
     return Labels(
-        *_shown(truth, spec, grid),
-        *_happened(happened, spec, grid),
-        *_sounded(sounded, spec, grid),
-        torch.tensor(list(heard.kinds.values()), dtype=torch.float16),
-        torch.tensor(list(heard.materials.values()), dtype=torch.float16),
-        torch.tensor(PLACES.index(truth.place)),
-        torch.tensor(math.log2(heard.decay)),
+        **_shown(truth, spec, grid),
+        **_happened(happened, spec, grid),
+        **_sounded(sounded, spec, grid),
+        kinds=torch.tensor(list(heard.kinds.values())),
+        materials=torch.tensor(list(heard.materials.values())),
+        place=torch.tensor(PLACES.index(truth.place), dtype=torch.uint8),
+        decay=torch.tensor(math.log2(heard.decay)),
     )
 
 
-def _shown(truth: Truth, spec: ClipSpec, grid: Grid) -> tuple[Tensor, ...]:
+def _shown(truth: Truth, spec: ClipSpec, grid: Grid) -> dict[str, Tensor]:
     """Kind, material, colour, heat of middles, and size, (T, h, w) each."""
     shown = grid.shown(spec.frames, spec.frames_per_second)
     h, w = grid.cells(spec.height, spec.width)
@@ -100,7 +100,8 @@ def _shown(truth: Truth, spec: ClipSpec, grid: Grid) -> tuple[Tensor, ...]:
             centre[t] = torch.maximum(centre[t], heat)
             near = heat > 0.2
             size[t][near] = math.log2(seen.size)
-    return kind, material, colour, centre.half(), size.half()
+    heats = {"centre": centre, "size": size}
+    return {"kind": kind, "material": material, "colour": colour, **heats}
 
 
 def _bump(length: int, middle: float, spread: float) -> Tensor:
@@ -108,7 +109,7 @@ def _bump(length: int, middle: float, spread: float) -> Tensor:
     return torch.exp(-((torch.arange(length) - middle) ** 2) / (2 * spread**2))
 
 
-def _happened(moments: Sequence[Moment[Event]], spec: ClipSpec, grid: Grid) -> tuple[Tensor, Tensor]:
+def _happened(moments: Sequence[Moment[Event]], spec: ClipSpec, grid: Grid) -> dict[str, Tensor]:
     """Heat of events, and when they are, (T, h, w) each."""
     count, (h, w) = grid.frames(spec.seconds), grid.cells(spec.height, spec.width)
     heat, moment = torch.zeros(count, h, w), torch.zeros(count, h, w)
@@ -129,10 +130,10 @@ def _happened(moments: Sequence[Moment[Event]], spec: ClipSpec, grid: Grid) -> t
                 heat = torch.maximum(heat, here)
             else:
                 heat[near] = UNASKED
-    return heat.half(), moment.half()
+    return {"event": heat, "moment": moment}
 
 
-def _sounded(moments: Sequence[Moment[Onset]], spec: ClipSpec, grid: Grid) -> tuple[Tensor, ...]:
+def _sounded(moments: Sequence[Moment[Onset]], spec: ClipSpec, grid: Grid) -> dict[str, Tensor]:
     """Heat of onsets, their level, kind and material, (F,) each."""
     count = grid.columns(spec.seconds)
     heat, level = torch.zeros(count), torch.zeros(count)
@@ -149,4 +150,5 @@ def _sounded(moments: Sequence[Moment[Onset]], spec: ClipSpec, grid: Grid) -> tu
                 heat = torch.maximum(heat, here)
             else:
                 heat[near] = UNASKED
-    return heat.half(), level.half(), kind, material
+    heats = {"onset": heat, "level": level}
+    return {**heats, "onset_kind": kind, "onset_material": material}

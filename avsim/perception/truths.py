@@ -21,6 +21,8 @@ SLOWEST = 0.5  # m/s: what meets more slowly is too faint
 FAINTEST = -50.0  # dB of full scale
 MASKED = -15.0  # dB, of an onset against all that sounds with it
 OPEN_AIR = 0.05  # s, the reverberation time that stands for none
+ONSETS_APART = 0.05  # s: what sounds sooner after a clear onset isn't asked for
+EVENTS_APART = 0.1  # s: nor what the same thing does sooner after a clear event
 LEAST = 0.25  # share of a thing's width and height that must be seen
 
 
@@ -47,7 +49,8 @@ def onsets(truth: Truth, sample_rate: int = 16000) -> list[Moment[Onset]]:
         for score in truth.scores
         for note in score.notes
     ]
-    found = []
+    found: list[Moment[Onset]] = []
+    last = -math.inf
     for seconds, name, strong in sorted(sounding):
         if seconds >= end:
             continue
@@ -55,6 +58,8 @@ def onsets(truth: Truth, sample_rate: int = 16000) -> list[Moment[Onset]]:
         all_ = _level(mixture, seconds, sample_rate)
         kind, material = kinds.get(name, (NOTHING, NOTHING))  # nothing: it is off screen
         clear = strong and own > FAINTEST and own > all_ + MASKED and seconds < end - ATTACK / 2
+        clear = clear and seconds - last > ONSETS_APART
+        last = seconds if clear else last
         found.append(Moment(Onset(seconds, own, kind, material, 1.0), clear))
     return found
 
@@ -73,7 +78,8 @@ def events(truth: Truth, spec: ClipSpec) -> list[Moment[Event]]:
         (contact.seconds, contact.things[0], (contact.x, contact.y), contact.speed >= SLOWEST)
         for contact in truth.contacts
     ] + [(note.seconds, score.thing, None, True) for score in truth.scores for note in score.notes]
-    found = []
+    found: list[Moment[Event]] = []
+    last: dict[str, float] = {}
     for seconds, name, metres, strong in sorted(beginnings, key=lambda each: each[0]):
         frame = int(seconds * spec.frames_per_second)
         if name == OFF_SCREEN or frame >= spec.frames:
@@ -91,6 +97,8 @@ def events(truth: Truth, spec: ClipSpec) -> list[Moment[Event]]:
         if place is None or not (0 <= place[0] < 1 and 0 <= place[1] < 1):
             continue
         clear = strong and _shown(shown, truth.amodal[number, frame])
+        clear = clear and seconds - last.get(name, -math.inf) > EVENTS_APART
+        last[name] = seconds if clear else last.get(name, -math.inf)
         found.append(Moment(Event(seconds, *place, kind, material, 1.0), clear))
     return found
 

@@ -1,0 +1,198 @@
+"""Clips of the world with their labels: rendered on the spot, or once and for all into shards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from avsim.clip import ClipSpec
+from avsim.data.batch import ClipBatch
+from avsim.data.datamodule import ClipData
+from avsim.data.shards import SHARDS, SPLITS, ShardFolder, write_index, write_shard
+from avsim.errors import InputError
+from avsim.perception.grid import Grid
+from avsim.perception.labels import Labels, labels
+from avsim.world import WorldConfig, WorldDataset, configured
+
+PER_SHARD = 50  # clips
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """One clip and what is to be found in it. Shapes: frames (3, T, H, W), wave (A, N)."""
+
+    frames: Tensor
+    wave: Tensor
+    labels: Labels
+    name: str
+
+
+@dataclass(frozen=True, eq=False)
+class LessonBatch(ClipBatch):
+    """Clips with what is to be found in them."""
+
+    labels: Labels | None = None
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> LessonBatch:
+        """All tensors on `device`."""
+        moved = super().to(device, non_blocking)
+        return moved if moved.labels is None else replace(moved, labels=moved.labels.to(device, non_blocking))
+
+
+class WorldLessons:
+    """The world's clips, rendered when they are asked for."""
+
+    def __init__(
+        self,
+        config: str | WorldConfig = "medium",
+        seed: int = 0,
+        split: str = "train",
+        count: int = 1 << 30,
+        grid: Grid = Grid(),  # noqa: B008 (frozen)
+    ) -> None:
+        WorldDataset(config, seed, split)  # checks
+        self.config, self.seed, self.split = configured(config), seed, split
+        self.count, self.grid = count, grid
+
+    def __len__(self) -> int:
+        return self.count
+
+    def group(self, index: int) -> str:
+        """Every clip is its own."""
+        return str(index)
+
+    def take(self, index: int, spec: ClipSpec, generator: Generator | None = None) -> Lesson:
+        """Clip `index` at `spec`."""
+        clip, truth = WorldDataset(replace(self.config, spec=spec), self.seed, self.split)[index]
+        assert clip.frames is not None and clip.wave is not None
+        found = labels(truth, spec, self.grid)
+        return Lesson(clip.frames, clip.wave, found, f"world/{self.split}/{index}")
+
+
+class SavedLessons:
+    """Clips that `save_lessons` rendered.
+
+    Raises:
+        InputError: none there; in `take`, another spec than theirs.
+    """
+
+    def __init__(self, folder: str | Path, split: str = "train") -> None:
+        self.shards = ShardFolder.open(folder, "lessons")
+        self.items = self.shards.items(split)
+        self.spec = ClipSpec(**self.shards.index["spec"])
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def group(self, index: int) -> str:
+        """Every clip is its own."""
+        return self.items[index]["group"]
+
+    def take(self, index: int, spec: ClipSpec, generator: Generator | None = None) -> Lesson:
+        """Clip `index`."""
+        if spec != self.spec:
+            raise InputError(f"{self.shards.folder}: its clips are {self.spec}; {spec} was asked for")
+        item, names = self.items[index], tuple(each.name for each in fields(Labels))
+        stored = self.shards.read(item, ("frames", "wave", *names))
+        found = Labels(**{name: _whole(stored[name]) for name in names})
+        return Lesson(stored["frames"].float() / 255, stored["wave"].float() / 32767, found, item["name"])
+
+
+LessonSource = WorldLessons | SavedLessons
+
+
+def save_lessons(
+    folder: str | Path, counts: dict[str, int], config: str | WorldConfig, spec: ClipSpec, seed: int = 0
+) -> Path:
+    """Render so many clips of each split of a world into shards, frames as bytes, samples as 16 bits.
+
+    Raises:
+        InputError: an unknown split.
+    """
+    folder, items = Path(folder), []
+    for split, count in counts.items():
+        if split not in SPLITS:
+            raise InputError(f"unknown split {split!r}; there are {', '.join(SPLITS)}")
+        source = WorldLessons(config, seed, split)
+        for first in range(0, count, PER_SHARD):
+            taken = [source.take(index, spec) for index in range(first, min(first + PER_SHARD, count))]
+            shard = f"{split}-{first // PER_SHARD:04d}.safetensors"
+            write_shard(folder / SHARDS / shard, _stored(taken))
+            items += [
+                {
+                    "shard": shard,
+                    "row": row,
+                    "split": split,
+                    "name": each.name,
+                    "group": each.name,
+                    "caption": "",
+                }
+                for row, each in enumerate(taken)
+            ]
+    write_index(folder, "lessons", {"spec": asdict(spec)}, items)
+    return folder
+
+
+def _stored(lessons: Sequence[Lesson]) -> dict[str, Tensor]:
+    found = Labels.stack([each.labels for each in lessons])
+    return {
+        "frames": torch.stack([(each.frames * 255).round().byte() for each in lessons]),
+        "wave": torch.stack([(each.wave.clamp(-1, 1) * 32767).round().short() for each in lessons]),
+        **{name: value.half() if value.is_floating_point() else value for name, value in vars(found).items()},
+    }
+
+
+def _whole(stored: Tensor) -> Tensor:
+    return stored.float() if stored.is_floating_point() else stored
+
+
+class LessonData(ClipData):
+    """Lessons, by split; batches and resuming as in `ClipData`."""
+
+    def __init__(
+        self,
+        spec: ClipSpec = ClipSpec(),  # noqa: B008 (frozen)
+        train: LessonSource | None = None,
+        validation: LessonSource | None = None,
+        test: LessonSource | None = None,
+        batch_size: int = 8,
+        workers: int = 0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(spec, train, validation, test, batch_size, workers, seed)  # type: ignore[arg-type]
+
+    def _of(self, split: str) -> Any:
+        source = self.sources[split]
+        if source is None:
+            raise InputError(f"data: no source for {split} is given")
+        return self._loader(Assemble(source, self.spec), len(source), split == "train")  # type: ignore[arg-type]
+
+
+class Assemble:
+    """Rows of a data module -> `LessonBatch`."""
+
+    def __init__(self, source: LessonSource, spec: ClipSpec) -> None:
+        self.source, self.spec = source, spec
+
+    def __call__(self, rows: list[tuple[int, int, Generator]]) -> LessonBatch:
+        """A batch of (index, row, generator)."""
+        lessons = [self.source.take(index, self.spec, draws) for index, _, draws in rows]
+        return stacked(lessons, self.spec, [row for _, row, _ in rows])
+
+
+def stacked(lessons: Sequence[Lesson], spec: ClipSpec, rows: Sequence[int]) -> LessonBatch:
+    """Lessons of one spec as a batch."""
+    return LessonBatch(
+        spec,
+        torch.stack([each.frames for each in lessons]),
+        torch.stack([each.wave for each in lessons]),
+        [""] * len(lessons),
+        [each.name for each in lessons],
+        torch.tensor(list(rows)),
+        labels=Labels.stack([each.labels for each in lessons]),
+    )

@@ -1,0 +1,70 @@
+"""How far what detectors say is from the labels. All in float32; each part averages over what it asks."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from avsim.perception.labels import Labels
+from avsim.perception.picture import Sight
+from avsim.perception.sound import Hearing
+
+HOT = 0.2  # of a heat: from here on what is asked at a moment or middle is asked
+UNLIKELY = 4.0  # power of the doubt about cells near a peak
+
+
+def heat_loss(logits: Tensor, heat: Tensor) -> Tensor:
+    """The focal loss of Objects as Points (1904.07850, equation 1), per peak; nothing is asked below 0.
+
+    -(1 - p)^2 log p  where h = 1,    -(1 - h)^4 p^2 log(1 - p)  elsewhere
+    """
+    logits, heat = logits.float(), heat.float()
+    p, peak = logits.sigmoid(), heat == 1
+    right = (1 - p).square() * F.softplus(-logits)  # -log p
+    wrong = (1 - heat).clamp(0, 1) ** UNLIKELY * p.square() * F.softplus(logits)  # -log(1 - p)
+    lost = torch.where(peak, right, wrong) * (heat >= 0)
+    return lost.sum() / peak.sum().clamp(min=1)
+
+
+def picture_losses(sight: Sight, labels: Labels) -> dict[str, Tensor]:
+    """The parts of a picture detector's loss."""
+    kind, hot = labels.kind.long(), labels.event > HOT
+    there, middles = kind > 0, labels.centre > HOT
+    return {
+        "centre": heat_loss(sight.centre, labels.centre),
+        "event": heat_loss(sight.event, labels.event),
+        "kind": 0.5 * (_named(sight.kind, kind, there) + _named(sight.kind, kind, ~there)),
+        "material": _named(sight.material, labels.material.long(), there),
+        "colour": _named(sight.colour, labels.colour.long(), there),
+        "size": _near(sight.size, labels.size, middles),
+        "moment": _near(sight.moment, labels.moment, hot),
+        "place": F.cross_entropy(sight.place.float(), labels.place.long()),
+    }
+
+
+def sound_losses(hearing: Hearing, labels: Labels) -> dict[str, Tensor]:
+    """The parts of a sound detector's loss."""
+    hot = labels.onset > HOT
+    known = hot & (labels.onset_kind > 0)  # what sounds off screen is nothing's
+    return {
+        "onset": heat_loss(hearing.onset, labels.onset),
+        "level": _near(hearing.level / 10, labels.level / 10, hot),
+        "kind": _named(hearing.kind, labels.onset_kind.long(), known),
+        "material": _named(hearing.material, labels.onset_material.long(), known),
+        "kinds": F.binary_cross_entropy_with_logits(hearing.kinds.float(), labels.kinds.float()) * 10,
+        "materials": F.binary_cross_entropy_with_logits(hearing.materials.float(), labels.materials.float())
+        * 4,
+        "place": F.cross_entropy(hearing.place.float(), labels.place.long()),
+        "decay": F.smooth_l1_loss(hearing.decay.float(), labels.decay.float()),
+    }
+
+
+def _named(logits: Tensor, numbers: Tensor, asked: Tensor) -> Tensor:
+    """Mean cross-entropy of (..., K) where it is asked; 0 where nothing is."""
+    lost = F.cross_entropy(logits[asked].float(), numbers[asked], reduction="sum")
+    return lost / asked.sum().clamp(min=1)
+
+
+def _near(values: Tensor, truth: Tensor, asked: Tensor) -> Tensor:
+    """Mean smooth L1 where it is asked; 0 where nothing is."""
+    lost = F.smooth_l1_loss(values[asked].float(), truth[asked].float(), reduction="sum", beta=0.25)
+    return lost / asked.sum().clamp(min=1)

@@ -1,0 +1,283 @@
+"""How the detectors learn from the world: on the truth and, where codecs are given, on what is left of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+from torchmetrics import MeanMetric
+
+from avsim import seeds
+from avsim.optimizers import Recipe, configure
+from avsim.perception.detect import begun, happened, present
+from avsim.perception.labels import Labels
+from avsim.perception.lessons import LessonBatch
+from avsim.perception.losses import picture_losses, sound_losses
+from avsim.perception.peaks import thing_near
+from avsim.perception.picture import PictureDetector, Sight
+from avsim.perception.scores import THRESHOLDS, MomentScore
+from avsim.perception.sound import Hearing, SoundDetector
+from avsim.perception.varied import varied_picture, varied_sound
+from avsim.weights import load_model
+
+LEAST = THRESHOLDS[0]
+FRAME = 1 / 16  # s: what is found within a frame is right
+NEAR = 1.5  # cells: a thing found within this is right
+
+
+class _DetectorSystem(L.LightningModule):
+    """What both trainings share.
+
+    Args:
+        model: what is trained.
+        recipe: its optimizer and schedule.
+        seed: from which all draws derive, with the step and the row.
+        codecs: a run with codecs, through which half of what is learned from goes; None: nothing does.
+        weights: of the loss's parts, where they aren't 1.
+    """
+
+    name: str  # of the part that a run exports
+    codec: str  # whose modality is learned
+
+    def __init__(
+        self,
+        model: PictureDetector | SoundDetector,
+        recipe: Recipe | None = None,
+        seed: int = 0,
+        codecs: str | None = None,
+        weights: dict[str, float] | None = None,
+    ) -> None:
+        super().__init__()
+        self.model, self.recipe, self.seed, self.weights = model, recipe or Recipe(), seed, weights or {}
+        counted = ("precision", "recall")
+        self.means = nn.ModuleDict(
+            {
+                name: MeanMetric(nan_strategy="ignore")
+                for name in model.errors.names
+                if not name.endswith(counted)
+            }
+        )
+        found = None if codecs is None else load_model(Path(codecs) / "simulator" / self.codec)
+        self.through = [None if found is None else found.requires_grad_(False)]  # in a list: not a part
+
+    def parts(self) -> dict[str, nn.Module]:
+        """What a run exports."""
+        return {self.name: self.model}
+
+    def configure_optimizers(self) -> Any:  # noqa: D102
+        return configure(self.model, self.recipe, int(self.trainer.estimated_stepping_batches))
+
+    def draws(self, row: int) -> torch.Generator:
+        """What a row of this step is varied by."""
+        return seeds.generator(self.seed, "varied", self.global_step, row)
+
+    def total(self, parts: dict[str, Tensor], batch: LessonBatch) -> Tensor:
+        """The weighted sum of a loss's parts, logged beside them."""
+        loss = torch.stack([self.weights.get(name, 1.0) * part for name, part in parts.items()]).sum()
+        logged = {f"train/{name}": part.detach() for name, part in parts.items()}
+        self.log_dict(logged, sync_dist=True, batch_size=len(batch.names))
+        self.log("train/loss", loss.detach(), sync_dist=True, prog_bar=True, batch_size=len(batch.names))
+        return loss
+
+    def right(self, name: str, values: Tensor) -> None:
+        """Take values (any shape) into the mean of that name."""
+        self.means[name].update(values.float())  # type: ignore[operator]
+
+    def conclude(self, scores: dict[str, MomentScore]) -> None:
+        """Log all that was gathered, and keep it with the weights; thresholds too."""
+        values = {name: float(mean.compute()) for name, mean in self.means.items()}  # type: ignore[operator]
+        for name, score in scores.items():
+            threshold, counts = score.compute()
+            getattr(self.model, f"{name}_threshold").fill_(threshold)
+            values |= {f"{name}/precision": counts.precision, f"{name}/recall": counts.recall}
+            self.log(f"val/{name}/f1", counts.f1, prog_bar=True)
+            score.reset()
+        for mean in self.means.values():
+            mean.reset()  # type: ignore[operator]
+        self.model.errors.note(values)
+        self.log_dict({f"val/{name}": value for name, value in values.items()})
+
+
+class PictureSystem(_DetectorSystem):
+    """Trains a `PictureDetector`; its events are right within a frame, its things within 1.5 cells."""
+
+    name, codec = "picture", "video_codec"
+    model: PictureDetector
+
+    def __init__(
+        self,
+        model: PictureDetector,
+        recipe: Recipe | None = None,
+        seed: int = 0,
+        codecs: str | None = None,
+        weights: dict[str, float] | None = None,
+        length: int = 16,  # frames of a training crop
+    ) -> None:
+        super().__init__(model, recipe, seed, codecs, weights)
+        self.length = length
+        self.events, self.things = MomentScore(FRAME), MomentScore(NEAR)
+
+    def training_step(self, batch: LessonBatch, batch_index: int) -> Tensor:
+        """A stretch of each clip, half of them through the codec."""
+        assert batch.frames is not None and batch.labels is not None
+        frames = batch.frames
+        if (codec := self.through[0]) is not None:
+            lossy = batch.rows % 2 == self.global_step % 2
+            again = codec.to(self.device).decode(codec.encode(frames[lossy]), batch.spec)
+            frames = frames.clone()
+            frames[lossy] = again.to(frames)
+        seen = self.model.grid.see(frames, batch.spec.frames_per_second).cpu()
+        rows = [
+            varied_picture(clip, each, self.length, self.draws(row))
+            for clip, each, row in zip(seen, _each(batch.labels.to("cpu")), batch.rows.tolist(), strict=True)
+        ]
+        clips = torch.stack([clip for clip, _ in rows]).to(self.device)
+        labels = Labels.stack([each for _, each in rows]).to(self.device)
+        return self.total(picture_losses(self.model(clips), labels), batch)
+
+    def validation_step(self, batch: LessonBatch, batch_index: int) -> None:
+        """Whole clips as they are."""
+        assert batch.frames is not None and batch.labels is not None
+        sight = self.model(self.model.grid.see(batch.frames, batch.spec.frames_per_second))
+        losses = picture_losses(sight, batch.labels)
+        self.log_dict(
+            {f"val/loss/{name}": value for name, value in losses.items()}, batch_size=len(batch.names)
+        )
+        self.right("place/accuracy", sight.place.argmax(-1) == batch.labels.place)
+        for row, labels in enumerate(_each(batch.labels)):
+            self._score_events(sight, labels, row)
+            self._score_things(sight, labels, row)
+
+    test_step = validation_step
+
+    def _score_events(self, sight: Sight, labels: Labels, row: int) -> None:
+        rate = self.model.grid.frames_per_second
+        places = (labels.event == 1).nonzero().tolist()
+        true = [(place[0] + 0.5 + float(labels.moment[tuple(place)])) / rate for place in places]
+        doubtful = ((labels.event < 0).flatten(1).any(1).nonzero().flatten() + 0.5) / rate
+        found = [(each.seconds, each.probability) for each in happened(sight, self.model, LEAST, row)]
+        self.events.update(found, true, doubtful.tolist())
+        for place in places:
+            at = (place[0], *thing_near(sight.kind[row, place[0]], *place[1:]))
+            if labels.kind[at] > 0:
+                self.right("event/kind", sight.kind[row][at][1:].argmax() + 1 == labels.kind[at])
+                self.right("event/material", sight.material[row][at].argmax() == labels.material[at])
+        hot = labels.event == 1
+        self.right("event/seconds", (sight.moment[row][hot] - labels.moment[hot]).abs() / rate)
+
+    def _score_things(self, sight: Sight, labels: Labels, row: int) -> None:
+        middles = labels.centre == 1
+        for what in ("kind", "material", "colour"):
+            said, true = getattr(sight, what)[row][middles], getattr(labels, what)[middles]
+            first = 1 if what == "kind" else 0  # a middle is of something
+            self.right(f"thing/{what}", said[:, first:].argmax(-1) + first == true)
+        self.right("thing/size", (sight.size[row][middles].float() - labels.size[middles].float()).abs())
+        for frame in range(0, middles.shape[0], 8):  # neighbours are alike
+            h, w = middles.shape[1:]
+            true = middles[frame].nonzero().tolist()
+            found = [
+                (seen.x * w - 0.5, seen.y * h - 0.5, seen.probability)
+                for seen in present(sight, frame, LEAST, row)
+            ]
+            self.things.update(*_along(found, true))
+
+    def on_validation_epoch_end(self) -> None:  # noqa: D102
+        self.conclude({"event": self.events, "thing": self.things})
+
+    on_test_epoch_end = on_validation_epoch_end
+
+
+class SoundSystem(_DetectorSystem):
+    """Trains a `SoundDetector`; its onsets are right within half a frame."""
+
+    name, codec = "sound", "audio_codec"
+    model: SoundDetector
+
+    def __init__(
+        self,
+        model: SoundDetector,
+        recipe: Recipe | None = None,
+        seed: int = 0,
+        codecs: str | None = None,
+        weights: dict[str, float] | None = None,
+    ) -> None:
+        super().__init__(model, recipe, seed, codecs, weights)
+        self.onsets = MomentScore(FRAME / 2)
+
+    def training_step(self, batch: LessonBatch, batch_index: int) -> Tensor:
+        """Whole clips, half of them through the codec."""
+        assert batch.wave is not None and batch.labels is not None
+        wave = batch.wave
+        if (codec := self.through[0]) is not None:
+            lossy = batch.rows % 2 == self.global_step % 2
+            again = codec.to(self.device).decode(codec.encode(wave[lossy]), batch.spec)
+            wave = wave.clone()
+            wave[lossy] = again.to(wave)
+        heard = self.model.grid.hear(wave, batch.spec.sample_rate).cpu()
+        rows = [
+            varied_sound(clip, each, self.draws(row))
+            for clip, each, row in zip(heard, _each(batch.labels.to("cpu")), batch.rows.tolist(), strict=True)
+        ]
+        clips = torch.stack([clip for clip, _ in rows]).to(self.device)
+        labels = Labels.stack([each for _, each in rows]).to(self.device)
+        return self.total(sound_losses(self.model(clips), labels), batch)
+
+    def validation_step(self, batch: LessonBatch, batch_index: int) -> None:
+        """Whole clips as they are."""
+        assert batch.wave is not None and batch.labels is not None
+        labels = batch.labels
+        hearing = self.model(self.model.grid.hear(batch.wave, batch.spec.sample_rate))
+        losses = sound_losses(hearing, labels)
+        self.log_dict(
+            {f"val/loss/{name}": value for name, value in losses.items()}, batch_size=len(batch.names)
+        )
+        self.right("place/accuracy", hearing.place.argmax(-1) == labels.place)
+        self.right("decay/octaves", (hearing.decay - labels.decay).abs())
+        self.right("heard/kinds", ((hearing.kinds > 0) == (labels.kinds > 0)).all(-1))
+        self.right("heard/materials", ((hearing.materials > 0) == (labels.materials > 0)).all(-1))
+        self._score_onsets(hearing, labels)
+
+    test_step = validation_step
+
+    def _score_onsets(self, hearing: Hearing, labels: Labels) -> None:
+        hot = labels.onset == 1
+        self.right("onset/level", (hearing.level[hot].float() - labels.level[hot].float()).abs())
+        known = hot & (labels.onset_kind > 0)
+        self.right("onset/kind", hearing.kind[known][:, 1:].argmax(-1) + 1 == labels.onset_kind[known])
+        self.right("onset/material", hearing.material[known].argmax(-1) == labels.onset_material[known])
+        rate = self.model.grid.columns_per_second
+        for row, heat in enumerate(labels.onset):
+            true = ((heat == 1).nonzero().flatten() + 0.5) / rate
+            doubtful = ((heat < 0).nonzero().flatten() + 0.5) / rate
+            found = [(each.seconds, each.probability) for each in begun(hearing, self.model, LEAST, row)]
+            self.onsets.update(found, true.tolist(), doubtful.tolist())
+
+    def on_validation_epoch_end(self) -> None:  # noqa: D102
+        self.conclude({"onset": self.onsets})
+
+    on_test_epoch_end = on_validation_epoch_end
+
+
+def _each(labels: Labels) -> list[Labels]:
+    """The labels of each clip of a batch."""
+    count = len(labels.place)
+    return [Labels(**{name: value[row] for name, value in vars(labels).items()}) for row in range(count)]
+
+
+def _along(
+    found: list[tuple[float, float, float]], true: list[list[int]]
+) -> tuple[list[tuple[float, float]], list[float]]:
+    """Places as moments on a line, so that what is near in the picture, and nothing else, is near on it.
+
+    Each true middle (row, column) has a stretch of its own; what is found (x, y, probability) lies in that of
+    the nearest one, as far from it as in the picture.
+    """
+    line = []
+    for x, y, probability in found:
+        away = [max(abs(x - column), abs(y - row)) for row, column in true]
+        nearest = min(range(len(true)), key=away.__getitem__, default=0)
+        line.append((100.0 * nearest + (away[nearest] if away else 50.0), probability))
+    return line, [100.0 * number for number in range(len(true))]
