@@ -30,8 +30,9 @@ class MomentScore(Metric):
             counts = count(times, true, self.tolerance, doubtful)
             self.counts[row] += torch.tensor([counts.right, counts.found, counts.true])
 
-    def compute(self) -> tuple[float, Counts]:
-        """The best threshold, and what it counts."""
+    def compute(self) -> Tensor:
+        """(4,): the best threshold, and precision, recall and F1 at it."""
         each = [Counts(*(int(value) for value in row)) for row in self.counts.tolist()]
         best = max(range(len(each)), key=lambda row: each[row].f1 if each[row].true else 0.0)
-        return THRESHOLDS[best], each[best]
+        counts = each[best]
+        return torch.tensor([THRESHOLDS[best], counts.precision, counts.recall, counts.f1])

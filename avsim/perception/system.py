@@ -88,12 +88,13 @@ class _DetectorSystem(L.LightningModule):
 
     def conclude(self, scores: dict[str, MomentScore]) -> None:
         """Log all that was gathered, and keep it with the weights; thresholds too."""
-        values = {name: float(mean.compute()) for name, mean in self.means.items()}  # type: ignore[operator]
+        updated = {name: mean for name, mean in self.means.items() if mean.update_called}
+        values = {name: float(mean.compute()) for name, mean in updated.items()}  # type: ignore[operator]
         for name, score in scores.items():
-            threshold, counts = score.compute()
+            threshold, precision, recall, f1 = score.compute().tolist()
             getattr(self.model, f"{name}_threshold").fill_(threshold)
-            values |= {f"{name}/precision": counts.precision, f"{name}/recall": counts.recall}
-            self.log(f"val/{name}/f1", counts.f1, prog_bar=True)
+            values |= {f"{name}/precision": precision, f"{name}/recall": recall}
+            self.log(f"val/{name}/f1", f1, prog_bar=True)
             score.reset()
         for mean in self.means.values():
             mean.reset()  # type: ignore[operator]
