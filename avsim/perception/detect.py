@@ -1,16 +1,18 @@
 """Clips in, plain findings out: what the detectors decide. Any size and rates; each clip by itself."""
 
+import math
+
 import torch
 from torch import Tensor
 
 from avsim.clip import Clip
 from avsim.devices import quickest
 from avsim.errors import InputError
-from avsim.perception.found import Event, Heard, Onset, Seen
+from avsim.perception.found import Event, Heard, Onset, Seen, View
 from avsim.perception.peaks import centred, peaks, thing_near
 from avsim.perception.picture import PictureDetector, Sight
 from avsim.perception.sound import Hearing, SoundDetector
-from avsim.perception.vocabulary import COLOURS, KINDS, MATERIALS, PLACES
+from avsim.perception.vocabulary import COLOURS, INSTRUMENTS, KINDS, MATERIALS, PLACES
 
 ONSETS_APART = 4.0  # columns, 40 ms
 EVENTS_APART = (1.5, 3.0, 3.0)  # frames and cells
@@ -63,12 +65,7 @@ def things(detector: PictureDetector, clip: Clip, threshold: float | None = None
     Raises:
         InputError: the clip has no picture.
     """
-    least = float(detector.thing_threshold) if threshold is None else threshold
-    sight = looked(detector, clip)
-    found = [present(sight, frame, least) for frame in range(sight.centre.shape[1])]
-    rate, last = detector.grid.frames_per_second, len(found) - 1
-    seconds = clip.spec.frame_seconds().tolist()
-    return [[_at(moment, seen) for seen in found[min(int(moment * rate), last)]] for moment in seconds]
+    return _over_frames(detector, looked(detector, clip), clip, threshold)
 
 
 def places(detector: PictureDetector, clip: Clip) -> dict[str, float]:
@@ -78,6 +75,32 @@ def places(detector: PictureDetector, clip: Clip) -> dict[str, float]:
         InputError: the clip has no picture.
     """
     return _named(looked(detector, clip).place[0].float().softmax(0), PLACES)
+
+
+def view(detector: PictureDetector, clip: Clip) -> View:
+    """Events, things and places, looked at once.
+
+    Raises:
+        InputError: the clip has no picture.
+    """
+    sight = looked(detector, clip)
+    found = happened(sight, detector, float(detector.event_threshold))
+    return View(
+        tuple(sorted(found, key=lambda event: event.seconds)),
+        tuple(tuple(each) for each in _over_frames(detector, sight, clip, None)),
+        _named(sight.place[0].float().softmax(0), PLACES),
+    )
+
+
+def _over_frames(
+    detector: PictureDetector, sight: Sight, clip: Clip, threshold: float | None
+) -> list[list[Seen]]:
+    """The things of each of the clip's frames: of the grid's frame at its middle."""
+    least = float(detector.thing_threshold) if threshold is None else threshold
+    found = [present(sight, frame, least) for frame in range(sight.centre.shape[1])]
+    rate, last = detector.grid.frames_per_second, len(found) - 1
+    seconds = clip.spec.frame_seconds().tolist()
+    return [[_at(moment, seen) for seen in found[min(int(moment * rate), last)]] for moment in seconds]
 
 
 @torch.no_grad()
@@ -124,7 +147,8 @@ def happened(sight: Sight, detector: PictureDetector, least: float, row: int = 0
         at = (row, frame, *thing_near(sight.kind[row, frame], *place[1:]))
         kind = KINDS[1 + int(sight.kind[at][1:].argmax())]
         material = MATERIALS[int(sight.material[at].argmax())]
-        found.append(Event(max(seconds, 0.0), x, y, kind, material, float(heat[tuple(place)])))
+        speed = math.nan if kind in INSTRUMENTS else 2.0 ** float(sight.speed[row][tuple(place)])
+        found.append(Event(max(seconds, 0.0), x, y, kind, material, float(heat[tuple(place)]), speed))
     return found
 
 

@@ -1,5 +1,6 @@
 """What detectors find, as plain values. Places are shares of the picture, from its left and upper edges."""
 
+import math
 from dataclasses import dataclass
 
 
@@ -24,6 +25,7 @@ class Event:
     kind: str  # of what sounds
     material: str
     probability: float
+    speed: float = math.nan  # m/s, at which it is hit or lands; nan for notes
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,15 @@ class Seen:
     colour: str  # one of `vocabulary.COLOURS`; "" for players
     size: float  # its width over the picture's height
     probability: float
+
+
+@dataclass(frozen=True)
+class View:
+    """All that is seen in a clip."""
+
+    events: tuple[Event, ...]  # in order of time
+    things: tuple[tuple[Seen, ...], ...]  # in each of the clip's frames, likeliest first
+    places: dict[str, float]  # probabilities, which add up to 1
 
 
 @dataclass(frozen=True)

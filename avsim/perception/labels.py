@@ -38,6 +38,7 @@ class Labels:
     size: Tensor  # (T, h, w) float32, log2 of width over the picture's height, at middles
     event: Tensor  # (T, h, w) float32, heat
     moment: Tensor  # (T, h, w) float32, frames from a frame's middle to the event, where it is hot
+    speed: Tensor  # (T, h, w) float32, log2 of m/s, where an event is hot; nan where it has none
     onset: Tensor  # (F,) float32, heat
     level: Tensor  # (F,) float32, dB, where an onset is hot
     onset_kind: Tensor  # (F,) uint8, likewise
@@ -110,9 +111,10 @@ def _bump(length: int, middle: float, spread: float) -> Tensor:
 
 
 def _happened(moments: Sequence[Moment[Event]], spec: ClipSpec, grid: Grid) -> dict[str, Tensor]:
-    """Heat of events, and when they are, (T, h, w) each."""
+    """Heat of events, when they are and how fast, (T, h, w) each."""
     count, (h, w) = grid.frames(spec.seconds), grid.cells(spec.height, spec.width)
     heat, moment = torch.zeros(count, h, w), torch.zeros(count, h, w)
+    speed = torch.full((count, h, w), math.nan)
     for clear in (False, True):  # what is clear goes over what is not
         for each in (each for each in moments if each.clear == clear):
             event, middle = each.what, each.what.seconds * grid.frames_per_second - 0.5
@@ -124,13 +126,13 @@ def _happened(moments: Sequence[Moment[Event]], spec: ClipSpec, grid: Grid) -> d
             )
             near = here > 0.2
             if clear:
-                moment = torch.where(
-                    near & (here >= heat), (middle - torch.arange(count))[:, None, None], moment
-                )
+                taken = near & (here >= heat)
+                moment = torch.where(taken, (middle - torch.arange(count))[:, None, None], moment)
+                speed[taken] = math.log2(event.speed) if event.speed > 0 else math.nan
                 heat = torch.maximum(heat, here)
             else:
                 heat[near] = UNASKED
-    return {"event": heat, "moment": moment}
+    return {"event": heat, "moment": moment, "speed": speed}
 
 
 def _sounded(moments: Sequence[Moment[Onset]], spec: ClipSpec, grid: Grid) -> dict[str, Tensor]:

@@ -37,6 +37,7 @@ def picture_losses(sight: Sight, labels: Labels) -> dict[str, Tensor]:
         "colour": _named(sight.colour, labels.colour.long(), there),
         "size": _near(sight.size, labels.size, middles),
         "moment": _near(sight.moment, labels.moment, hot),
+        "speed": _near(sight.speed, labels.speed, hot & labels.speed.isfinite()),
         "place": F.cross_entropy(sight.place.float(), labels.place.long()),
     }
 

@@ -15,7 +15,7 @@ RARE = -4.0  # the logit of a heat at the beginning
 ERRORS = tuple(
     f"{what}/{how}"
     for what, hows in {
-        "event": ("precision", "recall", "kind", "material", "seconds"),
+        "event": ("precision", "recall", "kind", "material", "seconds", "speed"),
         "thing": ("precision", "recall", "kind", "material", "colour", "size"),
         "place": ("accuracy",),
     }.items()
@@ -34,6 +34,7 @@ class Sight:
     size: Tensor  # (B, T, h, w) log2 of its width over the picture's height
     event: Tensor  # (B, T, h, w) logits
     moment: Tensor  # (B, T, h, w) frames from the frame's middle to the event
+    speed: Tensor  # (B, T, h, w) log2 of m/s
     place: Tensor  # (B, 6) logits
 
 
@@ -66,7 +67,7 @@ class PictureDetector(nn.Module):
         self.back = nn.Linear(coarse, 4 * fine)
         self.last, self.last_time = Block(fine), OverTime(fine, 1)
         self.norm = nn.LayerNorm(fine)
-        self.parts = (len(KINDS), len(MATERIALS), len(COLOURS), 1, 1, 1, 1)
+        self.parts = (len(KINDS), len(MATERIALS), len(COLOURS), 1, 1, 1, 1, 1)
         self.read = nn.Linear(fine, sum(self.parts))
         self.place_norm, self.read_place = nn.LayerNorm(2 * coarse), nn.Linear(2 * coarse, len(PLACES))
         heats = (sum(self.parts[:3]), sum(self.parts[:5]))
@@ -94,5 +95,5 @@ class PictureDetector(nn.Module):
         x = self.last_time(self.last(x).unflatten(0, (batch, -1)))  # (B, T, H/4, W/4, C)
         kind, material, colour, *rest = self.read(self.norm(x)).split(self.parts, -1)
         place = self.read_place(self.place_norm(whole))
-        centre, size, event, moment = (each.squeeze(-1) for each in rest)
-        return Sight(kind, material, colour, centre, size, event, moment, place)
+        centre, size, event, moment, speed = (each.squeeze(-1) for each in rest)
+        return Sight(kind, material, colour, centre, size, event, moment, speed, place)

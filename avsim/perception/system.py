@@ -167,6 +167,8 @@ class PictureSystem(_DetectorSystem):
                 self.right("event/kind", sight.kind[row][at][1:].argmax() + 1 == labels.kind[at])
                 self.right("event/material", sight.material[row][at].argmax() == labels.material[at])
         hot = labels.event == 1
+        moving = hot & labels.speed.isfinite()
+        self.right("event/speed", (sight.speed[row][moving].float() - labels.speed[moving]).abs())
         self.right("event/seconds", (sight.moment[row][hot] - labels.moment[hot]).abs() / rate)
 
     def _score_things(self, sight: Sight, labels: Labels, row: int) -> None:
@@ -175,7 +177,7 @@ class PictureSystem(_DetectorSystem):
             said, true = getattr(sight, what)[row][middles], getattr(labels, what)[middles]
             first = 1 if what == "kind" else 0  # a middle is of something
             self.right(f"thing/{what}", said[:, first:].argmax(-1) + first == true)
-        self.right("thing/size", (sight.size[row][middles].float() - labels.size[middles].float()).abs())
+        self.right("thing/size", (sight.size[row][middles].float() - labels.size[middles]).abs())
         for frame in range(0, middles.shape[0], 8):  # neighbours are alike
             h, w = middles.shape[1:]
             true = middles[frame].nonzero().tolist()
@@ -245,7 +247,7 @@ class SoundSystem(_DetectorSystem):
 
     def _score_onsets(self, hearing: Hearing, labels: Labels) -> None:
         hot = labels.onset == 1
-        self.right("onset/level", (hearing.level[hot].float() - labels.level[hot].float()).abs())
+        self.right("onset/level", (hearing.level[hot].float() - labels.level[hot]).abs())
         known = hot & (labels.onset_kind > 0)
         self.right("onset/kind", hearing.kind[known][:, 1:].argmax(-1) + 1 == labels.onset_kind[known])
         self.right("onset/material", hearing.material[known].argmax(-1) == labels.onset_material[known])

@@ -75,12 +75,12 @@ def events(truth: Truth, spec: ClipSpec) -> list[Moment[Event]]:
     """Every contact and every note's beginning that lies in the picture, in order of time."""
     kinds = {thing.name: (k, thing.kind, thing.material) for k, thing in enumerate(truth.things)}
     beginnings = [
-        (contact.seconds, contact.things[0], (contact.x, contact.y), contact.speed >= SLOWEST)
+        (contact.seconds, contact.things[0], (contact.x, contact.y), contact.speed)
         for contact in truth.contacts
-    ] + [(note.seconds, score.thing, None, True) for score in truth.scores for note in score.notes]
+    ] + [(note.seconds, score.thing, None, math.nan) for score in truth.scores for note in score.notes]
     found: list[Moment[Event]] = []
     last: dict[str, float] = {}
-    for seconds, name, metres, strong in sorted(beginnings, key=lambda each: each[0]):
+    for seconds, name, metres, speed in sorted(beginnings, key=lambda each: each[0]):
         frame = int(seconds * spec.frames_per_second)
         if name == OFF_SCREEN or frame >= spec.frames:
             continue
@@ -96,10 +96,10 @@ def events(truth: Truth, spec: ClipSpec) -> list[Moment[Event]]:
             )
         if place is None or not (0 <= place[0] < 1 and 0 <= place[1] < 1):
             continue
-        clear = strong and _shown(shown, truth.amodal[number, frame])
+        clear = not speed < SLOWEST and _shown(shown, truth.amodal[number, frame])
         clear = clear and seconds - last.get(name, -math.inf) > EVENTS_APART
         last[name] = seconds if clear else last.get(name, -math.inf)
-        found.append(Moment(Event(seconds, *place, kind, material, 1.0), clear))
+        found.append(Moment(Event(seconds, *place, kind, material, 1.0, speed), clear))
     return found
 
 

@@ -8,7 +8,16 @@ from torch import Generator, Tensor
 
 from avsim.perception.labels import Labels
 
-SHOWN = ("kind", "material", "colour", "centre", "size", "event", "moment")  # labels that lie in the picture
+SHOWN = (
+    "kind",
+    "material",
+    "colour",
+    "centre",
+    "size",
+    "event",
+    "moment",
+    "speed",
+)  # labels that lie in the picture
 
 
 def varied_picture(frames: Tensor, labels: Labels, length: int, random: Generator) -> tuple[Tensor, Labels]:
