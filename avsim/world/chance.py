@@ -15,7 +15,7 @@ from avsim.errors import InputError
 from avsim.world.camera import FLOOR, VIEW, Camera, Framing, Shot, half_width
 from avsim.world.config import WorldConfig
 from avsim.world.materials import FLOORS, MATERIALS, TIPS
-from avsim.world.phrases import INSTRUMENTS, phrase
+from avsim.world.phrases import CLOSEST, INSTRUMENTS, phrase
 from avsim.world.rooms import PLACES
 from avsim.world.scene import (
     COLOURS,
@@ -223,8 +223,8 @@ def _rhythm(config: WorldConfig, target: int, random: Generator) -> tuple[Hit, .
     accents = random.random() < 0.4
     loud = float(random.uniform(1.5, 4.5))
     hits: list[Hit] = []
-    time = float(random.uniform(0.12, 0.45 * min(seconds, 2.0)))
-    while time < seconds - 0.1 and len(hits) < 64:
+    time = float(random.uniform(min(0.12, 0.2 * seconds), 0.45 * min(seconds, 2.0)))
+    while time < seconds - min(0.1, 0.2 * seconds) and len(hits) < 64:
         speed = loud * (1.0 if len(hits) % 2 == 0 else 0.4) if accents else float(random.uniform(0.6, 4.5))
         hits.append(Hit(time, speed, target))
         time += gaps[(len(hits) - 1) % len(gaps)]
@@ -247,11 +247,8 @@ def _ensemble(scene: Scene, config: WorldConfig, count: int, random: Generator, 
     ):
         size = min(1.0, (right - left) / 0.75)
         free = max((right - left - 0.75 * size) / 2, 0.0)
-        notes = (
-            ()
-            if random.random() < config.silent
-            else phrase(instrument, config.spec.seconds, random, held_out)
-        )
+        plays = random.random() >= config.silent and config.spec.seconds >= CLOSEST
+        notes = phrase(instrument, config.spec.seconds, random, held_out) if plays else ()
         x = (left + right) / 2 + float(random.uniform(-free, free))
         players.append(Player(instrument, tuple(notes), x, size))
     return replace(scene, players=tuple(players))

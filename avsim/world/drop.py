@@ -195,8 +195,8 @@ class _Fall:
         self.touches.append(
             Touch((self.step + 1) / STEPS - since, number, against, impulse, speed, place.x, place.y)
         )
-        # pymunk turns the speed at the middle of this step into that at the middle of the next, and leaves the
-        # bodies where they are. A bounce at that very moment would have made of both:
+        # pymunk turns the speed in the middle of this step into that in the middle of the next, and leaves
+        # the bodies where they are. A bounce at that very moment would have made of both:
         apart = (1 + bounce) * depth  # m
         slower = pull * ((1 + bounce) * since + (1 - bounce) * 0.5 / STEPS)  # m/s
         for side, each in ((-1, moved), (1, hit)):

@@ -86,7 +86,7 @@ def body_modes(shape: str, material: str, size: float) -> Modes:
         * YOUNG_OVER_SHEAR,
     }[shape]
     frequency = roots * PITCH[shape] * substance(material).shear_speed / (math.pi * size)
-    return _modes(frequency, substance(material).friction, 2.0)
+    return _modes(frequency, substance(material).friction, 1.0)
 
 
 # ratios, lowest in Hz of one 0.4 m wide, internal friction, decay by what holds it in 1/s

@@ -72,6 +72,7 @@ def test_it_is_the_same_in_workers_and_in_another_process():
         {"height": 90, "width": 160, "frames_per_second": 25.0, "sample_rate": 22050},
         {"height": 128, "width": 72, "frames_per_second": 30.0, "sample_rate": 48000},
         {"height": 512, "width": 512, "seconds": 0.5},
+        {"seconds": 0.0625},
     ],
 )
 @pytest.mark.parametrize("level", LEVELS)

@@ -123,8 +123,11 @@ def listened(count):
         scene = draw_scene(config, np.random.default_rng(k))
         (actor,) = hearing.actors(scene, SPEC)
         times = np.array([c.seconds for c in actor.contacts])
+        firm = np.array(
+            [c.speed > 0.3 for c in actor.contacts], bool
+        )  # softer ones drown in what still rings
         heard = hearing.onsets(hearing.dry(actor, SPEC))
-        for time in times[hearing.alone(times) & (times < SPEC.seconds - 0.05)] if len(times) else ():
+        for time in times[firm & hearing.alone(times) & (times < SPEC.seconds - 0.05)]:
             contacts += 1
             assert np.abs(heard - time).min() < 0.01, (k, time, heard)
         inside = heard[heard < SPEC.seconds - 0.02]  # the end of the clip is an edge

@@ -35,7 +35,7 @@ def test_stems_sum_to_the_mixture_and_nothing_clips(level, count, channels):
         assert set(truth.stems) == {thing.name for thing in truth.things} | {AMBIENCE, OFF_SCREEN}
         total = torch.stack(list(truth.stems.values())).double().sum(0)
         assert (total - clip.wave).abs().max() <= 1e-6
-        assert clip.wave.abs().max() < 1 and clip.wave.mean(1).abs().max() < 2e-3
+        assert clip.wave.abs().max() < 1 and clip.wave.mean(1).abs().max() < 5e-4
         assert clip.frames.min() >= 0 and clip.frames.max() <= 1
         shape = (len(truth.things), *clip.frames.shape[1:])
         assert truth.masks.shape == truth.amodal.shape == shape
@@ -142,7 +142,7 @@ def test_a_cut_changes_the_picture_and_not_the_stage():
     clip, truth = render(Scene(bodies=(ball,), camera=cut, **QUIET), SPEC)
     assert truth.contacts == still.contacts
     before = slice(0, 16)  # painted finer for the close shot, so not the same to the last bit
-    assert (truth.masks[:, before] - still.masks[:, before]).abs().mean() < 1e-3
+    assert (truth.masks[:, before] - still.masks[:, before]).abs().mean() < 3e-3
     assert (clip.frames[:, before] - still_clip.frames[:, before]).abs().mean() < 0.02
     assert (clip.frames[:, 16:] - still_clip.frames[:, 16:]).abs().mean() > 0.02
     assert torch.allclose(clip.wave, still_clip.wave, atol=1e-6)  # in the middle, it has no side to change
