@@ -70,13 +70,19 @@ class Judge(Metric):
 
     def compute(self) -> dict[str, Tensor]:
         """Its numbers over all clips of all processes; nan where there are none."""
-        return self.numbers(self.rows)
+        return self._over(self.rows)
+
+    def _over(self, rows: Tensor) -> dict[str, Tensor]:
+        if len(rows):
+            return self.numbers(rows)
+        names = self.numbers(torch.full((1, self.width), torch.nan, dtype=torch.float64))
+        return {name: torch.tensor(torch.nan, dtype=torch.float64) for name in names}
 
     def scores(self, draws: int = 2000, seed: int = 0) -> dict[str, Score]:
         """Its numbers with 95 % percentile bootstrap intervals over clips."""
         with self.sync_context(should_sync=self._to_sync, should_unsync=True):
             rows, skips = self.rows, self.skips.tolist()
-        values = self.numbers(rows)
+        values = self._over(rows)
         drawn = _resampled(self, rows, draws, seed) if len(rows) else {}
         skipped = {str(reason): count for reason, count in zip(REASONS, skips, strict=True) if count}
         scores = {}

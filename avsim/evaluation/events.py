@@ -1,0 +1,85 @@
+"""Synchrony: what is heard to begin against what is seen to happen, one to one, within a tolerance."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from avsim.evaluation.judge import Judge, mean, rank_correlation
+from avsim.evaluation.score import Reason
+from avsim.perception.matching import match
+
+TURNS = 16  # circular shifts of the sound, from which chance is taken
+
+
+class EventSynchrony(Judge):
+    """Precision, recall and F1 at one frame and at half a frame, with chance, and the median offset.
+
+    Chance is the F1 of the same moments with the sound turned round the clip: as many, as regular, unrelated.
+    """
+
+    width = 7  # heard, seen, matched at 1 and 1/2 frame, the same by chance, median offset in ms
+
+    def update(
+        self, heard: Sequence[float], seen: Sequence[float], frames_per_second: float, seconds: float
+    ) -> None:
+        """Judge one clip.
+
+        Args:
+            heard: when sounds begin, s.
+            seen: when something happens in the picture, s.
+            frames_per_second: the tolerance is one frame, and half of one.
+            seconds: the clip's length.
+        """
+        if not (heard or seen):
+            self.skip(Reason.NOTHING_HAPPENS)
+            return
+        frame = 1 / frames_per_second
+        pairs = match(heard, seen, frame)
+        late = torch.tensor([heard[i] - seen[j] for i, j in pairs], dtype=torch.float64)
+        turned = [
+            [(moment + seconds * turn / TURNS) % seconds for moment in heard] for turn in range(1, TURNS)
+        ]
+        chance = [
+            sum(len(match(each, seen, tolerance)) for each in turned) / len(turned)
+            for tolerance in (frame, frame / 2)
+        ]
+        self.keep(
+            [
+                len(heard), len(seen), len(pairs), len(match(heard, seen, frame / 2)), *chance,
+                late.quantile(0.5).item() * 1000 if pairs else torch.nan,
+            ]
+        )  # fmt: skip
+
+    def numbers(self, rows: Tensor) -> dict[str, Tensor]:
+        """Shares of all moments of all clips; the median clip's median offset."""
+        heard, seen, whole, half, chance, half_chance = rows[..., :6].sum(-2).unbind(-1)
+        return {
+            "F1 within 1 frame": 2 * whole / (heard + seen),
+            "precision within 1 frame": whole / heard,
+            "recall within 1 frame": whole / seen,
+            "chance of F1 within 1 frame": 2 * chance / (heard + seen),
+            "F1 within 1/2 frame": 2 * half / (heard + seen),
+            "chance of F1 within 1/2 frame": 2 * half_chance / (heard + seen),
+            "sound after picture, median, ms": rows[..., 6].nanmedian(-1).values,
+            "clips with a match": mean((rows[..., 2] > 0).double()),
+        }
+
+
+class Offset(Judge):
+    """By how much the sound comes after the picture, as a learned judge of offsets has it."""
+
+    higher_is_better = False
+    width = 2  # found, and put there on purpose (nan where it isn't known), ms
+
+    def update(self, found: float, injected: float = torch.nan) -> None:
+        """Judge one clip: by how many seconds its sound was found to be late, and was made late."""
+        self.keep([found * 1000, injected * 1000])
+
+    def numbers(self, rows: Tensor) -> dict[str, Tensor]:
+        """Median distance from in time (or from what was put there), and how monotone it follows."""
+        found, injected = rows.unbind(-1)
+        return {
+            "offset, median, ms": (found - injected.nan_to_num(nan=0.0)).abs().nanmedian(-1).values,
+            "rank correlation with the offset put in": rank_correlation(found, injected),
+        }

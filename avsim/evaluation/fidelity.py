@@ -1,0 +1,77 @@
+"""How far clips are, as a crowd, from real ones, in the space of a named embedding."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from avsim.clip import Clip
+from avsim.evaluation.frechet import frechet, frechet_extrapolated, kernel_distance
+from avsim.evaluation.judge import Judge
+from avsim.evaluation.score import Reason, Score
+
+GROUPS = 10  # of clips, left out one after the other for the interval
+LEAST = 8 * GROUPS // (GROUPS - 1) + 2  # clips that a distance needs
+
+Embedding = Callable[[Clip], Tensor]  # a clip -> (d,); raises Unjudged where it can't
+
+
+class Fidelity(Judge):
+    """Distances from the reference's embeddings: Fréchet's, extrapolated, and the kernel one.
+
+    A Fréchet distance is biased in its own bootstrap, as clips repeat there: intervals are jackknifed over
+    groups of clips. The name of the embedding is part of every number's name: never call one by another's.
+
+    Args:
+        embedding: its name, such as "log-mel statistics".
+        reference: the real clips' embeddings, (m, d).
+    """
+
+    higher_is_better = False
+
+    def __init__(self, embedding: str, reference: Tensor) -> None:
+        super().__init__()
+        self.embedding, self.width = embedding, reference.shape[1]
+        self.reference = reference.double().cpu()
+
+    def update(self, embedded: Tensor) -> None:
+        """Take in one clip's embedding (d,)."""
+        self.keep(embedded)
+
+    def numbers(self, rows: Tensor) -> dict[str, Tensor]:
+        """All three distances of (n, d); nan for fewer clips than they need."""
+        distances = {
+            f"Fréchet distance, {self.embedding}, extrapolated": frechet_extrapolated,
+            f"Fréchet distance, {self.embedding}": frechet,
+            f"kernel distance, {self.embedding}": kernel_distance,
+        }
+        enough = len(rows) >= LEAST and len(self.reference) >= LEAST
+        return {
+            name: torch.tensor(distance(rows, self.reference) if enough else math.nan)
+            for name, distance in distances.items()
+        }
+
+    def each(self, rows: Tensor) -> Tensor:
+        """How typical each clip is: the Mahalanobis distance from the reference, negated."""
+        covariance = torch.cov(self.reference.T).view(self.width, self.width)
+        covariance = covariance + 1e-3 * covariance.diagonal().mean() * torch.eye(self.width)
+        away = rows - self.reference.mean(0)
+        return -(away * torch.linalg.solve(covariance, away.T).T).sum(1).clamp(min=0).sqrt()
+
+    def scores(self, draws: int = 2000, seed: int = 0) -> dict[str, Score]:
+        """The distances with 95 % intervals of the jackknife over ten groups (`draws` isn't used)."""
+        with self.sync_context(should_sync=self._to_sync, should_unsync=True):
+            rows, skips = self.rows, self.skips.tolist()
+        skipped = {str(reason): count for reason, count in zip(Reason, skips, strict=True) if count}
+        values = self._over(rows)
+        group = torch.arange(len(rows)) % GROUPS
+        group = group[torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))]
+        without = [self._over(rows[group != k]) for k in range(GROUPS)]
+        found = {}
+        for name, value in values.items():
+            parts = torch.stack([each[name] for each in without])
+            error = ((GROUPS - 1) / GROUPS * (parts - parts.mean()).square().sum()).sqrt().item()
+            centre = value.item()
+            found[name] = Score(centre, centre - 1.96 * error, centre + 1.96 * error, len(rows), skipped)
+        return found

@@ -1,0 +1,125 @@
+"""Does it sound from where it is seen? Level and time between the ears against the place in the picture.
+
+A sound panned with equal power to the side s in [-1, 1] has the levels cos a and sin a in its channels, with
+a = (1 + 0.8 s) pi / 4 (`avsim.world.listen`), so that the difference of level says where it is. The ear that
+is farther away hears it later.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from avsim.errors import InputError
+from avsim.evaluation.judge import Judge
+from avsim.evaluation.score import Reason
+
+FRONT = 0.01  # s, of which level and time are taken; what sounded in as long before is taken away
+REACH = 0.02  # s around an onset, in which its front is looked for
+LONGEST = 0.001  # s between two ears, at most
+PAN = 0.8  # how far to a side the edges of the picture are panned, see above
+
+
+class Space(Judge):
+    """Correlations over all sounds, and the mean distance from the heard to the seen place."""
+
+    width = 10  # count, then sums over a clip's sounds: see `update`
+
+    def update(self, wave: Tensor, sample_rate: int, seconds: Sequence[float], x: Sequence[float]) -> None:
+        """Judge the sounds of one clip.
+
+        Args:
+            wave: (2, N).
+            sample_rate: Hz.
+            seconds: when each sound begins to be heard.
+            x: where each is seen, 0 left to 1 right.
+
+        Raises:
+            InputError: numbers of sounds and places that differ.
+        """
+        if len(seconds) != len(x):
+            raise InputError(f"space: {len(seconds)} sounds and {len(x)} places; expected as many")
+        if wave.shape[0] != 2:
+            self.skip(Reason.MONO)
+            return
+        found = [
+            (place, *heard) for moment, place in zip(seconds, x, strict=True)
+            if (heard := between_ears(wave, sample_rate, moment)) is not None
+        ]  # fmt: skip
+        if not found:
+            self.skip(Reason.NOTHING_HAPPENS)
+            return
+        seen, level, late = torch.tensor(found, dtype=torch.float64).T
+        place = place_of_level(level)
+        terms = (
+            torch.ones_like(seen), seen, seen**2, place, place**2, seen * place, late, late**2, seen * late,
+            (place - seen).abs(),
+        )  # fmt: skip
+        self.keep(torch.stack([term.sum() for term in terms]))
+
+    def numbers(self, rows: Tensor) -> dict[str, Tensor]:
+        """Of the sums over all clips' sounds."""
+        count, x, xx, p, pp, xp, d, dd, xd, error = rows.sum(-2).unbind(-1)
+        return {
+            "level difference against place, correlation": _correlation(count, x, xx, p, pp, xp),
+            "time difference against place, correlation": _correlation(count, x, xx, d, dd, xd),
+            "distance from heard to seen place, picture widths": error / count,
+        }
+
+    def each(self, rows: Tensor) -> Tensor:
+        """The nearer, the better: the mean distance, negated."""
+        return -rows[:, 9] / rows[:, 0]
+
+
+def between_ears(wave: Tensor, sample_rate: int, seconds: float) -> tuple[float, float] | None:
+    """Level of the right above the left in dB, and by how many ms the left is later, of what begins then.
+
+    Of its first wave front alone, which comes the straight way: a room answers from everywhere. The front is
+    looked for around the moment that is given.
+
+    Shapes: wave (2, N). None where nothing becomes louder.
+    """
+    window = round(FRONT * sample_rate)
+    first = max(0, round((seconds - REACH) * sample_rate) - window)
+    near = F.pad(wave[:, first : round((seconds + REACH) * sample_rate) + window].double(), (window, 0))
+    if near.shape[1] < 2 * window:
+        return None
+    power = F.avg_pool1d(near.square(), window, 1)  # (2, n), of the window from each sample on
+    rise = power[:, window:] - power[:, :-window]
+    front = int(rise.sum(0).argmax())
+    level = rise[:, front]
+    if not (level > 1e-12).all():
+        return None
+    heard = near[:, front + window : front + 2 * window]
+    return (10 * torch.log10(level[1] / level[0])).item(), delay(heard[0], heard[1], sample_rate) * 1000
+
+
+def delay(left: Tensor, right: Tensor, sample_rate: int) -> float:
+    """By how many seconds the left comes later: where both agree best within 1 ms, between samples too.
+
+    Shapes: (n,) each.
+    """
+    reach = max(1, math.ceil(LONGEST * sample_rate))
+    size = 2 * len(left)
+    product = torch.fft.rfft(left, size) * torch.fft.rfft(right, size).conj()
+    lags = torch.fft.irfft(product, size).roll(reach)[: 2 * reach + 1]
+    best = int(lags.argmax())
+    shift = 0.0
+    if 0 < best < 2 * reach:  # the vertex of the parabola through three points
+        a, b, c = lags[best - 1 : best + 2].tolist()
+        shift = 0.5 * (a - c) / (a - 2 * b + c) if a - 2 * b + c else 0.0
+    return (best - reach + shift) / sample_rate
+
+
+def place_of_level(level: Tensor) -> Tensor:
+    """Where equal-power panning puts a difference of level in dB: 0 left to 1 right."""
+    angle = torch.atan(10 ** (level / 20))
+    return (0.5 + (angle * 4 / math.pi - 1) / (2 * PAN)).clamp(0, 1)
+
+
+def _correlation(count: Tensor, x: Tensor, xx: Tensor, y: Tensor, yy: Tensor, xy: Tensor) -> Tensor:
+    """Pearson's, from a count and sums; nan where one of both doesn't vary."""
+    spread = (xx - x**2 / count) * (yy - y**2 / count)
+    return ((xy - x * y / count) / spread.clamp(min=0).sqrt()).where(spread > 1e-18, torch.nan)

@@ -1,0 +1,93 @@
+import math
+
+import numpy as np
+import pytest
+import scipy.linalg
+import torch
+from torchmetrics.image.fid import _compute_fid
+from torchmetrics.image.kid import poly_mmd
+
+from avsim.clip import Clip
+from avsim.errors import InputError
+from avsim.evaluation.embeddings import both_statistics, picture_statistics, sound_statistics
+from avsim.evaluation.fidelity import Fidelity
+from avsim.evaluation.frechet import frechet, frechet_extrapolated, kernel_distance
+from avsim.evaluation.score import Unjudged
+from avsim.seeds import generator
+
+
+def cloud(count: int, width: int = 6, at: float = 0.0, name: str = "cloud") -> torch.Tensor:
+    random = generator(0, name, count)
+    return at + torch.randn(count, width, generator=random, dtype=torch.float64)
+
+
+def test_frechet_by_hand():
+    one = torch.tensor([[0.0], [2.0]])  # mean 1, variance 2
+    other = torch.tensor([[3.0], [7.0]])  # mean 5, variance 8
+    assert frechet(one, other) == pytest.approx(16 + 2 + 8 - 2 * math.sqrt(16))
+    assert frechet(one, one) == pytest.approx(0, abs=1e-12)
+
+
+def test_frechet_agrees_with_torchmetrics_and_with_the_matrix_root():
+    one, other = cloud(50) @ cloud(6, name="mix"), cloud(80, at=0.5)
+    moments = [(each.mean(0), torch.cov(each.T)) for each in (one, other)]
+    expected = _compute_fid(*moments[0], *moments[1]).item()
+    assert frechet(one, other) == pytest.approx(expected, rel=1e-9)
+    (m, c), (n, d) = ((mean.numpy(), covariance.numpy()) for mean, covariance in moments)
+    root = scipy.linalg.sqrtm(c @ d).real
+    assert frechet(one, other) == pytest.approx(np.square(m - n).sum() + np.trace(c + d - 2 * root))
+
+
+def test_kernel_distance_agrees_with_torchmetrics_and_has_no_bias():
+    one, other = cloud(30), cloud(30, at=0.4, name="other")
+    kernels = [(a @ b.T / 6 + 1) ** 3 for a, b in ((one, one), (one, other), (other, other))]
+    theirs = poly_mmd(one, other, degree=3, gamma=None, coef=1.0)
+    assert kernel_distance(one, other) == pytest.approx(theirs.item())
+    assert kernels[0].shape == (30, 30)
+    random = generator(3, "unbiased")
+    draws = [kernel_distance(*torch.randn(2, 12, 3, generator=random)) for _ in range(400)]
+    assert abs(np.mean(draws)) < 3 * np.std(draws) / 20
+
+
+def test_extrapolation_takes_away_most_of_the_bias_of_few_clips():
+    other = cloud(4000, 20, name="many")
+    plain = [frechet(cloud(60, 20, name=f"few {k}"), other) for k in range(5)]
+    better = [frechet_extrapolated(cloud(60, 20, name=f"few {k}"), other) for k in range(5)]
+    assert np.mean(plain) > 2 and abs(np.mean(better)) < 0.5 * np.mean(plain)
+
+
+def test_the_judge_its_names_and_its_interval():
+    judge = Fidelity("statistics", cloud(300))
+    for embedded in cloud(200, at=1.0, name="clips"):
+        judge.update(embedded)
+    score = judge.scores()["Fréchet distance, statistics"]
+    assert score.low < score.value < score.high and score.low < 6 < score.high + 0.5 and score.clips == 200
+    assert len(judge.compute()) == 3 and all("statistics" in name for name in judge.compute())
+    typical = judge.each(torch.stack([torch.zeros(6), 3 * torch.ones(6)]).double())
+    assert typical[0] > -1 and typical[1] == pytest.approx(-3 * math.sqrt(6), rel=0.15)
+
+
+def test_too_few_clips_are_no_distance():
+    judge = Fidelity("statistics", cloud(300))
+    for embedded in cloud(5):
+        judge.update(embedded)
+    assert math.isnan(judge.scores()["Fréchet distance, statistics"].value)
+    with pytest.raises(InputError, match="at least 2"):
+        frechet(cloud(1), cloud(5))
+    with pytest.raises(InputError, match="expected"):
+        frechet(cloud(5), cloud(5, 7))
+
+
+def test_statistics_of_clips():
+    random = generator(0, "clip")
+    clip = Clip(torch.rand(3, 8, 20, 30, generator=random), 0.1 * torch.randn(2, 8000, generator=random))
+    assert both_statistics(clip).shape == (96 + 112,)
+    louder = Clip(clip.frames, 10 * clip.wave)
+    difference = sound_statistics(louder) - sound_statistics(clip)
+    assert difference[:32] == pytest.approx(torch.ones(32), abs=1e-4)  # 20 dB
+    assert difference[32:] == pytest.approx(torch.zeros(64), abs=1e-4)
+    still = Clip(clip.frames[:, :1].expand(3, 8, 20, 30), None)
+    assert not picture_statistics(still)[-16:].any()
+    for function, absent in ((sound_statistics, clip.silent()), (picture_statistics, clip.unseen())):
+        with pytest.raises(Unjudged):
+            function(absent)
