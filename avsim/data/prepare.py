@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
@@ -23,12 +22,12 @@ from avsim.clip import Clip, ClipSpec
 from avsim.data import faults, shots
 from avsim.data.films import Captions, find_films, identity
 from avsim.data.pool import Crashed, run_all
-from avsim.data.shards import INDEX, SHARDS, write_index, write_json, write_shard
+from avsim.data.resuming import PARTS, check_settings, clean
+from avsim.data.shards import SHARDS, write_index, write_json, write_shard
 from avsim.data.splits import assign
 from avsim.errors import InputError
 from avsim.files import claimed
 
-SETTINGS, PARTS = "settings.json", "parts"
 PART_SECONDS, PART_BYTES = 10.0, 96 << 20  # most that a task reads at once, and so most that a kill can lose
 
 
@@ -103,8 +102,8 @@ def prepare(
         usable, passed_over = _survey(paths, jobs)
         if not usable:
             raise InputError(f"no film to prepare: {'; '.join(passed_over.values())}")
-        _clean(folder)
-        _check_settings(folder, {"spec": asdict(spec), "stride": stride})
+        clean(folder)
+        check_settings(folder, {"spec": asdict(spec), "stride": stride})
         cuts, failed = _find_cuts(folder, usable, jobs)
         passed_over |= failed
         usable = [film for film in usable if film.id in cuts]
@@ -150,28 +149,6 @@ def prepare(
 def _said(about: dict[str, Any]) -> str:
     reasons = [f"{count} {reason}" for reason, count in about["dropped"].items()]
     return "; ".join(reasons + list(about["passed_over"].values())) or "they are too short"
-
-
-def _clean(folder: Path) -> None:
-    """Remove what a killed run was writing."""
-    for held in (folder / SHARDS, folder / PARTS):
-        for path in held.rglob(".*") if held.is_dir() else ():
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def _check_settings(folder: Path, settings: dict[str, Any]) -> None:
-    """Keep the settings of a folder, or refuse to mix clips of other settings into it."""
-    path = folder / SETTINGS
-    if path.exists():
-        before = json.loads(path.read_text())
-        if before != settings:
-            raise InputError(
-                f"{folder}: holds clips prepared with {before}; now {settings}: choose another folder"
-            )
-    elif (folder / INDEX).exists():
-        raise InputError(f"{folder}: holds other shards; choose another folder")
-    else:
-        write_json(path, settings)
 
 
 # Round 1: who is who -----------------------------------------------------------------------------------

@@ -75,7 +75,7 @@ def facts_in(text: str) -> Facts:
         InputError: a word that no caption has, or words in an order that can't be read.
     """
     if unknown := unknown_words(text):
-        near = get_close_matches(unknown[0], VOCABULARY, n=1)
+        near = get_close_matches(unknown[0], VOCABULARY, n=1, cutoff=0.75)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
         raise InputError(f"{text!r}: unknown word {unknown[0]!r}{hint}")
     reader = _Reader()

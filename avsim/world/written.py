@@ -161,12 +161,13 @@ def _target(told: Told, x: float, room: float) -> Target:
 
 def _hits(told: Told, target: int, spec: ClipSpec) -> list[Hit]:
     """The strokes on a target, evenly spaced, and then those that miss it."""
-    times = 0 if told.does == "is left alone" else 1 if told.times is None else told.times
+    fewest = 3 if told.rate else 2 if told.force == "unequally" else 1  # of which that can be said
+    times = 0 if told.does == "is left alone" else fewest if told.times is None else told.times
+    if 0 < times < fewest:
+        raise InputError(f"of {times} strokes no rate and no unequal force can be told; expected {fewest}")
     first = FIRST + 0.2 * target if told.seconds is None else told.seconds
     gap = 1 / told.rate if told.rate else GAP
     speeds = SPEEDS[told.force or "firmly"]
-    if told.force == "unequally" and times == 1:
-        raise InputError("one stroke alone has one force; found unequal force")
     hits = [
         Hit(first + k * gap, speeds[k % len(speeds)], target, miss=k >= times)
         for k in range(times + (told.misses or 0))

@@ -1,0 +1,37 @@
+"""Folders of clips that a killed run left: what goes on there, and what must not be mixed into it."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from avsim.data.shards import INDEX, SHARDS, write_json
+from avsim.errors import InputError
+
+SETTINGS, PARTS = "settings.json", "parts"
+
+
+def clean(folder: Path, *others: str) -> None:
+    """Remove what a killed run was writing to shards, parts and other folders within."""
+    for held in (folder / name for name in (SHARDS, PARTS, *others)):
+        for path in held.rglob(".*") if held.is_dir() else ():
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def check_settings(folder: Path, settings: dict[str, Any]) -> None:
+    """Keep the settings of a folder, or refuse to mix clips of other settings into it."""
+    path = folder / SETTINGS
+    if path.exists():
+        before = json.loads(path.read_text())
+        if before != settings:
+            changed = [name for name in {**before, **settings} if before.get(name) != settings.get(name)]
+            found = "; ".join(
+                f"{name} {before.get(name)!r:.80}, now {settings.get(name)!r:.80}" for name in changed
+            )
+            raise InputError(
+                f"{folder}: holds clips prepared with other settings ({found}); choose another folder"
+            )
+    elif (folder / INDEX).exists():
+        raise InputError(f"{folder}: holds other shards; choose another folder")
+    else:
+        write_json(path, settings)
