@@ -1,0 +1,140 @@
+"""Files on disk -> evidence, one clip at a time; a file that can't be read is counted, and stops nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from avsim import media
+from avsim.clip import Clip, ClipSpec
+from avsim.data.films import find_films
+from avsim.errors import InputError
+from avsim.evaluation.evidence import Detectors, Evidence
+
+LISTING = "samples.json"  # in a folder of clips that a model drew
+LONGEST = 10.0  # s of a clip that are judged
+HIGHEST = 256  # pixels: what is higher is scaled down
+
+
+@dataclass
+class Clips:
+    """The clips of some files and folders.
+
+    Args:
+        paths: their files, in order.
+        captions: of files, by path, as far as they have any.
+        seconds: of a clip that are judged, from its beginning.
+
+    `specs` and `unreadable` fill while it is gone through; going through it again begins anew.
+    """
+
+    paths: Sequence[Path]
+    captions: Mapping[Path, str] = field(default_factory=dict)
+    seconds: float = LONGEST
+    specs: list[ClipSpec] = field(default_factory=list)
+    unreadable: dict[Path, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, given: Sequence[str | Path], prompts: str | Path | None = None) -> Clips:
+        """The films named and those within the folders named; a folder with a samples.json says itself.
+
+        Args:
+            given: files and folders.
+            prompts: a text file with a line for each clip in their order, or JSON: {file name: prompt}.
+
+        Raises:
+            InputError: a path that isn't there, no film in them, prompts that don't fit.
+        """
+        paths: list[Path] = []
+        captions: dict[Path, str] = {}
+        for each in map(Path, given):
+            if (each / LISTING).is_file():
+                listed = _listed(each / LISTING)
+                paths += listed
+                captions |= listed
+            else:
+                paths += find_films([each])
+        if prompts is not None:
+            captions |= _prompts(Path(prompts), paths)
+        return cls(paths, captions)
+
+    def evidence(self, detectors: Detectors) -> Iterator[Evidence]:
+        """Read clip after clip."""
+        self.specs.clear()
+        self.unreadable.clear()
+        for path in self.paths:
+            try:
+                clip = read(path, self.seconds)
+            except InputError as error:
+                self.unreadable[path] = str(error)
+                continue
+            self.specs.append(clip.spec)
+            yield Evidence(clip, detectors, self.captions.get(path, ""), path.name)
+
+    @property
+    def kinds(self) -> list[str]:
+        """What the clips that were read are, such as "64 x 64 pixels"; several where they differ."""
+        found: dict[str, list[float]] = {}
+        for spec in self.specs:
+            for unit, value in (
+                ("pixels high", spec.height), ("fps", spec.frames_per_second), ("Hz", spec.sample_rate),
+                ("s", spec.seconds), ("channels", spec.channels),
+            ):  # fmt: skip
+                found.setdefault(unit, []).append(value)
+        return [
+            f"{min(values):g} {unit}"
+            if min(values) == max(values)
+            else f"{min(values):g} to {max(values):g} {unit}"
+            for unit, values in found.items()
+        ]
+
+
+def read(path: Path, seconds: float = LONGEST) -> Clip:
+    """The beginning of a file, in a size that detectors need.
+
+    Raises:
+        InputError: it can't be read.
+    """
+    size = media.probe(path).size
+    if size is not None and size[0] > HIGHEST:
+        size = HIGHEST, max(1, round(size[1] * HIGHEST / size[0]))
+    return media.read(path, seconds=seconds, size=size)
+
+
+def _listed(path: Path) -> dict[Path, str]:
+    """The clips of a samples.json with their prompts."""
+    try:
+        entries = json.loads(path.read_text())
+        found = {path.parent / entry["file"]: str(entry.get("prompt", "")) for entry in entries}
+    except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
+        raise InputError(f"{path}: not a list of samples with their files ({error})") from error
+    if not found:
+        raise InputError(f"{path}: lists no clip")
+    return found
+
+
+def _prompts(path: Path, clips: Sequence[Path]) -> dict[Path, str]:
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: no prompts can be read here ({error})") from error
+    if path.suffix == ".json":
+        try:
+            named = json.loads(text)
+        except ValueError as error:
+            raise InputError(f"{path}: not valid json ({error})") from error
+        if not isinstance(named, dict):
+            raise InputError(f"{path}: holds a {type(named).__name__}; expected {{file name: prompt}}")
+        names = {clip.name: clip for clip in clips}
+        for name in named:
+            if name not in names:
+                raise InputError(
+                    f"{path}: has a prompt for {name!r}, which is none of the {len(clips)} clips"
+                )
+        return {names[name]: str(prompt) for name, prompt in named.items()}
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if len(lines) != len(clips):
+        raise InputError(f"{path}: has {len(lines)} lines and there are {len(clips)} clips; expected as many")
+    return dict(zip(clips, lines, strict=True))

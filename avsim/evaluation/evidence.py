@@ -1,0 +1,148 @@
+"""What detectors find in a clip: looked for once, when a judge first asks, and shared by all judges."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from torch import Tensor
+
+from avsim.clip import Clip
+from avsim.evaluation.lies import with_sound_of
+from avsim.evaluation.onsets import flux_onsets
+from avsim.evaluation.score import Reason, Unjudged
+from avsim.perception.found import Heard, Onset, View
+
+
+@dataclass(frozen=True)
+class Detectors:
+    """Functions of a clip; what is None isn't there, and judges that need it don't apply."""
+
+    onsets: Callable[[Clip], Sequence[Onset]] = flux_onsets
+    hear: Callable[[Clip], Heard] | None = None
+    look: Callable[[Clip], View] | None = None
+    offset: Callable[[Clip], float] | None = None  # seconds by which the sound comes after the picture
+
+    @classmethod
+    def trained(
+        cls, sound: Path | None = None, picture: Path | None = None, offset: Path | None = None
+    ) -> Detectors:
+        """Those of the model folders of `avsim.perception`; spectral flux finds onsets where none listens.
+
+        Raises:
+            InputError: a folder that holds no such model.
+        """
+        from avsim.perception import detect
+        from avsim.perception.picture import PictureDetector
+        from avsim.perception.sound import SoundDetector
+        from avsim.weights import load_model
+
+        found: dict[str, Callable] = {}
+        if sound is not None:
+            ears = load_model(sound, expected=SoundDetector)
+            found["onsets"] = lambda clip: detect.onsets(ears, clip)
+            found["hear"] = lambda clip: detect.heard(ears, clip)
+        if picture is not None:
+            eyes = load_model(picture, expected=PictureDetector)
+            found["look"] = lambda clip: detect.view(eyes, clip)
+        if offset is not None:
+            from avsim.perception.offset import OffsetJudge, shift
+
+            judge = load_model(offset, expected=OffsetJudge)
+            found["offset"] = lambda clip: shift(judge, clip).seconds
+        return cls(**found)
+
+
+class Evidence:
+    """A clip and what is found in it.
+
+    Args:
+        clip: with picture, sound or both.
+        detectors: that look and listen.
+        caption: what it should show and sound like; "" where nothing is said of it.
+        name: of the clip, for people.
+    """
+
+    def __init__(self, clip: Clip, detectors: Detectors, caption: str = "", name: str = "") -> None:
+        self.clip, self.detectors, self.caption, self.name = clip, detectors, caption, name
+
+    @cached_property
+    def onsets(self) -> Sequence[Onset]:
+        """What is heard to begin.
+
+        Raises:
+            Unjudged: the clip has no sound.
+        """
+        self._must(sound=True)
+        return self.detectors.onsets(self.clip)
+
+    @cached_property
+    def heard(self) -> Heard:
+        """What the whole sounds like.
+
+        Raises:
+            Unjudged: the clip has no sound, or nothing listens.
+        """
+        self._must(sound=True)
+        if self.detectors.hear is None:
+            raise Unjudged(Reason.NO_DETECTOR)
+        return self.detectors.hear(self.clip)
+
+    @cached_property
+    def view(self) -> View:
+        """Events, things in each frame, and places that are seen.
+
+        Raises:
+            Unjudged: the clip has no picture, or nothing looks.
+        """
+        self._must(picture=True)
+        if self.detectors.look is None:
+            raise Unjudged(Reason.NO_DETECTOR)
+        return self.detectors.look(self.clip)
+
+    @cached_property
+    def offset(self) -> float:
+        """Seconds by which the sound comes after the picture.
+
+        Raises:
+            Unjudged: the clip lacks picture or sound, or nothing judges offsets.
+        """
+        self._must(sound=True, picture=True)
+        if self.detectors.offset is None:
+            raise Unjudged(Reason.NO_DETECTOR)
+        return self.detectors.offset(self.clip)
+
+    @property
+    def wave(self) -> Tensor:
+        """Its sound, (A, N).
+
+        Raises:
+            Unjudged: it has none.
+        """
+        self._must(sound=True)
+        assert self.clip.wave is not None
+        return self.clip.wave
+
+    def _must(self, sound: bool = False, picture: bool = False) -> None:
+        if sound and self.clip.wave is None:
+            raise Unjudged(Reason.NO_SOUND)
+        if picture and self.clip.frames is None:
+            raise Unjudged(Reason.NO_PICTURE)
+
+    def with_sound_of(self, other: Evidence) -> Evidence:
+        """The picture of one with the sound of the other; what was found in either isn't looked for again.
+
+        Raises:
+            InputError: the first has no picture, the other no sound.
+        """
+        mixed = Evidence(with_sound_of(self.clip, other.clip), self.detectors, self.caption, self.name)
+        if "view" in vars(self):
+            mixed.view = self.view
+        end = self.clip.seconds
+        if "onsets" in vars(other):
+            mixed.onsets = [onset for onset in other.onsets if onset.seconds < end]
+        if "heard" in vars(other):
+            mixed.heard = other.heard
+        return mixed

@@ -1,0 +1,217 @@
+"""The panel: which judges there are, what each asks of a clip, and the lies that it is there to find."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from torch import Tensor
+
+from avsim.evaluation.calibration import Calibration
+from avsim.evaluation.embeddings import both_statistics, picture_statistics, sound_statistics
+from avsim.evaluation.events import EventSynchrony, Offset
+from avsim.evaluation.evidence import Evidence
+from avsim.evaluation.fidelity import Embedding, Fidelity
+from avsim.evaluation.judge import Judge
+from avsim.evaluation.score import Reason, Score, Unjudged
+from avsim.evaluation.space import Space
+from avsim.perception.matching import match
+
+CALIBRATIONS = Path(__file__).parent / "calibrations"  # NAME.json, committed with the weights
+
+
+@dataclass(frozen=True)
+class Question:
+    """What one judge asks of a clip."""
+
+    name: str
+    about: str  # one sentence for people
+    judge: Callable[[], Judge]
+    ask: Callable[[Judge, Evidence], None]  # ends in the judge's `update`, or raises Unjudged
+    lies: tuple[str, ...] = ()  # that it is there to find
+    floor: bool = True  # whether clips with each other's sound show what it gives to nonsense
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What it was shown to do; None where nothing is committed."""
+        path = CALIBRATIONS / f"{self.name.replace(' ', '-')}.json"
+        return Calibration.load(path) if path.is_file() else None
+
+
+def _synchrony(judge: Judge, found: Evidence) -> None:
+    seen = [event.seconds for event in found.view.events]
+    heard = [onset.seconds for onset in found.onsets]
+    judge.update(heard, seen, found.clip.frames_per_second, found.clip.seconds)
+
+
+def _offset(judge: Judge, found: Evidence) -> None:
+    judge.update(found.offset)
+
+
+def _space(judge: Judge, found: Evidence) -> None:
+    if found.wave.shape[0] != 2:
+        raise Unjudged(Reason.MONO)
+    heard = [onset.seconds for onset in found.onsets]
+    events = found.view.events
+    pairs = match(heard, [event.seconds for event in events], 1 / found.clip.frames_per_second)
+    judge.update(
+        found.wave, found.clip.sample_rate, [heard[i] for i, _ in pairs], [events[j].x for _, j in pairs]
+    )
+
+
+SHIFTED = ("shuffled", "shifted by 160 ms", "shifted by 320 ms")
+QUESTIONS: tuple[Question, ...] = (
+    Question(
+        "synchrony of events",
+        "What is heard to begin against what is seen to happen, one to one, within a frame and half of one.",
+        EventSynchrony,
+        _synchrony,
+        lies=SHIFTED,
+    ),
+    Question(
+        "offset",
+        "By how much the sound comes after the picture, as a judge trained on the world has it.",
+        Offset,
+        _offset,
+        lies=("shifted by 160 ms", "shifted by 320 ms"),
+    ),
+    Question(
+        "space",
+        "Level and time between both channels against the place of what is seen to happen.",
+        Space,
+        _space,
+        lies=("mirrored", "swapped channels"),
+    ),
+)
+
+
+def fidelity(embedding: str, function: Embedding, reference: Tensor, lies: tuple[str, ...] = ()) -> Question:
+    """The distance from real clips, whose embeddings are (m, d), in the space of an embedding."""
+    return Question(
+        f"fidelity of {embedding}",
+        f"How far the clips are, as a crowd, from the reference in the space of {embedding}.",
+        lambda: Fidelity(embedding, reference),
+        lambda judge, found: judge.update(function(found.clip)),
+        lies=lies,
+        floor=False,
+    )
+
+
+UNTRAINED: Mapping[str, Embedding] = {
+    "log-mel statistics": sound_statistics,
+    "picture statistics": picture_statistics,
+    "statistics of both": both_statistics,
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a judge says of all clips."""
+
+    question: Question
+    scores: Mapping[str, Score]
+    calibration: Calibration | None
+
+    @property
+    def headline(self) -> str:
+        """The name of the number that stands for all."""
+        return next(iter(self.scores))
+
+    @property
+    def trouble(self) -> str | None:
+        """Why it should not be believed: it doesn't apply, has failed or was never calibrated."""
+        score = self.scores[self.headline]
+        if not score.clips:
+            reasons = ", ".join(f"{count} {reason}" for reason, count in score.skipped.items())
+            return f"doesn't apply: of the clips, {reasons or 'there are none'}"
+        if math.isnan(score.value):
+            return "doesn't apply: too few clips, or nothing in them that could be compared"
+        if self.calibration is None:
+            return "not calibrated: it was not yet shown to tell its own lies from the truth"
+        if failures := self.calibration.failures:
+            lies = ", ".join(f"{one.lie} (AUROC {one.auroc:.2f})" for one in failures)
+            return f"failed its calibration: can't tell from the truth {lies}"
+        return None
+
+
+class Panel:
+    """Judges that see each clip once: as it is, and with the sound of the clip before, for the floor.
+
+    Args:
+        questions: what is asked.
+        floors: whether to judge shuffled pairs too.
+    """
+
+    def __init__(self, questions: Sequence[Question] = QUESTIONS, floors: bool = True) -> None:
+        self.questions = tuple(questions)
+        self.judges = {question.name: question.judge() for question in questions}
+        self.shuffled = {q.name: q.judge() for q in questions if q.floor and floors}
+        self.calibrations = {question.name: question.calibration for question in questions}
+        self.refusals: dict[str, str] = {}  # a judge -> why it refused a clip, the first time
+        self._first: Evidence | None = None
+        self._before: Evidence | None = None
+
+    def update(self, found: Evidence) -> None:
+        """Show a clip to all judges."""
+        for question in self.questions:
+            self._ask(question, self.judges[question.name], found)
+        if self._before is None:
+            self._first = found
+        else:
+            self._shuffle(found, self._before)
+        self._before = found
+
+    def _ask(self, question: Question, judge: Judge, found: Evidence) -> None:
+        calibration = self.calibrations[question.name]
+        refusal = calibration.refusal(found.clip.spec) if calibration else None
+        if refusal is not None:
+            self.refusals.setdefault(question.name, refusal)
+            judge.skip(Reason.NOT_CALIBRATED)
+            return
+        try:
+            question.ask(judge, found)
+        except Unjudged as unjudged:
+            judge.skip(unjudged.reason)
+
+    def _shuffle(self, found: Evidence, other: Evidence) -> None:
+        if found.clip.frames is None or other.clip.wave is None:
+            return
+        mixed = found.with_sound_of(other)
+        for question in self.questions:
+            if question.name in self.shuffled:
+                self._ask(question, self.shuffled[question.name], mixed)
+
+    def verdicts(self, truth: Mapping[str, float] | None = None) -> list[Verdict]:
+        """What all judges say, once all clips were shown.
+
+        Args:
+            truth: what each judge's first number is for true clips, where they were judged too: the ceiling,
+                if it is above that of the calibration.
+        """
+        if self._first is not None and self._before is not self._first and self._before is not None:
+            self._shuffle(self._first, self._before)
+            self._first = self._before = None
+        found = []
+        for question in self.questions:
+            scores = self.judges[question.name].scores()
+            headline = next(iter(scores))
+            calibration = self.calibrations[question.name]
+            shuffled = self.shuffled.get(question.name)
+            floors = shuffled.compute() if shuffled is not None and shuffled.update_called else {}
+            ceilings = [
+                value
+                for value in (
+                    calibration.ceiling if calibration else math.nan,
+                    (truth or {}).get(question.name, math.nan),
+                )
+                if not math.isnan(value)
+            ]
+            best = max if self.judges[question.name].higher_is_better else min
+            for name, score in scores.items():
+                floor = floors[name].item() if name in floors else math.nan
+                ceiling = best(ceilings) if name == headline and ceilings else math.nan
+                scores[name] = replace(score, floor=floor, ceiling=ceiling)
+            found.append(Verdict(question, scores, calibration))
+        return found

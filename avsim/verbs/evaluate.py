@@ -1,0 +1,173 @@
+"""`avsim evaluate CLIPS`: what the judges say, as a table, metrics.json and a page."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from avsim.evaluation.clips import Clips
+    from avsim.evaluation.evidence import Detectors
+    from avsim.evaluation.panel import Question, Verdict
+    from avsim.report.html import Html
+
+EXAMPLES = 4  # clips that the page plays
+
+
+def add(subparsers: Any) -> None:
+    """Add the verb's arguments."""
+    parser = subparsers.add_parser(
+        "evaluate",
+        help="judge clips: synchrony, space, physics, fidelity",
+        description="Judge clips from picture and sound alone. DIR gets metrics.json and index.html: each "
+        "value with its 95 % interval, the floor (each other's sound), the ceiling (true clips), the clips "
+        "it rests on and those that were skipped, and why. Judges that don't apply say so.",
+    )
+    parser.add_argument(
+        "clips",
+        nargs="+",
+        type=Path,
+        metavar="CLIPS",
+        help="films, or folders of them (with a samples.json or not)",
+    )
+    parser.add_argument(
+        "--reference", nargs="+", type=Path, default=[], metavar="CLIPS", help="true clips, to compare with"
+    )
+    parser.add_argument(
+        "--prompts", type=Path, metavar="FILE",
+        help="what the clips should show: a line for each in order, or json {file: prompt}",
+    )  # fmt: skip
+    for part, what in (("sound", "listens"), ("picture", "looks"), ("offset", "judges offsets")):
+        parser.add_argument(
+            f"--{part}", type=Path, metavar="MODEL", help=f"the folder of a trained detector that {what}"
+        )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="for the report")
+    parser.add_argument(
+        "--all", action="store_true", help="print the numbers of judges that failed their calibration too"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Judge, print, write."""
+    import json
+
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from avsim.errors import InputError
+    from avsim.evaluation.clips import Clips
+    from avsim.evaluation.evidence import Detectors
+    from avsim.evaluation.panel import Panel
+    from avsim.files import atomic
+    from avsim.report.players import player
+    from avsim.report.scores import write_scores
+
+    clips = Clips.of(arguments.clips, arguments.prompts)
+    reference = Clips.of(arguments.reference) if arguments.reference else None
+    detectors = Detectors.trained(arguments.sound, arguments.picture, arguments.offset)
+    questions, truth = _with_reference(reference, detectors)
+    panel = Panel(questions)
+    examples: list[Html] = []
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("judging", total=len(clips.paths))
+        for found in clips.evidence(detectors):
+            panel.update(found)
+            if len(examples) < EXAMPLES:
+                examples.append(player(found.clip, found.name))
+            progress.advance(task)
+    if not clips.specs:
+        path, message = next(iter(clips.unreadable.items()))
+        raise InputError(f"none of the {len(clips.paths)} clips can be read; the first: {message or path}")
+    verdicts = panel.verdicts(truth)
+    notes = _notes(clips, reference, panel.refusals)
+    plain = {
+        "clips": {"read": len(clips.specs), "unreadable": {str(p): m for p, m in clips.unreadable.items()}},
+        "judges": {
+            verdict.question.name: {
+                "trouble": verdict.trouble,
+                "numbers": {name: score.plain() for name, score in verdict.scores.items()},
+            }
+            for verdict in verdicts
+        },
+    }
+    with atomic(arguments.out / "metrics.json") as temporary:
+        temporary.write_text(json.dumps(plain, indent=1))
+    page = write_scores(arguments.out / "index.html", "Judged clips", verdicts, notes, examples)
+    _print(verdicts, notes, arguments.all)
+    print(page)
+
+
+def _with_reference(
+    reference: Clips | None, detectors: Detectors
+) -> tuple[Sequence[Question], dict[str, float]]:
+    """The questions, with those that compare with true clips, and what true clips get themselves."""
+    import torch
+
+    from avsim.errors import InputError
+    from avsim.evaluation.panel import QUESTIONS, UNTRAINED, Panel, fidelity
+    from avsim.evaluation.score import Unjudged
+
+    if reference is None:
+        return QUESTIONS, {}
+    embedded: dict[str, list[torch.Tensor]] = {name: [] for name in UNTRAINED}
+    panel = Panel(QUESTIONS, floors=False)
+    for found in reference.evidence(detectors):
+        panel.update(found)
+        for name, function in UNTRAINED.items():
+            try:
+                embedded[name].append(function(found.clip))
+            except Unjudged:
+                continue
+    if not reference.specs:
+        raise InputError(f"none of the {len(reference.paths)} clips of the reference can be read")
+    compared = [
+        fidelity(name, function, torch.stack(embedded[name]))
+        for name, function in UNTRAINED.items()
+        if embedded[name]
+    ]
+    truth = {v.question.name: v.scores[v.headline].value for v in panel.verdicts()}
+    return (*QUESTIONS, *compared), truth
+
+
+def _notes(clips: Clips, reference: Clips | None, refusals: dict[str, str]) -> list[str]:
+    """Sentences on what was judged, and on what wasn't."""
+    notes = [f"{len(clips.specs)} clips: {', '.join(clips.kinds)}."]
+    if reference is not None:
+        notes.append(f"Reference: {len(reference.specs)} clips: {', '.join(reference.kinds)}.")
+        if reference.kinds != clips.kinds:
+            notes.append(
+                "The reference is of another size, rate or length: distances from it measure that too."
+            )
+    else:
+        notes.append("No reference was given: nothing was compared with true clips.")
+    for what in (clips, *([reference] if reference else [])):
+        for path, message in what.unreadable.items():
+            notes.append(f"Left out, as it can't be read: {message if str(path) in message else path}.")
+    notes += [f"{name}: {refusal}." for name, refusal in refusals.items()]
+    return notes
+
+
+def _print(verdicts: Sequence[Verdict], notes: Sequence[str], everything: bool) -> None:
+    """The table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from avsim.report.scores import HEADER, cells
+
+    for note in notes:
+        print(note)
+    table = Table("judge", *HEADER[:-1])
+    for verdict in verdicts:
+        failed = verdict.calibration is not None and verdict.calibration.failures
+        if verdict.scores[verdict.headline].clips and (everything or not failed):
+            marked = verdict.question.name + (" (not calibrated)" if verdict.calibration is None else "")
+            for name, score in verdict.scores.items():
+                table.add_row(marked, *cells(name, score)[:-1])
+    if table.row_count:
+        Console(width=160).print(table)
+    for verdict in verdicts:
+        if verdict.trouble is not None:
+            print(f"{verdict.question.name}: {verdict.trouble}")
