@@ -71,7 +71,8 @@ def run(arguments: argparse.Namespace) -> None:
     questions, truth = _with_reference(reference, detectors)
     panel = Panel(questions)
     examples: list[Html] = []
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("judging", total=len(clips.paths))
         for found in clips.evidence(detectors):
             panel.update(found)
