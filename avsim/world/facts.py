@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields, replace
 from avsim.clip import ClipSpec
 from avsim.world.actor import Actor, Contact
 from avsim.world.camera import Shot, half_width
+from avsim.world.lexicon import ORDINALS
 from avsim.world.phrases import RANGES, Note
 from avsim.world.scene import Body, Player, Scene
 
@@ -134,7 +135,7 @@ def facts_of(
         cuts=tuple(round(cut, 1) for cut in scene.camera.cuts if cut < end),
         moves=tuple(
             (number, move)
-            for number, shot in enumerate(scene.camera.shots)
+            for number, shot in enumerate(scene.camera.shots[: len(ORDINALS)])
             if (move := _move(shot)) and shot.seconds < end
         ),
         silent=None if sounding else True,

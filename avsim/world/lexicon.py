@@ -6,6 +6,7 @@ them. In a form, {slot} stands for a word of that fact, and [...] is left out wh
 
 from typing import Any
 
+ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 WORDS: dict[str, dict[Any, tuple[str, ...]]] = {  # of each fact, for each of its values
     "size": {
         "small": ("small", "little"),
@@ -109,7 +110,7 @@ WORDS: dict[str, dict[Any, tuple[str, ...]]] = {  # of each fact, for each of it
         "pans left": ("pans left", "turns to the left"),
         "pans right": ("pans right", "turns to the right"),
     },
-    "shot": {0: ("first",), 1: ("second",), 2: ("third",), 3: ("fourth",)},
+    "shot": {number: (word,) for number, word in enumerate(ORDINALS)},
 }
 NUMBERS = (
     "no",

@@ -138,7 +138,8 @@ class _Reader:
                 case "walls":
                     self.walls.append((told["at"], told["wall"]))
                 case "cuts":
-                    self.of_all[fact] = tuple(told[slot] for slot in ("seconds", "again") if slot in told)
+                    cuts = [told[slot] for slot in ("seconds", "again") if slot in told]
+                    self.of_all[fact] = tuple(sorted([*self.of_all.get(fact, ()), *cuts]))
                 case "moves":
                     self.moves.append((told["shot"], told["move"]))
                 case "no cuts" | "no moves":

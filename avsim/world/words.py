@@ -139,10 +139,11 @@ def _surroundings(facts: Facts, random: Generator) -> list[str]:
 
 
 def _shots(facts: Facts, random: Generator) -> list[str]:
-    first, again, *_ = (*(facts.cuts or ()), None, None)
-    cuts = _of_all("cuts" if facts.cuts else "no cuts", {"seconds": first, "again": again}, random)
+    cuts = (*(facts.cuts or ()), None)
+    pairs = [{"seconds": cuts[k], "again": cuts[k + 1]} for k in range(0, len(cuts) - 1, 2)]
+    said = [_of_all("cuts", pair, random) for pair in pairs] or [_of_all("no cuts", {}, random)]
     moves = [_of_all("moves", {"shot": shot, "move": move}, random) for shot, move in facts.moves or ()]
-    return [cuts, *(moves or [_of_all("no moves", {}, random)])]
+    return said + (moves or [_of_all("no moves", {}, random)])
 
 
 def short_caption(facts: Facts, random: Generator) -> str:

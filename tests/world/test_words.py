@@ -10,11 +10,13 @@ import pytest
 
 from avsim import ClipSpec
 from avsim.clip import OFF_SCREEN
-from avsim.world import LEVELS, WorldDataset
+from avsim.world import LEVELS, Scene, WorldDataset
+from avsim.world.camera import Camera, Framing, Shot
 from avsim.world.chance import draw_scene
 from avsim.world.facts import Facts, Noun, agree, facts_of, is_told_by
 from avsim.world.parsing import VOCABULARY, facts_in, unknown_words
-from avsim.world.scene import COLOURS, SHAPES
+from avsim.world.phrases import Note
+from avsim.world.scene import COLOURS, SHAPES, Body, Player
 from avsim.world.stage import perform
 from avsim.world.words import LONGEST, captions, full_caption, noun_of, short_caption, things_of
 
@@ -148,3 +150,15 @@ def test_a_lie_is_found_out():
                 other = replace(one, noun=replace(one.noun, **{field.name: "other"}))
                 lie = (*said.things[:number], other, *said.things[number + 1 :])
                 assert not agree(replace(said, things=lie), true)
+
+
+def test_scenes_by_hand_are_told_whatever_is_in_them():
+    near, wide = Framing(height=1.2), Framing()
+    shots = [Shot(0.2 * k, near if k % 2 else wide, replace(wide, x=0.3)) for k in range(12)]
+    tuba = Player("tuba", (Note(0.2, 0.5, 40, 0.8),), x=4.0)
+    for scene in (Scene(), Scene(players=(tuba,)), Scene(bodies=(Body(),), camera=Camera(tuple(shots)))):
+        true = told(scene)
+        for seed in range(20):
+            said = captions(true, np.random.default_rng(seed))
+            assert in_order(facts_in(said.full)) == in_order(true) and agree(facts_in(said.short), true)
+    assert true.cuts == (0.2, 0.4, 0.6, 0.8, 1.0, 1.2, 1.4, 1.6, 1.8) and len(true.moves) == 10
