@@ -1,12 +1,13 @@
 """The picture's detector: what is where in each frame, and what happens when."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from avsim.perception.blocks import Block, Conv, Errors, OverTime
+from avsim.perception.blocks import Block, Conv, Errors, OverTime, matrices
 from avsim.perception.grid import Grid
 from avsim.perception.vocabulary import COLOURS, KINDS, MATERIALS, PLACES
 from avsim.weights import configured
@@ -77,8 +78,12 @@ class PictureDetector(nn.Module):
         self.register_buffer("thing_threshold", torch.tensor(0.4))
         self.errors = Errors(ERRORS)
 
-    def forward(self, frames: Tensor) -> Sight:
-        """Frames (B, 3, T, H, W) of the grid -> what there is."""
+    def hidden_matrices(self) -> Iterator[nn.Parameter]:
+        """What Muon trains."""
+        return matrices(self)
+
+    def features(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Frames (B, 3, T, H, W) of the grid -> cells (B, T, h, w, C), the whole clip (B, 2 D)."""
         batch = frames.shape[0]
         change = frames[:, :, 1:] - frames[:, :, :-1]  # (B, 3, T - 1, H, W)
         still = torch.zeros_like(frames[:, :, :1])
@@ -93,7 +98,12 @@ class PictureDetector(nn.Module):
         whole = torch.cat([pooled.mean((1, 2, 3)), pooled.amax((1, 2, 3))], -1)  # (B, 2 D)
         x = fine + rearrange(self.back(x), "b h w (p q c) -> b (h p) (w q) c", p=2, q=2)
         x = self.last_time(self.last(x).unflatten(0, (batch, -1)))  # (B, T, H/4, W/4, C)
-        kind, material, colour, *rest = self.read(self.norm(x)).split(self.parts, -1)
+        return self.norm(x), whole
+
+    def forward(self, frames: Tensor) -> Sight:
+        """Frames (B, 3, T, H, W) of the grid -> what there is."""
+        x, whole = self.features(frames)
+        kind, material, colour, *rest = self.read(x).split(self.parts, -1)
         place = self.read_place(self.place_norm(whole))
         centre, size, event, moment, speed = (each.squeeze(-1) for each in rest)
         return Sight(kind, material, colour, centre, size, event, moment, speed, place)

@@ -1,5 +1,6 @@
 """The sound's detector: what begins to sound when, what is heard, and where."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -9,7 +10,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from avsim.codecs.spectra import stft
-from avsim.perception.blocks import Block, Conv, Errors, OverTime
+from avsim.perception.blocks import Block, Conv, Errors, OverTime, matrices
 from avsim.perception.grid import Grid
 from avsim.perception.picture import RARE
 from avsim.perception.vocabulary import KINDS, MATERIALS, PLACES
@@ -96,8 +97,12 @@ class SoundDetector(nn.Module):
             power = stft(wave, self.n_fft, self.grid.hop, self.window).abs().square().mean(1)  # (B, 257, F)
             return 10 * torch.log10((self.melody.T @ power).clamp(min=10 ** (FLOOR / 10)))
 
-    def forward(self, wave: Tensor) -> Hearing:
-        """Wave (B, A, N) at the grid's rate -> what there is."""
+    def hidden_matrices(self) -> Iterator[nn.Parameter]:
+        """What Muon trains."""
+        return matrices(self)
+
+    def features(self, wave: Tensor) -> Tensor:
+        """Wave (B, A, N) at the grid's rate -> columns (B, F, W)."""
         decibels = self.spectrum(wave)  # (B, M, F)
         rise = F.pad(decibels[..., 1:] - decibels[..., :-1], (1, 0))
         band = torch.linspace(-1, 1, decibels.shape[1], device=wave.device)[:, None].expand_as(decibels)
@@ -107,7 +112,11 @@ class SoundDetector(nn.Module):
         x = self.join(rearrange(x, "b m f c -> b f (m c)"))  # (B, F, W)
         for over_time in self.over_time:
             x = over_time(x)
-        x = self.norm(x)
+        return self.norm(x)
+
+    def forward(self, wave: Tensor) -> Hearing:
+        """Wave (B, A, N) at the grid's rate -> what there is."""
+        x = self.features(wave)  # (B, F, W)
         weights = self.attend(x).float().softmax(1)  # (B, F, 4)
         kept = torch.einsum("bfk,bfw->bkw", weights, x.float()).flatten(1)  # (B, 4 W)
         whole = torch.cat([kept, x.float().mean(1), x.float().amax(1)], -1)  # (B, 6 W)

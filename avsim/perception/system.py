@@ -16,6 +16,8 @@ from avsim.perception.detect import begun, happened, present
 from avsim.perception.labels import Labels
 from avsim.perception.lessons import LessonBatch
 from avsim.perception.losses import picture_losses, sound_losses
+from avsim.perception.matching import match
+from avsim.perception.offset import OffsetJudge, read, soft_target
 from avsim.perception.peaks import thing_near
 from avsim.perception.picture import PictureDetector, Sight
 from avsim.perception.scores import THRESHOLDS, MomentScore
@@ -84,7 +86,14 @@ class _DetectorSystem(L.LightningModule):
 
     def right(self, name: str, values: Tensor) -> None:
         """Take values (any shape) into the mean of that name."""
-        self.means[name].update(values.float())  # type: ignore[operator]
+        if values.numel():
+            self.means[name].update(values.float())  # type: ignore[operator]
+
+    def late(self, name: str, found: list[tuple[float, float]], true: list[float], tolerance: float) -> None:
+        """Take how far those that are likelier than not are from what they match, in s."""
+        times = [seconds for seconds, probability in found if probability >= 0.5]
+        away = [abs(times[i] - true[j]) for i, j in match(times, true, tolerance)]
+        self.right(name, torch.tensor(away, device=self.device))
 
     def conclude(self, scores: dict[str, MomentScore]) -> None:
         """Log all that was gathered, and keep it with the weights; thresholds too."""
@@ -161,6 +170,7 @@ class PictureSystem(_DetectorSystem):
         doubtful = ((labels.event < 0).flatten(1).any(1).nonzero().flatten() + 0.5) / rate
         found = [(each.seconds, each.probability) for each in happened(sight, self.model, LEAST, row)]
         self.events.update(found, true, doubtful.tolist())
+        self.late("event/seconds", found, true, FRAME)
         for place in places:
             at = (place[0], *thing_near(sight.kind[row, place[0]], *place[1:]))
             if labels.kind[at] > 0:
@@ -169,7 +179,6 @@ class PictureSystem(_DetectorSystem):
         hot = labels.event == 1
         moving = hot & labels.speed.isfinite()
         self.right("event/speed", (sight.speed[row][moving].float() - labels.speed[moving]).abs())
-        self.right("event/seconds", (sight.moment[row][hot] - labels.moment[hot]).abs() / rate)
 
     def _score_things(self, sight: Sight, labels: Labels, row: int) -> None:
         middles = labels.centre == 1
@@ -257,6 +266,7 @@ class SoundSystem(_DetectorSystem):
             doubtful = ((heat < 0).nonzero().flatten() + 0.5) / rate
             found = [(each.seconds, each.probability) for each in begun(hearing, self.model, LEAST, row)]
             self.onsets.update(found, true.tolist(), doubtful.tolist())
+            self.late("onset/seconds", found, true.tolist(), self.onsets.tolerance)
 
     def on_validation_epoch_end(self) -> None:  # noqa: D102
         self.conclude({"onset": self.onsets})
@@ -284,3 +294,99 @@ def _along(
         nearest = min(range(len(true)), key=away.__getitem__, default=0)
         line.append((100.0 * nearest + (away[nearest] if away else 50.0), probability))
     return line, [100.0 * number for number in range(len(true))]
+
+
+class OffsetSystem(L.LightningModule):
+    """Trains an `OffsetJudge` on clips whose picture and sound are cut out apart.
+
+    Args:
+        model: what is trained.
+        recipe: its optimizer and schedule.
+        seed: from which all draws derive, with the step and the row.
+        seconds: of what is cut out; clips are `LONGEST` longer, or else only shorter shifts are drawn.
+        detectors: a folder of runs perception-picture and perception-sound, whose weights are started from.
+    """
+
+    def __init__(
+        self,
+        model: OffsetJudge,
+        recipe: Recipe | None = None,
+        seed: int = 0,
+        seconds: float = 2.0,
+        detectors: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.model, self.recipe, self.seed, self.seconds = model, recipe or Recipe(), seed, seconds
+        if detectors is not None:
+            for name, part in (("picture", model.picture), ("sound", model.sound)):
+                folder = Path(detectors) / f"perception-{name}" / "simulator" / name
+                part.load_state_dict(load_model(folder, expected=type(part)).state_dict())
+        self.means = nn.ModuleDict({name: MeanMetric() for name in model.errors.names})
+
+    def parts(self) -> dict[str, nn.Module]:
+        """What a run exports."""
+        return {"offset": self.model}
+
+    def configure_optimizers(self) -> Any:  # noqa: D102
+        return configure(self.model, self.recipe, int(self.trainer.estimated_stepping_batches))
+
+    def cut(self, batch: LessonBatch, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Stretches of picture and sound of each clip, how much later the sound comes, and what can be told.
+
+        Shapes: frames (B, 3, T, H, W), wave (B, A, N), shift (B,) in s, telling (B,): whether anything begins
+        to sound in what both stretches share.
+        """
+        assert batch.frames is not None and batch.wave is not None and batch.labels is not None
+        grid = self.model.picture.grid
+        frames = grid.see(batch.frames, batch.spec.frames_per_second)
+        wave = grid.hear(batch.wave, batch.spec.sample_rate)
+        T, N = grid.frames(self.seconds), grid.columns(self.seconds) * grid.hop
+        onset = (batch.labels.onset == 1).nonzero()
+        seen, heard, shifts, telling = [], [], [], []
+        for place, row in enumerate(batch.rows.tolist()):
+            draws = seeds.generator(self.seed, "offset", step, row)
+            late = int(torch.randint(frames.shape[2] - T + 1, (), generator=draws))
+            first = int(torch.randint(wave.shape[-1] - N + 1, (), generator=draws))
+            seen.append(frames[place, :, late : late + T])
+            heard.append(wave[place, :, first : first + N])
+            picture, sound = late / grid.frames_per_second, first / grid.sample_rate
+            shifts.append(picture - sound)
+            times = onset[onset[:, 0] == place, 1] / grid.columns_per_second
+            inside = (times > max(picture, sound)) & (times < min(picture, sound) + self.seconds)
+            telling.append(bool(inside.any()))
+        return (
+            torch.stack(seen),
+            torch.stack(heard),
+            torch.tensor(shifts, device=self.device),
+            torch.tensor(telling, device=self.device),
+        )
+
+    def training_step(self, batch: LessonBatch, batch_index: int) -> Tensor:
+        """Cross-entropy of the shifts, where they can be told."""
+        frames, wave, shift, telling = self.cut(batch, self.global_step)
+        logits = self.model(frames, wave)
+        lost = nn.functional.cross_entropy(logits, soft_target(shift, self.model), reduction="none")
+        loss = (lost * telling).sum() / telling.sum().clamp(min=1)
+        self.log("train/loss", loss.detach(), sync_dist=True, prog_bar=True, batch_size=len(batch.names))
+        return loss
+
+    def validation_step(self, batch: LessonBatch, batch_index: int) -> None:
+        """How far the shifts that are found are from the true ones."""
+        frames, wave, shift, telling = self.cut(batch, -1)
+        seconds, _ = read(self.model(frames, wave), self.model)
+        away = (seconds - shift).abs()[telling].float()
+        for name, values in zip(
+            self.means, (away, (away <= 0.04).float(), (away <= FRAME).float()), strict=True
+        ):
+            self.means[name].update(values)  # type: ignore[operator]
+
+    test_step = validation_step
+
+    def on_validation_epoch_end(self) -> None:  # noqa: D102
+        values = {name: float(mean.compute()) for name, mean in self.means.items()}  # type: ignore[operator]
+        for mean in self.means.values():
+            mean.reset()  # type: ignore[operator]
+        self.model.errors.note(values)
+        self.log_dict({f"val/{name}": value for name, value in values.items()}, prog_bar=True)
+
+    on_test_epoch_end = on_validation_epoch_end

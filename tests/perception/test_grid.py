@@ -12,8 +12,10 @@ def test_what_fits_is_seen_as_it_is():
     assert torch.equal(GRID.see(frames, 16.0), frames)
 
 
-@pytest.mark.parametrize(("size", "seen"), [((32, 32), (64, 64)), ((128, 128), (64, 64)), ((64, 112), (64, 112)),
-                                            ((90, 50), (64, 32)), ((36, 360), (64, 256))])  # fmt: skip
+SIZES = [((32, 32), (64, 64)), ((90, 50), (64, 32)), ((64, 112), (64, 112)), ((36, 360), (64, 256))]
+
+
+@pytest.mark.parametrize(("size", "seen"), SIZES)
 def test_sizes(size, seen):
     assert GRID.see(torch.rand(1, 3, 2, *size), 16.0).shape == (1, 3, 2, *seen)
     assert GRID.cells(*size) == (seen[0] // 4, seen[1] // 4)

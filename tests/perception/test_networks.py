@@ -107,7 +107,9 @@ def test_decibels_of_a_tone():
 def test_both_channels_count_alike(sound):
     wave = torch.randn(1, 2, 8000) / 8
     assert torch.allclose(sound.spectrum(wave), sound.spectrum(wave.flip(1)), atol=1e-4)
-    assert torch.allclose(sound.spectrum(wave[:, :1].expand(-1, 2, -1)), sound.spectrum(wave[:, :1]), atol=1e-4)
+    assert torch.allclose(
+        sound.spectrum(wave[:, :1].expand(-1, 2, -1)), sound.spectrum(wave[:, :1]), atol=1e-4
+    )
 
 
 def test_a_batch_is_its_clips(picture, sound):

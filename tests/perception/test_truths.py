@@ -68,7 +68,9 @@ def test_notes_and_strokes():
     clip, truth = render(Scene(players=(Player("cello", notes),)), ClipSpec())
     happened = [moment.what for moment in truths.events(truth, clip.spec)]
     assert [event.seconds for event in happened] == [0.3, 0.8]
-    assert all(event.kind == "cello" and math.isnan(event.speed) and event.material == "" for event in happened)
+    assert all(
+        event.kind == "cello" and math.isnan(event.speed) and event.material == "" for event in happened
+    )
     stick = Stick("wood", (Hit(0.5, 3.0), Hit(1.0, 3.0, miss=True)))
     clip, truth = render(Scene(targets=(Target("bell"),), stick=stick), ClipSpec())
     assert [moment.what.seconds for moment in truths.events(truth, clip.spec)] == [0.5]  # a miss is none

@@ -1,0 +1,98 @@
+"""A handful of clips and some steps of small networks: what is there to be learned is learned."""
+
+import lightning as L
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from avsim.clip import ClipSpec
+from avsim.devices import quickest
+from avsim.optimizers import Recipe, configure
+from avsim.perception.lessons import LessonBatch, WorldLessons, stacked
+from avsim.perception.losses import picture_losses, sound_losses
+from avsim.perception.picture import PictureDetector
+from avsim.perception.sound import SoundDetector
+from avsim.perception.system import PictureSystem, SoundSystem
+
+SPEC = ClipSpec(seconds=1.0)
+PICTURE = {"fine": 24, "coarse": 16, "blocks": 2}
+SOUND = {"bands": 32, "widths": (8, 12, 16), "width": 48, "blocks": 4}
+
+
+@pytest.fixture(scope="module")
+def lessons() -> LessonBatch:
+    source = WorldLessons("easy", seed=11)
+    return stacked([source.take(index, SPEC) for index in range(4)], SPEC, range(4))
+
+
+def learn(model, losses, clips, labels, steps: int):
+    recipe = Recipe(learning_rate=6e-3, warmup_steps=5, decay_from=0.5)
+    parts = configure(model, recipe, steps)
+    for _ in range(steps):
+        with quickest("cpu"):
+            loss = torch.stack(list(losses(model(clips), labels).values())).sum()
+        parts["optimizer"].zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        parts["optimizer"].step()
+        parts["lr_scheduler"]["scheduler"].step()
+    return model.eval()
+
+
+def conclude(system, batch) -> dict[str, float]:
+    logged: dict[str, float] = {}
+    system.log = lambda name, value, **_: logged.update({name: float(value)})
+    system.log_dict = lambda values, **_: logged.update(
+        {name: float(value) for name, value in values.items()}
+    )
+    with torch.no_grad():
+        system.validation_step(batch, 0)
+    system.on_validation_epoch_end()
+    return logged
+
+
+def test_sound_is_learned(lessons):
+    torch.manual_seed(0)
+    model = SoundDetector(**SOUND)
+    learn(model, sound_losses, model.grid.hear(lessons.wave, 16000), lessons.labels, 70)
+    scores = conclude(SoundSystem(model), lessons)
+    assert scores["val/onset/f1"] > 0.9 and scores["val/onset/kind"] > 0.8, scores
+    assert scores["val/onset/material"] > 0.8 and scores["val/onset/level"] < 4.0, scores
+    assert model.errors.values()["onset/recall"] == pytest.approx(scores["val/onset/recall"])
+    assert 0.1 <= float(model.onset_threshold) <= 0.9
+
+
+def test_pictures_are_learned(lessons):
+    torch.manual_seed(0)
+    model = PictureDetector(**PICTURE)
+    learn(model, picture_losses, lessons.frames, lessons.labels, 50)
+    scores = conclude(PictureSystem(model), lessons)
+    assert scores["val/thing/f1"] > 0.9 and scores["val/event/f1"] > 0.7, scores
+    assert scores["val/thing/kind"] > 0.8 and scores["val/thing/material"] > 0.7, scores
+    assert scores["val/event/seconds"] < 1 / 32, scores
+
+
+@pytest.mark.parametrize("kind", [PictureSystem, SoundSystem])
+def test_lightning_trains_and_validates(kind, lessons, tmp_path):
+    torch.manual_seed(0)
+    model = PictureDetector(**PICTURE) if kind is PictureSystem else SoundDetector(**SOUND)
+    system = kind(model)
+    assert list(system.parts()) == [system.name]
+    system.recipe = Recipe(warmup_steps=1)
+    before = {name: value.clone() for name, value in system.model.named_parameters()}
+    trainer = L.Trainer(
+        max_steps=3,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=tmp_path,
+        accelerator="cpu",
+        limit_val_batches=1,
+        num_sanity_val_steps=0,
+        val_check_interval=3,
+    )
+    loader = DataLoader([lessons] * 3, batch_size=None)
+    trainer.fit(system, loader, loader)
+    still = [name for name, value in system.model.named_parameters() if torch.equal(value, before[name])]
+    assert not still, still
