@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from scipy.ndimage import distance_transform_edt
 
 from avsim.world.canvas import Sprite
 
@@ -135,7 +136,8 @@ def _cover(layer: Layer, left: float, top: float, size: tuple[int, int]) -> Arra
 
 def _normals(cover: Array, bulge: float) -> Array:
     """(h, w, 3): right, up and to the camera."""
-    inside = cv2.distanceTransform((cover > 0.5).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    # Not cv2.distanceTransform: the last bit of what it gives differs from process to process.
+    inside = distance_transform_edt(cover > 0.5).astype(np.float32)
     inside = cv2.GaussianBlur(inside, (0, 0), 1.5)
     tilt = 1 - np.clip(inside / (bulge * SCALE), 0.0, 1.0)
     slope = np.stack(
