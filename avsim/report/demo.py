@@ -56,7 +56,7 @@ def _about(trained: Mapping[str, Trained]) -> Section:
         [
             "avsim draws video and its sound together, and says which region of the picture makes which part "
             "of the sound. Everything here was trained on this machine just now, from nothing, on a small "
-            f"world of balls that fall, bounce and sound: {total:.0f} seconds in all.",
+            f"world of things that fall, bounce or are struck, and sound: {total:.0f} seconds in all.",
             "So expect blurs, smears and noise where the truth has balls and bells: this page shows that the "
             "whole path works, not how good it gets. The players have their sound on.",
             table(["trained", "steps", "time"], rows),
@@ -140,14 +140,14 @@ def _foley(simulator: Simulator, clips: Sequence[Clip], truths: Sequence[Truth])
         "A sound for a silent picture",
         [
             "The same model, given the picture (which comes back untouched). Look whether energy appears "
-            "when a ball meets the floor.",
+            "when something is hit.",
             table(["words", "the world", "drawn"], rows),
         ],
     )
 
 
 def _stems(simulator: Simulator) -> Section:
-    """A clip of two balls, taken apart by their true masks."""
+    """A clip of two things, taken apart by their true masks."""
     clip, truth = WorldDataset(WorldConfig(things=(2, 2)), split="test")[0]
     assert clip.wave is not None
     regions = [Region(mask, thing.name) for mask, thing in zip(truth.masks, truth.things, strict=True)]
@@ -164,7 +164,7 @@ def _stems(simulator: Simulator) -> Section:
     return Section(
         "The sound of each region",
         [
-            "Two balls, one sound; the separator was given where each ball is and gives each its own stem. "
+            "Two things, one sound; the separator was given where each is and gives each its own stem. "
             f"The stems add up to the clip's sound (largest error {error:.1e}).",
             row(shown),
             table(["SI-SDR (more is better)", "the mixture itself", "separated"], rows),
