@@ -6,17 +6,21 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
 from avsim.evaluation.calibration import Calibration
+from avsim.evaluation.card import ReportCard
 from avsim.evaluation.embeddings import both_statistics, picture_statistics, sound_statistics
 from avsim.evaluation.events import EventSynchrony, Offset
 from avsim.evaluation.evidence import Evidence
 from avsim.evaluation.fidelity import Embedding, Fidelity
+from avsim.evaluation.integrity import Integrity
 from avsim.evaluation.judge import Judge
 from avsim.evaluation.score import Reason, Score, Unjudged
 from avsim.evaluation.space import Space
+from avsim.evaluation.text import TextAgreement, facts_of_caption
 from avsim.perception.matching import match
 
 CALIBRATIONS = Path(__file__).parent / "calibrations"  # NAME.json, committed with the weights
@@ -61,6 +65,30 @@ def _space(judge: Judge, found: Evidence) -> None:
     )
 
 
+def _physics(judge: Judge, found: Evidence) -> None:
+    judge.update(found.clip, found.onsets, found.heard, found.view)
+
+
+def _integrity(judge: Judge, found: Evidence) -> None:
+    judge.update(found.view.things, found.clip.frames_per_second)
+
+
+def _text(judge: Judge, found: Evidence) -> None:
+    facts = facts_of_caption(found.caption)
+    view, heard = (_if_any(found, name) for name in ("view", "heard"))
+    if view is None and heard is None:
+        raise Unjudged(Reason.NO_DETECTOR)
+    judge.update(facts, view, heard)
+
+
+def _if_any(found: Evidence, name: str) -> Any:
+    """What is found, or None where it can't be looked for."""
+    try:
+        return getattr(found, name)
+    except Unjudged:
+        return None
+
+
 SHIFTED = ("shuffled", "shifted by 160 ms", "shifted by 320 ms")
 QUESTIONS: tuple[Question, ...] = (
     Question(
@@ -83,6 +111,28 @@ QUESTIONS: tuple[Question, ...] = (
         Space,
         _space,
         lies=("mirrored", "swapped channels"),
+    ),
+    Question(
+        "physics",
+        "Six rows on whether what is heard is what is seen: identity and material, speed and loudness, place "
+        "and decay, timbre, size and pitch and bounces, superposition.",
+        ReportCard,
+        _physics,
+        lies=("shuffled", "wrong material", "wrong place"),
+    ),
+    Question(
+        "integrity of things",
+        "Number, kind, colour and size of each thing along the clip, and its acceleration in free fall.",
+        Integrity,
+        _integrity,
+        floor=False,
+    ),
+    Question(
+        "text",
+        "Whether what the caption tells is seen and heard: things, materials, colours, sides, count, place.",
+        TextAgreement,
+        _text,
+        lies=("shuffled", "another's caption"),
     ),
 )
 

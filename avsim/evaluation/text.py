@@ -1,0 +1,127 @@
+"""Does the clip show and sound like what its caption says? Each fact that a caption tells is looked for.
+
+A fact is right or wrong by itself: a caption that says little is held to little.
+"""
+
+from collections.abc import Sequence
+from statistics import median
+
+import torch
+from torch import Tensor
+
+from avsim.errors import InputError
+from avsim.evaluation.judge import Judge
+from avsim.evaluation.score import Reason, Unjudged
+from avsim.perception.found import Heard, Seen, View
+from avsim.world.facts import TARGET_WORDS, Facts, Noun, Told
+from avsim.world.parsing import facts_in
+
+SURE = 0.5  # probability from which on something is said to be heard
+FACTS = (
+    "things seen", "materials seen", "colours seen", "sides", "number of things", "place seen",
+    "things heard", "materials heard", "place heard",
+)  # fmt: skip
+SOUNDING = ("falls", "is struck", "plays")
+KIND_OF = {words: kind for kind, words in TARGET_WORDS.items()}
+
+
+class TextAgreement(Judge):
+    """Shares of the told facts that are right, by what they are about, and of all."""
+
+    width = 2 * len(FACTS)  # of each: told, and right
+
+    def update(self, facts: Facts, view: View | None, heard: Heard | None) -> None:
+        """Judge one clip by the facts of its caption; what is None can't be looked for."""
+        told = torch.zeros(2, len(FACTS), dtype=torch.float64)
+        checks = [*(_seen(facts, view) if view else ()), *(_heard(facts, heard) if heard else ())]
+        for about, right in checks:
+            told[:, FACTS.index(about)] += torch.tensor([1.0, right], dtype=torch.float64)
+        if not checks:
+            self.skip(Reason.NO_CAPTION)
+            return
+        self.keep(told.flatten())
+
+    def numbers(self, rows: Tensor) -> dict[str, Tensor]:
+        """Of all facts of all clips; nan for what no caption told."""
+        told, right = rows.unflatten(-1, (2, len(FACTS))).sum(-3).unbind(-2)
+        found = {"facts right": right.sum(-1) / told.sum(-1)}
+        return found | {f"{name}, right": right[..., k] / told[..., k] for k, name in enumerate(FACTS)}
+
+
+def facts_of_caption(caption: str) -> Facts:
+    """What a caption tells.
+
+    Raises:
+        Unjudged: there is none, or none that the world's grammar can read.
+    """
+    if not caption:
+        raise Unjudged(Reason.NO_CAPTION)
+    try:
+        return facts_in(caption)
+    except InputError as error:
+        raise Unjudged(Reason.NO_CAPTION) from error
+
+
+def _seen(facts: Facts, view: View) -> list[tuple[str, bool]]:
+    """Each fact of the picture, and whether it is right."""
+    found: list[tuple[str, bool]] = []
+    shown = _tracks(view.things)
+    for told in facts.things:
+        noun = told.noun
+        tracks = [track for track in shown if _is(noun, track[0])]
+        if noun.kind is not None:
+            found.append(("things seen", bool(tracks)))
+        if noun.material is not None:
+            found.append(("materials seen", any(track[0].material == noun.material for track in tracks)))
+        if noun.colour is not None:
+            found.append(("colours seen", any(track[0].colour == noun.colour for track in tracks)))
+        if noun.side is not None:
+            found.append(("sides", any(side(track[0].x) == noun.side for track in tracks)))
+    if facts.count is not None and view.things:
+        found.append(("number of things", median(map(len, view.things)) == facts.count))
+    if facts.place is not None and view.places:
+        found.append(("place seen", max(view.places, key=view.places.__getitem__) == facts.place))
+    return found
+
+
+def _heard(facts: Facts, heard: Heard) -> list[tuple[str, bool]]:
+    """Each fact of the sound, and whether it is right."""
+    found: list[tuple[str, bool]] = []
+    for told in (*facts.things, *facts.unseen):
+        if not _sounds(told):
+            continue
+        kind = kind_of(told.noun)
+        if kind in heard.kinds:
+            found.append(("things heard", heard.kinds[kind] >= SURE))
+        if told.noun.material in heard.materials:
+            found.append(("materials heard", heard.materials[told.noun.material] >= SURE))
+    if facts.place is not None:
+        found.append(("place heard", heard.place == facts.place))
+    return found
+
+
+def kind_of(noun: Noun) -> str | None:
+    """The detectors' word for a caption's noun."""
+    return next((kind for words, kind in KIND_OF.items() if words[0] == noun.kind), noun.kind)
+
+
+def side(x: float) -> str:
+    """The third of the picture that x in [0, 1] lies in."""
+    return "left" if x < 1 / 3 else "right" if x > 2 / 3 else "middle"
+
+
+def _sounds(told: Told) -> bool:
+    return told.does in SOUNDING and not told.silent and told.times != 0
+
+
+def _is(noun: Noun, seen: Seen) -> bool:
+    return noun.kind is None or seen.kind in (kind_of(noun), noun.kind)
+
+
+def _tracks(frames: Sequence[Sequence[Seen]]) -> list[list[Seen]]:
+    """What is seen of each kind, material and colour, by time, where a quarter of the frames show it."""
+    tracks: dict[tuple[str, str, str], list[Seen]] = {}
+    for frame in frames:
+        for seen in frame:
+            tracks.setdefault((seen.kind, seen.material, seen.colour), []).append(seen)
+    return [track for track in tracks.values() if len(track) >= len(frames) / 4]
