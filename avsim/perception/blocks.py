@@ -1,7 +1,5 @@
 """What both detectors are built of. Tensors keep their channels last: (B, H, W, C)."""
 
-from collections.abc import Iterator
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -50,13 +48,6 @@ class OverTime(nn.Module):
             mixed = mixed + self.taps[0](torch.cat([still, normed[:, : -self.reach]], 1))
             mixed = mixed + self.taps[2](torch.cat([normed[:, self.reach :], still], 1))
         return x + self.out(F.gelu(mixed))
-
-
-def matrices(model: nn.Module) -> Iterator[nn.Parameter]:
-    """The kernels and matrices of a model's blocks, for Muon."""
-    for module in model.modules():
-        if isinstance(module, Block | OverTime):
-            yield from (weight for weight in module.parameters() if weight.ndim >= 2)
 
 
 class Errors(nn.Module):

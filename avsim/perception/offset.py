@@ -5,7 +5,6 @@ correlated over every shift within a second, so that what is learned is which mo
 every shift is judged alike.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 from avsim.clip import Clip
 from avsim.devices import quickest
 from avsim.errors import InputError
-from avsim.perception.blocks import Errors, OverTime, matrices
+from avsim.perception.blocks import Errors, OverTime
 from avsim.perception.picture import PictureDetector
 from avsim.perception.sound import SoundDetector
 from avsim.weights import configured
@@ -58,10 +57,6 @@ class OffsetJudge(nn.Module):
         self.heard = nn.ModuleList(OverTime(width, 2**k) for k in range(blocks))
         self.scale = nn.Parameter(torch.zeros(()))
         self.errors = Errors(ERRORS)
-
-    def hidden_matrices(self) -> Iterator[nn.Parameter]:
-        """What Muon trains."""
-        return matrices(self)
 
     def shifts(self) -> Tensor:
         """Seconds of each shift that is judged, (2 lags + 1,); first those of a sound that comes too soon."""

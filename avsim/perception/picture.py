@@ -1,13 +1,12 @@
 """The picture's detector: what is where in each frame, and what happens when."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from avsim.perception.blocks import Block, Conv, Errors, OverTime, matrices
+from avsim.perception.blocks import Block, Conv, Errors, OverTime
 from avsim.perception.grid import Grid
 from avsim.perception.vocabulary import COLOURS, KINDS, MATERIALS, PLACES
 from avsim.weights import configured
@@ -77,10 +76,6 @@ class PictureDetector(nn.Module):
         self.register_buffer("event_threshold", torch.tensor(0.4))
         self.register_buffer("thing_threshold", torch.tensor(0.4))
         self.errors = Errors(ERRORS)
-
-    def hidden_matrices(self) -> Iterator[nn.Parameter]:
-        """What Muon trains."""
-        return matrices(self)
 
     def features(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Frames (B, 3, T, H, W) of the grid -> cells (B, T, h, w, C), the whole clip (B, 2 D)."""

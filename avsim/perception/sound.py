@@ -1,6 +1,5 @@
 """The sound's detector: what begins to sound when, what is heard, and where."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +9,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from avsim.codecs.spectra import stft
-from avsim.perception.blocks import Block, Conv, Errors, OverTime, matrices
+from avsim.perception.blocks import Block, Conv, Errors, OverTime
 from avsim.perception.grid import Grid
 from avsim.perception.picture import RARE
 from avsim.perception.vocabulary import KINDS, MATERIALS, PLACES
@@ -96,10 +95,6 @@ class SoundDetector(nn.Module):
         with torch.autocast(wave.device.type, enabled=False):
             power = stft(wave, self.n_fft, self.grid.hop, self.window).abs().square().mean(1)  # (B, 257, F)
             return 10 * torch.log10((self.melody.T @ power).clamp(min=10 ** (FLOOR / 10)))
-
-    def hidden_matrices(self) -> Iterator[nn.Parameter]:
-        """What Muon trains."""
-        return matrices(self)
 
     def features(self, wave: Tensor) -> Tensor:
         """Wave (B, A, N) at the grid's rate -> columns (B, F, W)."""

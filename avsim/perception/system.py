@@ -305,6 +305,7 @@ class OffsetSystem(L.LightningModule):
         seed: from which all draws derive, with the step and the row.
         seconds: of what is cut out; clips are `LONGEST` longer, or else only shorter shifts are drawn.
         detectors: a folder of runs perception-picture and perception-sound, whose weights are started from.
+        tune: whether the towers' own weights are trained too, and not only what joins them.
     """
 
     def __init__(
@@ -314,8 +315,11 @@ class OffsetSystem(L.LightningModule):
         seed: int = 0,
         seconds: float = 2.0,
         detectors: str | None = None,
+        tune: bool = True,
     ) -> None:
         super().__init__()
+        for part in (model.picture, model.sound):
+            part.requires_grad_(tune)
         self.model, self.recipe, self.seed, self.seconds = model, recipe or Recipe(), seed, seconds
         if detectors is not None:
             for name, part in (("picture", model.picture), ("sound", model.sound)):

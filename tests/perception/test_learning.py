@@ -14,15 +14,15 @@ from avsim.perception.picture import PictureDetector
 from avsim.perception.sound import SoundDetector
 from avsim.perception.system import PictureSystem, SoundSystem
 
-SPEC = ClipSpec(seconds=1.0)
-PICTURE = {"fine": 24, "coarse": 16, "blocks": 2}
+SPEC = ClipSpec(seconds=0.75)
+PICTURE = {"fine": 16, "coarse": 16, "blocks": 2}
 SOUND = {"bands": 32, "widths": (8, 12, 16), "width": 48, "blocks": 4}
 
 
 @pytest.fixture(scope="module")
 def lessons() -> LessonBatch:
     source = WorldLessons("easy", seed=11)
-    return stacked([source.take(index, SPEC) for index in range(4)], SPEC, range(4))
+    return stacked([source.take(index, SPEC) for index in range(3)], SPEC, range(3))
 
 
 def learn(model, losses, clips, labels, steps: int):

@@ -1,0 +1,10 @@
+"""python render.py LEVEL TRAIN VALIDATION SECONDS FOLDER: lessons of the world, rendered once and for all."""
+
+import sys
+
+from avsim.clip import ClipSpec
+from avsim.perception.lessons import save_lessons
+
+level, train, validation, seconds, folder = sys.argv[1:]
+counts = {"train": int(train), "validation": int(validation)}
+save_lessons(folder, counts, level, ClipSpec(seconds=float(seconds)))
