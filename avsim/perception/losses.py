@@ -26,15 +26,21 @@ def heat_loss(logits: Tensor, heat: Tensor) -> Tensor:
 
 
 def picture_losses(sight: Sight, labels: Labels) -> dict[str, Tensor]:
-    """The parts of a picture detector's loss."""
+    """The parts of a picture detector's loss.
+
+    What a thing is, is learned around its middle, where it is read: a small one counts as much as a large
+    one. Every cell says what it shows besides.
+    """
     kind, hot = labels.kind.long(), labels.event > HOT
     there, middles = kind > 0, labels.centre > HOT
+    own = there & middles
     return {
         "centre": heat_loss(sight.centre, labels.centre),
         "event": heat_loss(sight.event, labels.event),
-        "kind": 0.5 * (_named(sight.kind, kind, there) + _named(sight.kind, kind, ~there)),
-        "material": _named(sight.material, labels.material.long(), there),
-        "colour": _named(sight.colour, labels.colour.long(), there),
+        "kind": _named(sight.kind, kind, own),
+        "cells": 0.5 * (_named(sight.kind, kind, there) + _named(sight.kind, kind, ~there)),
+        "material": _named(sight.material, labels.material.long(), own),
+        "colour": _named(sight.colour, labels.colour.long(), own),
         "size": _near(sight.size, labels.size, middles),
         "moment": _near(sight.moment, labels.moment, hot),
         "speed": _near(sight.speed, labels.speed, hot & labels.speed.isfinite()),

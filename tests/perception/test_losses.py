@@ -1,9 +1,17 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
-from avsim.perception.losses import heat_loss
+from avsim.perception.grid import Grid
+from avsim.perception.labels import Labels, labels
+from avsim.perception.losses import heat_loss, picture_losses, sound_losses
+from avsim.perception.picture import PictureDetector
+from avsim.perception.sound import SoundDetector
+from avsim.world import Scene, render
+from avsim.world.scene import Target
+from tests.perception.falling import SPEC, falling
 
 
 def test_focal_loss_by_hand():
@@ -28,3 +36,27 @@ def test_certainty_costs_nothing():
     heat = torch.tensor([1.0, 0.0, 0.3])
     assert heat_loss(torch.tensor([60.0, -60.0, -60.0]), heat) < 1e-12
     assert heat_loss(torch.tensor([-200.0]), torch.tensor([1.0])).isfinite()
+
+
+def test_a_small_thing_counts_as_much_as_a_large_one():
+    """What a thing is, is asked around its middle: its other cells change nothing."""
+    _, truth = falling()
+    found = Labels.stack([labels(truth, SPEC, Grid())])
+    torch.manual_seed(0)
+    sight = PictureDetector(fine=8, coarse=8, blocks=1)(torch.rand(1, 3, 32, 64, 64))
+    larger = replace(found, kind=torch.where(found.centre > 0.001, 1, found.kind).to(torch.uint8))
+    larger = replace(larger, kind=torch.where(found.centre > 0.2, found.kind, larger.kind))
+    assert (larger.kind > 0).sum() > 1.5 * (found.kind > 0).sum()
+    one, other = picture_losses(sight, found), picture_losses(sight, larger)
+    assert one["material"] == other["material"] and one["kind"] == other["kind"]
+    assert one["cells"] != other["cells"]
+
+
+def test_nothing_to_ask_is_no_loss():
+    _, truth = render(Scene(targets=(Target("bell"),)), SPEC)
+    found = Labels.stack([labels(truth, SPEC, Grid())])
+    losses = sound_losses(
+        SoundDetector(bands=16, widths=(4,), width=8, blocks=1)(torch.zeros(1, 1, 32000)), found
+    )
+    assert losses["kind"] == losses["material"] == losses["level"] == 0
+    assert all(loss.isfinite() for loss in losses.values())
