@@ -48,7 +48,8 @@ class Against:
 class Calibration:
     """What a judge was shown to do, on which clips; made by a script and committed with its weights.
 
-    A judge whose AUROC against one of its own lies is under 0.9 has failed and is not shown by default.
+    A judge whose AUROC against one of its own lies is under 0.9 has failed and is not shown by default; one
+    without a lie of its own isn't proven.
     """
 
     judge: str
@@ -67,6 +68,11 @@ class Calibration:
     def failures(self) -> tuple[Against, ...]:
         """The judge's own lies that it can't tell from the truth."""
         return tuple(one for one in self.lies if one.own and not one.auroc >= LEAST_AUROC)
+
+    @property
+    def proven(self) -> bool:
+        """Whether it has lies of its own, and tells all of them from the truth."""
+        return any(one.own for one in self.lies) and not self.failures
 
     @property
     def floor(self) -> float:

@@ -1,7 +1,12 @@
-"""Embeddings of clips that need no training: statistics of sound and of picture.
+"""Embeddings of clips: statistics of sound and picture, which need no training, and detectors' features.
 
-They are baselines by honest names, for judges to start with; trained ones are plain functions too.
+Each is a plain function of a clip, under an honest name: never call one by another's.
 """
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +16,11 @@ from torch import Tensor
 from avsim.clip import Clip
 from avsim.evaluation.score import Reason, Unjudged
 
+if TYPE_CHECKING:
+    from avsim.perception.picture import PictureDetector
+    from avsim.perception.sound import SoundDetector
+
+Embedding = Callable[[Clip], Tensor]  # a clip -> (d,); raises Unjudged where it can't
 RATE, WINDOW, HOP, BANDS = 16000, 1024, 256, 32
 FLOOR = -80.0  # dB
 GRID = 4  # cells of the picture each way
@@ -50,10 +60,52 @@ def picture_statistics(clip: Clip) -> Tensor:
     return torch.cat([mean.mean(1).flatten(), spread.mean(1).flatten(), 10 * change.flatten()]).double()
 
 
-def both_statistics(clip: Clip) -> Tensor:
-    """Those of sound and picture beside each other, (208,).
+def sound_features(detector: SoundDetector) -> Embedding:
+    """The mean of a world-trained detector's columns, (160,)."""
 
-    Raises:
-        Unjudged: the clip lacks one of them.
-    """
-    return torch.cat([sound_statistics(clip), picture_statistics(clip)])
+    @torch.no_grad()
+    def embed(clip: Clip) -> Tensor:
+        if clip.wave is None:
+            raise Unjudged(Reason.NO_SOUND)
+        heard = detector.grid.hear(clip.wave[None].to(detector.melody.device), clip.sample_rate)
+        return detector.features(heard)[0].double().mean(0).cpu()
+
+    return embed
+
+
+def picture_features(detector: PictureDetector) -> Embedding:
+    """The mean and the largest of a world-trained detector's coarse cells over the clip, (192,)."""
+
+    @torch.no_grad()
+    def embed(clip: Clip) -> Tensor:
+        if clip.frames is None:
+            raise Unjudged(Reason.NO_PICTURE)
+        frames = clip.frames[None].to(detector.event_threshold.device)
+        seen = detector.grid.see(frames, clip.frames_per_second)
+        return detector.features(seen)[1][0].double().cpu()
+
+    return embed
+
+
+def beside(one: Embedding, other: Embedding) -> Embedding:
+    """Two embeddings as one: (d,) and (e,) -> (d + e,)."""
+    return lambda clip: torch.cat([one(clip), other(clip)])
+
+
+UNTRAINED: dict[str, Embedding] = {
+    "log-mel statistics": sound_statistics,
+    "picture statistics": picture_statistics,
+    "statistics of both": beside(sound_statistics, picture_statistics),
+}
+
+
+def world_trained(sound: SoundDetector | None, picture: PictureDetector | None) -> dict[str, Embedding]:
+    """The features of the detectors that there are, by name."""
+    found: dict[str, Embedding] = {}
+    if sound is not None:
+        found["world-trained sound features"] = sound_features(sound)
+    if picture is not None:
+        found["world-trained picture features"] = picture_features(picture)
+    if len(found) == 2:
+        found["world-trained features of both"] = beside(*found.values())
+    return found

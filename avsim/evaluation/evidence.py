@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
 from avsim.clip import Clip
+from avsim.evaluation.embeddings import UNTRAINED, Embedding, world_trained
 from avsim.evaluation.lies import with_sound_of
 from avsim.evaluation.onsets import flux_onsets
 from avsim.evaluation.score import Reason, Unjudged
@@ -24,6 +26,7 @@ class Detectors:
     hear: Callable[[Clip], Heard] | None = None
     look: Callable[[Clip], View] | None = None
     offset: Callable[[Clip], float] | None = None  # seconds by which the sound comes after the picture
+    embeddings: Mapping[str, Embedding] = field(default_factory=lambda: UNTRAINED)  # for fidelity
 
     @classmethod
     def trained(
@@ -39,13 +42,14 @@ class Detectors:
         from avsim.perception.sound import SoundDetector
         from avsim.weights import load_model
 
-        found: dict[str, Callable] = {}
-        if sound is not None:
-            ears = load_model(sound, expected=SoundDetector)
+        found: dict[str, Any] = {}
+        ears = None if sound is None else load_model(sound, expected=SoundDetector)
+        eyes = None if picture is None else load_model(picture, expected=PictureDetector)
+        found["embeddings"] = UNTRAINED | world_trained(ears, eyes)
+        if ears is not None:
             found["onsets"] = lambda clip: detect.onsets(ears, clip)
             found["hear"] = lambda clip: detect.heard(ears, clip)
-        if picture is not None:
-            eyes = load_model(picture, expected=PictureDetector)
+        if eyes is not None:
             found["look"] = lambda clip: detect.view(eyes, clip)
         if offset is not None:
             from avsim.perception.offset import OffsetJudge, shift

@@ -1,20 +1,16 @@
 """How far clips are, as a crowd, from real ones, in the space of a named embedding."""
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from avsim.clip import Clip
 from avsim.evaluation.frechet import frechet, frechet_extrapolated, kernel_distance
 from avsim.evaluation.judge import Judge
 from avsim.evaluation.score import Reason, Score
 
 GROUPS = 10  # of clips, left out one after the other for the interval
 LEAST = 8 * GROUPS // (GROUPS - 1) + 2  # clips that a distance needs
-
-Embedding = Callable[[Clip], Tensor]  # a clip -> (d,); raises Unjudged where it can't
 
 
 class Fidelity(Judge):

@@ -1,7 +1,8 @@
 """Lies about a clip: what a judge must tell from the truth before it may judge anything.
 
-Those that need nothing but the clip are in `OF_A_CLIP`; `shuffled` needs other clips, `through_codecs` two
-codecs; `wrong_material` and `wrong_place` make the world sound anew and so need the truth of a clip.
+Those that need nothing but the clip are in `OF_A_CLIP`; `shuffled` and `spliced` need other clips,
+`through_codecs` two codecs; `wrong_material` and `wrong_place` make the world sound anew and so need the
+truth of a clip.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -9,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 
 import torch
+import torch.nn.functional as F
 
 from avsim.clip import Clip
 from avsim.codecs.protocol import AudioCodec, VideoCodec
@@ -63,6 +65,25 @@ def with_sound_of(clip: Clip, other: Clip) -> Clip:
     if clip.frames is None or other.wave is None:
         raise InputError("a clip whose sound is swapped needs a picture, and the other one a sound")
     return Clip.fitted(clip.frames, other.wave, clip.frames_per_second, other.sample_rate)
+
+
+def spliced(clip: Clip, other: Clip) -> Clip:
+    """The middle third of the picture is another clip's, scaled to fit: things change, vanish and come back.
+
+    Raises:
+        InputError: one of them has no picture.
+    """
+    if clip.frames is None or other.frames is None:
+        raise InputError("a clip whose picture is spliced needs a picture, and the other one too")
+    count = clip.frames.shape[1]
+    first, last = count // 3, 2 * count // 3
+    # (C, T', H', W') -> (C, last - first, H, W), each frame the other's at the same share of its length
+    chosen = (torch.arange(first, last) * other.frames.shape[1]) // count
+    scaled = F.interpolate(
+        other.frames[:, chosen].transpose(0, 1), clip.frames.shape[2:], mode="area"
+    ).transpose(0, 1)
+    frames = torch.cat([clip.frames[:, :first], scaled, clip.frames[:, last:]], 1)
+    return replace(clip, frames=frames)
 
 
 def shuffled(clips: Iterable[Clip]) -> Iterator[Clip]:

@@ -108,16 +108,16 @@ def _with_reference(
     import torch
 
     from avsim.errors import InputError
-    from avsim.evaluation.panel import QUESTIONS, UNTRAINED, Panel, fidelity
+    from avsim.evaluation.panel import QUESTIONS, Panel, fidelity
     from avsim.evaluation.score import Unjudged
 
     if reference is None:
         return QUESTIONS, {}
-    embedded: dict[str, list[torch.Tensor]] = {name: [] for name in UNTRAINED}
+    embedded: dict[str, list[torch.Tensor]] = {name: [] for name in detectors.embeddings}
     panel = Panel(QUESTIONS, floors=False)
     for found in reference.evidence(detectors):
         panel.update(found)
-        for name, function in UNTRAINED.items():
+        for name, function in detectors.embeddings.items():
             try:
                 embedded[name].append(function(found.clip))
             except Unjudged:
@@ -126,7 +126,7 @@ def _with_reference(
         raise InputError(f"none of the {len(reference.paths)} clips of the reference can be read")
     compared = [
         fidelity(name, function, torch.stack(embedded[name]))
-        for name, function in UNTRAINED.items()
+        for name, function in detectors.embeddings.items()
         if embedded[name]
     ]
     truth = {v.question.name: v.scores[v.headline].value for v in panel.verdicts()}

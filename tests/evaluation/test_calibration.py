@@ -59,6 +59,12 @@ def test_a_judge_fails_by_its_own_lies_alone():
     assert calibration(lies=(unknown,)).failures == (unknown,)
 
 
+def test_without_a_lie_of_its_own_it_is_not_proven():
+    assert calibration().proven
+    assert not calibration(lies=(Against("mirrored", 0.9, 0.99),)).proven
+    assert not calibration(lies=(Against("shuffled", 0.9, 0.5, own=True),)).proven
+
+
 def test_floor_and_ceiling():
     assert calibration().floor == 0.4 and calibration().ceiling == 0.9
     assert calibration(truth=0.8).ceiling == 0.88 and calibration(through_codecs=None).ceiling == 0.9

@@ -9,10 +9,12 @@ from torchmetrics.image.kid import poly_mmd
 
 from avsim.clip import Clip
 from avsim.errors import InputError
-from avsim.evaluation.embeddings import both_statistics, picture_statistics, sound_statistics
+from avsim.evaluation.embeddings import UNTRAINED, picture_statistics, sound_statistics, world_trained
 from avsim.evaluation.fidelity import Fidelity
 from avsim.evaluation.frechet import frechet, frechet_extrapolated, kernel_distance
 from avsim.evaluation.score import Unjudged
+from avsim.perception.picture import PictureDetector
+from avsim.perception.sound import SoundDetector
 from avsim.seeds import generator
 
 
@@ -81,7 +83,7 @@ def test_too_few_clips_are_no_distance():
 def test_statistics_of_clips():
     random = generator(0, "clip")
     clip = Clip(torch.rand(3, 8, 20, 30, generator=random), 0.1 * torch.randn(2, 8000, generator=random))
-    assert both_statistics(clip).shape == (96 + 112,)
+    assert UNTRAINED["statistics of both"](clip).shape == (96 + 112,)
     louder = Clip(clip.frames, 10 * clip.wave)
     difference = sound_statistics(louder) - sound_statistics(clip)
     assert difference[:32] == pytest.approx(torch.ones(32), abs=1e-4)  # 20 dB
@@ -91,3 +93,15 @@ def test_statistics_of_clips():
     for function, absent in ((sound_statistics, clip.silent()), (picture_statistics, clip.unseen())):
         with pytest.raises(Unjudged):
             function(absent)
+
+
+def test_features_of_detectors_are_embeddings_too():
+    torch.manual_seed(0)
+    found = world_trained(SoundDetector().eval(), PictureDetector().eval())
+    clip = Clip(torch.rand(3, 16, 64, 64), 0.1 * torch.randn(2, 16000))
+    sizes = [len(embed(clip)) for embed in found.values()]
+    assert len(sizes) == 3 and sizes[2] == sizes[0] + sizes[1]
+    assert all(embed(clip).isfinite().all() for embed in found.values())
+    assert list(world_trained(None, None)) == []
+    with pytest.raises(Unjudged):
+        found["world-trained features of both"](clip.silent())

@@ -10,6 +10,7 @@ from avsim.evaluation.lies import (
     shifted,
     shuffled,
     silenced,
+    spliced,
     swapped_channels,
     through_codecs,
 )
@@ -46,6 +47,13 @@ def test_shuffled_gives_each_the_sound_of_another():
     with pytest.raises(InputError, match="one clip"):
         list(shuffled(clips[:1]))
     assert list(shuffled([])) == []
+
+
+def test_spliced_shows_another_clip_in_the_middle_third():
+    one, other = Clip(torch.zeros(3, 30, 8, 8), None), Clip(torch.ones(3, 9, 16, 12), None)
+    lied = spliced(one, other).frames
+    assert lied.shape == one.frames.shape
+    assert lied.mean((0, 2, 3)).tolist() == [0] * 10 + [1] * 10 + [0] * 10
 
 
 def test_sounds_of_other_lengths_are_fitted():

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Calibrate every judge on the world: about 20 minutes on two cores for 320 clips.
+#   bash experiments/002-calibration/run.sh [RUN]
+# DETECTORS (default runs/) holds perception-{sound,picture,offset}; CODECS, if set, a run with both codecs.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+cd "$here/../.."
+run=${1:-runs/002-calibration}
+detectors=${DETECTORS:-runs}
+options=()
+for part in sound picture offset; do
+  folder=$detectors/perception-$part/simulator/$part
+  [ -d "$folder" ] && options+=("--$part" "$folder")
+done
+[ -n "${CODECS:-}" ] && options+=(--codecs "$CODECS")
+.venv/bin/python "$here/calibrate.py" "$run" "${options[@]}" --commit
