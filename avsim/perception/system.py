@@ -76,6 +76,16 @@ class _DetectorSystem(L.LightningModule):
         """What a row of this step is varied by."""
         return seeds.generator(self.seed, "varied", self.global_step, row)
 
+    @torch.no_grad()
+    def lossy(self, values: Tensor, batch: LessonBatch) -> Tensor:
+        """Frames or waves of a batch, every other one of them through the codec, if there is one."""
+        if (codec := self.through[0]) is None:
+            return values
+        turn = batch.rows % 2 == self.global_step % 2
+        values = values.clone()
+        values[turn] = codec.to(self.device).decode(codec.encode(values[turn]), batch.spec).to(values)
+        return values
+
     def total(self, parts: dict[str, Tensor], batch: LessonBatch) -> Tensor:
         """The weighted sum of a loss's parts, logged beside them."""
         loss = torch.stack([self.weights.get(name, 1.0) * part for name, part in parts.items()]).sum()
@@ -133,12 +143,7 @@ class PictureSystem(_DetectorSystem):
     def training_step(self, batch: LessonBatch, batch_index: int) -> Tensor:
         """A stretch of each clip, half of them through the codec."""
         assert batch.frames is not None and batch.labels is not None
-        frames = batch.frames
-        if (codec := self.through[0]) is not None:
-            lossy = batch.rows % 2 == self.global_step % 2
-            again = codec.to(self.device).decode(codec.encode(frames[lossy]), batch.spec)
-            frames = frames.clone()
-            frames[lossy] = again.to(frames)
+        frames = self.lossy(batch.frames, batch)
         seen = self.model.grid.see(frames, batch.spec.frames_per_second).cpu()
         rows = [
             varied_picture(clip, each, self.length, self.draws(row))
@@ -222,12 +227,7 @@ class SoundSystem(_DetectorSystem):
     def training_step(self, batch: LessonBatch, batch_index: int) -> Tensor:
         """Whole clips, half of them through the codec."""
         assert batch.wave is not None and batch.labels is not None
-        wave = batch.wave
-        if (codec := self.through[0]) is not None:
-            lossy = batch.rows % 2 == self.global_step % 2
-            again = codec.to(self.device).decode(codec.encode(wave[lossy]), batch.spec)
-            wave = wave.clone()
-            wave[lossy] = again.to(wave)
+        wave = self.lossy(batch.wave, batch)
         heard = self.model.grid.hear(wave, batch.spec.sample_rate).cpu()
         rows = [
             varied_sound(clip, each, self.draws(row))

@@ -96,3 +96,25 @@ def test_lightning_trains_and_validates(kind, lessons, tmp_path):
     trainer.fit(system, loader, loader)
     still = [name for name, value in system.model.named_parameters() if torch.equal(value, before[name])]
     assert not still, still
+
+
+class Silence:
+    """A codec of which nothing is left."""
+
+    def to(self, device):
+        return self
+
+    def encode(self, values):
+        return values
+
+    def decode(self, values, spec):
+        return torch.zeros_like(values)
+
+
+def test_half_of_a_batch_goes_through_the_codec(lessons):
+    """Rows take turns from step to step; the others are left as they are."""
+    system = SoundSystem(SoundDetector(**SOUND))
+    assert torch.equal(system.lossy(lessons.wave, lessons), lessons.wave)
+    system.through = [Silence()]
+    lossy = system.lossy(lessons.wave, lessons)
+    assert not lossy[::2].any() and torch.equal(lossy[1::2], lessons.wave[1::2])
