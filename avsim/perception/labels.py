@@ -105,6 +105,11 @@ def _shown(truth: Truth, spec: ClipSpec, grid: Grid) -> dict[str, Tensor]:
     return {"kind": kind, "material": material, "colour": colour, **heats}
 
 
+def _seconds(spec: ClipSpec) -> float:
+    """Of its whole frames."""
+    return spec.frames / spec.frames_per_second
+
+
 def _bump(length: int, middle: float, spread: float) -> Tensor:
     """exp(-(i - middle)^2 / 2 spread^2) for i in 0 ... length - 1."""
     return torch.exp(-((torch.arange(length) - middle) ** 2) / (2 * spread**2))
@@ -112,7 +117,7 @@ def _bump(length: int, middle: float, spread: float) -> Tensor:
 
 def _happened(moments: Sequence[Moment[Event]], spec: ClipSpec, grid: Grid) -> dict[str, Tensor]:
     """Heat of events, when they are and how fast, (T, h, w) each."""
-    count, (h, w) = grid.frames(spec.seconds), grid.cells(spec.height, spec.width)
+    count, (h, w) = grid.frames(_seconds(spec)), grid.cells(spec.height, spec.width)
     heat, moment = torch.zeros(count, h, w), torch.zeros(count, h, w)
     speed = torch.full((count, h, w), math.nan)
     for clear in (False, True):  # what is clear goes over what is not
@@ -120,10 +125,9 @@ def _happened(moments: Sequence[Moment[Event]], spec: ClipSpec, grid: Grid) -> d
             event, middle = each.what, each.what.seconds * grid.frames_per_second - 0.5
             frame = min(max(round(middle), 0), count - 1)
             row, column = min(int(event.y * h), h - 1), min(int(event.x * w), w - 1)
-            time = _bump(count, middle, SPREAD_FRAMES) / _bump(count, middle, SPREAD_FRAMES)[frame]
-            here = time[:, None, None] * (
-                _bump(h, row, SPREAD_CELLS)[:, None] * _bump(w, column, SPREAD_CELLS)
-            )
+            time = _bump(count, middle, SPREAD_FRAMES)
+            place = _bump(h, row, SPREAD_CELLS)[:, None] * _bump(w, column, SPREAD_CELLS)
+            here = (time / time[frame])[:, None, None] * place
             near = here > 0.2
             if clear:
                 taken = near & (here >= heat)
@@ -137,7 +141,7 @@ def _happened(moments: Sequence[Moment[Event]], spec: ClipSpec, grid: Grid) -> d
 
 def _sounded(moments: Sequence[Moment[Onset]], spec: ClipSpec, grid: Grid) -> dict[str, Tensor]:
     """Heat of onsets, their level, kind and material, (F,) each."""
-    count = grid.columns(spec.seconds)
+    count = grid.columns(_seconds(spec))
     heat, level = torch.zeros(count), torch.zeros(count)
     kind, material = torch.zeros(count, dtype=torch.uint8), torch.zeros(count, dtype=torch.uint8)
     for clear in (False, True):

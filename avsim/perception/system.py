@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +96,7 @@ class _DetectorSystem(L.LightningModule):
         self.log("train/loss", loss.detach(), sync_dist=True, prog_bar=True, batch_size=len(batch.names))
         return loss
 
-    def right(self, name: str, values: Tensor) -> None:
+    def gather(self, name: str, values: Tensor) -> None:
         """Take values (any shape) into the mean of that name."""
         if values.numel():
             self.means[name].update(values.float())  # type: ignore[operator]
@@ -103,12 +105,14 @@ class _DetectorSystem(L.LightningModule):
         """Take how far those that are likelier than not are from what they match, in s."""
         times = [seconds for seconds, probability in found if probability >= 0.5]
         away = [abs(times[i] - true[j]) for i, j in match(times, true, tolerance)]
-        self.right(name, torch.tensor(away, device=self.device))
+        self.gather(name, torch.tensor(away, device=self.device))
 
     def conclude(self, scores: dict[str, MomentScore]) -> None:
         """Log all that was gathered, and keep it with the weights; thresholds too."""
-        updated = {name: mean for name, mean in self.means.items() if mean.update_called}
-        values = {name: float(mean.compute()) for name, mean in updated.items()}  # type: ignore[operator]
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*before the ``update``.*")  # of what was never asked
+            means = {name: float(mean.compute()) for name, mean in self.means.items()}  # type: ignore[operator]
+        values = {name: value for name, value in means.items() if not math.isnan(value)}
         for name, score in scores.items():
             threshold, precision, recall, f1 = score.compute().tolist()
             getattr(self.model, f"{name}_threshold").fill_(threshold)
@@ -161,7 +165,7 @@ class PictureSystem(_DetectorSystem):
         self.log_dict(
             {f"val/loss/{name}": value for name, value in losses.items()}, batch_size=len(batch.names)
         )
-        self.right("place/accuracy", sight.place.argmax(-1) == batch.labels.place)
+        self.gather("place/accuracy", sight.place.argmax(-1) == batch.labels.place)
         for row, labels in enumerate(_each(batch.labels)):
             self._score_events(sight, labels, row)
             self._score_things(sight, labels, row)
@@ -179,19 +183,19 @@ class PictureSystem(_DetectorSystem):
         for place in places:
             at = (place[0], *thing_near(sight.kind[row, place[0]], *place[1:]))
             if labels.kind[at] > 0:
-                self.right("event/kind", sight.kind[row][at][1:].argmax() + 1 == labels.kind[at])
-                self.right("event/material", sight.material[row][at].argmax() == labels.material[at])
+                self.gather("event/kind", sight.kind[row][at][1:].argmax() + 1 == labels.kind[at])
+                self.gather("event/material", sight.material[row][at].argmax() == labels.material[at])
         hot = labels.event == 1
         moving = hot & labels.speed.isfinite()
-        self.right("event/speed", (sight.speed[row][moving].float() - labels.speed[moving]).abs())
+        self.gather("event/speed", (sight.speed[row][moving].float() - labels.speed[moving]).abs())
 
     def _score_things(self, sight: Sight, labels: Labels, row: int) -> None:
         middles = labels.centre == 1
         for what in ("kind", "material", "colour"):
             said, true = getattr(sight, what)[row][middles], getattr(labels, what)[middles]
             first = 1 if what == "kind" else 0  # a middle is of something
-            self.right(f"thing/{what}", said[:, first:].argmax(-1) + first == true)
-        self.right("thing/size", (sight.size[row][middles].float() - labels.size[middles]).abs())
+            self.gather(f"thing/{what}", said[:, first:].argmax(-1) + first == true)
+        self.gather("thing/size", (sight.size[row][middles].float() - labels.size[middles]).abs())
         for frame in range(0, middles.shape[0], 8):  # neighbours are alike
             h, w = middles.shape[1:]
             true = middles[frame].nonzero().tolist()
@@ -246,20 +250,20 @@ class SoundSystem(_DetectorSystem):
         self.log_dict(
             {f"val/loss/{name}": value for name, value in losses.items()}, batch_size=len(batch.names)
         )
-        self.right("place/accuracy", hearing.place.argmax(-1) == labels.place)
-        self.right("decay/octaves", (hearing.decay - labels.decay).abs())
-        self.right("heard/kinds", ((hearing.kinds > 0) == (labels.kinds > 0)).all(-1))
-        self.right("heard/materials", ((hearing.materials > 0) == (labels.materials > 0)).all(-1))
+        self.gather("place/accuracy", hearing.place.argmax(-1) == labels.place)
+        self.gather("decay/octaves", (hearing.decay - labels.decay).abs())
+        self.gather("heard/kinds", ((hearing.kinds > 0) == (labels.kinds > 0)).all(-1))
+        self.gather("heard/materials", ((hearing.materials > 0) == (labels.materials > 0)).all(-1))
         self._score_onsets(hearing, labels)
 
     test_step = validation_step
 
     def _score_onsets(self, hearing: Hearing, labels: Labels) -> None:
         hot = labels.onset == 1
-        self.right("onset/level", (hearing.level[hot].float() - labels.level[hot]).abs())
+        self.gather("onset/level", (hearing.level[hot].float() - labels.level[hot]).abs())
         known = hot & (labels.onset_kind > 0)
-        self.right("onset/kind", hearing.kind[known][:, 1:].argmax(-1) + 1 == labels.onset_kind[known])
-        self.right("onset/material", hearing.material[known].argmax(-1) == labels.onset_material[known])
+        self.gather("onset/kind", hearing.kind[known][:, 1:].argmax(-1) + 1 == labels.onset_kind[known])
+        self.gather("onset/material", hearing.material[known].argmax(-1) == labels.onset_material[known])
         rate = self.model.grid.columns_per_second
         for row, heat in enumerate(labels.onset):
             true = ((heat == 1).nonzero().flatten() + 0.5) / rate

@@ -65,6 +65,16 @@ def test_sizes_and_rates_make_no_difference(spec, ball):
     assert same > 0.985, same  # 8 fps show other moments of the fall
 
 
+def test_labels_are_as_long_as_what_is_seen_and_heard():
+    """Also where a clip's seconds aren't whole frames."""
+    spec = ClipSpec(seconds=1.28, frames_per_second=8)  # 10 frames, 1.25 s
+    clip, truth = falling(spec)
+    found = labels(truth, clip.spec, GRID)
+    assert found.event.shape[0] == found.kind.shape[0] == GRID.see(clip.frames[None], 8.0).shape[2] == 20
+    assert found.onset.shape[0] * GRID.hop == GRID.hear(clip.wave[None], 16000).shape[-1] == 20000
+    assert labels(truth, spec, GRID).event.shape[0] == 20
+
+
 def test_a_mirror_mirrors_all_of_it(ball):
     frames, _, found = ball
     for row in range(20):
