@@ -12,6 +12,7 @@ from torch import Tensor
 
 from avsim.clip import Clip
 from avsim.evaluation.embeddings import UNTRAINED, Embedding, world_trained
+from avsim.evaluation.grounding import Separate
 from avsim.evaluation.lies import with_sound_of
 from avsim.evaluation.onsets import flux_onsets
 from avsim.evaluation.score import Reason, Unjudged
@@ -26,13 +27,18 @@ class Detectors:
     hear: Callable[[Clip], Heard] | None = None
     look: Callable[[Clip], View] | None = None
     offset: Callable[[Clip], float] | None = None  # seconds by which the sound comes after the picture
+    separate: Separate | None = None
     embeddings: Mapping[str, Embedding] = field(default_factory=lambda: UNTRAINED)  # for fidelity
 
     @classmethod
     def trained(
-        cls, sound: Path | None = None, picture: Path | None = None, offset: Path | None = None
+        cls,
+        sound: Path | None = None,
+        picture: Path | None = None,
+        offset: Path | None = None,
+        separator: Path | None = None,
     ) -> Detectors:
-        """Those of the model folders of `avsim.perception`; spectral flux finds onsets where none listens.
+        """Those of the folders of trained models; spectral flux finds onsets where none listens.
 
         Raises:
             InputError: a folder that holds no such model.
@@ -56,6 +62,12 @@ class Detectors:
 
             judge = load_model(offset, expected=OffsetJudge)
             found["offset"] = lambda clip: shift(judge, clip).seconds
+        if separator is not None:
+            from avsim.separation import Separator
+            from avsim.separation.stems import separate
+
+            parts = load_model(separator, expected=Separator)
+            found["separate"] = lambda clip, regions: separate(parts, clip, regions)
         return cls(**found)
 
 
@@ -71,6 +83,7 @@ class Evidence:
 
     def __init__(self, clip: Clip, detectors: Detectors, caption: str = "", name: str = "") -> None:
         self.clip, self.detectors, self.caption, self.name = clip, detectors, caption, name
+        self.before: Evidence | None = None  # of another clip, whose sound this one doesn't make
 
     @cached_property
     def onsets(self) -> Sequence[Onset]:

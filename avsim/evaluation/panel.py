@@ -16,8 +16,10 @@ from avsim.evaluation.embeddings import Embedding
 from avsim.evaluation.events import EventSynchrony, Offset
 from avsim.evaluation.evidence import Evidence
 from avsim.evaluation.fidelity import Fidelity
+from avsim.evaluation.grounding import Grounding
 from avsim.evaluation.integrity import Integrity
 from avsim.evaluation.judge import Judge
+from avsim.evaluation.regions import sounding_regions
 from avsim.evaluation.score import Reason, Score, Unjudged
 from avsim.evaluation.space import Space
 from avsim.evaluation.text import TextAgreement, facts_of_caption
@@ -81,6 +83,19 @@ def _text(judge: Judge, found: Evidence) -> None:
     judge.update(facts, view, heard)
 
 
+def _grounding(judge: Judge, found: Evidence) -> None:
+    if found.detectors.separate is None:
+        raise Unjudged(Reason.NO_DETECTOR)
+    if found.clip.wave is None:
+        raise Unjudged(Reason.NO_SOUND)
+    regions = sounding_regions(found.view, found.clip.spec.size)
+    if not regions:
+        raise Unjudged(Reason.NOTHING_HAPPENS)
+    if found.before is None or found.before.clip.wave is None:
+        raise Unjudged(Reason.ALONE)
+    judge.update(found.clip, regions, found.detectors.separate, found.before.clip)
+
+
 def _if_any(found: Evidence, name: str) -> Any:
     """What is found, or None where it can't be looked for."""
     try:
@@ -127,6 +142,13 @@ QUESTIONS: tuple[Question, ...] = (
         _integrity,
         lies=("spliced",),
         floor=False,
+    ),
+    Question(
+        "grounding",
+        "The share of the sound's energy that a separator gives to what is seen to sound; with controls.",
+        Grounding,
+        _grounding,
+        lies=("shuffled", "mirrored"),
     ),
     Question(
         "text",
@@ -204,6 +226,7 @@ class Panel:
 
     def update(self, found: Evidence) -> None:
         """Show a clip to all judges."""
+        found.before = self._before
         for question in self.questions:
             self._ask(question, self.judges[question.name], found)
         if self._before is None:
@@ -228,6 +251,7 @@ class Panel:
         if found.clip.frames is None or other.clip.wave is None:
             return
         mixed = found.with_sound_of(other)
+        mixed.before = found
         for question in self.questions:
             if question.name in self.shuffled:
                 self._ask(question, self.shuffled[question.name], mixed)

@@ -21,6 +21,7 @@ class Reason(StrEnum):
     NO_DETECTOR = "no detector for this was given"
     NO_REFERENCE = "no reference was given"
     NO_CAPTION = "has no caption"
+    ALONE = "has no other clip before it to be compared with"
     NOT_CALIBRATED = "outside what the judge was calibrated for"
 
 

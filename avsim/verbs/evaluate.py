@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from avsim.report.html import Html
 
 EXAMPLES = 4  # clips that the page plays
+PARTS = {"sound": "listens", "picture": "looks", "offset": "judges offsets", "separator": "separates"}
 
 
 def add(subparsers: Any) -> None:
@@ -39,9 +40,9 @@ def add(subparsers: Any) -> None:
         "--prompts", type=Path, metavar="FILE",
         help="what the clips should show: a line for each in order, or json {file: prompt}",
     )  # fmt: skip
-    for part, what in (("sound", "listens"), ("picture", "looks"), ("offset", "judges offsets")):
+    for part, what in PARTS.items():
         parser.add_argument(
-            f"--{part}", type=Path, metavar="MODEL", help=f"the folder of a trained detector that {what}"
+            f"--{part}", type=Path, metavar="MODEL", help=f"the folder of a trained model that {what}"
         )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="for the report")
     parser.add_argument(
@@ -67,7 +68,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     clips = Clips.of(arguments.clips, arguments.prompts)
     reference = Clips.of(arguments.reference) if arguments.reference else None
-    detectors = Detectors.trained(arguments.sound, arguments.picture, arguments.offset)
+    detectors = Detectors.trained(**{part: getattr(arguments, part) for part in PARTS})
     questions, truth = _with_reference(reference, detectors)
     panel = Panel(questions)
     examples: list[Html] = []

@@ -20,9 +20,11 @@ from rich.progress import track
 
 from avsim.clip import Clip, ClipSpec, Region
 from avsim.evaluation.calibration import Against, Calibration, Range, auroc, hash_of
+from avsim.evaluation.events import Offset
 from avsim.evaluation.evidence import Detectors, Evidence
 from avsim.evaluation.grounding import Grounding, oracle
-from avsim.evaluation.lies import OF_A_CLIP, OF_A_SCENE, spliced, through_codecs
+from avsim.evaluation.judge import Judge
+from avsim.evaluation.lies import OF_A_CLIP, OF_A_SCENE, SHIFTS, spliced, through_codecs
 from avsim.evaluation.panel import CALIBRATIONS, QUESTIONS, Panel, Question, fidelity
 from avsim.evaluation.score import Unjudged
 from avsim.files import atomic
@@ -43,6 +45,9 @@ TRUTH, CODECS, SHUFFLED, SPLICED, CAPTION = (
     "another's caption",
 )
 LIES = (TRUTH, CODECS, SHUFFLED, SPLICED, CAPTION, *OF_A_CLIP, *OF_A_SCENE)
+
+SHIFTED_BY = {f"shifted by {ms} ms": ms / 1000 for ms in SHIFTS}  # s
+PARTS = ("sound", "picture", "offset", "separator")  # detectors that are trained
 
 
 def clips(level: str, split: str, count: int, seed: int) -> Iterator[tuple[Clip, Truth]]:
@@ -113,24 +118,29 @@ def grounded(judge: Grounding, clip: Clip, truth: Truth, before: Clip | None) ->
 
 def calibrate(arguments: argparse.Namespace) -> None:
     """Show every clip and every lie to all judges; write what they say."""
-    detectors = Detectors.trained(arguments.sound, arguments.picture, arguments.offset)
+    detectors = Detectors.trained(**{part: getattr(arguments, part) for part in PARTS})
     codecs = _codecs(arguments.codecs)
     questions = [*QUESTIONS, *reference(detectors, arguments.level, arguments.reference, arguments.seed)]
     panels = {lie: Panel(questions, floors=False, calibrated=False) for lie in LIES}
-    grounding, before = Grounding(), None
+    grounding, offsets, before = Grounding(), Offset(), None
     with torch.no_grad():
         for clip, truth in clips(arguments.level, "test", arguments.clips, arguments.seed):
             found = Evidence(clip, detectors, truth.caption)
             panels[TRUTH].update(found)
             for name, lie in lied(found, truth, before, codecs):
                 panels[name].update(lie)
+                if detectors.offset is not None and name in SHIFTED_BY:
+                    offsets.update(lie.offset, SHIFTED_BY[name])
             grounded(grounding, clip, truth, before.clip if before else None)
             before = found
     made_by = " ".join(["python calibrate.py", *sys.argv[1:]]) + " at " + _commit()
     results = {q.name: result(q, panels, arguments, made_by) for q in questions}
     folder = Path(arguments.run)
     with atomic(folder / "table.md") as temporary:
-        temporary.write_text(table(list(results.values())) + oracle_table(grounding))
+        temporary.write_text(table(list(results.values())))
+        with temporary.open("a") as file:
+            file.write(numbers("Grounding, with oracle masks", grounding))
+            file.write(numbers("Offsets put in, of 40 to 320 ms", offsets))
     for name, found in results.items():
         for place in [folder / "calibrations", *([CALIBRATIONS] if arguments.commit else [])]:
             if not math.isnan(found.truth):
@@ -183,18 +193,12 @@ def table(results: list[Calibration]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def oracle_table(grounding: Grounding) -> str:
-    """The grounding of oracle masks, with its controls."""
-    lines = [
-        "",
-        "Grounding, with oracle masks:",
-        "",
-        "| number | value | 95 % | clips |",
-        "|---|---|---|---|",
-    ]
-    for name, score in grounding.scores(draws=500).items():
+def numbers(title: str, judge: Judge) -> str:
+    """All of a judge's numbers with their intervals."""
+    lines = ["", f"{title}:", "", "| number | value | 95 % | clips |", "|---|---|---|---|"]
+    for name, one in judge.scores(draws=500).items():
         lines.append(
-            f"| {name} | {_shown(score.value)} | {_shown(score.low)} … {_shown(score.high)} | {score.clips} |"
+            f"| {name} | {_shown(one.value)} | {_shown(one.low)} … {_shown(one.high)} | {one.clips} |"
         )
     return "\n".join(lines) + "\n"
 
@@ -210,7 +214,7 @@ def _codecs(run: Path | None):
 
 def _weights(arguments) -> str:
     """The hashes of all detectors' weights, as one."""
-    folders = [part for part in (arguments.sound, arguments.picture, arguments.offset) if part is not None]
+    folders = [getattr(arguments, part) for part in PARTS if getattr(arguments, part) is not None]
     return "+".join(hash_of(folder / TENSORS) for folder in folders)
 
 
@@ -234,8 +238,8 @@ if __name__ == "__main__":
     parser.add_argument("--reference", type=int, default=320, help="clips that fidelity compares with")
     parser.add_argument("--level", default="medium")
     parser.add_argument("--seed", type=int, default=2)
-    for part in ("sound", "picture", "offset"):
-        parser.add_argument(f"--{part}", type=Path, help="a trained detector's folder")
+    for part in PARTS:
+        parser.add_argument(f"--{part}", type=Path, help="a trained model's folder")
     parser.add_argument("--codecs", type=Path, help="a run with a video_codec and an audio_codec")
     parser.add_argument("--commit", action="store_true")
     calibrate(parser.parse_args())

@@ -3,12 +3,12 @@ import math
 import pytest
 import torch
 
-from avsim.clip import Clip
+from avsim.clip import Clip, Stems
 from avsim.evaluation import panel as panels
 from avsim.evaluation.calibration import Against, Calibration, Range
 from avsim.evaluation.evidence import Detectors, Evidence
 from avsim.evaluation.panel import QUESTIONS, Panel, fidelity
-from avsim.perception.found import Event, Onset, View
+from avsim.perception.found import Event, Onset, Seen, View
 from avsim.seeds import generator
 
 ANY = Range(0, 1e6)
@@ -105,6 +105,27 @@ def test_clips_outside_the_calibration_are_refused_and_counted(calibrated):
     score = panel.verdicts()[0].scores["F1 within 1 frame"]
     assert score.clips == 0 and score.skipped == {"outside what the judge was calibrated for": 2}
     assert panel.refusals["synchrony of events"].startswith("not calibrated for 16 fps")
+
+
+def test_grounding_needs_a_separator_and_a_clip_before():
+    ball = Seen(0.0, 0.5, 0.5, "ball", "metal", "gold", 0.5, 1.0)
+
+    def look(clip: Clip) -> View:
+        return View((Event(0.5, 0.5, 0.5, "ball", "metal", 1.0, 1.0),), ((ball,),) * 32, {})
+
+    def separate(clip: Clip, regions) -> Stems:
+        return Stems(torch.stack([0.6 * clip.wave, 0.8 * clip.wave]), regions, clip.sample_rate)
+
+    panel = Panel()
+    for each in (clip(3), clip(9), clip(11)):
+        panel.update(Evidence(each, Detectors(look=look, separate=separate)))
+    verdict = next(v for v in panel.verdicts() if v.question.name == "grounding")
+    score = verdict.scores[verdict.headline]
+    assert score.value == pytest.approx(0.36) and score.clips == 2
+    assert score.skipped == {"has no other clip before it to be compared with": 1}
+    assert verdict.scores["the same, constant mask"].value < 0.6
+    alone = {v.question.name: v.trouble for v in shown(Truthful(), [clip(3)]).verdicts()}
+    assert "no detector" in alone["grounding"]
 
 
 def test_fidelity_joins_the_panel_where_there_is_a_reference():
