@@ -2,7 +2,8 @@
 
 Things keep to lanes of their own at first, so that nothing overlaps; no two are alike. A combination of
 material, shape and place is held out by a Latin square: no clip of the other splits holds it, and each clip
-of the split "held out" holds at least one, though every material, shape and place is seen in training.
+of the split "held out" holds at least one, though every material, shape and place is seen in training. The
+players of that split have another timbre, the bank "modelled", and only pitch classes that others never play.
 """
 
 import math
@@ -241,6 +242,7 @@ def _apart(hits: tuple[Hit, ...], least: float) -> tuple[Hit, ...]:
 
 
 def _ensemble(scene: Scene, config: WorldConfig, count: int, random: Generator, held_out: bool) -> Scene:
+    bank = "modelled" if held_out else "fluidr3"
     players = []
     for (_, instrument), (left, right) in zip(
         _cast(config, "ensemble", scene.place, count, random, held_out), _lanes(config, count), strict=True
@@ -250,7 +252,7 @@ def _ensemble(scene: Scene, config: WorldConfig, count: int, random: Generator, 
         plays = random.random() >= config.silent and config.spec.seconds >= CLOSEST
         notes = phrase(instrument, config.spec.seconds, random, held_out) if plays else ()
         x = (left + right) / 2 + float(random.uniform(-free, free))
-        players.append(Player(instrument, tuple(notes), x, size))
+        players.append(Player(instrument, notes, x, size, bank))
     return replace(scene, players=tuple(players))
 
 

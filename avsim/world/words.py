@@ -16,7 +16,7 @@ from avsim.world.scene import Body, Player, Scene, Target
 from avsim.world.truth import Captions, Thing
 
 LONGEST = 31  # words and marks: what the generator's own text encoder reads
-SIZES = {Body: (0.30, 0.42), Target: (0.42, 0.52)}  # m, up to where a thing is small, and medium
+SIZES = {Body: (0.30, 0.42), Target: (0.48, 0.60)}  # m, up to where a thing is small, and medium
 
 Generator = np.random.Generator
 

@@ -11,7 +11,7 @@ from avsim.world import LEVELS, Scene, WorldConfig, WorldDataset, configured
 from avsim.world.camera import Camera, Framing, Shot
 from avsim.world.chance import draw_scene, is_held_out
 from avsim.world.materials import MATERIALS
-from avsim.world.phrases import INSTRUMENTS
+from avsim.world.phrases import INSTRUMENTS, held_out_classes
 from avsim.world.rooms import PLACES
 from avsim.world.scene import SHAPES, TARGETS, Body, Hit, Occluder, Player, Stick, Target, Wall
 
@@ -101,6 +101,18 @@ def test_only_the_held_out_split_has_them_and_always():
     assert {material for material, _ in seen} >= set(MATERIALS) and {shape for _, shape in seen} >= set(
         SHAPES
     )
+
+
+def test_only_the_held_out_split_plays_its_bank_and_pitch_classes_and_nothing_else():
+    for held_out, bank in ((False, "fluidr3"), (True, "modelled")):
+        played = Counter()
+        for scene in scenes(WorldConfig(scenes=("ensemble",), things=(1, 4), places=PLACES), 200, held_out):
+            for player in scene.players:
+                assert player.bank == bank
+                kept_back = held_out_classes(player.instrument)
+                assert all((note.pitch % 12 in kept_back) == held_out for note in player.notes)
+                played[player.instrument] += len(player.notes)
+        assert all(played[instrument] for instrument in INSTRUMENTS)
 
 
 def test_a_camera_is_still_pans_zooms_and_cuts():

@@ -16,7 +16,7 @@ from avsim.world.chance import draw_scene
 from avsim.world.facts import Facts, Noun, agree, facts_of, is_told_by
 from avsim.world.parsing import VOCABULARY, facts_in, unknown_words
 from avsim.world.phrases import Note
-from avsim.world.scene import COLOURS, SHAPES, Body, Player
+from avsim.world.scene import COLOURS, SHAPES, TARGETS, Body, Player
 from avsim.world.stage import perform
 from avsim.world.words import LONGEST, captions, full_caption, noun_of, short_caption, things_of
 
@@ -99,6 +99,18 @@ def test_what_a_thing_is_called_singles_it_out():
         for noun, text in zip(nouns, captions(true, np.random.default_rng(number)).things, strict=True):
             meant = [other for other in nouns if is_told_by(facts_in(text).things[0].noun, other)]
             assert meant == [noun] * nouns.count(noun)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_words_for_sizes_are_in_order_and_each_is_used(level):
+    """No small thing is as large as a medium one, no medium one as a large one."""
+    drawn = [things_of(draw_scene(LEVELS[level], np.random.default_rng(k)), SPEC) for k in range(600)]
+    for kinds in (SHAPES, TARGETS):
+        sizes = {word: [] for word in ("small", "medium", "large")}
+        for thing in (thing for things in drawn for thing in things if thing.kind in kinds):
+            sizes[thing.size].append(thing.metres)
+        assert min(len(found) for found in sizes.values()) > 0.1 * sum(map(len, sizes.values()))
+        assert max(sizes["small"]) < min(sizes["medium"]) and max(sizes["medium"]) < min(sizes["large"])
 
 
 def test_one_scene_is_told_in_many_ways():
