@@ -8,14 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from avsim.evaluation.calibration import Calibration
 from avsim.evaluation.card import ReportCard
-from avsim.evaluation.embeddings import Embedding
 from avsim.evaluation.events import EventSynchrony, Offset
 from avsim.evaluation.evidence import Evidence
-from avsim.evaluation.fidelity import Fidelity
 from avsim.evaluation.grounding import Grounding
 from avsim.evaluation.integrity import Integrity
 from avsim.evaluation.judge import Judge
@@ -158,18 +154,6 @@ QUESTIONS: tuple[Question, ...] = (
         lies=("shuffled", "another's caption"),
     ),
 )
-
-
-def fidelity(embedding: str, function: Embedding, reference: Tensor, lies: tuple[str, ...] = ()) -> Question:
-    """The distance from real clips, whose embeddings are (m, d), in the space of an embedding."""
-    return Question(
-        f"fidelity of {embedding}",
-        f"How far the clips are, as a crowd, from the reference in the space of {embedding}.",
-        lambda: Fidelity(embedding, reference),
-        lambda judge, found: judge.update(function(found.clip)),
-        lies=lies,
-        floor=False,
-    )
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from avsim.evaluation.clips import Clips
-    from avsim.evaluation.evidence import Detectors
-    from avsim.evaluation.panel import Question, Verdict
+    from avsim.evaluation.panel import Verdict
     from avsim.report.html import Html
 
 EXAMPLES = 4  # clips that the page plays
@@ -37,6 +36,14 @@ def add(subparsers: Any) -> None:
         "--reference", nargs="+", type=Path, default=[], metavar="CLIPS", help="true clips, to compare with"
     )
     parser.add_argument(
+        "--training",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="CLIPS",
+        help="what was trained on: are clips copies?",
+    )
+    parser.add_argument(
         "--prompts", type=Path, metavar="FILE",
         help="what the clips should show: a line for each in order, or json {file: prompt}",
     )  # fmt: skip
@@ -60,16 +67,25 @@ def run(arguments: argparse.Namespace) -> None:
 
     from avsim.errors import InputError
     from avsim.evaluation.clips import Clips
+    from avsim.evaluation.compared import ceilings, comparisons, seen_by
     from avsim.evaluation.evidence import Detectors
-    from avsim.evaluation.panel import Panel
+    from avsim.evaluation.panel import QUESTIONS, Panel
     from avsim.files import atomic
     from avsim.report.players import player
     from avsim.report.scores import write_scores
 
     clips = Clips.of(arguments.clips, arguments.prompts)
     reference = Clips.of(arguments.reference) if arguments.reference else None
+    training = Clips.of(arguments.training) if arguments.training else None
+    if training is not None and reference is None:
+        raise InputError("--training needs --reference: true clips that no training saw, to compare with")
     detectors = Detectors.trained(**{part: getattr(arguments, part) for part in PARTS})
-    questions, truth = _with_reference(reference, detectors)
+    questions, truth = list(QUESTIONS), {}
+    if reference is not None:
+        true = Panel(floors=False)
+        embedded = seen_by(reference, detectors, true)
+        truth = ceilings(true)
+        questions += comparisons(detectors, embedded, seen_by(training, detectors) if training else None)
     panel = Panel(questions)
     examples: list[Html] = []
     console = Console(stderr=True)
@@ -100,38 +116,6 @@ def run(arguments: argparse.Namespace) -> None:
     page = write_scores(arguments.out / "index.html", "Judged clips", verdicts, notes, examples)
     _print(verdicts, notes, arguments.all)
     print(page)
-
-
-def _with_reference(
-    reference: Clips | None, detectors: Detectors
-) -> tuple[Sequence[Question], dict[str, float]]:
-    """The questions, with those that compare with true clips, and what true clips get themselves."""
-    import torch
-
-    from avsim.errors import InputError
-    from avsim.evaluation.panel import QUESTIONS, Panel, fidelity
-    from avsim.evaluation.score import Unjudged
-
-    if reference is None:
-        return QUESTIONS, {}
-    embedded: dict[str, list[torch.Tensor]] = {name: [] for name in detectors.embeddings}
-    panel = Panel(QUESTIONS, floors=False)
-    for found in reference.evidence(detectors):
-        panel.update(found)
-        for name, function in detectors.embeddings.items():
-            try:
-                embedded[name].append(function(found.clip))
-            except Unjudged:
-                continue
-    if not reference.specs:
-        raise InputError(f"none of the {len(reference.paths)} clips of the reference can be read")
-    compared = [
-        fidelity(name, function, torch.stack(embedded[name]))
-        for name, function in detectors.embeddings.items()
-        if embedded[name]
-    ]
-    truth = {v.question.name: v.scores[v.headline].value for v in panel.verdicts()}
-    return (*QUESTIONS, *compared), truth
 
 
 def _notes(clips: Clips, reference: Clips | None, refusals: dict[str, str]) -> list[str]:

@@ -20,12 +20,13 @@ from rich.progress import track
 
 from avsim.clip import Clip, ClipSpec, Region
 from avsim.evaluation.calibration import Against, Calibration, Range, auroc, hash_of
+from avsim.evaluation.compared import fidelity
 from avsim.evaluation.events import Offset
 from avsim.evaluation.evidence import Detectors, Evidence
 from avsim.evaluation.grounding import Grounding, oracle
 from avsim.evaluation.judge import Judge
 from avsim.evaluation.lies import OF_A_CLIP, OF_A_SCENE, SHIFTS, spliced, through_codecs
-from avsim.evaluation.panel import CALIBRATIONS, QUESTIONS, Panel, Question, fidelity
+from avsim.evaluation.panel import CALIBRATIONS, QUESTIONS, Panel, Question
 from avsim.evaluation.score import Unjudged
 from avsim.files import atomic
 from avsim.weights import TENSORS

@@ -28,12 +28,15 @@ def evaluated(capsys, *arguments) -> tuple[int, str, str]:
 
 
 def test_a_report_of_clips_against_a_reference(films, tmp_path, capsys):
-    code, out, err = evaluated(capsys, films, "--reference", films, "--out", tmp_path / "report")
+    given = (films, "--reference", films, "--training", films, "--out", tmp_path / "report")
+    code, out, err = evaluated(capsys, *given)
     assert code == 0, err
     metrics = json.loads((tmp_path / "report" / "metrics.json").read_text())
     assert metrics["clips"] == {"read": 3, "unreadable": {}}
     assert metrics["judges"]["synchrony of events"]["trouble"].startswith("doesn't apply")
     assert "fidelity of log-mel statistics" in metrics["judges"]
+    copies = metrics["judges"]["memorization by log-mel statistics"]["numbers"]
+    assert copies["distance to the nearest training clip"]["value"] == 0
     page = (tmp_path / "report" / "index.html").read_text()
     assert page.count("<video") == 3 and "no detector for this was given" in page and '="http' not in page
     assert "3 clips: 48 pixels high, 16 fps" in out and "doesn't apply" in out
@@ -61,7 +64,7 @@ def test_a_reference_of_another_size_is_told(films, tmp_path, capsys):
     assert code == 0 and "The reference is of another size" in out
 
 
-@pytest.mark.parametrize("kind", ["empty folder", "missing", "unreadable", "prompts", "model"])
+@pytest.mark.parametrize("kind", ["empty folder", "missing", "unreadable", "prompts", "model", "training"])
 def test_refused_in_one_line(kind, films, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.mp4").write_text("not a film")
@@ -72,6 +75,7 @@ def test_refused_in_one_line(kind, films, tmp_path, capsys):
         "unreadable": ([tmp_path / "text.mp4"], "none of the 1 clips can be read"),
         "prompts": ([films, "--prompts", tmp_path / "prompts.txt"], "has 1 lines and there are 3 clips"),
         "model": ([films, "--sound", tmp_path], "no config.json here"),
+        "training": ([films, "--training", films], "--training needs --reference"),
     }[kind]
     code, _, err = evaluated(capsys, *arguments, "--out", tmp_path / "report")
     assert code == 2 and expected in err and len(err.splitlines()) == 1

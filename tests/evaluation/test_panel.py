@@ -6,8 +6,9 @@ import torch
 from avsim.clip import Clip, Stems
 from avsim.evaluation import panel as panels
 from avsim.evaluation.calibration import Against, Calibration, Range
+from avsim.evaluation.compared import fidelity
 from avsim.evaluation.evidence import Detectors, Evidence
-from avsim.evaluation.panel import QUESTIONS, Panel, fidelity
+from avsim.evaluation.panel import QUESTIONS, Panel
 from avsim.perception.found import Event, Onset, Seen, View
 from avsim.seeds import generator
 
