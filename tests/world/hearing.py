@@ -12,6 +12,9 @@ from avsim.world.words import things_of
 HOP = 32
 WINDOW = 256
 LEAD = 0.0065  # s before an onset that a window of 256 samples begins to hold it, at 16 kHz
+NOTE_HOP = 64
+NOTE_WINDOW = 1024
+NOTE_LEAD = 0.006  # s, the same for notes, in windows that tell the pitches of a legato apart
 SILENCE = 2048  # samples before the sound, so that its first onset has a before
 
 
@@ -53,6 +56,30 @@ def onsets(wave: np.ndarray, rate: int = 16000) -> np.ndarray:
         wait=0.03,
     )
     return found - SILENCE / rate + LEAD
+
+
+def note_onsets(wave: np.ndarray, rate: int = 16000) -> np.ndarray:
+    """Times at which librosa finds that a note begins, s: another pitch, as loud as before, is one too."""
+    padded = np.concatenate([np.zeros(SILENCE), wave, np.zeros(SILENCE)])
+    power = librosa.feature.melspectrogram(
+        y=padded, sr=rate, n_fft=NOTE_WINDOW, hop_length=NOTE_HOP, n_mels=60
+    )
+    level = librosa.power_to_db(power, ref=1.0, amin=1e-5, top_db=None)
+    strength = librosa.onset.onset_strength(S=level, sr=rate, hop_length=NOTE_HOP, lag=4, center=False)
+    found = librosa.onset.onset_detect(
+        onset_envelope=strength,
+        sr=rate,
+        hop_length=NOTE_HOP,
+        units="time",
+        pre_max=8,  # hops
+        post_max=8,
+        pre_avg=25,
+        post_avg=25,
+        delta=2.0,  # dB
+        wait=12,
+        normalize=False,
+    )
+    return found - SILENCE / rate + NOTE_LEAD
 
 
 def alone(times: np.ndarray, apart: float = 0.15) -> np.ndarray:

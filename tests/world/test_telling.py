@@ -1,4 +1,4 @@
-"""Materials can be told from the sound alone, and not from the picture without the thing."""
+"""Materials and instruments can be told from the sound alone, not from the picture without the thing."""
 
 from dataclasses import replace
 
@@ -10,7 +10,9 @@ from sklearn.ensemble import ExtraTreesClassifier
 from avsim import ClipSpec
 from avsim.world import WorldConfig, render
 from avsim.world.chance import draw_scene
+from avsim.world.phrases import INSTRUMENTS
 from tests.world import hearing
+from tests.world.test_ensemble import soloist
 
 SPEC = ClipSpec()
 
@@ -50,6 +52,37 @@ def test_a_forest_tells_materials_from_stems(kind):
             rows.append(features(hearing.dry(actor, SPEC)[first:]))
             labels.append(scene.bodies[0].material if kind == "drop" else scene.targets[0].kind)
     assert accuracy(rows, labels) >= 0.95
+
+
+def timbre(wave):
+    """Mean levels in bands and how much they vary, where it isn't silent; how the envelope changes."""
+    power = librosa.feature.melspectrogram(y=wave, sr=16000, n_fft=1024, hop_length=256, n_mels=48)
+    level = 10 * np.log10(power + 1e-7)
+    level -= level.max()
+    shape = librosa.feature.mfcc(S=level, n_mfcc=20)
+    change = np.abs(np.diff(shape)).mean(1)
+    loud = level.max(0) > -40
+    return np.concatenate([level[:, loud].mean(1), level[:, loud].std(1), shape[:, loud].mean(1), change])
+
+
+def instruments_told(learned, asked):
+    """The share of stems whose instrument a forest names."""
+    rows, labels, solos = [], [], [soloist(number) for number in range(learned + asked)]
+    for solo in solos:
+        (actor,) = hearing.actors(solo, SPEC)
+        rows.append(timbre(hearing.dry(actor, SPEC)))
+        labels.append(solo.players[0].instrument)
+    forest = ExtraTreesClassifier(500, random_state=0).fit(rows[:learned], labels[:learned])
+    return float(np.mean(forest.predict(rows[learned:]) == np.array(labels[learned:])))
+
+
+def test_a_forest_tells_instruments_from_stems():
+    assert instruments_told(30 * len(INSTRUMENTS), 10 * len(INSTRUMENTS)) >= 0.95
+
+
+@pytest.mark.slow
+def test_a_forest_tells_instruments_from_200_stems():
+    assert instruments_told(80 * len(INSTRUMENTS), 200) >= 0.98
 
 
 @pytest.mark.slow
