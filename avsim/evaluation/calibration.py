@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -63,6 +64,7 @@ class Calibration:
     lies: tuple[Against, ...]
     weights: str  # sha256 of the detectors' weights, "" where there are none
     made_by: str  # command and commit
+    higher_is_better: bool = True
 
     @property
     def failures(self) -> tuple[Against, ...]:
@@ -76,13 +78,17 @@ class Calibration:
 
     @property
     def floor(self) -> float:
-        """What it gives to the best of its own lies."""
-        return max((one.value for one in self.lies if one.own), default=torch.nan)
+        """What it gives to the best of its own lies; nan where there is none."""
+        return self._best([one.value for one in self.lies if one.own])
 
     @property
     def ceiling(self) -> float:
-        """The larger of what it gives to the truth and to the truth through the codecs."""
-        return self.truth if self.through_codecs is None else max(self.truth, self.through_codecs)
+        """The better of what it gives to the truth and to the truth through the codecs."""
+        return self._best([self.truth, self.truth if self.through_codecs is None else self.through_codecs])
+
+    def _best(self, values: list[float]) -> float:
+        known = [value for value in values if not math.isnan(value)]
+        return (max if self.higher_is_better else min)(known, default=math.nan)
 
     def refusal(self, spec: ClipSpec) -> str | None:
         """Why clips like this can't be judged, such as "not calibrated for 8 fps"; None where they can."""

@@ -125,8 +125,9 @@ def pairs(onsets: Sequence[Onset], events: Sequence[Event], frames_per_second: f
 
 
 def _hits(paired: Sequence[Pair]) -> tuple[float, float, float]:
-    """Of speeds (as logarithms) and levels less their means over each kind and material of the clip: squares
-    and product, summed.
+    """Sums of squares and products of speeds (as logarithms) and levels.
+
+    Both are taken less their means over each kind and material of the clip.
     """
     sums = torch.zeros(3, dtype=torch.float64)
     moving = [pair for pair in paired if pair.event.speed > 0]  # not nan

@@ -268,6 +268,8 @@ class Panel:
             best = max if self.judges[question.name].higher_is_better else min
             for name, score in scores.items():
                 floor = floors[name].item() if name in floors else math.nan
+                if name == headline and math.isnan(floor) and calibration is not None:
+                    floor = calibration.floor
                 ceiling = best(ceilings) if name == headline and ceilings else math.nan
                 scores[name] = replace(score, floor=floor, ceiling=ceiling)
             found.append(Verdict(question, scores, calibration))

@@ -177,6 +177,7 @@ def result(question: Question, panels: dict[str, Panel], arguments, made_by: str
         lies=against,
         weights=_weights(arguments),
         made_by=made_by,
+        higher_is_better=judges[TRUTH].higher_is_better,
     )
 
 

@@ -67,6 +67,9 @@ def test_without_a_lie_of_its_own_it_is_not_proven():
 
 def test_floor_and_ceiling():
     assert calibration().floor == 0.4 and calibration().ceiling == 0.9
+    less = calibration(truth=20.0, through_codecs=25.0, higher_is_better=False)  # ms
+    assert less.ceiling == 20.0
+    assert math.isnan(calibration(lies=()).floor)
     assert calibration(truth=0.8).ceiling == 0.88 and calibration(through_codecs=None).ceiling == 0.9
 
 
