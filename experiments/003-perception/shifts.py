@@ -1,0 +1,54 @@
+"""python shifts.py RUNS LEVEL CLIPS: injected shifts of up to a second against those that the judge says.
+
+Clips of 3 s of the world's test split, out of which 2 s of picture and of sound are cut apart; floor: the
+picture of one with the sound of the next. Clips of which nothing begins to sound in both cuts are left out.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from avsim.clip import Clip, ClipSpec
+from avsim.perception import OffsetJudge, shift, truths
+from avsim.weights import load_model
+from avsim.world import LEVELS, WorldDataset
+
+FRAMES, RATE = 32, 16  # of a cut
+
+
+def cut(clip: Clip, first: int, late: float) -> Clip:
+    """2 s from frame `first` on, their sound `late` s later against the picture."""
+    start = round((first / RATE - late) * clip.sample_rate)
+    return Clip(clip.frames[:, first : first + FRAMES], clip.wave[:, start : start + 2 * clip.sample_rate])
+
+
+def main(runs: Path, level: str, clips: int) -> None:
+    judge = load_model(runs / "perception-offset" / "simulator" / "offset", expected=OffsetJudge)
+    config = type(LEVELS[level])(**{**vars(LEVELS[level]), "spec": ClipSpec(seconds=3.0)})
+    world, random = WorldDataset(config, seed=0, split="test"), np.random.default_rng(0)
+    true, said, floor, before = [], [], [], None
+    for index in range(clips):
+        clip, truth = world[index]
+        first = int(random.integers(17))
+        late = float(random.uniform(first / RATE - 1, first / RATE))
+        begin = max(first / RATE, first / RATE - late)
+        end = min(first / RATE, first / RATE - late) + 2
+        if not any(begin < each.what.seconds < end and each.clear for each in truths.onsets(truth)):
+            continue
+        shown = cut(clip, first, late)
+        true.append(late)
+        said.append(shift(judge, shown).seconds)
+        if before is not None:
+            floor.append(shift(judge, Clip(before.frames, shown.wave)).seconds - late)
+        before = shown
+    away, chance = np.abs(np.subtract(said, true)), np.abs(floor)
+    print(f"{len(true)} of {clips} clips of {level}, split test")
+    print(f"median error {np.median(away) * 1000:.0f} ms (floor {np.median(chance) * 1000:.0f} ms)")
+    print(f"within 40 ms: {np.mean(away <= 0.04):.3f} (floor {np.mean(chance <= 0.04):.3f})")
+    print(f"rank correlation {spearmanr(true, said).statistic:.3f}")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
