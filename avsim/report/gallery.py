@@ -7,7 +7,7 @@ from pathlib import Path
 
 from avsim.clip import Clip
 from avsim.data.pool import bar
-from avsim.report.html import Html, Section, image, page, row, table
+from avsim.report.html import Html, Section, escaped, image, page, row, table
 from avsim.report.players import player
 from avsim.report.plots import spectrogram, strip
 from avsim.world import Truth, WorldConfig, WorldDataset
@@ -33,19 +33,20 @@ def write_gallery(path: str | Path, config: WorldConfig, seed: int = 0) -> Path:
     }
     rows: dict[str, list[list[str]]] = {kind: [] for kind in config.scenes}
     with bar() as progress:
-        for (kind, place), own in progress.track(clips.items(), description="gallery"):
-            rows[kind].append([place, *cells(*WorldDataset(own, seed)[0])])
+        tracked = progress.track(clips.items(), description="gallery")
+        for number, ((kind, place), own) in enumerate(tracked):  # else all places would show the same things
+            rows[kind].append([place, *cells(*WorldDataset(own, seed)[number])])
     sections = [
-        Section(kind, [ABOUT[kind], table(["place", "clip", "frames and sound", "words"], rows[kind])])
+        Section(kind, [ABOUT[kind], table(["place", "clip", "frames, sound and words"], rows[kind])])
         for kind in config.scenes
     ]
     return page(path, "avsim: a world that sounds", sections)
 
 
-def cells(clip: Clip, truth: Truth) -> tuple[Html, Html, Html]:
-    """A clip to play, its pictures, and what is said of it."""
+def cells(clip: Clip, truth: Truth) -> tuple[Html, Html]:
+    """A clip to play; its pictures over what is said of it."""
     assert clip.wave is not None
     pictures = row([image(strip(clip, FRAMES), ""), image(spectrogram(clip.wave, clip.sample_rate), "")])
-    said = [["short", truth.captions.short], ["full", truth.captions.full]]
-    said += [[f"thing {number}", text] for number, text in enumerate(truth.captions.things, 1)]
-    return player(clip), pictures, table(["", "caption"], said)
+    short, full, things = truth.captions.short, truth.captions.full, "; ".join(truth.captions.things)
+    said = Html("".join(f"<p>{escaped(text)}</p>" for text in (short, full, things)))
+    return player(clip), Html(pictures + said)

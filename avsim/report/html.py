@@ -115,8 +115,9 @@ figure.sound img { width: 16rem; height: auto; margin-bottom: .3rem; image-rende
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; }
 th, td { text-align: left; vertical-align: top; padding: .4rem .8rem .4rem 0; font-weight: normal; }
-td video, td audio { width: 13rem; max-width: none; }
+td video, td audio { width: 16rem; max-width: none; }
 td img { max-width: 26rem; height: auto; }
+td p { margin: 0 0 .6rem; }
 td .row { margin: 0 0 .6rem; gap: .6rem; }
 tbody th { max-width: 14rem; min-width: 6rem; }
 thead th { color: var(--soft); font-size: .9rem; }

@@ -194,7 +194,9 @@ def _clause(told: Told, random: Generator) -> str:
         random.shuffle(facts)
     tails = [_tail(forms[name], name, getattr(told, name), random) for name in facts]
     for tail in sorted(tails, key=lambda tail: tail.startswith("and ")):
-        text += _comma(tail, random) + tail
+        comma = _comma(tail, random)
+        first, _, rest = tail.partition(" ")
+        text += comma + (rest if text.endswith(f" {first}") else tail)  # not "comes down down onto grass"
     return text
 
 

@@ -21,8 +21,8 @@ def soloist(number):
 
 @pytest.mark.slow
 def test_librosa_hears_notes_when_they_begin_in_200_clips():
-    """Within 20 ms, as attacks take time; of 100 onsets 3 may be other things, as vibrato or a slow attack, and
-    of 100 notes 15 may not be found, as soft ones slurred to those before."""
+    """Within 20 ms, as attacks take time; of 100 onsets 3 may be other things, as vibrato or a slow attack,
+    and of 100 notes 15 may not be found, as soft ones slurred to those before."""
     found, far, notes, missed = 0, 0, 0, 0
     for number in range(220):
         (actor,) = hearing.actors(soloist(number), SPEC)
