@@ -14,8 +14,9 @@ LEAST = 8 * GROUPS // (GROUPS - 1) + 2  # clips that a distance needs
 
 
 class Fidelity(Judge):
-    """Distances from the reference's embeddings: Fréchet's, extrapolated, and the kernel one.
+    """Distances from the reference's embeddings: the kernel one, which few clips don't bias, and Fréchet's.
 
+    Fréchet's needs more clips, judged and of the reference, than the embedding has numbers.
     A Fréchet distance is biased in its own bootstrap, as clips repeat there: intervals are jackknifed over
     groups of clips. The name of the embedding is part of every number's name: never call one by another's.
 
@@ -38,14 +39,18 @@ class Fidelity(Judge):
     def numbers(self, rows: Tensor) -> dict[str, Tensor]:
         """All three distances of (n, d); nan for fewer clips than they need."""
         distances = {
-            f"Fréchet distance, {self.embedding}, extrapolated": frechet_extrapolated,
-            f"Fréchet distance, {self.embedding}": frechet,
-            f"kernel distance, {self.embedding}": kernel_distance,
+            f"kernel distance, {self.embedding}": (kernel_distance, LEAST),
+            f"Fréchet distance, {self.embedding}": (frechet, max(LEAST, self.width + 1)),
+            # Its smallest subsets have half of the clips.
+            f"Fréchet distance, {self.embedding}, extrapolated": (
+                frechet_extrapolated,
+                max(LEAST, 2 * self.width + 2),
+            ),
         }
-        enough = len(rows) >= LEAST and len(self.reference) >= LEAST
+        count = min(len(rows), len(self.reference))
         return {
-            name: torch.tensor(distance(rows, self.reference) if enough else math.nan)
-            for name, distance in distances.items()
+            name: torch.tensor(distance(rows, self.reference) if count >= least else math.nan)
+            for name, (distance, least) in distances.items()
         }
 
     def each(self, rows: Tensor) -> Tensor:

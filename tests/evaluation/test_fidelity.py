@@ -74,6 +74,10 @@ def test_too_few_clips_are_no_distance():
     for embedded in cloud(5):
         judge.update(embedded)
     assert math.isnan(judge.scores()["Fréchet distance, statistics"].value)
+    judge = Fidelity("statistics", cloud(300, 20))
+    for embedded in cloud(20, 20):
+        judge.update(embedded)
+    assert [value.isfinite().item() for value in judge.compute().values()] == [True, False, False]
     with pytest.raises(InputError, match="at least 2"):
         frechet(cloud(1), cloud(5))
     with pytest.raises(InputError, match="expected"):
