@@ -87,7 +87,10 @@ def test_a_forest_tells_instruments_from_200_stems():
 
 @pytest.mark.slow
 def test_no_forest_tells_them_from_frames_without_the_thing():
-    """Of bodies: what is struck is also told by where the stick touches it."""
+    """Of bodies. What is struck is told by the stick: by where it waits and how wide the thing is, in numbers,
+    a forest names 83 % of the kinds (20 % are the commonest), by its whole path 96 %. Tables or stands that
+    bring all tops to one height would still leave 55 % and 74 %, as bells, bottles and bowls are struck from
+    the side; so nothing is hidden there."""
     spec = ClipSpec(seconds=0.0625, height=32, width=32)
     config = WorldConfig(scenes=("drop",), spec=spec)
     rows, labels = [], []
