@@ -177,7 +177,7 @@ def test_full_disk_leaves_what_was_there(tmp_path):
 
 def test_interrupted_writing_leaves_nothing(tmp_path):
     clip = Clip(torch.rand(3, 200, 256, 256), None)
-    threading.Timer(0.2, _thread.interrupt_main).start()  # what SIGINT does
+    threading.Timer(0.03, _thread.interrupt_main).start()  # what SIGINT does
     with pytest.raises(KeyboardInterrupt):
         clip.write(tmp_path / "a.webm")
     assert not list(tmp_path.iterdir())
