@@ -217,7 +217,14 @@ def test_two_processes_draw_the_curve_of_one(tmp_path):
     curves = []
     for count in (1, 2):
         run = tmp_path / f"run{count}"
-        rest = ["--model.init_args.dropout", "0", "--trainer.accelerator", "cpu"]
+        rest = [
+            "--model.init_args.dropout",
+            "0",
+            "--trainer.accelerator",
+            "cpu",
+            "--trainer.precision",
+            "32-true",
+        ]
         if count == 2:
             rest += ["--trainer.strategy", "ddp", "--trainer.devices", "2"]
         command = [sys.executable, "-m", "avsim", *FIT, str(run), *rest]

@@ -18,7 +18,7 @@ from avsim.world.phrases import CLOSEST, INSTRUMENTS, Note, phrase
 from avsim.world.scene import COLOURS, SHAPES, Body, Hit, Occluder, Player, Scene, Stick, Target, Wall
 
 BODY_SIZES = {"small": 0.25, "medium": 0.36, "large": 0.5}  # m
-TARGET_SIZES = {"small": 0.36, "medium": 0.46, "large": 0.58}
+TARGET_SIZES = {"small": 0.42, "medium": 0.54, "large": 0.64}  # m
 SPEEDS = {"gently": (1.0,), "firmly": (2.2,), "hard": (4.0,), "unequally": (4.0, 1.0)}  # m/s, in turn
 LOUDNESS = {"softly": 0.3, "evenly": 0.6, "loudly": 0.9}
 FIRST, GAP = 0.4, 0.4  # s: when a stick strikes, and how soon again, where a sentence doesn't say

@@ -12,7 +12,6 @@ from avsim.codecs.system import AudioCodecSystem, VideoCodecSystem
 from avsim.codecs.video import VideoAutoencoder
 from avsim.data.batch import ClipBatch
 from avsim.errors import InputError
-from avsim.measures import log_spectral_distance
 from avsim.optimizers import Recipe
 
 SPEC = ClipSpec(0.5, 16, 16)
@@ -127,7 +126,10 @@ def test_what_cannot_be_trained_on_is_refused(tmp_path):
 
 @pytest.mark.slow
 def test_codecs_learn_eight_clips(tmp_path):
-    """150 steps on moving discs and on tones: well above a constant picture or silence."""
+    """Moving discs come back well above a constant picture, and tones at their own pitches.
+
+    The sound takes its time: for some 300 steps every tone comes back as the mean of all.
+    """
     spec = ClipSpec(9 / 16, 32, 32, channels=1)
     seconds, down, across = torch.arange(9) / 16, torch.arange(32.0)[:, None], torch.arange(32.0)
     frames, wave = torch.zeros(8, 3, 9, 32, 32), torch.zeros(8, 1, spec.samples)
@@ -141,6 +143,10 @@ def test_codecs_learn_eight_clips(tmp_path):
     video = VideoCodecSystem(VideoAutoencoder(widths=(32, 48, 64), depths=(1, 1, 1)), recipe)
     psnr = fitted(video, clips, 150, tmp_path).callback_metrics["val/psnr"]
     assert psnr > -10 * frames.var().log10() + 5
+    recipe = Recipe(learning_rate=3e-3, warmup_steps=10)
     audio = AudioCodecSystem(AudioAutoencoder(width=64), recipe, crop_seconds=0.5)
-    silence = log_spectral_distance(wave, torch.zeros_like(wave)).mean()
-    assert fitted(audio, clips, 150, tmp_path).callback_metrics["val/lsd"] < 0.5 * silence
+    fitted(audio, clips, 600, tmp_path)
+    with torch.no_grad():
+        heard = audio.model.eval().decode(audio.model.encode(wave), spec)
+    loudest = torch.fft.rfft(heard[:, 0]).abs().argmax(-1) / heard.shape[-1] * 16000  # Hz
+    assert torch.corrcoef(torch.stack([loudest, 200.0 * torch.arange(1, 9)]))[0, 1] > 0.95
