@@ -25,8 +25,8 @@ def add(subparsers: argparse._SubParsersAction) -> None:
     parser = subparsers.add_parser(
         "demo",
         help="make a world, train on it for minutes, and write a page of what came of it",
-        description="Make a small world of things that fall, are struck and sound, train the codecs, the generator and "
-        "the separator on it for about a minute each, generate, separate, and write one page with players "
+        description="Make a small world of things that fall, are struck and sound, train codecs, generator "
+        "and separator on it for about a minute each, generate, separate, and write one page with players "
         "that have sound. Nothing is downloaded.",
     )
     parser.add_argument(
