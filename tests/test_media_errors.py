@@ -1,6 +1,7 @@
 """Bad input: one clear line, nothing half-written."""
 
 import _thread
+import signal
 import subprocess
 import sys
 import threading
@@ -177,9 +178,13 @@ def test_full_disk_leaves_what_was_there(tmp_path):
 
 def test_interrupted_writing_leaves_nothing(tmp_path):
     clip = Clip(torch.rand(3, 200, 256, 256), None)
-    threading.Timer(0.03, _thread.interrupt_main).start()  # what SIGINT does
-    with pytest.raises(KeyboardInterrupt):
-        clip.write(tmp_path / "a.webm")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+    try:
+        threading.Timer(0.03, _thread.interrupt_main).start()  # what SIGINT does
+        with pytest.raises(KeyboardInterrupt):
+            clip.write(tmp_path / "a.webm")
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert not list(tmp_path.iterdir())
 
 

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -21,6 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+STOPPING = (signal.SIGINT, signal.SIGTERM)
 _MMAP_THRESHOLD = -3  # M_MMAP_THRESHOLD of malloc.h
 
 
@@ -66,7 +68,8 @@ def _run(
         while in_hand or (waiting and not broken):
             while waiting and not broken and len(in_hand) < 2 * jobs:
                 try:
-                    in_hand[executor.submit(_tidily, function, waiting[0])] = waiting[0]
+                    with _uninterrupted():
+                        in_hand[executor.submit(_tidily, function, waiting[0])] = waiting[0]
                     waiting.popleft()
                 except BrokenProcessPool:
                     broken = True
@@ -84,6 +87,16 @@ def _run(
         executor.shutdown(wait=True, cancel_futures=True)
 
 
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Hold stopping signals back: what their handlers raise while a process is being forked is lost."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _tidily(function: Callable[[Task], Result], task: Task) -> Result:
     """Do a task and leave no garbage.
 
@@ -98,6 +111,7 @@ def _begin() -> None:
     """In a new worker: leave Ctrl-C to the parent, never outlive it, and keep little garbage."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
 
     def follow() -> None:
         parent = multiprocessing.parent_process()
