@@ -24,15 +24,6 @@ def run(tmp_path_factory) -> Path:
     return export(tmp_path_factory.mktemp("bad") / "run")
 
 
-@pytest.fixture(autouse=True)
-def handlers():
-    """`main` takes the signals; give them back."""
-    before = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for signum, handler in before.items():
-        signal.signal(signum, handler)
-
-
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory) -> Path:
     """Files that are not what they seem."""

@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import signal
 from dataclasses import replace
 
 import pytest
@@ -23,15 +22,6 @@ from tests.running import Running
 
 SMALL = ["--size", "32x32", "--sample-rate", "8000", "--channels", "1", "--seconds", "1", "--jobs", "1"]
 SPEC = ClipSpec(1.0, 32, 32, 16.0, 8000, 1)
-
-
-@pytest.fixture(autouse=True)
-def handlers():
-    """`main` takes the signals; give them back."""
-    before = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for signum, handler in before.items():
-        signal.signal(signum, handler)
 
 
 def world(*arguments) -> int:

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from avsim.clip import ClipSpec, LatentSpec
 from avsim.data.pool import bar
-from avsim.data.shards import INDEX, SHARDS, write_index, write_json, write_shard
+from avsim.data.resuming import PARTS, check_settings
+from avsim.data.shards import SHARDS, write_index, write_json, write_shard
 from avsim.data.sources import Source
 from avsim.devices import quick_in_bfloat16, quickest
 from avsim.errors import InputError
@@ -25,7 +26,6 @@ from avsim.weights import CONFIG, TENSORS, load_model
 if TYPE_CHECKING:
     from avsim.codecs.protocol import AudioCodec, VideoCodec
 
-SETTINGS, PARTS = "settings.json", "parts"
 PART = 64  # clips in a shard: the most that a kill can lose
 
 
@@ -109,7 +109,7 @@ def encode(
         )  # what can't be given is said before anything is written
     items: list[dict[str, Any]] = []
     with claimed(out) as folder, bar() as progress, torch.inference_mode():
-        _check_settings(folder, settings)
+        check_settings(folder, settings, "latents encoded")
         for split, first, last in progress.track(parts, description="latents"):
             kept, shard = folder / PARTS / f"{split}-{first:08d}.json", f"{split}-{first:08d}.safetensors"
             if not (kept.exists() and (folder / SHARDS / shard).exists()):
@@ -140,19 +140,6 @@ def _codec(folder: Path, has: tuple[str, ...], device: str) -> Any:
         raise InputError(f"{folder}: holds a {type(model).__name__}; expected {kind} ({', '.join(missing)})")
     assert isinstance(model, nn.Module)
     return model
-
-
-def _check_settings(folder: Path, settings: dict[str, Any]) -> None:
-    path = folder / SETTINGS
-    if path.exists():
-        if json.loads(path.read_text()) != settings:
-            raise InputError(
-                f"{folder}: holds latents of other codecs, clips or options; choose another folder"
-            )
-    elif (folder / INDEX).exists():
-        raise InputError(f"{folder}: holds other shards; choose another folder")
-    else:
-        write_json(path, settings)
 
 
 def _encode_part(

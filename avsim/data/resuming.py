@@ -1,4 +1,4 @@
-"""Folders of clips that a killed run left: what goes on there, and what must not be mixed into it."""
+"""Folders that a killed run left: what goes on there, and what must not be mixed into it."""
 
 import json
 import shutil
@@ -18,8 +18,8 @@ def clean(folder: Path, *others: str) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def check_settings(folder: Path, settings: dict[str, Any]) -> None:
-    """Keep the settings of a folder, or refuse to mix clips of other settings into it."""
+def check_settings(folder: Path, settings: dict[str, Any], made: str = "clips prepared") -> None:
+    """Keep the settings that a folder's clips are `made` with, or refuse to mix others into it."""
     path = folder / SETTINGS
     if path.exists():
         before = json.loads(path.read_text())
@@ -28,9 +28,7 @@ def check_settings(folder: Path, settings: dict[str, Any]) -> None:
             found = "; ".join(
                 f"{name} {before.get(name)!r:.80}, now {settings.get(name)!r:.80}" for name in changed
             )
-            raise InputError(
-                f"{folder}: holds clips prepared with other settings ({found}); choose another folder"
-            )
+            raise InputError(f"{folder}: holds {made} with other settings ({found}); choose another folder")
     elif (folder / INDEX).exists():
         raise InputError(f"{folder}: holds other shards; choose another folder")
     else:

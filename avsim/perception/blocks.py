@@ -1,4 +1,4 @@
-"""What both detectors are built of. Tensors keep their channels last: (B, H, W, C)."""
+"""What the detectors, and the separator, are built of. Tensors keep their channels last: (B, H, W, C)."""
 
 import torch
 import torch.nn.functional as F

@@ -9,27 +9,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-
-class Conv(nn.Conv2d):
-    """A 2-D convolution of tensors whose channels are last, (B, H, W, C)."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, H, W, C) -> (B, H', W', C')."""
-        return super().forward(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-
-
-class Block(nn.Module):
-    """x + linear(gelu(conv(norm(x)))); the linear layer starts at zero, so that a block starts as nothing."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(width)
-        self.into, self.out = Conv(width, width, 3, padding=1), nn.Linear(width, width)
-        nn.init.zeros_(self.out.weight)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, H, W, C) -> the same."""
-        return x + self.out(F.gelu(self.into(self.norm(x))))
+from avsim.perception.blocks import Block, Conv
 
 
 class OverTime(nn.Module):

@@ -1,6 +1,5 @@
 from dataclasses import replace
 
-import lightning as L
 import pytest
 import torch
 from torch.utils.data import DataLoader
@@ -13,6 +12,7 @@ from avsim.codecs.video import VideoAutoencoder
 from avsim.data.batch import ClipBatch
 from avsim.errors import InputError
 from avsim.optimizers import Recipe
+from tests.training import quiet_trainer
 
 SPEC = ClipSpec(0.5, 16, 16)
 
@@ -37,15 +37,7 @@ def audio_system(**options):
 
 
 def fitted(system, clips, steps, folder):
-    trainer = L.Trainer(
-        accelerator="cpu",
-        max_steps=steps,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=folder,
-    )
+    trainer = quiet_trainer(folder, steps)
     loader = DataLoader([clips] * steps, batch_size=None)
     trainer.fit(system, loader, DataLoader([clips], batch_size=None))
     return trainer

@@ -1,6 +1,5 @@
 """A handful of clips and some steps of small networks: what is there to be learned is learned."""
 
-import lightning as L
 import pytest
 import torch
 from torch.utils.data import DataLoader
@@ -13,6 +12,7 @@ from avsim.perception.losses import picture_losses, sound_losses
 from avsim.perception.picture import PictureDetector
 from avsim.perception.sound import SoundDetector
 from avsim.perception.system import PictureSystem, SoundSystem
+from tests.training import quiet_trainer
 
 SPEC = ClipSpec(seconds=0.75)
 PICTURE = {"fine": 16, "coarse": 16, "blocks": 2}
@@ -80,18 +80,7 @@ def test_lightning_trains_and_validates(kind, lessons, tmp_path):
     assert list(system.parts()) == [system.name]
     system.recipe = Recipe(warmup_steps=1)
     before = {name: value.clone() for name, value in system.model.named_parameters()}
-    trainer = L.Trainer(
-        max_steps=3,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=tmp_path,
-        accelerator="cpu",
-        limit_val_batches=1,
-        num_sanity_val_steps=0,
-        val_check_interval=3,
-    )
+    trainer = quiet_trainer(tmp_path, 3, limit_val_batches=1, num_sanity_val_steps=0, val_check_interval=3)
     loader = DataLoader([lessons] * 3, batch_size=None)
     trainer.fit(system, loader, loader)
     still = [name for name, value in system.model.named_parameters() if torch.equal(value, before[name])]

@@ -1,6 +1,5 @@
 """A short training tells two sounds apart by what blinks, finds where they are, and runs in Lightning."""
 
-import lightning as L
 import pytest
 import torch
 from torch.utils.data import DataLoader
@@ -15,6 +14,7 @@ from avsim.separation.mixing import augment
 from avsim.separation.stems import picture_of
 from avsim.weights import load_model, save_model
 from tests.separation.mixtures import SPEC, batch, mixture
+from tests.training import quiet_trainer
 
 SMALL = {"picture": 32, "width": 8, "fine": 8, "coarse": 24, "frame_blocks": 2, "bin_widths": [8, 16, 24]}
 
@@ -106,18 +106,7 @@ def test_lightning_trains_it_and_validates_it(tmp_path):
     system = SeparatorSystem(Separator(**SMALL), Recipe(warmup_steps=1))
     assert list(system.parts()) == ["separator"]
     before = {name: value.clone() for name, value in system.model.named_parameters()}
-    trainer = L.Trainer(
-        max_steps=2,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=tmp_path,
-        accelerator="cpu",
-        limit_val_batches=1,
-        num_sanity_val_steps=0,
-        val_check_interval=2,
-    )
+    trainer = quiet_trainer(tmp_path, 2, limit_val_batches=1, num_sanity_val_steps=0, val_check_interval=2)
     loader = DataLoader([batch(range(2)), batch(range(2, 4))], batch_size=None)
     trainer.fit(system, loader, loader)
     still = [name for name, value in system.model.named_parameters() if torch.equal(value, before[name])]

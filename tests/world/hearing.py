@@ -5,6 +5,8 @@ import numpy as np
 
 from avsim.clip import ClipSpec
 from avsim.world.actor import Actor
+from avsim.world.chance import draw_scene
+from avsim.world.config import WorldConfig
 from avsim.world.scene import Scene
 from avsim.world.stage import perform
 from avsim.world.words import things_of
@@ -91,3 +93,22 @@ def alone(times: np.ndarray, apart: float = 0.15) -> np.ndarray:
 def decibels(wave: np.ndarray) -> np.ndarray:
     """Mean power along the last axis, dB."""
     return 10 * np.log10(np.maximum(np.mean(np.square(np.asarray(wave, np.float64)), -1), 1e-20))
+
+
+def listened(config: WorldConfig, spec: ClipSpec, count: int, firm: float = 0.0) -> int:
+    """See that onsets and contacts agree within 10 ms in `count` clips of one thing; how many contacts did.
+
+    Contacts slower than `firm` m/s, or near another one, need not be heard; what is heard must be a contact.
+    """
+    contacts = 0
+    for k in range(count):
+        (actor,) = actors(draw_scene(config, np.random.default_rng(k)), spec)
+        times = np.array([c.seconds for c in actor.contacts])
+        loud = np.array([c.speed > firm for c in actor.contacts], bool)
+        heard = onsets(dry(actor, spec))
+        for time in times[loud & alone(times) & (times < spec.seconds - 0.05)]:
+            contacts += 1
+            assert np.abs(heard - time).min() < 0.01, (k, time, heard)
+        inside = heard[heard < spec.seconds - 0.02]  # the end of the clip is an edge
+        assert not len(inside) or np.abs(inside[:, None] - times).min(1).max() < 0.01, (k, times, heard)
+    return contacts
