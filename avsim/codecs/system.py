@@ -103,9 +103,9 @@ class VideoCodecSystem(_CodecSystem):
             varied(
                 clip[:, start : start + length], seeds.generator(self.seed, "varied", self.global_step, row)
             )
-            for clip, start, row in zip(frames.cpu(), starts, batch.rows.tolist(), strict=True)
+            for clip, start, row in zip(frames, starts, batch.rows.tolist(), strict=True)
         ]
-        crop = padded(torch.stack(crops).to(frames), self.model.time_stride, self.model.space_stride)
+        crop = padded(torch.stack(crops), self.model.time_stride, self.model.space_stride)
         t, h, w = 1 + (crop.shape[2] - 1) // 4, crop.shape[3] // 8, crop.shape[4] // 8
         estimate, z = self.model(crop, self.latent_noise(batch.rows, (self.model.channels, t, h, w)))
         self.gather(z)

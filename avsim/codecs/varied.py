@@ -15,5 +15,5 @@ def varied(frames: Tensor, generator: torch.Generator) -> Tensor:
     frames = frames.flip(flips) if flips else frames
     if turned and frames.shape[2] == frames.shape[3]:
         frames = frames.transpose(2, 3)
-    light = 0.8 * (1.25 / 0.8) ** torch.rand(4, generator=generator)
+    light = (0.8 * (1.25 / 0.8) ** torch.rand(4, generator=generator)).to(frames)
     return (frames ** light[3] * light[:3, None, None, None]).clamp(max=1)
