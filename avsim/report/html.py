@@ -1,12 +1,13 @@
-"""Pages in one file: no network, no script, light and dark; what comes from users is escaped.
+"""Pages in one file: no network, light and dark; what comes from users is escaped.
 
 Text is a plain `str` and is escaped wherever it meets a page; only `Html`, which the functions of this room
-make, is put there as it is.
+make, is put there as it is. A page runs no script but the one it is written with.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import html
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -57,14 +58,20 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Html:
     return Html(f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>')
 
 
-def page(path: str | Path, title: str, sections: Sequence[Section]) -> Path:
-    """Write one self-contained file; it appears whole or not at all.
+def page(
+    path: str | Path, title: str, sections: Sequence[Section], script: str = "", style: str = ""
+) -> Path:
+    """Write one self-contained file, with a script and a style of its own; it appears whole or not at all.
 
     Raises:
         InputError: the folder can't be written, or the disk is full.
     """
     body = "".join(_section(section) for section in sections)
-    text = _PAGE.format(title=escaped(title), style=_STYLE, body=body)
+    runs, allowed = "", ""
+    if script:
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        runs, allowed = f"<script>{script}</script>\n", f"; script-src 'sha256-{digest}'"
+    text = _PAGE.format(title=escaped(title), style=_STYLE + style, body=body, runs=runs, allowed=allowed)
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return Path(path)
@@ -80,7 +87,7 @@ _PAGE = """<!doctype html>
 <head>
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'">
+ content="default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'{allowed}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>{title}</title>
@@ -91,7 +98,7 @@ _PAGE = """<!doctype html>
 <h1>{title}</h1>
 {body}
 </main>
-</body>
+{runs}</body>
 </html>
 """
 

@@ -1,0 +1,171 @@
+"""A clip whose every pixel can be heard, as a part of a page: the maps are shipped, the browser separates.
+
+The script (`maps.js`, `pixels.js`) and its style (`pixels.css`) lie beside this file; `write_pixels` writes a
+page of one clip, `hearable` and `RESOURCES` are for pages of more.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from avsim import media
+from avsim.clip import OFF_SCREEN, Clip, Region
+from avsim.errors import InputError
+from avsim.report.html import Html, Section, escaped, page
+from avsim.separation.film import picture_of_film
+from avsim.separation.pixels import Pixels, Rounded, unfold
+from avsim.separation.separator import Separator
+from avsim.separation.spectrum import Scale
+from avsim.separation.stems import Picture, picture_of, sound_of
+
+LONGEST = 30.0  # s of a clip that a page holds; about 2 MB a second
+SHOWN, FASTEST = 360, 30.0  # pixels of the shown picture's short side, and its frames per second, at most
+LOWEST = -60.0  # dB, of the energy map
+_BESIDE = Path(__file__).parent
+SCRIPT = '"use strict";\n' + "".join((_BESIDE / name).read_text() for name in ("maps.js", "pixels.js"))
+STYLE = (_BESIDE / "pixels.css").read_text()
+_TYPES = {torch.uint8: "uint8", torch.uint16: "uint16", torch.int16: "int16", torch.float32: "float32"}
+ABOUT = (
+    "Point at the picture to see where the sound comes from, click to hear a place by itself. The desk holds "
+    "each region and what is off screen; together they are the clip's own sound."
+)
+
+
+def write_pixels(
+    path: str | Path, model: Separator, film: str | Path | Clip, regions: Sequence[Region], title: str
+) -> Path:
+    """Write one self-contained page of a film, or of a clip in memory.
+
+    Raises:
+        InputError: a clip without picture or sound, or one longer than `LONGEST`; a region that isn't of its
+            picture; a folder that can't be written.
+    """
+    heard = hearable_clip(model, film, regions) if isinstance(film, Clip) else _film(model, film, regions)
+    return page(path, title, [Section("The sound of every pixel", [ABOUT, heard])], SCRIPT, STYLE)
+
+
+def hearable_clip(model: Separator, clip: Clip, regions: Sequence[Region]) -> Html:
+    """A clip in memory, for a page with `SCRIPT` and `STYLE`.
+
+    Raises:
+        InputError: as `write_pixels`.
+    """
+    check_length(clip.seconds)
+    wave = sound_of(clip)
+    return _hearable(model, picture_of(clip, model), wave, clip.sample_rate, regions, clip.silent())
+
+
+def check_length(seconds: float, name: str = "the clip") -> None:
+    """Refuse what is too long for a page.
+
+    Raises:
+        InputError: it is longer than `LONGEST`.
+    """
+    if seconds > LONGEST:
+        raise InputError(
+            f"{name}: {seconds:.0f} s are too long for a page, which holds {LONGEST:g} s; cut out a part "
+            "(ffmpeg -ss START -t SECONDS) or leave out --page"
+        )
+
+
+def _film(model: Separator, film: str | Path, regions: Sequence[Region]) -> Html:
+    """A film on disk; its sound is mixed to stereo where it has more channels."""
+    picture = picture_of_film(film, model)
+    seconds = picture.frames / picture.frames_per_second
+    check_length(seconds, str(film))
+    heard = media.read(film, want="wave")
+    assert heard.wave is not None
+    info = media.probe(film)
+    assert info.size is not None and info.frames_per_second is not None
+    scale = min(1.0, SHOWN / min(info.size))
+    size = max(1, round(info.size[0] * scale)), max(1, round(info.size[1] * scale))
+    rate = min(FASTEST, info.frames_per_second)
+    shown = media.read(film, size=size, frames_per_second=rate, want="frames")
+    samples = round(seconds * heard.sample_rate)
+    wave = torch.nn.functional.pad(heard.wave[:, :samples], (0, max(0, samples - heard.wave.shape[1])))
+    return _hearable(model, picture, wave, heard.sample_rate, regions, shown)
+
+
+def _hearable(
+    model: Separator, picture: Picture, wave: Tensor, rate: int, regions: Sequence[Region], shown: Clip
+) -> Html:
+    wave = _two_channels(wave)
+    pixels = unfold(model, picture, wave, rate, regions)
+    about = json.dumps(_about(model.scale, picture.size, wave, rate, pixels, regions))
+    about = about.replace("<", "\\u003c")  # no name may end the script
+    with tempfile.TemporaryDirectory() as folder:
+        video = base64.b64encode(media.write(shown, Path(folder) / "clip.mp4").read_bytes()).decode()
+    return Html(
+        f'<div class="pixels"><video playsinline muted preload="auto" tabindex="-1" aria-hidden="true" '
+        f'src="data:video/mp4;base64,{video}"></video><script type="application/json">{about}</script>'
+        f"<noscript>{escaped('To hear single places, let this page run its script.')}</noscript></div>"
+    )
+
+
+def _two_channels(wave: Tensor) -> Tensor:
+    """The first two of more."""
+    return wave[:2].detach().cpu().float()
+
+
+def _about(
+    scale: Scale, size: tuple[int, int], wave: Tensor, rate: int, pixels: Pixels, regions: Sequence[Region]
+) -> dict[str, Any]:
+    """All that the script knows of a clip."""
+    peak = max(float(wave.abs().max()), 1e-9)
+    loudest = float(pixels.power.max())
+    level = 10 * torch.log10(pixels.power / max(loudest, 1e-20) + 1e-12)
+    return {
+        "rate": rate,
+        "channels": wave.shape[0],
+        "samples": wave.shape[1],
+        "peak": peak,
+        "wave": _packed((wave / peak * 32767).round().to(torch.int16)),
+        "scale": {**asdict(scale), "hop": scale.hop(rate)},
+        "size": list(size),
+        "grid": list(pixels.grid),
+        "frames": len(pixels.power),
+        "framesPerSecond": pixels.frames_per_second,
+        "power": _packed(((1 - level / LOWEST).clamp(0, 1) * 255).round().to(torch.uint8)),
+        "spans": [
+            {
+                "column": span.column,
+                "columnsFrame": _packed(span.columns_frame.to(torch.uint16)),
+                "cells": _packed_rounded(span.cells),
+                "bins": _packed_rounded(span.bins),
+                "total": _packed(span.total),
+            }
+            for span in pixels.spans
+        ],
+        "stems": [
+            {
+                "name": region.name,
+                "masks": _packed((mask.clamp(0, 1) * 65535).round().to(torch.int32).to(torch.uint16)),
+                "where": _packed((where * 255).round().to(torch.uint8)),
+            }
+            for region, mask, where in zip(regions, pixels.masks, pixels.places, strict=True)
+        ],
+        "rest": OFF_SCREEN,
+    }
+
+
+def _packed(values: Tensor) -> dict[str, Any]:
+    """A tensor as the script's `unpacked` reads it (little-endian)."""
+    array = values.contiguous().numpy()
+    data = base64.b64encode(array.astype(array.dtype.newbyteorder("<")).tobytes()).decode()
+    return {"type": _TYPES[values.dtype], "shape": list(values.shape), "data": data}
+
+
+def _packed_rounded(features: Rounded) -> dict[str, Any]:
+    scale = [float(f"{value:.9g}") for value in features.scale.tolist()]
+    assert all(math.isfinite(value) for value in scale)
+    return {**_packed(features.numbers), "scale": scale}
