@@ -4,12 +4,16 @@ Tensors keep their channels last, so that a norm or a linear layer reads them di
 them, by a permutation that copies nothing, in the memory layout that CPUs and GPUs are fastest with.
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
 from avsim.perception.blocks import Block, Conv
+
+SHARED = 2  # the level of the U-Net whose columns last about as long as a frame: four hops
 
 
 class OverTime(nn.Module):
@@ -65,21 +69,18 @@ class FrameEncoder(nn.Module):
 
 
 class CellReader(nn.Module):
-    """Coarse and fine cells -> K features of every fine cell, given what is heard at each frame."""
+    """Coarse and fine cells -> K features of every fine cell."""
 
-    def __init__(self, fine: int, coarse: int, heard: int, features: int) -> None:
+    def __init__(self, fine: int, coarse: int, features: int) -> None:
         super().__init__()
-        self.film = nn.Linear(heard, 2 * coarse)
-        nn.init.zeros_(self.film.weight)
         self.mix = Block(coarse)
         self.up = nn.Linear(coarse, 4 * fine)
         self.last = Block(fine)
         self.norm, self.read = nn.LayerNorm(fine), nn.Linear(fine, features)
 
-    def forward(self, fine: Tensor, coarse: Tensor, heard: Tensor) -> Tensor:
-        """Fine (B, T, 2h, 2w, C), coarse (B, T, h, w, D), heard (B, T, E) -> (B, T, 2h, 2w, K)."""
-        scale, shift = self.film(heard)[:, :, None, None].chunk(2, -1)
-        x = self.mix((coarse * (1 + scale) + shift).flatten(0, 1))
+    def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
+        """Fine (B, T, 2h, 2w, C), coarse (B, T, h, w, D) -> (B, T, 2h, 2w, K)."""
+        x = self.mix(coarse.flatten(0, 1))
         x = rearrange(self.up(x), "b h w (p q c) -> b (h p) (w q) c", p=2, q=2) + fine.flatten(0, 1)
         return self.read(self.norm(self.last(x))).unflatten(0, fine.shape[:2])
 
@@ -107,21 +108,74 @@ class BinEncoder(nn.Module):
 
 
 class BinReader(nn.Module):
-    """The way up: levels, and what is seen at each of their coarsest columns -> K features of every bin."""
+    """The way up, in two parts: to the level where bins look at the picture, and from it to K features."""
 
-    def __init__(self, widths: list[int], seen: int, features: int) -> None:
+    def __init__(self, widths: list[int], features: int) -> None:
         super().__init__()
-        self.see = nn.Linear(seen, widths[-1])
-        nn.init.zeros_(self.see.weight)
+        self.shared = min(SHARED, len(widths) - 1)  # the level where bins look at the picture
         self.deep = nn.Sequential(Block(widths[-1]), Block(widths[-1]))
         steps = list(zip(widths[:-1], widths[1:], strict=True))[::-1]  # coarsest first
         self.ups = nn.ModuleList(nn.Linear(coarse, 4 * fine) for fine, coarse in steps)
         self.blocks = nn.ModuleList(Block(fine) for fine, _ in steps)
         self.norm, self.read = nn.LayerNorm(widths[0]), nn.Linear(widths[0], features)
 
-    def forward(self, levels: list[Tensor], seen: Tensor, columns: int) -> Tensor:
-        """Levels of a `BinEncoder`, seen (B, ceil(J) / stride, D), J -> (B, J, F, K)."""
-        x = self.deep(levels[-1] + self.see(seen)[:, None])
-        for up, block, level in zip(self.ups, self.blocks, levels[-2::-1], strict=True):
-            x = block(rearrange(up(x), "b f j (p r c) -> b (f p) (j r) c", p=2, r=2) + level)
+    def rise(self, levels: list[Tensor]) -> Tensor:
+        """Levels of a `BinEncoder` -> (B, F / 2^s, J / 2^s, C_s) of the shared level s."""
+        return self._up(self.deep(levels[-1]), levels, len(levels) - 1, self.shared)
+
+    def forward(self, x: Tensor, levels: list[Tensor], columns: int) -> Tensor:
+        """The shared level after it has looked, levels as before, J -> (B, J, F, K)."""
+        x = self._up(x, levels, self.shared, 0)
         return self.read(self.norm(x[:, :, :columns])).transpose(1, 2)
+
+    def _up(self, x: Tensor, levels: list[Tensor], from_: int, to: int) -> Tensor:
+        last = len(levels) - 1
+        for level in range(from_ - 1, to - 1, -1):
+            up, block = self.ups[last - 1 - level], self.blocks[last - 1 - level]
+            x = block(rearrange(up(x), "b f j (p r c) -> b (f p) (j r) c", p=2, r=2) + levels[level])
+        return x
+
+
+class Look(nn.Module):
+    """Tokens of one half attend to those of the other half that are there at the same moment."""
+
+    def __init__(self, width: int, other: int, heads: int = 4) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm, self.norm_other = nn.LayerNorm(width), nn.LayerNorm(other)
+        self.query, self.key_value = nn.Linear(width, width), nn.Linear(other, 2 * width)
+        self.out = nn.Linear(width, width)
+        nn.init.zeros_(self.out.weight)
+
+    def forward(self, x: Tensor, other: Tensor) -> Tensor:
+        """(N, L, C) at other (N, M, D), moment by moment -> the first, changed."""
+        query = rearrange(self.query(self.norm(x)), "n l (h c) -> n h l c", h=self.heads)
+        key, value = rearrange(
+            self.key_value(self.norm_other(other)), "n m (k h c) -> k n h m c", k=2, h=self.heads
+        )
+        # Written out: torch's fused attention is several times slower backwards on a CPU, for so few tokens.
+        seen = (query @ key.transpose(2, 3) / math.sqrt(query.shape[3])).softmax(-1).to(value.dtype) @ value
+        return x + self.out(rearrange(seen, "n h l c -> n l (h c)"))
+
+
+class Meeting(nn.Module):
+    """Cells look at what is heard at their frame, then bins at what is seen at their column."""
+
+    def __init__(self, coarse: int, bins: int, reach: int) -> None:
+        super().__init__()
+        self.hear, self.over_time = Look(coarse, bins), OverTime(coarse, reach)
+        self.see, self.mix = Look(bins, coarse), Block(bins)
+
+    def forward(
+        self, cells: Tensor, bins: Tensor, column_at: Tensor, frame_at: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Cells (B, T, h, w, D), bins (B, f, j, C), the column at each frame (T,), the frame at each column
+        (j,) -> cells and bins.
+        """
+        batch, frames, height, width, _ = cells.shape
+        heard = rearrange(bins.index_select(2, column_at), "b f t c -> (b t) f c")
+        looked = self.hear(rearrange(cells, "b t h w d -> (b t) (h w) d"), heard)
+        cells = self.over_time(looked.view(batch, frames, height, width, -1))
+        seen = rearrange(cells.index_select(1, frame_at), "b j h w d -> (b j) (h w) d")
+        looked = self.see(rearrange(bins, "b f j c -> (b j) f c"), seen)
+        return cells, self.mix(rearrange(looked, "(b j) f c -> b f j c", b=batch))

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from avsim.separation.networks import BinEncoder, BinReader, CellReader, FrameEncoder
+from avsim.separation.networks import BinEncoder, BinReader, CellReader, FrameEncoder, Meeting
 from avsim.separation.spectrum import Scale, features, frames_of, transform
 from avsim.weights import configured
 
@@ -25,6 +25,10 @@ class Maps:
     cells: Tensor
     bins: Tensor
     grid: tuple[int, int]
+
+    def of(self, columns: Tensor) -> "Maps":
+        """Of some columns (j,) of the sound alone."""
+        return Maps(self.cells, self.bins.index_select(1, columns), self.grid)
 
     def logits(self, columns_frame: Tensor) -> Tensor:
         """How much each bin belongs to each cell of its own moment, (B, J, F, h w + 1)."""
@@ -49,33 +53,11 @@ class Maps:
         return torch.cat([regions, (1 - regions.sum(1, keepdim=True)).clamp(min=0)], 1)
 
 
-@configured
-class Separator(nn.Module):
-    """Pixels x bins -> shares: inner products of pixels' and bins' features, through a softmax over pixels.
+class Viewer(nn.Module):
+    """Which frames a network sees, and how large: what it must be told of any clip."""
 
-    After mix-and-separate (The Sound of Pixels, 1804.03160), with three changes: the masks of all pixels
-    compete, so that stems add up; pixels have features at every frame, so that motion counts; and each half
-    is told a summary of the other's, so that what moves when it sounds can be told from what only moves.
-    """
-
-    def __init__(
-        self,
-        frames_per_second: float = 16.0,  # of the picture as the network sees it
-        picture: int = 64,  # pixels of its short side; a multiple of 8
-        scale: Scale = Scale(),  # noqa: B008 (frozen)
-        width: int = 32,  # K, features that cells and bins share
-        fine: int = 24,  # channels of a cell of 4 x 4 pixels
-        coarse: int = 64,  # channels of a cell of 8 x 8 pixels
-        frame_blocks: int = 4,  # at the coarse cells; each looks twice as far in time as the one before
-        bin_widths: list[int] | None = None,  # channels of the U-Net's levels, finest first
-    ) -> None:
-        super().__init__()
-        widths = [16, 32, 64, 96] if bin_widths is None else list(bin_widths)
-        self.frames_per_second, self.picture, self.scale = frames_per_second, picture, scale
-        self.see, self.hear = FrameEncoder(fine, coarse, frame_blocks), BinEncoder(INPUTS, widths)
-        self.read_cells = CellReader(fine, coarse, widths[-1], width)
-        self.read_bins = BinReader(widths, coarse, width)
-        self.off_screen = nn.Parameter(torch.randn(width) * 0.1)
+    frames_per_second: float  # of the picture as the network sees it
+    picture: int  # pixels of its short side
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
         """(h, w): the cells of a picture, whose short side is fitted to `picture` pixels.
@@ -105,6 +87,43 @@ class Separator(nn.Module):
         fitted = F.interpolate(flat, size, mode="bilinear", antialias=True, align_corners=False)
         return fitted.unflatten(0, (len(frames), -1)).transpose(1, 2)
 
+
+@configured
+class Separator(Viewer):
+    """Pixels x bins -> shares: inner products of pixels' and bins' features, through a softmax over pixels.
+
+    After mix-and-separate (The Sound of Pixels, 1804.03160), with three changes: the masks of all pixels
+    compete, so that stems add up; pixels have features at every frame, so that motion counts; and the halves
+    look at each other moment by moment, so that what moves when it sounds can be told from what only moves.
+    """
+
+    def __init__(
+        self,
+        frames_per_second: float = 16.0,  # of the picture as the network sees it
+        picture: int = 64,  # pixels of its short side; a multiple of 8
+        scale: Scale = Scale(),  # noqa: B008 (frozen)
+        width: int = 32,  # K, features that cells and bins share
+        fine: int = 24,  # channels of a cell of 4 x 4 pixels
+        coarse: int = 64,  # channels of a cell of 8 x 8 pixels
+        frame_blocks: int = 4,  # at the coarse cells; each looks twice as far in time as the one before
+        bin_widths: list[int] | None = None,  # channels of the U-Net's levels, finest first
+        meetings: int = 2,  # how often cells and bins look at each other
+    ) -> None:
+        super().__init__()
+        widths = [16, 32, 64, 96] if bin_widths is None else list(bin_widths)
+        self.frames_per_second, self.picture, self.scale = frames_per_second, picture, scale
+        self.see, self.hear = FrameEncoder(fine, coarse, frame_blocks), BinEncoder(INPUTS, widths)
+        self.read_cells, self.read_bins = CellReader(fine, coarse, width), BinReader(widths, width)
+        shared = widths[self.read_bins.shared]
+        self.meetings = nn.ModuleList(Meeting(coarse, shared, 2**i) for i in range(meetings))
+        self.off_screen = nn.Parameter(torch.randn(width) * 0.1)
+
+    def hidden_matrices(self) -> list[nn.Parameter]:
+        """What Muon trains: all that lies between what comes in and the features that go out."""
+        ends = (self.see.stem, self.hear.stem, self.read_cells.read, self.read_bins.read)
+        outer = {id(p) for end in ends for p in end.parameters()} | {id(self.off_screen)}
+        return [p for p in self.parameters() if p.ndim >= 2 and id(p) not in outer]
+
     def listen(self, frames: Tensor, wave: Tensor, sample_rate: int) -> tuple[Maps, Tensor, Tensor]:
         """All that separating needs of clips of any size and sample rate.
 
@@ -123,19 +142,19 @@ class Separator(nn.Module):
         """Maps of fitted frames (B, 3, T, 4 h, 4 w) and heard features (B, 4, F, J); columns_frame (J,)."""
         fine, coarse = self.see(frames)  # (B, T, h, w, C), (B, T, h/2, w/2, D)
         levels = self.hear(heard)  # [(B, F / 2^i, J / 2^i, C_i)]
-        stride, summary = self.hear.stride, levels[-1].mean(1)  # (B, J / stride, C)
-        last = summary.shape[1] - 1
-        # The coarsest column that lies at each frame, and the frame that lies at each coarsest column.
+        met = self.read_bins.rise(levels)  # (B, F / 2^s, J / 2^s, C_s)
+        stride, columns = 2**self.read_bins.shared, len(columns_frame)
+        # The shared level's column that lies at each frame, and the frame at the middle of each such column.
         first = torch.searchsorted(columns_frame, torch.arange(frames.shape[2], device=columns_frame.device))
-        heard_at = summary.index_select(1, (first // stride).clamp(max=last))
-        edges = (torch.arange(last + 1, device=columns_frame.device) * stride).clamp(
-            max=len(columns_frame) - 1
-        )
-        seen_at = coarse.mean((2, 3)).index_select(1, columns_frame.index_select(0, edges))
-        cells = self.read_cells(fine, coarse, heard_at).flatten(2, 3)  # (B, T, h w, K)
+        column_at = (first.clamp(max=columns - 1) // stride).clamp(max=met.shape[2] - 1)
+        middles = torch.arange(met.shape[2], device=columns_frame.device) * stride + stride // 2
+        frame_at = columns_frame.index_select(0, middles.clamp(max=columns - 1))
+        for meeting in self.meetings:
+            coarse, met = meeting(coarse, met, column_at, frame_at)
+        cells = self.read_cells(fine, coarse).flatten(2, 3)  # (B, T, h w, K)
         off_screen = self.off_screen.to(cells.dtype).expand(*cells.shape[:2], 1, -1)
         cells = torch.cat([cells, off_screen], 2)  # (B, T, h w + 1, K)
-        bins = self.read_bins(levels, seen_at, heard.shape[3]) / math.sqrt(cells.shape[3])  # (B, J, F, K)
+        bins = self.read_bins(met, levels, columns) / math.sqrt(cells.shape[3])  # (B, J, F, K)
         # One more feature, 1 for every bin: off screen starts as large as all cells together, however many.
         bias = torch.zeros_like(cells[..., :1])
         bias[:, :, -1] = math.log(cells.shape[2] - 1)

@@ -1,0 +1,292 @@
+"""Scenes of the world to separate: how many things sound, alike or not, seen or not, with the truth of each.
+
+`Scenes` renders them when they are asked for; `save_scenes` renders them once and for all, for trainings that
+take less time than the rendering of what they see.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from avsim.clip import Clip, ClipSpec
+from avsim.data.pool import Crashed, run_all
+from avsim.data.shards import INDEX, SHARDS, ShardFolder, write_index, write_shard
+from avsim.data.sources import Sample
+from avsim.errors import InputError
+from avsim.seeds import derive, generator
+from avsim.world import Truth, WorldConfig, configured
+from avsim.world.chance import draw_scene
+from avsim.world.config import KINDS
+from avsim.world.dataset import LOUDEST
+from avsim.world.scene import MOST, Scene
+from avsim.world.stage import render
+
+TRIES = 4000  # scenes drawn before a wish counts as one that the world can't grant
+REGIONS = MOST + 1  # things that are seen in one clip, at most: what falls beside the picture may roll in
+PER_SHARD = 25  # clips
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a scene must have."""
+
+    things: tuple[int, int]  # fewest and most that are there to be seen, silent ones too
+    sounding: tuple[int, int]  # and of them sound
+    alike: bool | None = None  # whether two that sound are of one kind; None: as it happens
+    off_screen: bool = False  # whether something falls beside the picture
+
+
+WISHES = {
+    "one": Wish((1, 2), (1, 1)),
+    "two": Wish((2, 2), (2, 2), alike=False),
+    "alike": Wish((2, 2), (2, 2), alike=True),
+    "three": Wish((3, 3), (3, 3)),
+    "four": Wish((4, 4), (3, 4)),
+    "silent": Wish((2, 4), (1, 3)),  # at least one is silent, see `granted`
+    "off screen": Wish((1, 1), (1, 1), off_screen=True),
+    "crowd": Wish((2, 3), (1, 3), off_screen=True),
+}
+TO_LEARN = {  # how often training sees each
+    "one": 0.05, "two": 0.25, "alike": 0.25, "three": 0.15, "four": 0.05, "silent": 0.1,
+    "off screen": 0.1, "crowd": 0.05,
+}  # fmt: skip
+
+
+def sounding(scene: Scene, seconds: float) -> list[tuple[str, str] | None]:
+    """What each thing is that sounds, (material, shape or name), in order; None if it is silent."""
+    struck = {hit.target for hit in scene.stick.hits if not hit.miss and hit.seconds < seconds}
+    bodies = [(b.material, b.shape) if b.release < seconds and b.height > 0 else None for b in scene.bodies]
+    targets = [(t.material, t.kind) if k in struck else None for k, t in enumerate(scene.targets)]
+    return [*bodies, *targets, *(("", p.instrument) if p.notes else None for p in scene.players)]
+
+
+def granted(wish: Wish, scene: Scene, seconds: float, silent: bool = False) -> bool:
+    """Whether a scene is as it was wished for, as far as can be told before it is heard."""
+    found = sounding(scene, seconds)
+    if wish.off_screen:  # what falls beside the picture is the last body
+        found.pop(len(scene.bodies) - 1)
+    kinds = [kind for kind in found if kind is not None]
+    if not wish.sounding[0] <= len(kinds) <= wish.sounding[1] or (silent and len(kinds) == len(found)):
+        return False
+    return wish.alike is None or wish.alike == (len(set(kinds)) < len(kinds))
+
+
+class Scenes:
+    """Clips of the world that grant wishes, with a region for each thing that is seen; clip i depends on
+    (seed, split, i) alone.
+
+    Raises:
+        InputError: an unknown wish or family, or one that this world can't grant.
+    """
+
+    def __init__(
+        self,
+        config: str | WorldConfig = "medium",
+        seed: int = 0,
+        split: str = "train",
+        count: int = 1 << 30,
+        wishes: Mapping[str, float] | None = None,  # how often each is made; None: `TO_LEARN`
+        families: Mapping[str, float] | None = None,  # of scenes, likewise; None: players as often as others
+    ) -> None:
+        self.config, self.seed, self.split, self.count = configured(config), seed, split, count
+        self.wishes = dict(TO_LEARN if wishes is None else wishes)
+        self.families = dict(
+            {"drop": 0.25, "strike": 0.25, "ensemble": 0.5} if families is None else families
+        )
+        for name, given, known in (("wish", self.wishes, WISHES), ("family", self.families, KINDS)):
+            if unknown := set(given) - set(known):
+                raise InputError(f"scenes: unknown {name} {min(unknown)!r}; there are {', '.join(known)}")
+
+    def __len__(self) -> int:
+        return self.count
+
+    def group(self, index: int) -> str:
+        """Every clip is its own."""
+        return str(index)
+
+    def scene(self, index: int, spec: ClipSpec, attempt: int = 0) -> Scene:
+        """The scene of clip `index`."""
+        random = np.random.default_rng(derive(self.seed, "scenes", self.split, index, attempt))
+        wish, family = (_chosen(each, random) for each in (self.wishes, self.families))
+        wished = WISHES[wish]
+        world = replace(
+            self.config,
+            spec=spec,
+            scenes=(family,),
+            things=wished.things,
+            silent=0.4 if wish == "silent" else 0.0 if wished.sounding[0] == wished.things[1] else 0.2,
+            off_screen=1.0 if wished.off_screen else 0.0,
+            walls=0.0 if wished.off_screen else self.config.walls,
+        )
+        for _ in range(TRIES):
+            scene = draw_scene(world, random, held_out=self.split == "held out")
+            if wished.sounding[0] > 2 and scene.stick.hits:
+                scene = _in_turn(scene, random)
+            if granted(wished, scene, spec.seconds, silent=wish == "silent"):
+                return scene
+        raise InputError(f"scenes: {TRIES} scenes of the family {family!r} grant no wish {wish!r}")
+
+    def clip(self, index: int, spec: ClipSpec) -> tuple[Clip, Truth]:
+        """Clip `index` and all that is known of it."""
+        for attempt in range(100):
+            clip, truth = render(self.scene(index, spec, attempt), spec)
+            assert clip.wave is not None
+            if clip.wave.abs().max() <= LOUDEST:
+                break
+        return clip, truth
+
+    def take(self, index: int, spec: ClipSpec, generator: Generator) -> Sample:
+        """Clip `index` with the stem and the mask of each thing that is seen."""
+        clip, truth = self.clip(index, spec)
+        stems = [truth.stems[thing.name] for thing in truth.things]
+        return Sample(
+            clip.frames,
+            clip.wave,
+            truth.caption,
+            f"scenes/{self.split}/{index}",
+            torch.stack(stems) if stems else torch.zeros(1, spec.channels, spec.samples),
+            truth.masks if stems else torch.zeros(1, spec.frames, *spec.size),
+        )
+
+
+def _in_turn(scene: Scene, random: np.random.Generator) -> Scene:
+    """The scene with its strokes on one target after the other, as far apart as the stick needs."""
+    order = random.permutation(len(scene.targets)).tolist()
+    gaps = np.diff([hit.seconds for hit in scene.stick.hits], append=math.inf)
+    every = math.ceil(0.4 / min(0.4, *gaps))
+    hits = [replace(hit, target=order[k % len(order)]) for k, hit in enumerate(scene.stick.hits[::every])]
+    return replace(scene, stick=replace(scene.stick, hits=tuple(hits)))
+
+
+def _chosen(weights: Mapping[str, float], random: np.random.Generator) -> str:
+    """One of the names, as often as its weight says."""
+    share = np.array(list(weights.values())) / sum(weights.values())
+    return list(weights)[int(random.choice(len(share), p=share))]
+
+
+class SavedScenes:
+    """Clips that `save_scenes` rendered.
+
+    Raises:
+        InputError: none there; in `take`, another spec than theirs.
+    """
+
+    def __init__(self, folder: str | Path, split: str = "train") -> None:
+        self.shards = ShardFolder.open(folder, "scenes")
+        self.items = self.shards.items(split)
+        self.spec = ClipSpec(**self.shards.index["spec"])
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def group(self, index: int) -> str:
+        """Every clip is its own."""
+        return self.items[index]["group"]
+
+    def take(self, index: int, spec: ClipSpec, generator: Generator) -> Sample:
+        """Clip `index`."""
+        if spec != self.spec:
+            raise InputError(f"{self.shards.folder}: its clips are {self.spec}; {spec} was asked for")
+        item = self.items[index]
+        stored = self.shards.read(item, ("frames", "wave", "stems", "masks"))
+        count = item["regions"]
+        return Sample(
+            stored["frames"].float() / 255,
+            stored["wave"].float() / 32767,
+            item["caption"],
+            item["name"],
+            stored["stems"][:count].float() / 32767,
+            stored["masks"][:count].float() / 255,
+        )
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Clips that are rendered by one task."""
+
+    scenes: Scenes
+    first: int
+    last: int
+    folder: Path
+    spec: ClipSpec
+
+    @property
+    def shard(self) -> str:
+        return f"{self.scenes.split}-{self.first:06d}.safetensors"
+
+
+def save_scenes(folder: str | Path, sources: list[Scenes], spec: ClipSpec, jobs: int = 1) -> Path:
+    """Render all clips of each source, one source a split, into shards: bytes, and samples of 16 bits.
+
+    Shards that are there already are kept, so that more clips may be added to what was rendered before.
+
+    Raises:
+        InputError: a process that died.
+    """
+    folder = Path(folder)
+    parts = [
+        _Part(scenes, first, min(first + PER_SHARD, len(scenes)), folder, spec)
+        for scenes in sources
+        for first in range(0, len(scenes), PER_SHARD)
+    ]
+    missing = [part for part in parts if not (folder / SHARDS / f"{part.shard}.json").exists()]
+    for part, done in run_all(_render, missing, jobs, f"parts of {PER_SHARD} scenes"):
+        if isinstance(done, Crashed):
+            raise InputError(f"{part.shard}: the process that rendered it died; fewer jobs need less memory")
+    items = [item for part in parts for item in _listed(part)]
+    write_index(folder, "scenes", {"spec": asdict(spec)}, items)
+    return folder / INDEX
+
+
+def _render(part: _Part) -> None:
+    """Render a part's clips and write them, the list of them last."""
+    taken = [
+        part.scenes.take(index, part.spec, generator(part.scenes.seed))
+        for index in range(part.first, part.last)
+    ]
+    path = part.folder / SHARDS / part.shard
+    write_shard(path, _stored(taken))
+    listed = [
+        {"name": each.name, "caption": each.caption, "regions": len(each.stems)}  # type: ignore[arg-type]
+        for each in taken
+    ]
+    path.with_name(f"{part.shard}.json").write_text(json.dumps(listed))
+
+
+def _listed(part: _Part) -> list[dict[str, Any]]:
+    """The index's items of a part that was rendered."""
+    listed = json.loads((part.folder / SHARDS / f"{part.shard}.json").read_text())
+    return [
+        {**item, "shard": part.shard, "row": row, "split": part.scenes.split, "group": item["name"]}
+        for row, item in enumerate(listed)
+    ]
+
+
+def _stored(samples: list[Sample]) -> dict[str, Tensor]:
+    whole: dict[str, list[Tensor]] = {"frames": [], "wave": [], "stems": [], "masks": []}
+    for each in samples:
+        assert each.frames is not None and each.wave is not None
+        assert each.stems is not None and each.masks is not None
+        whole["frames"].append((each.frames * 255).round().byte())
+        whole["wave"].append(_short(each.wave))
+        whole["stems"].append(_short(_filled(each.stems)))
+        whole["masks"].append((_filled(each.masks) * 255).round().byte())
+    return {name: torch.stack(values) for name, values in whole.items()}
+
+
+def _short(wave: Tensor) -> Tensor:
+    return (wave.clamp(-1, 1) * 32767).round().short()
+
+
+def _filled(regions: Tensor) -> Tensor:
+    """(R, ...) -> (`REGIONS`, ...), the last of them empty."""
+    return torch.cat([regions, regions.new_zeros(REGIONS - len(regions), *regions.shape[1:])])
