@@ -72,6 +72,7 @@ def separate_film(
     regions: Sequence[Region],
     out: str | Path,
     advance: Callable[[int], object] = lambda samples: None,
+    also: Callable[[Path], object] = lambda folder: None,
     **notes: Any,
 ) -> dict[str, Any]:
     """Write the stems of a film's regions to a folder, whole or not at all.
@@ -87,6 +88,7 @@ def separate_film(
         regions: of its picture.
         out: a folder that is absent, empty, or one that this function wrote.
         advance: called with the number of samples done, for a progress bar.
+        also: called with the folder before it gets its name, to write more there.
         notes: plain data to keep in `stems.json`.
 
     Raises:
@@ -107,7 +109,7 @@ def separate_film(
                     file.write(stem.T.contiguous().numpy().tobytes())
                 advance(piece.shape[2])
         stems = [
-            _finish(path, index, region, film, wave.shape[0], rate)
+            _finish(path, index, region, film, wave.shape[0], rate, picture.size)
             for index, (path, region) in enumerate(zip(raw, [*regions, None], strict=True))
         ]
         energy = float(wave.double().square().sum())
@@ -124,12 +126,19 @@ def separate_film(
             "energy": energy,
             "stems": stems,
         }
+        also(folder)
         (folder / LISTING).write_text(json.dumps(about, indent=2))
     return about
 
 
 def _finish(
-    raw: Path, index: int, region: Region | None, film: Path, channels: int, rate: int
+    raw: Path,
+    index: int,
+    region: Region | None,
+    film: Path,
+    channels: int,
+    rate: int,
+    size: tuple[int, int],
 ) -> dict[str, Any]:
     """Turn a raw file of interleaved samples into a region's wav and mp4, or the wav of "off screen"."""
     wave = torch.from_numpy(np.fromfile(raw, dtype=np.float32)).unflatten(0, (-1, channels)).T
@@ -149,15 +158,18 @@ def _finish(
         clip = Clip.fitted(seen.frames, wave, seen.frames_per_second, rate)
         media.write(clip, raw.parent / f"{file}.mp4")
     files = {"wav": f"{file}.wav", "mp4": f"{file}.mp4"}
-    return {"name": region.name, **files, "box": _bounds(region), "energy": energy}
+    return {"name": region.name, **files, "box": _bounds(region, size), "energy": energy}
 
 
-def _bounds(region: Region) -> dict[str, int]:
-    """The smallest box around a region, over all its frames, in pixels."""
+def _bounds(region: Region, size: tuple[int, int]) -> dict[str, int]:
+    """The smallest box around a region, over all its frames, in pixels of a picture of `size` (H, W)."""
     mask = region.mask if region.mask.ndim == 2 else region.mask.amax(0)
-    rows, columns = (mask.amax(axis).nonzero()[:, 0] for axis in (1, 0))
-    x, y = int(columns[0]), int(rows[0])
-    return {"x": x, "y": y, "width": int(columns[-1]) + 1 - x, "height": int(rows[-1]) + 1 - y}
+    edges = []
+    for axis, length in ((1, size[0]), (0, size[1])):
+        inside, scale = mask.amax(axis).nonzero()[:, 0], length / mask.shape[1 - axis]
+        edges.append((math.floor(int(inside[0]) * scale), math.ceil((int(inside[-1]) + 1) * scale)))
+    (top, bottom), (left, right) = edges
+    return {"x": left, "y": top, "width": right - left, "height": bottom - top}
 
 
 def _slug(name: str) -> str:

