@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 from avsim import __version__
 from avsim.errors import InputError
 
-VERBS = ("world", "prepare", "encode", "generate", "separate", "evaluate", "compare", "demo")
+VERBS = ("world", "split", "prepare", "encode", "generate", "separate", "evaluate", "compare", "demo")
 TRAINER_VERBS = {
     "fit": "train a system: -c configs/base.yaml -c configs/X.yaml --run RUN [--init WEIGHTS]",
     "validate": "validate a run's last checkpoint: the same arguments",

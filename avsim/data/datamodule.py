@@ -19,6 +19,7 @@ from avsim.clip import ClipSpec
 from avsim.data.batch import ClipBatch, LatentBatch
 from avsim.data.latents import LatentSource
 from avsim.data.order import clip_at
+from avsim.data.published import check_sources
 from avsim.data.sources import Sample, Source
 from avsim.errors import InputError
 from avsim.seeds import generator
@@ -143,7 +144,12 @@ class ClipData(_Data):
         self.spec, self.sources = spec, {"train": train, "validation": validation, "test": test}
 
     def setup(self, stage: str) -> None:
-        """Take one clip of each source that this stage uses: what is wrong with it is said here, once."""
+        """Take one clip of each source that this stage uses: what is wrong with it is said here, once.
+
+        Raises:
+            InputError: a source video is in two splits.
+        """
+        check_sources(self.sources)
         for split in {"fit": ("train", "validation"), "validate": ("validation",)}.get(stage, (stage,)):
             if (source := self.sources.get(split)) is not None:
                 source.take(0, self.spec, generator(self.seed, "look"))

@@ -1,12 +1,12 @@
-"""Lists of films as others publish them: The Sound of Pixels' CSV and MUSIC's JSON."""
+"""Films of lists that others publish: MUSIC, AVE, VGGSound, The Sound of Pixels."""
 
 from __future__ import annotations
 
 import csv
-import json
 import logging
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -14,7 +14,9 @@ from torch import Generator, Tensor
 
 from avsim import media
 from avsim.clip import ClipSpec
-from avsim.data.films import SUFFIXES
+from avsim.data.films import SUFFIXES, Captions
+from avsim.data.published import Entry, Split, read_list, source_of, spoken
+from avsim.data.shards import SPLITS
 from avsim.data.sources import Film, Sample, in_split, probed
 from avsim.errors import InputError
 
@@ -25,14 +27,18 @@ log = logging.getLogger("avsim")
 class ListSource:
     """The films that a list names, as far as they lie under `root`; the others are counted in `missing`.
 
-    A `.json` is MUSIC's: {"videos": {"acoustic_guitar violin": [names]}}; a film is any file under `root`
-    called by such a name, and its caption is "acoustic guitar and violin". A `.csv` is The Sound of Pixels':
-    lines of audio_path,frames_path,count, where frames_path is a folder of images (`frames_per_second` of
-    them a second, the first at time 0) or a film; the caption is the name of the folder it lies in.
+    MUSIC's, AVE's and VGGSound's lists are read as `published.read_list` says: a film is any file under
+    `root` called by a name of the list, and its caption is the label ("acoustic guitar and violin"). The
+    Sound of Pixels' `.csv` has lines of audio_path,frames_path,count, where frames_path is a folder of images
+    (`frames_per_second` of them a second, the first at time 0) or a film; the caption is the name of the
+    folder it lies in.
+
+    `split` is a part: of `split_file` (`avsim split` writes one), else of the films by the hash of their
+    content.
 
     Raises:
-        InputError: a list that is missing or says something else; no film of it under `root`; nothing in
-            the split.
+        InputError: a list or split that is missing, says something else or leaks; no film of it under `root`;
+            nothing in the split.
     """
 
     def __init__(
@@ -42,6 +48,7 @@ class ListSource:
         split: str | None = None,
         seed: int = 0,
         frames_per_second: float = 8.0,
+        split_file: str | Path | None = None,
     ) -> None:
         path, root = Path(path), Path(root)
         if not path.is_file():
@@ -50,14 +57,20 @@ class ListSource:
             raise InputError(f"{root}: no such folder of films (root of the list {path})")
         self.missing: list[str] = []
         self.entries: list[Film | Filmstrip]
-        if path.suffix.lower() == ".json":
-            self.entries = list(in_split(self._films(path, root), split, seed, str(path)))
-        elif path.suffix.lower() == ".csv":
+        if split_file is not None and split is None:
+            raise InputError(f"{split_file}: which part of it? set split to one of {', '.join(SPLITS)}")
+        part = None if split_file is None else Split.read(split_file).parts.get(split or "")
+        if split_file is not None and part is None:
+            raise InputError(f"{split_file}: has no part {split!r}")
+        if path.suffix.lower() == ".csv" and _is_strips(path):
             if split is not None:
                 raise InputError(f"{path}: a CSV list is one split already; leave out split={split!r}")
             self.entries = self._strips(path, root, frames_per_second)
+        elif path.suffix.lower() in (".json", ".csv", ".txt"):
+            films = self._films(path, root, part)
+            self.entries = list(films if part is not None else in_split(films, split, seed, str(path)))
         else:
-            raise InputError(f"{path}: a list ends in .json (MUSIC) or .csv (The Sound of Pixels)")
+            raise InputError(f"{path}: a list ends in .json (MUSIC), .csv (VGGSound) or .txt (AVE)")
         if self.missing:
             log.warning(
                 "%s: %d of %d films are missing, the first: %s",
@@ -74,29 +87,35 @@ class ListSource:
         """Its film."""
         return self.entries[index].id
 
+    def videos(self) -> set[str]:
+        """The source videos of its films, by the names that lists give them and by content."""
+        files = [entry.path if isinstance(entry, Film) else entry.sound for entry in self.entries]
+        return {source_of(file.stem) for file in files} | {entry.id for entry in self.entries}
+
     def take(self, index: int, spec: ClipSpec, generator: Generator) -> Sample:
         """A clip of film `index` that starts anywhere within it."""
         return self.entries[index].take(spec, generator)
 
-    def _films(self, path: Path, root: Path) -> list[Film]:
-        try:
-            videos = json.loads(path.read_text())["videos"]
-            names = [(str(name), str(label)) for label, group in videos.items() for name in group]
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise InputError(f'{path}: expected {{"videos": {{"label": [names]}}}} ({error!r})') from error
+    def _films(self, path: Path, root: Path, part: Mapping[str, object] | None) -> list[Film]:
+        entries: dict[str, list[Entry]] = {}
+        for entry in read_list(path):
+            if part is None or entry.video in part:
+                entries.setdefault(entry.name, []).append(entry)
+        if not entries:
+            raise InputError(f"{path}: nothing of it is in this part of the split")
         lying: dict[str, Path] = {}
         for folder, _, files in os.walk(root):
             for file in sorted(files):
                 found = Path(folder, file)
                 if found.suffix.lower() in SUFFIXES:
                     lying.setdefault(found.stem, found)
-        labels = {lying[name]: spoken(label) for name, label in names if name in lying}
-        self.missing += [name for name, _ in names if name not in lying]
+        labels = {lying[name]: own[0].label for name, own in entries.items() if name in lying}
+        self.missing += [name for name in entries if name not in lying]
         if not labels:
-            raise InputError(f"{path}: none of its {len(names)} films lies under {root}")
+            raise InputError(f"{path}: none of its {len(entries)} films lies under {root}")
         films, unreadable = probed(labels)
         self.missing += unreadable
-        return films
+        return [_told(film, entries[film.path.stem]) for film in films]
 
     def _strips(self, path: Path, root: Path, frames_per_second: float) -> list[Film | Filmstrip]:
         entries: list[Film | Filmstrip] = []
@@ -126,9 +145,17 @@ class ListSource:
         return entries
 
 
-def spoken(label: str) -> str:
-    """Labels as a caption: "acoustic_guitar violin" -> "acoustic guitar and violin"."""
-    return " and ".join(part.replace("_", " ") for part in label.split())
+def _told(film: Film, entries: Sequence[Entry]) -> Film:
+    """A film with what its entries say of spans of it, where no sidecar says anything."""
+    spans = tuple((*entry.span, entry.label) for entry in entries if entry.span is not None)
+    return film if film.captions.spans or not spans else replace(film, captions=Captions(spans), label="")
+
+
+def _is_strips(path: Path) -> bool:
+    """Whether a CSV is The Sound of Pixels': three columns, the last a number."""
+    with open(path, newline="") as file:
+        first = next((row for row in csv.reader(file) if row), [])
+    return len(first) == 3 and first[2].strip().isdigit()
 
 
 @dataclass(frozen=True)

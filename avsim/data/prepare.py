@@ -10,7 +10,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from avsim.clip import Clip, ClipSpec
 from avsim.data import faults, shots
 from avsim.data.films import Captions, find_films, identity
 from avsim.data.pool import Crashed, run_all
+from avsim.data.published import Split
 from avsim.data.resuming import PARTS, check_settings, clean
 from avsim.data.shards import SHARDS, write_index, write_json, write_shard
 from avsim.data.splits import assign
@@ -82,11 +83,14 @@ def prepare(
     seed: int = 0,
     validation: float = 0.1,
     test: float = 0.1,
+    split_file: str | Path | None = None,
 ) -> Prepared:
     """Cut films into clips of `spec`, one every `stride` seconds of a shot; write shards of them to `out`.
 
     Clips are dropped where they are black, frozen, silent or unreadable; films without picture or sound, and
-    films that can't be read at all, are passed over. Splits go by film, or by shot where there is one film.
+    films that can't be read at all, are passed over. Splits go by film, or by shot where there is one film;
+    or as a `split_file` of `avsim split` says, which also has captions, and films that it lacks are passed
+    over.
 
     Raises:
         InputError: no films, `out` holds clips of other settings or can't be written, nothing left over.
@@ -97,9 +101,13 @@ def prepare(
     if jobs < 1:
         raise InputError(f"jobs is {jobs}; it must be at least 1")
     assign({}, seed, validation, test)  # refuses impossible shares before any work
+    listed = None if split_file is None else Split.read(split_file)
     paths = find_films(films)
     with claimed(out) as folder:
         usable, passed_over = _survey(paths, jobs)
+        if listed is not None:
+            usable, left_out = _listed(usable, listed, str(split_file))
+            passed_over |= left_out
         if not usable:
             raise InputError(f"no film to prepare: {'; '.join(passed_over.values())}")
         clean(folder)
@@ -129,13 +137,15 @@ def prepare(
         sizes = Counter(item["film" if by_film else "group"] for item in items)
         split = assign(sizes, seed, validation, test)
         for item in items:
-            item["split"] = split[item["film" if by_film else "group"]]
+            found = None if listed is None else listed.find(film_of[item["film"]].path.stem)
+            item["split"] = found[0] if found else split[item["film" if by_film else "group"]]
         counts = Counter(item["split"] for item in items)
         about: dict[str, Any] = {
             "spec": asdict(spec),
             "stride": stride,
             "seed": seed,
-            "split_by": "film" if by_film else "shot",
+            "split_by": str(split_file) if listed is not None else "film" if by_film else "shot",
+            "split_sha256": None if listed is None else listed.hashes,
             "films": {film.id: film.path.name for film in usable},
             "dropped": {reason: n for reason, n in dropped.items() if n},
             "passed_over": passed_over,
@@ -169,6 +179,19 @@ def _survey(paths: list[Path], jobs: int) -> tuple[list[_Film], dict[str, str]]:
         else:
             usable[film.id] = film
     return list(usable.values()), passed_over
+
+
+def _listed(films: list[_Film], split: Split, where: str) -> tuple[list[_Film], dict[str, str]]:
+    """The films that are in a split, with its captions where they have none; and why not the others."""
+    chosen, left_out = [], {}
+    for film in films:
+        found = split.find(film.path.stem)
+        if found is None:
+            left_out[str(film.path)] = f"{film.path}: is not in the split {where}"
+            continue
+        spans = tuple((*(entry.span or (0.0, math.inf)), entry.label) for entry in found[1])
+        chosen.append(film if film.captions.spans else replace(film, captions=Captions(spans)))
+    return chosen, left_out
 
 
 def _look(path: Path) -> _Film | str:

@@ -26,6 +26,12 @@ def add(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the splits (default %(default)s)")
     parser.add_argument("--validation", type=float, default=0.1, help="share (default %(default)s)")
     parser.add_argument("--test", type=float, default=0.1, help="share (default %(default)s)")
+    parser.add_argument(
+        "--split",
+        type=Path,
+        metavar="FILE",
+        help="of avsim split: the part of each film, and captions",
+    )
     parser.set_defaults(run=run)
 
 
@@ -58,6 +64,7 @@ def run(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
         validation=arguments.validation,
         test=arguments.test,
+        split_file=arguments.split,
     )
     table = Table("", "count", title=f"{made.films} films, {made.shots} shots -> {arguments.out}")
     for split in ("train", "validation", "test"):

@@ -77,7 +77,9 @@ def test_refusals(tmp_path, music):
         ("a.json", "[]", 'expected {"videos"'),
         ("a.csv", "a,b\n", "line 1 is 'a,b'"),
         ("b.csv", "a,b,3\n", "none of its 1 films lies under"),
-        ("a.txt", "", "a list ends in .json"),
+        ("a.txt", "", "an empty list"),
+        ("b.txt", "bell&x\n", "line 1 is 'bell&x'"),
+        ("a.yaml", "", "a list ends in .json"),
     ):
         (tmp_path / name).write_text(text)
         with pytest.raises(InputError, match=message):
