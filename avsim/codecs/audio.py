@@ -1,12 +1,10 @@
-"""The audio autoencoder: stereo as mid and side, complex spectra in, 32 latents a second, inverse STFT out.
+"""The audio autoencoder: what a stereo sound is like in, 32 latents a second, a sound that is like it out.
 
-    wave (B, A, N) -> spectra of mid and side, 128 frames a second -> 4 frames to one -> latents (B, Da, l)
+    wave (B, A, N) -> cues of 128 spectra a second -> 4 of them to one -> latents (B, Da, l)
 
-The decoder predicts log-magnitude and a phase vector (Vocos, 2306.00814); the blocks are ConvNeXt's in one
-dimension (2201.03545).
+The cues are how loud each bin is and how it differs between the sides (`avsim.codecs.cues`); phases are found
+anew. The blocks are ConvNeXt's in one dimension (2201.03545).
 """
-
-import math
 
 import torch
 import torch.nn.functional as F
@@ -14,12 +12,15 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from avsim.clip import ClipSpec
+from avsim.codecs.cues import CUES, cues, waveform
 from avsim.codecs.latents import Whitening, bounded
-from avsim.codecs.spectra import compressed, istft, stft
+from avsim.codecs.spectra import stft
 from avsim.errors import InputError
 from avsim.weights import configured
 
-LOUDEST = 2.0  # log-magnitude; a full-scale sine has log(1/2)
+USUAL = (-8.5, 0.0, 0.0, 0.0)  # cues of sounds, and
+SPREAD = (1.2, 0.7, 0.6, 0.6)  # how far they lie from that
+LOUDEST = 0.0  # level; a full-scale sine has ln(1/2)
 
 
 class Block(nn.Module):
@@ -40,22 +41,22 @@ class Block(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Spectra of mid and side to raw latents."""
+    """Cues to raw latents."""
 
     def __init__(self, bins: int, width: int, depths: tuple[int, int], expansion: int, fold: int, out: int):
         super().__init__()
         self.fold = fold
-        self.embed = nn.Linear(2 * 2 * bins, width)
+        self.embed = nn.Linear(CUES * bins, width)
         self.fine = nn.ModuleList(Block(width, expansion) for _ in range(depths[0]))
         self.coarsen = nn.Linear(fold * width, width)
         self.coarse = nn.ModuleList(Block(width, expansion) for _ in range(depths[1]))
         self.norm = nn.LayerNorm(width)
         self.read = nn.Linear(width, out)
 
-    def forward(self, spectra: Tensor) -> Tensor:
-        """Complex spectra (B, 2, bins, F) -> (B, Da, F / fold)."""
-        x = torch.view_as_real(compressed(spectra))
-        x = self.embed(rearrange(x, "b m k f c -> b f (m k c)"))  # (B, F, W)
+    def forward(self, found: Tensor) -> Tensor:
+        """Cues (B, 4, bins, F) -> (B, Da, F / fold)."""
+        x = (found - _each(USUAL, found)) / _each(SPREAD, found)
+        x = self.embed(rearrange(x, "b c k f -> b f (c k)"))  # (B, F, W)
         for block in self.fine:
             x = block(x)
         x = self.coarsen(rearrange(x, "b (l s) w -> b l (s w)", s=self.fold))  # (B, l, W)
@@ -65,7 +66,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Raw latents to spectra of mid and side."""
+    """Raw latents to cues."""
 
     def __init__(
         self, bins: int, width: int, depths: tuple[int, int], expansion: int, fold: int, channels: int
@@ -77,22 +78,23 @@ class Decoder(nn.Module):
         self.refine = nn.Linear(width, fold * width)
         self.fine = nn.ModuleList(Block(width, expansion) for _ in range(depths[0]))
         self.norm = nn.LayerNorm(width)
-        self.read = nn.Linear(width, 2 * 3 * bins)
-        with torch.no_grad():  # quiet at the start: every bin about 60 dB below a full-scale sine
-            self.read.bias[: 2 * bins].fill_(math.log(1e-3))
+        self.read = nn.Linear(width, CUES * bins)
 
     def forward(self, z: Tensor) -> Tensor:
-        """Raw latents (B, Da, l) -> complex spectra (B, 2, bins, l fold)."""
+        """Raw latents (B, Da, l) -> cues (B, 4, bins, l fold)."""
         x = self.embed(z.transpose(1, 2))
         for block in self.coarse:
             x = block(x)
         x = rearrange(self.refine(x), "b l (s w) -> b (l s) w", s=self.fold)  # (B, F, W)
         for block in self.fine:
             x = block(x)
-        x = rearrange(self.read(self.norm(x)).float(), "b f (p m k) -> p b m k f", p=3, m=2)
-        level, real, imaginary = x
-        scale = level.clamp(max=LOUDEST).exp() * (real.square() + imaginary.square() + 1e-6).rsqrt()
-        return torch.complex(scale * real, scale * imaginary)
+        x = rearrange(self.read(self.norm(x)).float(), "b f (c k) -> b c k f", c=CUES)
+        found = x * _each(SPREAD, x) + _each(USUAL, x)
+        return torch.cat([found[:, :1].clamp(max=LOUDEST), found[:, 1:]], 1)
+
+
+def _each(values: tuple[float, ...], like: Tensor) -> Tensor:
+    return torch.tensor(values, device=like.device)[:, None, None]
 
 
 @configured
@@ -121,26 +123,36 @@ class AudioAutoencoder(nn.Module):
         self.whitening = Whitening(channels)
         self.register_buffer("window", torch.hann_window(4 * stride), persistent=False)
 
-    def forward(self, wave: Tensor, noise: Tensor | float = 0.0) -> tuple[Tensor, Tensor]:
-        """What training sees: mid and side (B, 2, l hop) -> their reconstruction and the raw latents.
+    def forward(self, found: Tensor, noise: Tensor | float = 0.0) -> tuple[Tensor, Tensor]:
+        """What training sees: cues (B, 4, bins, l fold) -> their reconstruction and the raw latents.
 
         `noise`, as large as the latents, is added to them before they are decoded.
         """
-        z = bounded(self.encoder(stft(wave, self.n_fft, self.stride, self.window)))
-        return self._sound(z + noise), z
+        z = bounded(self.encoder(found))
+        return self.decoder(z + noise), z
 
-    def encode(self, wave: Tensor) -> Tensor:
-        """Wave (B, A, N), A 1 or 2, at the codec's own rate -> (B, Da, l), l = ceil(N / hop).
-
-        Mono is heard from the middle; the end is padded with silence to a whole latent.
+    def cues(self, wave: Tensor) -> Tensor:
+        """Wave (B, A, N), A 1 or 2 -> cues (B, 4, bins, l fold), l = ceil(N / hop); mono is on both sides.
 
         Raises:
             InputError: a wave of another shape.
         """
-        middle = mid_side(wave)
-        middle = F.pad(middle, (0, -middle.shape[-1] % self.hop))
-        z = self.encoder(stft(middle, self.n_fft, self.stride, self.window))
-        return self.whitening.normalise(bounded(z))
+        if wave.ndim != 3 or wave.shape[1] not in (1, 2) or 0 in wave.shape:
+            raise InputError(
+                f"the wave is {tuple(wave.shape)}; expected (B, A, N) with one or two channels A"
+            )
+        whole = F.pad(wave, (0, -wave.shape[-1] % self.hop))
+        return cues(stft(whole.expand(-1, 2, -1), self.n_fft, self.stride, self.window))
+
+    def encode(self, wave: Tensor) -> Tensor:
+        """Wave (B, A, N), A 1 or 2, at the codec's own rate -> (B, Da, l), l = ceil(N / hop).
+
+        The end is padded with silence to a whole latent.
+
+        Raises:
+            InputError: a wave of another shape.
+        """
+        return self.whitening.normalise(bounded(self.encoder(self.cues(wave))))
 
     def decode(self, latents: Tensor, spec: ClipSpec) -> Tensor:
         """Latents (B, Da, l) -> wave (B, A, N) at the codec's rate, A and N as in `spec`.
@@ -149,31 +161,9 @@ class AudioAutoencoder(nn.Module):
             InputError: a spec of another sample rate or of more than two channels, or too few latents.
         """
         check(spec, self.sample_rate, latents.shape[-1] * self.hop)
-        wave = self._sound(self.whitening.denormalise(latents))[..., : spec.samples]
-        return left_right(wave, spec.channels)
-
-    def _sound(self, z: Tensor) -> Tensor:
-        return istft(self.decoder(z), self.n_fft, self.stride, self.window)
-
-
-def mid_side(wave: Tensor) -> Tensor:
-    """Wave (B, A, N) -> mid (L + R) / 2 and side (L - R) / 2, (B, 2, N); mono has no side.
-
-    Raises:
-        InputError: neither one channel nor two, or no samples.
-    """
-    if wave.ndim != 3 or wave.shape[1] not in (1, 2) or 0 in wave.shape:
-        raise InputError(f"the wave is {tuple(wave.shape)}; expected (B, A, N) with one or two channels A")
-    if wave.shape[1] == 1:
-        return torch.cat([wave, torch.zeros_like(wave)], 1)
-    left, right = wave.unbind(1)
-    return torch.stack([(left + right) / 2, (left - right) / 2], 1)
-
-
-def left_right(wave: Tensor, channels: int = 2) -> Tensor:
-    """Mid and side (B, 2, N) -> the wave (B, A, N): left and right, or the mid alone."""
-    mid, side = wave.unbind(1)
-    return mid[:, None] if channels == 1 else torch.stack([mid + side, mid - side], 1)
+        found = self.decoder(self.whitening.denormalise(latents))
+        wave = waveform(found, self.n_fft, self.stride, self.window)[..., : spec.samples]
+        return wave.mean(1, keepdim=True) if spec.channels == 1 else wave
 
 
 def check(spec: ClipSpec, sample_rate: int, samples: int) -> None:

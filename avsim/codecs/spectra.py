@@ -45,12 +45,6 @@ def overlap_add(frames: Tensor, hop: int) -> Tensor:
     return total.reshape(*total.shape[:-2], (count + k - 1) * hop)
 
 
-def compressed(spectra: Tensor, power: float = 0.4) -> Tensor:
-    """Spectra with their magnitude raised to `power`, phase kept; safe to differentiate at zero."""
-    energy = spectra.real.square() + spectra.imag.square()
-    return spectra * (energy + 1e-10) ** ((power - 1) / 2)
-
-
 def _margins(window: int, hop: int) -> tuple[int, int]:
     before = (window - hop) // 2
     return before, window - hop - before

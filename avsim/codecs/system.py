@@ -3,17 +3,16 @@
 import lightning as L
 import torch
 from torch import Tensor, nn
-from torchmetrics import MeanMetric
 
 from avsim import seeds
-from avsim.codecs.audio import AudioAutoencoder, mid_side
+from avsim.codecs.audio import AudioAutoencoder
 from avsim.codecs.latents import moments_of
-from avsim.codecs.losses import audio_parts, distortion, moving
+from avsim.codecs.losses import cue_parts, distortion, moving
 from avsim.codecs.varied import varied
 from avsim.codecs.video import VideoAutoencoder, padded
 from avsim.data.batch import ClipBatch
 from avsim.errors import InputError
-from avsim.measures import log_spectral_distance, psnr, si_sdr
+from avsim.measures import log_spectral_distance, psnr
 from avsim.optimizers import Recipe, configure
 
 
@@ -65,7 +64,7 @@ class _CodecSystem(L.LightningModule):
 
     def total(self, parts: dict[str, Tensor], weights: dict[str, float]) -> Tensor:
         """The weighted sum of a loss's parts, logged beside them."""
-        loss = torch.stack([weights[name] * part for name, part in parts.items()]).sum()
+        loss = torch.stack([weights.get(name, 1.0) * part for name, part in parts.items()]).sum()
         self.log_dict({f"train/{name}": part.detach() for name, part in parts.items()}, sync_dist=True)
         self.log("train/loss", loss.detach(), sync_dist=True, prog_bar=True)
         return loss
@@ -136,14 +135,11 @@ class AudioCodecSystem(_CodecSystem):
         seed: int = 0,
         crop_seconds: float = 1.0,  # of a training crop, rounded up to whole latents
         noise: float = 0.1,  # on raw latents, which lie in (-3, 3)
-        wave: float = 1.0,  # weight of the waves' distance
-        level: float = 1.0,  # weight of the log-magnitudes' distance
-        spectrum: float = 10.0,  # weight of the complex spectra's distance
+        weights: dict[str, float] | None = None,  # of the loss's parts, where they aren't 1
     ) -> None:
         super().__init__(model, recipe, seed, noise)
         self.latents = max(1, round(crop_seconds * model.sample_rate / model.hop))
-        self.weights = {"wave": wave, "level": level, "spectrum": spectrum}
-        self.faithful = MeanMetric(nan_strategy="ignore")  # SI-SDR is undefined for silent clips
+        self.weights = weights or {}
 
     def parts(self) -> dict[str, nn.Module]:
         """What a run exports."""
@@ -151,28 +147,34 @@ class AudioCodecSystem(_CodecSystem):
 
     def training_step(self, batch: ClipBatch, batch_index: int) -> Tensor:
         """One crop of each clip: encoded, noised, decoded, compared."""
-        wave = mid_side(_wave(batch, self.model.sample_rate))
+        wave = _wave(batch, self.model.sample_rate)
         length = self.latents * self.model.hop
         wave = nn.functional.pad(wave, (0, max(0, length - wave.shape[-1])))
         starts = self.starts(batch.rows, wave.shape[-1] - length)
         crops = [clip[:, start : start + length] for clip, start in zip(wave, starts, strict=True)]
-        crop = torch.stack(crops)
-        estimate, z = self.model(crop, self.latent_noise(batch.rows, (self.model.channels, self.latents)))
+        found = self.model.cues(torch.stack(crops))
+        estimate, z = self.model(found, self.latent_noise(batch.rows, (self.model.channels, self.latents)))
         self.gather(z)
-        return self.total(audio_parts(crop, estimate), self.weights)
+        return self.total(cue_parts(found, estimate), self.weights)
 
     def score(self, batch: ClipBatch, stage: str) -> None:
-        """SI-SDR and log-spectral distance in dB; the root mean square of latents, near 1."""
+        """Distances in dB of log-spectra, of loudness and of the sides' difference; latents' rms, near 1."""
         wave = _wave(batch, self.model.sample_rate)
         z = self.model.encode(wave)
         estimate = self.model.decode(z, batch.spec)
-        self.faithful.update(si_sdr(wave, estimate).mean(-1).float())
-        self.log(f"{stage}/si_sdr", self.faithful, prog_bar=True)
+        true, made = _side_levels(wave), _side_levels(estimate)
         scores = {
             f"{stage}/lsd": log_spectral_distance(wave, estimate).mean(),
+            f"{stage}/loudness": (made.mean(1) - true.mean(1)).abs().mean(),
+            f"{stage}/sides": (made.diff(dim=1) - true.diff(dim=1)).abs().mean(),
             f"{stage}/latent_rms": moments_of(z)[1].mean().sqrt(),
         }
         self.log_dict(_single(scores), batch_size=len(wave), sync_dist=True, prog_bar=True)
+
+
+def _side_levels(wave: Tensor) -> Tensor:
+    """Level of each channel in dB of full scale, not below -100, (B, A, N) -> (B, A)."""
+    return 10 * (wave.float().square().mean(2) + 1e-10).log10()
 
 
 def _frames(batch: ClipBatch) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 from avsim.clip import Clip, Region
 from avsim.measures import log_spectral_distance, psnr, si_sdr
 from avsim.report.html import Html, Section, image, page, row, table
+from avsim.report.pixels import ABOUT, SCRIPT, STYLE, hearable_clip
 from avsim.report.players import player
 from avsim.report.plots import spectrogram, strip
 from avsim.separation import find_regions
@@ -42,8 +43,9 @@ def write_page(simulator: Simulator, trained: Mapping[str, Trained], path: str |
         _foley(simulator, clips, truths),
         _stems(simulator),
         _stems_of_drawn(simulator, drawn[0]),
+        _pixels(simulator),
     ]
-    return page(path, "avsim: a first look, after minutes of training", sections)
+    return page(path, "avsim: a first look, after minutes of training", sections, SCRIPT, STYLE)
 
 
 def _about(trained: Mapping[str, Trained]) -> Section:
@@ -91,7 +93,6 @@ def _codecs(simulator: Simulator, clips: Sequence[Clip]) -> Section:
             [
                 f"clip {number}",
                 f"{float(psnr(clip.frames[None], back.frames[None])):.1f} dB",
-                f"{float(si_sdr(clip.wave, back.wave).mean()):.1f} dB",
                 f"{float(log_spectral_distance(clip.wave, back.wave).mean()):.1f} dB",
             ]
         )
@@ -105,8 +106,7 @@ def _codecs(simulator: Simulator, clips: Sequence[Clip]) -> Section:
                 [
                     "",
                     "picture, PSNR (more is better)",
-                    "sound, SI-SDR (more)",
-                    "log-spectral distance (less)",
+                    "sound, log-spectral distance (less)",
                 ],
                 rows,
             ),
@@ -148,9 +148,8 @@ def _foley(simulator: Simulator, clips: Sequence[Clip], truths: Sequence[Truth])
 
 def _stems(simulator: Simulator) -> Section:
     """A clip of two things, taken apart by their true masks."""
-    clip, truth = WorldDataset(WorldConfig(things=(2, 2)), split="test")[0]
+    clip, truth, regions = _two_things()
     assert clip.wave is not None
-    regions = [Region(mask, thing.name) for mask, thing in zip(truth.masks, truth.things, strict=True)]
     stems = simulator.separate(clip, regions)
     shown, rows = [player(clip, f"the clip: {truth.caption}")], []
     for name, part in shown_stems(clip, stems):
@@ -169,6 +168,21 @@ def _stems(simulator: Simulator) -> Section:
             row(shown),
             table(["SI-SDR (more is better)", "the mixture itself", "separated"], rows),
         ],
+    )
+
+
+def _two_things() -> tuple[Clip, Truth, list[Region]]:
+    """A clip of two things that sound, and where they are."""
+    clip, truth = WorldDataset(WorldConfig(things=(2, 2)), split="test")[0]
+    regions = [Region(mask, thing.name) for mask, thing in zip(truth.masks, truth.things, strict=True)]
+    return clip, truth, regions
+
+
+def _pixels(simulator: Simulator) -> Section:
+    """The same clip, each pixel of which can be heard."""
+    clip, _, regions = _two_things()
+    return Section(
+        "The sound of every pixel", [ABOUT, hearable_clip(simulator.part("separator"), clip, regions)]
     )
 
 

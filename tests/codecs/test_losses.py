@@ -1,13 +1,19 @@
 import torch
 
-from avsim.codecs.losses import audio_parts, distortion, moving
+from avsim.codecs.cues import cues
+from avsim.codecs.losses import cue_parts, distortion, moving
+from avsim.codecs.spectra import stft
 from avsim.measures import psnr
 
 
+def heard(wave):
+    return cues(stft(wave, 512, 125, torch.hann_window(500)))
+
+
 def test_distances_of_equals_are_zero():
-    frames, wave = torch.rand(2, 3, 5, 8, 8), 0.1 * torch.randn(2, 2, 4000)
+    frames, found = torch.rand(2, 3, 5, 8, 8), heard(0.1 * torch.randn(2, 2, 4000))
     assert torch.isclose(distortion(frames, frames, motion=4.0), torch.tensor(-50.0))  # its softening
-    assert all(part == 0 for part in audio_parts(wave, wave).values())
+    assert all(part == 0 for part in cue_parts(found, found).values())
 
 
 def test_moving_pixels_weigh_more():
@@ -31,8 +37,7 @@ def test_a_batch_costs_the_mean_of_its_halves():
         torch.rand(4, 3, 5, 8, 8) ** 3,
         torch.logspace(-3, 0, 4)[:, None, None] * torch.randn(4, 2, 2048),
     )
-    for parts in (lambda x, y: {"distortion": distortion(x, y, 4.0)}, audio_parts):
-        x = frames if parts is not audio_parts else wave
+    for parts, x in ((lambda x, y: {"distortion": distortion(x, y, 4.0)}, frames), (cue_parts, heard(wave))):
         y = 0.9 * x
         whole, halves = parts(x, y), [parts(a, b) for a, b in zip(x.split(2), y.split(2), strict=True)]
         for name, value in whole.items():
@@ -43,16 +48,20 @@ def test_one_frame_does_not_move():
     assert moving(torch.rand(2, 3, 1, 8, 8)).abs().max() == 0
 
 
-def test_a_phase_error_costs_and_a_level_error_costs():
+def test_levels_and_sides_cost():
     wave = 0.1 * torch.randn(1, 2, 4000, generator=torch.Generator().manual_seed(0))
-    flipped, halved = audio_parts(wave, -wave), audio_parts(wave, wave / 2)
-    assert flipped["level"] < 1e-5 and flipped["spectrum"] > 0.1 and flipped["wave"] > 1
-    assert torch.isclose(halved["level"], torch.tensor(0.693), atol=5e-3)  # ln 2 in every bin
+    softer, turned = cue_parts(heard(wave), heard(wave / 2)), cue_parts(heard(wave), heard(wave.flip(1)))
+    assert torch.isclose(softer["level"], torch.tensor(0.693**2 / 2), atol=5e-3)  # ln 2 in every bin
+    for name in ("patch", "frame"):
+        assert torch.isclose(softer[name], torch.tensor(0.693), atol=5e-3)
+    assert softer["balance"] < 1e-3 and softer["delay"] < 1e-3
+    assert turned["balance"] > 0.3 and turned["delay"] > 0.1 and turned["level"] < 1e-5
 
 
 def test_gradients_are_finite_at_silence():
-    wave, estimate = torch.zeros(1, 2, 4000), torch.zeros(1, 2, 4000, requires_grad=True)
-    sum(audio_parts(wave, estimate).values()).backward()
+    found = heard(torch.zeros(1, 2, 4000))
+    estimate = found.clone().requires_grad_()
+    sum(cue_parts(found, estimate).values()).backward()
     assert estimate.grad.isfinite().all()
 
 

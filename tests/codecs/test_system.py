@@ -51,7 +51,7 @@ def test_fitting_moves_every_weight_and_gathers_statistics(make, tmp_path):
     still = [name for name, value in system.model.state_dict().items() if torch.equal(value, before[name])]
     assert not still
     assert system.model.whitening.batches == 3
-    scores = {"val/psnr", "val/psnr_moving"} if make is video_system else {"val/si_sdr", "val/lsd"}
+    scores = {"val/psnr", "val/psnr_moving"} if make is video_system else {"val/loudness", "val/lsd"}
     assert scores | {"val/latent_rms", "train/loss"} <= set(trainer.callback_metrics)
     assert set(system.parts()) == {"video_codec" if make is video_system else "audio_codec"}
 
@@ -96,13 +96,12 @@ def test_a_clip_shorter_than_the_crop_is_padded(tmp_path):
     fitted(audio_system(), batch(spec=replace(SPEC, seconds=1 / 16, channels=1)), 1, tmp_path)
 
 
-@pytest.mark.filterwarnings("ignore:Encountered `nan`", "ignore:The ``compute`` method")
-def test_silent_clips_do_not_spoil_the_mean_of_si_sdr(tmp_path):
+def test_silent_clips_do_not_spoil_the_scores(tmp_path):
     clips = batch()
     wave = clips.wave.clone()
     wave[1:] = 0
     trainer = fitted(audio_system(), replace(clips, wave=wave), 1, tmp_path)
-    assert trainer.callback_metrics["val/si_sdr"].isfinite()
+    assert all(trainer.callback_metrics[f"val/{name}"].isfinite() for name in ("lsd", "loudness", "sides"))
 
 
 def test_what_cannot_be_trained_on_is_refused(tmp_path):
@@ -118,10 +117,7 @@ def test_what_cannot_be_trained_on_is_refused(tmp_path):
 
 @pytest.mark.slow
 def test_codecs_learn_eight_clips(tmp_path):
-    """Moving discs come back well above a constant picture, and tones at their own pitches.
-
-    The sound takes its time: for some 300 steps every tone comes back as the mean of all.
-    """
+    """Moving discs come back well above a constant picture, and tones are told from each other."""
     spec = ClipSpec(9 / 16, 32, 32, channels=1)
     seconds, down, across = torch.arange(9) / 16, torch.arange(32.0)[:, None], torch.arange(32.0)
     frames, wave = torch.zeros(8, 3, 9, 32, 32), torch.zeros(8, 1, spec.samples)
@@ -137,8 +133,9 @@ def test_codecs_learn_eight_clips(tmp_path):
     assert psnr > -10 * frames.var().log10() + 5
     recipe = Recipe(learning_rate=3e-3, warmup_steps=10)
     audio = AudioCodecSystem(AudioAutoencoder(width=64), recipe, crop_seconds=0.5)
-    fitted(audio, clips, 600, tmp_path)
+    fitted(audio, clips, 300, tmp_path)
     with torch.no_grad():
-        heard = audio.model.eval().decode(audio.model.encode(wave), spec)
-    loudest = torch.fft.rfft(heard[:, 0]).abs().argmax(-1) / heard.shape[-1] * 16000  # Hz
-    assert torch.corrcoef(torch.stack([loudest, 200.0 * torch.arange(1, 9)]))[0, 1] > 0.8
+        true = audio.model.cues(wave)[:, 0]
+        told = audio.model.eval()(audio.model.cues(wave))[0][:, 0]
+    mean = true.mean((0, 2), keepdim=True)  # what can be said of all of them at once
+    assert (told - true).square().mean() < 0.6 * (mean - true).square().mean()
