@@ -263,7 +263,8 @@ class View {
   }
 
   #say() {
-    const what = this.place ? `${this.#named(this.place.cell)}: ${decibels(this.place.level)} of the clip's sound` : "the whole clip";
+    const level = (place) => decibels(place.level).replace(/dB$/, "dB of the clip's sound");
+    const what = this.place ? `${this.#named(this.place.cell)}, ${level(this.place)}` : "the whole clip";
     this.status.textContent = `${this.started === null ? "Paused" : "Playing"}: ${what}`;
     this.button.textContent = this.started === null ? "Play" : "Pause";
   }
