@@ -20,6 +20,13 @@ SMALL = {  # what a config's own system is made smaller by
     "video_codec": ["--model.model.widths=[8,8,8]", "--model.model.depths=[1,1,1]"],
     "audio_codec": ["--model.model.width=16"],
     "separator": ["--model.model.picture=32", "--model.model.bin_widths=[4,8]"],
+    "world": ["--model.model.picture=32", "--model.model.bin_widths=[4,8]"],
+    "films": ["--model.model.picture=32", "--model.model.bin_widths=[4,8]"],
+    "sound_of_pixels": [
+        "--model.model.picture=32",
+        "--model.model.widths=[4,4,4,4]",
+        "--model.model.width=4",
+    ],
     "picture": ["--model.model.fine=8", "--model.model.coarse=8", "--data.spec.seconds=0.5"],
     "sound": ["--model.model.widths=[4,4]", "--model.model.width=8", "--data.spec.seconds=0.5"],
     "offset": ["--model.model.width=8", "--model.seconds=0.25", "--data.spec.seconds=0.5"],
@@ -32,7 +39,8 @@ def fit(place: Path, name: str, *arguments: str) -> tuple[Path, Done]:
         name.startswith("demo/"),
         "generator" if name.startswith("coupling/") else name.split("/")[-1],
     )
-    files = ["base", *(["demo/shared"] if demo else []), *(["generator"] if "coupling" in name else []), name]
+    under = {"coupling": ["generator"], "demo": ["demo/shared"], "separation/films": ["separation/world"]}
+    files = ["base", *under.get(name, under.get(name.split("/")[0], [])), name]
     chosen = [each for file in (*files, "size/tiny") for each in ("-c", str(CONFIGS / f"{file}.yaml"))]
     more = ["--data.batch_size=2", "--data.workers=0", *SMALL[part], *arguments]
     if demo and part == "generator":

@@ -135,3 +135,86 @@ def _side_by_side(parts: list[Sample], waves: list[Tensor | None], caption: str)
         stems = stems / stems.sum(0).abs().max().clamp(min=1.0)
         wave = stems.sum(0)
     return Sample(frames, wave, caption, name, stems, masks)
+
+
+class Strangers:
+    """The clips of a source, now and then with the sound of another one of them, which is not seen.
+
+    A stranger's sound belongs to no region. It joins the clip's own, or takes its place: then all regions are
+    silent, as they must be where picture and sound are of two films.
+
+    Raises:
+        InputError: chances that are not within 0 ... 1 together; in `take`, a source of a single group.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        joins: float = 0.15,  # chance
+        replaces: float = 0.08,  # chance
+        gain_db: float = 6.0,  # a stranger is louder or softer than it was by up to this
+    ) -> None:
+        if joins < 0 or replaces < 0 or joins + replaces > 1:
+            raise InputError(
+                f"strangers join {joins} and replace {replaces} of all clips; that isn't within 0 ... 1"
+            )
+        self.source, self.joins, self.replaces, self.gain_db = source, joins, replaces, gain_db
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def group(self, index: int) -> str:
+        """That of the clip itself."""
+        return self.source.group(index)
+
+    def take(self, index: int, spec: ClipSpec, generator: Generator) -> Sample:
+        """Clip `index`, with whom it meets."""
+        sample = self.source.take(index, spec, generator)
+        met, level = torch.rand(2, generator=generator).tolist()
+        if met >= self.joins + self.replaces or sample.wave is None:
+            return sample
+        other = self._other(index, spec, generator)
+        if other.wave is None:
+            return sample
+        sound = 10 ** ((2 * level - 1) * self.gain_db / 20) * other.wave
+        if met < self.joins:
+            return replace(sample, wave=sample.wave + sound, name=f"{sample.name} with {other.name}")
+        silent = None if sample.stems is None else torch.zeros_like(sample.stems)
+        return replace(sample, wave=sound, stems=silent, name=f"{sample.name} heard as {other.name}")
+
+    def _other(self, index: int, spec: ClipSpec, generator: Generator) -> Sample:
+        for _ in range(_TRIES):
+            other = int(torch.randint(len(self.source), (), generator=generator))
+            if self.source.group(other) != self.source.group(index):
+                return self.source.take(other, spec, generator)
+        raise InputError(f"a stranger is of another shot or film; one found among {len(self.source)} clips")
+
+
+class Blend:
+    """Clips of several sources in one batch, each as often as its weight says: films beside the world, say.
+
+    Clip `index` is drawn from one of them; as all have the same spec, they may be stacked.
+
+    Raises:
+        InputError: no source, or weights that are not as many, or not above 0.
+    """
+
+    def __init__(self, sources: list[Source], weights: list[float] | None = None) -> None:
+        self.sources = sources
+        self.weights = [1.0] * len(sources) if weights is None else list(weights)
+        if not sources or len(self.weights) != len(sources) or min(self.weights) <= 0:
+            raise InputError(
+                f"a blend of {len(sources)} sources with weights {self.weights}; each needs one above 0"
+            )
+
+    def __len__(self) -> int:
+        return max(len(source) for source in self.sources)
+
+    def group(self, index: int) -> str:
+        """That of the first source, as it isn't drawn yet from which one a clip comes."""
+        return self.sources[0].group(index % len(self.sources[0]))
+
+    def take(self, index: int, spec: ClipSpec, generator: Generator) -> Sample:
+        """Clip `index`, counted around, of a source that is drawn."""
+        source = self.sources[int(torch.multinomial(torch.tensor(self.weights), 1, generator=generator))]
+        return source.take(index % len(source), spec, generator)

@@ -17,6 +17,7 @@ LEAST = 0.05  # of all the sound's power: a quieter region is not found without 
 AT_MOST = 8  # regions that are found without a count
 EDGE = 0.2  # of the loudest cell's power: where a region ends
 ALIKE = 0.7  # cosine between the spectra of two cells of one region
+SAME, NEAR = 0.9, 3  # cosine and gap in cells up to which two regions are parts of one thing, or it moved
 COLUMNS = 64  # of a spectrum that are spread over the cells at a time
 
 
@@ -104,7 +105,9 @@ def regions_of(found: Survey, size: tuple[int, int], count: int | None = None) -
     """The sounding regions of a survey, as masks of a picture of `size` (H, W).
 
     From the loudest cell that is left a region grows over neighbours that sound alike, until `count` are
-    found or, without a count, until the next would hold less than a twentieth of all the sound's power.
+    found or, without a count, until the next would hold less than a twentieth of all the sound's power. One
+    that lies beside a louder one and sounds the same is another part of that thing, or its place at another
+    time, and joins it.
 
     Raises:
         InputError: a count below 1.
@@ -114,17 +117,29 @@ def regions_of(found: Survey, size: tuple[int, int], count: int | None = None) -
     loud = found.power.mean(0)
     everything = float(loud.sum() + found.off_screen.mean())
     left = loud.clone()
-    regions: list[Region] = []
-    while len(regions) < (AT_MOST if count is None else count):
+    things: list[Tensor] = []
+    while len(things) < (AT_MOST if count is None else count):
         seed = divmod(int(left.argmax()), left.shape[1])
         if float(left[seed]) <= 1e-6 * everything or everything <= 0:
             break  # silence
         cells = grow(left, found.spectra, seed)
-        if count is None and float(loud[cells].sum()) < LEAST * everything:
+        faint = float(loud[cells].sum()) < LEAST * everything
+        if count is None and faint:
             break
         left = left.masked_fill(cells, 0.0)
-        regions.append(Region(_mask(cells, size), f"sound {len(regions) + 1}"))
-    return regions
+        whole = next((thing for thing in things if _is_part(cells, thing, found.spectra)), None)
+        if whole is None:
+            things.append(cells)
+        elif not faint:
+            whole |= cells
+    return [Region(_mask(cells, size), f"sound {number}") for number, cells in enumerate(things, 1)]
+
+
+def _is_part(cells: Tensor, thing: Tensor, spectra: Tensor) -> bool:
+    """Whether some cells (h, w) lie beside those of a thing and sound the same."""
+    around = F.max_pool2d(thing[None].float(), 2 * NEAR + 1, 1, NEAR)[0] > 0
+    one, other = (F.normalize(spectra[each].sum(0).sqrt(), dim=0) for each in (cells, thing))
+    return bool((around & cells).any()) and float(one @ other) >= SAME
 
 
 def region_at(found: Survey, x: float, y: float, size: tuple[int, int]) -> Region:

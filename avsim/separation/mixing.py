@@ -21,11 +21,9 @@ class Augmentation:
     hide: float = 0.15  # a region is heard but not seen: its sound becomes "off screen"
     mirror: float = 0.5  # picture left to right, and the sound's channels with it
     mono: float = 0.15  # both channels carry their mean, so that stereo alone can't pass for seeing
-    stranger: float = 0.15  # another clip of the batch is heard too, and not seen
-    swap: float = 0.08  # or in place of the clip's own sound
 
 
-NO_CHANGE = Augmentation(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+NO_CHANGE = Augmentation(0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 def truth(batch: ClipBatch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -45,21 +43,20 @@ def truth(batch: ClipBatch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 def augment(batch: ClipBatch, seed: int, step: int, how: Augmentation) -> ClipBatch:
     """A changed copy of a batch of mixtures, in which the wave is still the sum of its parts.
 
-    Each clip draws from `(seed, "augment", step, row)` alone; a stranger is the clip before it in the batch.
+    Each clip draws from `(seed, "augment", step, row)` alone.
     """
-    others = truth(batch)[1].roll(1, 0)
     changed = [
-        _augment_clip(parts, other, seeds.generator(seed, "augment", step, row), how)
-        for *parts, other, row in zip(*truth(batch), others, batch.rows.tolist(), strict=True)
+        _augment_clip(parts, seeds.generator(seed, "augment", step, row), how)
+        for *parts, row in zip(*truth(batch), batch.rows.tolist(), strict=True)
     ]
     frames, wave, stems, masks = (torch.stack(parts) for parts in zip(*changed, strict=True))
     return replace(batch, frames=frames, wave=wave, stems=stems, masks=masks)
 
 
 def _augment_clip(
-    clip: list[Tensor], other: Tensor, draw: torch.Generator, how: Augmentation
+    clip: list[Tensor], draw: torch.Generator, how: Augmentation
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """One clip: frames (3, T, H, W), wave (A, N), stems (R, A, N), masks (R, T, H, W); other (A, N)."""
+    """One clip: frames (3, T, H, W), wave (A, N), stems (R, A, N), masks (R, T, H, W)."""
     frames, wave, stems, masks = clip
     masks = masks.to(frames.dtype)
     count = len(stems)
@@ -72,10 +69,6 @@ def _augment_clip(
     rest = wave - stems.sum(0)  # what no region makes stays as it is
     stems = stems * gain
     wave = rest + stems.sum(0)
-    met, louder = torch.rand(2, generator=draw).tolist()
-    if met < how.stranger + how.swap:
-        own = float(met >= how.swap)
-        stems, wave = own * stems, own * wave + 10 ** ((2 * louder - 1) * how.gain_db / 20) * other
     if hidden.any():
         covered = masks[hidden.to(masks.device)].amax(0)  # (T, H, W)
         frames = frames * (1 - covered) + 0.5 * covered

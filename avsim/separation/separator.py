@@ -7,7 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from avsim.clip import ClipSpec
 from avsim.separation.networks import BinEncoder, BinReader, CellReader, FrameEncoder, Meeting
+from avsim.separation.regions import cell_weights
 from avsim.separation.spectrum import Scale, features, frames_of, transform
 from avsim.weights import configured
 
@@ -160,3 +162,24 @@ class Separator(Viewer):
         bias[:, :, -1] = math.log(cells.shape[2] - 1)
         grid = fine.shape[2], fine.shape[3]
         return Maps(torch.cat([cells, bias], -1), F.pad(bins, (0, 1), value=1.0), grid)
+
+
+def region_shares(
+    model: Separator,
+    frames: Tensor,
+    wave: Tensor,
+    masks: Tensor,
+    spec: ClipSpec,
+    columns: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Shares (B, R + 1, F, J) of the regions of whole clips, at some columns (J,) or all, and the mixtures'
+    spectra (B, A, M, J).
+
+    Shapes: frames (B, 3, T, H, W), wave (B, A, N), masks (B, R, T, H, W), all of `spec`.
+    """
+    seen = model.frames_seen(frames.shape[2], spec.frames_per_second).to(frames.device)
+    maps, columns_frame, bins = model.listen(frames[:, :, seen], wave, spec.sample_rate)
+    weights = cell_weights(masks[:, :, seen].float(), maps.grid)
+    if columns is not None:
+        maps, columns_frame = maps.of(columns), columns_frame[columns]
+    return maps.shares(columns_frame, weights), bins

@@ -11,6 +11,7 @@ from avsim import seeds
 from avsim.data.batch import ClipBatch
 from avsim.measures import si_sdr
 from avsim.optimizers import Recipe, configure
+from avsim.separation.collapse import blank, confusion, constant, energy_share, swapped
 from avsim.separation.loss import (
     ideal_shares,
     share_loss,
@@ -20,10 +21,21 @@ from avsim.separation.loss import (
     with_off_screen,
 )
 from avsim.separation.mixing import NO_CHANGE, Augmentation, augment, truth
-from avsim.separation.regions import cell_weights
-from avsim.separation.separator import Separator
+from avsim.separation.separator import Separator, region_shares
 
-SCORES = ("si_sdr", "si_sdr_mixture", "si_sdr_gain", "si_sdr_ideal", "si_sdr_off_screen")
+SCORES = (
+    "si_sdr",
+    "si_sdr_mixture",
+    "si_sdr_gain",
+    "si_sdr_ideal",
+    "si_sdr_off_screen",
+    "collapse/seen",  # share of the energy that regions take
+    "collapse/swapped",  # and that they take of another picture's sound: should be little
+    "collapse/blank_gain",  # dB gained with a grey picture: should be far below `si_sdr_gain`
+    "collapse/constant_mask",  # the loss of shares that are the same in all bins: should be far above the own
+    "collapse/confused",  # how often a region's stem is nearer to another's sound
+    "collapse/confused_alike",  # and among those that sound alike
+)
 
 
 class SeparatorSystem(L.LightningModule):
@@ -36,6 +48,7 @@ class SeparatorSystem(L.LightningModule):
         augmentation: how training changes a mixture; None leaves it as the data made it.
         spectrum: weight of the magnitudes' L1 distance beside the shares' divergence.
         every: a training step asks for one of so many columns of the spectrum; a window is four.
+        diagnosed: batches of a validation that are asked whether the separator has collapsed.
     """
 
     def __init__(
@@ -46,11 +59,15 @@ class SeparatorSystem(L.LightningModule):
         augmentation: Augmentation | None = Augmentation(),  # noqa: B008
         spectrum: float = 1.0,
         every: int = 4,
+        diagnosed: int = 2,
     ) -> None:
         super().__init__()
         self.model, self.recipe, self.seed, self.spectrum = model, recipe, seed, spectrum
         self.augmentation, self.every = augmentation or NO_CHANGE, every
-        self.scores = nn.ModuleDict({name: MeanMetric(nan_strategy="ignore") for name in SCORES})
+        self.diagnosed = diagnosed
+        self.scores = nn.ModuleDict(
+            {name.replace("/", " "): MeanMetric(nan_strategy="ignore") for name in SCORES}
+        )
 
     def parts(self) -> dict[str, nn.Module]:
         """What a run exports."""
@@ -65,12 +82,7 @@ class SeparatorSystem(L.LightningModule):
         mixture's spectrum.
         """
         frames, wave, _, masks = truth(batch)
-        seen = self.model.frames_seen(frames.shape[2], batch.spec.frames_per_second).to(frames.device)
-        maps, columns_frame, bins = self.model.listen(frames[:, :, seen], wave, batch.spec.sample_rate)
-        weights = cell_weights(masks[:, :, seen].float(), maps.grid)
-        if columns is not None:
-            maps, columns_frame = maps.of(columns), columns_frame[columns]
-        return maps.shares(columns_frame, weights), bins
+        return region_shares(self.model, frames, wave, masks, batch.spec, columns)
 
     def columns(self, batch: ClipBatch) -> Tensor:
         """The columns of the spectrum that a training step asks for: windows overlap, so one of `every`."""
@@ -104,31 +116,48 @@ class SeparatorSystem(L.LightningModule):
         return loss
 
     def validation_step(self, batch: ClipBatch, batch_index: int) -> None:
-        """SI-SDR in dB of the regions' stems, of the mixture (floor) and of the ideal shares (ceiling)."""
+        """SI-SDR in dB of the regions' stems, of the mixture (floor) and of the ideal shares (ceiling); and
+        whether the separator has collapsed.
+        """
         _, wave, stems, _ = truth(batch)
         shares, bins = self.shares(batch)
         losses = {f"val/{name}": value for name, value in self.losses(batch, shares).items()}
         self.log_dict(losses, sync_dist=True, batch_size=len(batch.names))
         rate, scale = batch.spec.sample_rate, self.model.scale
         reference = with_off_screen(stems, wave).float()
-        ideal = ideal_shares(stem_power(reference, rate, scale))
-        estimate = share_out(bins, shares.float(), wave.shape[-1], rate, scale)
-        best = share_out(bins, ideal, wave.shape[-1], rate, scale)
-        mixture = wave[:, None].expand_as(reference)
+        power = stem_power(reference, rate, scale)
         audible = _audible(reference)
-        found, floor, ceiling = (
-            si_sdr(reference, x).mean(-1).masked_fill(~audible, torch.nan) for x in (estimate, mixture, best)
-        )
-        values = (
-            found[:, :-1],
-            floor[:, :-1],
-            found[:, :-1] - floor[:, :-1],
-            ceiling[:, :-1],
-            found[:, -1],
-        )
-        for name, value in zip(SCORES, values, strict=True):
-            metric = self.scores[name]
-            metric.update(value.float())  # type: ignore[operator]
+
+        def scored(shares: Tensor) -> tuple[Tensor, Tensor]:
+            """Stems of shares, and their SI-SDR, (B, R + 1)."""
+            found = share_out(bins, shares.float(), wave.shape[-1], rate, scale)
+            return found, si_sdr(reference, found).mean(-1).masked_fill(~audible, torch.nan)
+
+        estimate, found = scored(shares)
+        _, ceiling = scored(ideal_shares(power))
+        floor = si_sdr(reference, wave[:, None].expand_as(reference)).mean(-1)
+        gain = (found - floor)[:, :-1]
+        values = {
+            "si_sdr": found[:, :-1],
+            "si_sdr_mixture": floor.masked_fill(~audible, torch.nan)[:, :-1],
+            "si_sdr_gain": gain,
+            "si_sdr_ideal": ceiling[:, :-1],
+            "si_sdr_off_screen": found[:, -1],
+        }
+        if batch_index < self.diagnosed:
+            of_swapped, _ = scored(self.shares(swapped(batch))[0])
+            confused = confusion(reference[:, :-1], estimate[:, :-1], power[:, :-1], audible[:, :-1])
+            values |= {
+                "collapse/seen": energy_share(estimate),
+                "collapse/swapped": energy_share(of_swapped),
+                "collapse/blank_gain": (scored(self.shares(blank(batch))[0])[1] - floor)[:, :-1],
+                "collapse/constant_mask": share_loss(constant(shares.float(), power), power),
+                "collapse/confused": confused[0],
+                "collapse/confused_alike": confused[1],
+            }
+        for name, value in values.items():
+            metric = self.scores[name.replace("/", " ")]
+            metric.update(torch.where(value.isfinite(), value, torch.nan).float())  # type: ignore[operator]
             self.log(f"val/{name}", metric, prog_bar=name == "si_sdr")  # type: ignore[arg-type]
 
     test_step = validation_step

@@ -10,15 +10,15 @@ import torch
 from avsim.clip import ClipSpec
 from avsim.diffusion import JointDiT
 from avsim.errors import InputError
-from avsim.separation.separator import Separator
+from avsim.separation.separator import Viewer
 from avsim.simulator.simulator import Simulator
-from avsim.weights import CONFIG, load_model
+from avsim.weights import CONFIG, SMALL, load_model
 
 PARTS: dict[str, type | None] = {
     "generator": JointDiT,
     "video_codec": None,  # whatever meets codecs.protocol
     "audio_codec": None,
-    "separator": Separator,
+    "separator": Viewer,  # ours, or a baseline
 }
 
 
@@ -28,7 +28,8 @@ def load(
     """Load the models of a run.
 
     Args:
-        name_or_path: a run's folder, or the `simulator` folder in it; whichever parts are there are loaded.
+        name_or_path: "small", what ships with the package; or a run's folder, or the `simulator` folder in it.
+            Whichever parts are there are loaded.
         separator: another such folder, whose separator is used.
         device: where the models go.
 
@@ -49,8 +50,10 @@ def part_folders(name_or_path: str | Path, *needed: str) -> dict[str, Path]:
         InputError: no such folder, no part in it, or one that is `needed` is missing.
     """
     path = Path(name_or_path)
+    if str(name_or_path) == "small" and not path.is_dir():
+        path = SMALL
     if not path.is_dir():
-        raise InputError(f"{path}: no such folder; expected a run, or the simulator folder in one")
+        raise InputError(f'{path}: no such folder; expected a run, the simulator folder in one, or "small"')
     inside = path / "simulator" if (path / "simulator").is_dir() else path
     found = {name: inside / name for name in PARTS if (inside / name / CONFIG).is_file()}
     if missing := [name for name in needed if name not in found] or ([] if found else ["model"]):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from avsim.clip import ClipSpec
-from avsim.data.mixtures import Composite, Mixture
+from avsim.data.mixtures import Blend, Composite, Mixture, Strangers
 from avsim.data.sources import Sample
 from avsim.errors import InputError
 from avsim.seeds import generator
@@ -82,3 +82,36 @@ def test_refusals(numbers):
         Mixture(numbers(2), 2).take(0, SPEC, generator(0))
     with pytest.raises(InputError, match="width is 1"):
         Mixture(numbers(9), 2).take(0, dataclasses.replace(SPEC, width=1), generator(0))
+
+
+def test_strangers_are_heard_and_belong_to_no_region(numbers):
+    source = Mixture(numbers(20), 2)
+    own = source.take(4, SPEC, generator(3))
+    joined = Strangers(source, joins=1.0, replaces=0.0).take(4, SPEC, generator(3))
+    assert torch.equal(joined.stems, own.stems) and torch.equal(joined.frames, own.frames)
+    assert (joined.wave - joined.stems.sum(0)).abs().max() > 1e-3 and " with " in joined.name
+    alone = Strangers(source, joins=0.0, replaces=1.0).take(4, SPEC, generator(3))
+    assert not alone.stems.any() and alone.wave.abs().max() > 1e-3 and " heard as " in alone.name
+    never = Strangers(source, joins=0.0, replaces=0.0).take(4, SPEC, generator(3))
+    assert torch.equal(never.wave, own.wave) and len(Strangers(source)) == len(source)
+    for k in range(20):
+        name = Strangers(numbers(3), joins=1.0, replaces=0.0).take(1, SPEC, generator(k)).name
+        assert not name.split(" with ")[1].startswith("1:")
+
+
+def test_a_blend_draws_from_each_source_as_its_weight_says(numbers):
+    few, many = numbers(3), numbers(20)
+    blend = Blend([Mixture(many), few], [3.0, 1.0])
+    assert len(blend) == 20 and blend.group(4) == many.group(4)
+    names = [blend.take(17, SPEC, generator(k)).name for k in range(200)]
+    mixed = [name for name in names if " + " in name]
+    assert 120 < len(mixed) < 180 and all(name.startswith("2:") for name in names if name not in mixed)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda s: Strangers(s, joins=0.9, replaces=0.2), lambda s: Blend([]), lambda s: Blend([s], [0.0])],
+)
+def test_chances_and_weights_that_make_no_sense_are_refused(make, numbers):
+    with pytest.raises(InputError):
+        make(numbers(3))

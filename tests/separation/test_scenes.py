@@ -1,0 +1,96 @@
+"""Scenes grant what was wished for, are the same each time, and come back from their shards."""
+
+import pytest
+import torch
+
+from avsim.clip import ClipSpec
+from avsim.data.datamodule import stack
+from avsim.errors import InputError
+from avsim.seeds import generator
+from avsim.separation.scenes import WISHES, SavedScenes, Scenes, save_scenes, sounding
+from avsim.world.config import KINDS
+
+SPEC = ClipSpec(2.0, 32, 32, 16.0, 8000, 2)
+SHORT = ClipSpec(0.5, 32, 32, 16.0, 8000, 2)
+
+
+@pytest.mark.parametrize("family", KINDS)
+@pytest.mark.parametrize("wish", WISHES)
+def test_a_wish_is_granted(wish, family):
+    scenes, wished = Scenes(wishes={wish: 1.0}, families={family: 1.0}), WISHES[wish]
+    for index in range(4):
+        scene = scenes.scene(index, SPEC)
+        kinds = sounding(scene, SPEC.seconds)
+        if wished.off_screen:
+            beside = scene.bodies[-1]
+            assert abs(beside.x) > 1.0
+            kinds.pop(len(scene.bodies) - 1)
+        heard = [kind for kind in kinds if kind is not None]
+        assert wished.things[0] <= len(kinds) <= wished.things[1]
+        assert wished.sounding[0] <= len(heard) <= wished.sounding[1]
+        if wished.alike is not None:
+            assert (len(set(heard)) < len(heard)) == wished.alike
+        if wish == "silent":
+            assert len(heard) < len(kinds)
+
+
+def test_what_is_said_to_sound_is_heard():
+    """Bodies may be struck by others that fall, so what should be silent isn't asked for."""
+    for family in ("strike", "ensemble"):
+        scenes = Scenes(wishes={"two": 0.5, "silent": 0.5}, families={family: 1.0})
+        for index in range(2):
+            kinds = sounding(scenes.scene(index, SPEC), SPEC.seconds)
+            stems = scenes.take(index, SPEC, generator(0)).stems
+            assert [kind is not None for kind in kinds] == [bool((stem.abs() > 1e-6).any()) for stem in stems]
+
+
+def test_a_clip_is_a_function_of_seed_split_and_number():
+    one, again = (Scenes(seed=5).take(3, SHORT, generator(k)) for k in range(2))
+    assert torch.equal(one.frames, again.frames) and torch.equal(one.stems, again.stems)
+    for other in (Scenes(seed=6), Scenes(seed=5, split="test")):
+        assert other.scene(3, SPEC) != Scenes(seed=5).scene(3, SPEC)
+
+
+def test_held_out_players_have_the_other_bank():
+    scenes = Scenes(split="held out", wishes={"two": 1.0}, families={"ensemble": 1.0})
+    assert {player.bank for player in scenes.scene(0, SPEC).players} == {"modelled"}
+
+
+def test_saved_scenes_are_those_that_were_rendered(tmp_path):
+    sources = [Scenes(count=2, split="train"), Scenes(count=1, split="validation")]
+    save_scenes(tmp_path, sources, SHORT)
+    saved = SavedScenes(tmp_path, "train")
+    assert len(saved) == 2 and len(SavedScenes(tmp_path, "validation")) == 1
+    rendered = [sources[0].take(index, SHORT, generator(0)) for index in range(2)]
+    for index, there in enumerate(rendered):
+        back = saved.take(index, SHORT, generator(0))
+        assert back.name == there.name == saved.group(index) and back.caption == there.caption
+        for name, step in (
+            ("frames", 1 / 255),
+            ("masks", 1 / 255),
+            ("wave", 1 / 32767),
+            ("stems", 1 / 32767),
+        ):
+            assert torch.allclose(getattr(back, name), getattr(there, name), atol=0.51 * step), name
+    batch = stack([saved.take(index, SHORT, generator(0)) for index in range(2)], SHORT, torch.arange(2))
+    assert batch.stems.shape[1] == batch.masks.shape[1] == max(len(each.stems) for each in rendered)
+    shard = next((tmp_path / "shards").glob("train-*.safetensors"))
+    before = shard.stat().st_mtime_ns
+    save_scenes(tmp_path, sources, SHORT)  # nothing is rendered twice
+    assert shard.stat().st_mtime_ns == before
+    with pytest.raises(InputError, match="asked for"):
+        saved.take(0, SPEC, generator(0))
+
+
+def test_unknown_wishes_and_those_that_no_scene_grants_are_refused():
+    with pytest.raises(InputError, match="unknown wish 'duet'"):
+        Scenes(wishes={"duet": 1.0})
+    with pytest.raises(InputError, match="unknown family 'opera'"):
+        Scenes(families={"opera": 1.0})
+    from dataclasses import replace
+
+    from avsim.world import configured
+
+    solo = replace(configured("medium"), instruments=("tuba",), places=("dry studio",))
+    with pytest.raises(InputError, match="grant no wish 'two'"):
+        Scenes(solo, wishes={"two": 1.0}, families={"ensemble": 1.0}).scene(0, SPEC)
