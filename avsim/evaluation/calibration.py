@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -43,6 +44,18 @@ class Against:
     value: float  # what the judge gives it; nan where it can't be judged
     auroc: float  # of its clips against the true ones; 0.5 by chance
     own: bool = False  # whether this is a lie that the judge is there to find
+    low: float = 0.0  # and its 95 % interval over clips
+    high: float = 1.0
+    clips: int = 0  # with the lie, that were judged
+    unchanged: int = 0  # left out: what the judge asks about is, in truth, as it was; no lie was told
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Which weights a part of the judge had: a detector, or a separator."""
+
+    part: str
+    sha256: str  # of its file
 
 
 @dataclass(frozen=True)
@@ -50,7 +63,7 @@ class Calibration:
     """What a judge was shown to do, on which clips; made by a script and committed with its weights.
 
     A judge whose AUROC against one of its own lies is under 0.9 has failed and is not shown by default; one
-    without a lie of its own isn't proven.
+    without a lie of its own isn't proven. It holds for the weights that it was made with, and no others.
     """
 
     judge: str
@@ -62,14 +75,16 @@ class Calibration:
     truth: float
     through_codecs: float | None
     lies: tuple[Against, ...]
-    weights: str  # sha256 of the detectors' weights, "" where there are none
+    weights: tuple[Weights, ...]  # of the trained parts that the judge asks; others may be any
     made_by: str  # command and commit
     higher_is_better: bool = True
+    least: float = LEAST_AUROC  # that it must reach against each of its own lies
+    crowd: int = 1  # clips that were told from as many with a lie at a time
 
     @property
     def failures(self) -> tuple[Against, ...]:
         """The judge's own lies that it can't tell from the truth."""
-        return tuple(one for one in self.lies if one.own and not one.auroc >= LEAST_AUROC)
+        return tuple(one for one in self.lies if one.own and not one.auroc >= self.least)
 
     @property
     def proven(self) -> bool:
@@ -101,17 +116,17 @@ class Calibration:
                 )
         return None
 
-    def check_weights(self, path: str | Path) -> None:
-        """Make sure that a file of weights is the one that was calibrated.
-
-        Raises:
-            InputError: it is another.
-        """
-        if (found := hash_of(path)) != self.weights:
-            raise InputError(
-                f"{path}: weights of sha256 {found[:12]}…; {self.judge} was calibrated with "
-                f"{self.weights[:12] or 'none'}…"
-            )
+    def other_weights(self, loaded: Mapping[str, str]) -> str | None:
+        """Why a judge with these weights, {part: sha256}, is another than was calibrated; or None."""
+        for one in self.weights:
+            found = loaded.get(one.part)
+            if found != one.sha256:
+                other = f"weights of sha256 {found[:12]}…" if found else "none"
+                return (
+                    f"not calibrated with this {one.part}: it has {other}, the calibration's had "
+                    f"{one.sha256[:12]}…"
+                )
+        return None
 
     def save(self, path: str | Path) -> Path:
         """Write a JSON file."""

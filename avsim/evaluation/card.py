@@ -31,14 +31,28 @@ from avsim.world.scene import SHAPES
 SURE = 0.5  # probability from which on a kind is said to be heard
 ATTACK = 0.1  # s, whose centre of frequencies is a sound's brightness
 COLUMNS = (
-    "pairs", "kinds alike", "materials alike",
+    "pairs", "kinds alike", "pairs of a material", "materials alike",
+    "kinds seen, heard", "materials seen, heard",
     "speed, squared", "level, squared", "speed times level",
-    "places alike", "decay heard", "decay of the place seen",
+    "places alike", "place of both", "decay heard", "decay of the place seen",
     "timbre",
     "material", "size", "brightness",
     "gaps between bounces", "gaps that shrink",
     "kinds that sound", "of them heard",
 )  # fmt: skip
+ROWS = {  # of the card -> the columns that it is made of
+    "1 identity and material": COLUMNS[:6],
+    "2 speed and loudness": COLUMNS[6:9],
+    "3 place and decay": COLUMNS[9:13],
+    "4 timbre": COLUMNS[13:14],
+    "5 size, pitch and bounces": COLUMNS[14:19],
+    "6 superposition": ("kinds seen, heard", *COLUMNS[19:]),
+}
+MADE_OF = {  # a row -> the numbers that are shown beside it
+    "1 identity and material": ("kind heard is kind seen", "material heard is material seen"),
+    "3 place and decay": ("place heard is place seen", "decay, rank correlation"),
+    "5 size, pitch and bounces": ("larger is darker, correlation", "bounces that come sooner"),
+}
 
 
 @dataclass(frozen=True)
@@ -50,9 +64,17 @@ class Pair:
 
 
 class ReportCard(Judge):
-    """Six rows, the mean of whose scores comes first."""
+    """Six rows, the mean of whose scores comes first, or one of them.
+
+    Args:
+        row: the one of `ROWS` that is asked for alone, as a probe with a calibration of its own; None: all.
+    """
 
     width = len(COLUMNS)
+
+    def __init__(self, row: str | None = None) -> None:
+        super().__init__()
+        self.row = row
 
     def update(self, clip: Clip, onsets: Sequence[Onset], heard: Heard, view: View) -> None:
         """Judge one clip with sound by what was found in it."""
@@ -61,14 +83,22 @@ class ReportCard(Judge):
             self.skip(Reason.NOTHING_HAPPENS)
             return
         seen = {event.kind for event in view.events}
+        materials = {event.material for event in view.events if event.material}
+        solid = [pair for pair in paired if pair.event.material]  # players have no material
         place = max(view.places, key=view.places.__getitem__) if view.places else None
         self.keep(
             [
                 len(paired),
                 sum(pair.onset.kind == pair.event.kind for pair in paired),
-                sum(pair.onset.material == pair.event.material for pair in paired),
+                len(solid),
+                sum(pair.onset.material == pair.event.material for pair in solid),
+                _mean([heard.kinds.get(kind, 0.0) for kind in seen]),
+                _mean([heard.materials.get(material, 0.0) for material in materials]),
                 *_hits(paired),
                 float(heard.place == place) if place else math.nan,
+                sum(share * heard.places.get(name, 0.0) for name, share in view.places.items())
+                if place
+                else math.nan,
                 math.log(max(heard.decay, 0.01)),
                 math.log(max(RT60[place], OPEN_AIR)) if place else math.nan,
                 _mean([heard.kinds[kind] for kind in seen if kind in INSTRUMENTS]),
@@ -83,23 +113,22 @@ class ReportCard(Judge):
         """Each row's score, 1 at best, and what it is made of."""
         of = dict(zip(COLUMNS, rows.unbind(-1), strict=True))
         total = {name: values.nansum(-1) for name, values in of.items()}
-        kind, material = (total[f"{name} alike"] / total["pairs"] for name in ("kinds", "materials"))
+        kind = total["kinds alike"] / total["pairs"]
+        material = total["materials alike"] / total["pairs of a material"]
         loudness = total["speed times level"] / (total["speed, squared"] * total["level, squared"]).sqrt()
         decay = rank_correlation(of["decay heard"], of["decay of the place seen"])
         place = mean(of["places alike"])
         darker = -_within(of["material"], of["size"], of["brightness"])
         bounces = total["gaps that shrink"] / total["gaps between bounces"]
         six = {
-            "1 identity and material": (kind + material) / 2,
+            "1 identity and material": torch.stack([kind, material]).nanmean(0),
             "2 speed and loudness": loudness,
             "3 place and decay": torch.stack([place, decay]).nanmean(0),
             "4 timbre": mean(of["timbre"]),
             "5 size, pitch and bounces": torch.stack([darker, bounces]).nanmean(0),
             "6 superposition": total["of them heard"] / total["kinds that sound"],
         }
-        return {
-            "physics, mean of six rows": torch.stack(list(six.values())).nanmean(0),
-            **six,
+        parts = {
             "kind heard is kind seen": kind,
             "material heard is material seen": material,
             "place heard is place seen": place,
@@ -107,13 +136,35 @@ class ReportCard(Judge):
             "larger is darker, correlation": darker,
             "bounces that come sooner": bounces,
         }
+        if self.row is not None:
+            return {self.row: six[self.row]} | {name: parts[name] for name in MADE_OF.get(self.row, ())}
+        return {"physics, mean of six rows": torch.stack(list(six.values())).nanmean(0), **six, **parts}
 
     def each(self, rows: Tensor) -> Tensor:
-        """The mean of what one clip can say: identity, material, place, timbre, superposition."""
-        one = self.numbers(rows[:, None])
-        shares = ("kind heard is kind seen", "material heard is material seen", "place heard is place seen",
-                  "4 timbre", "6 superposition")  # fmt: skip
-        return torch.stack([one[name] for name in shares]).nanmean(0)
+        """What one clip can say, in shades: a clip of one sound would otherwise be all right or all wrong.
+
+        Identity and material must both be right, so that the worse of them counts; places agree as far as
+        their probabilities do. Of all rows together, the mean of those that one clip can say something of.
+        """
+        of = dict(zip(COLUMNS, rows.unbind(-1), strict=True))
+        kind = torch.stack([of["kinds alike"] / of["pairs"], of["kinds seen, heard"]]).nanmean(0)
+        material = torch.stack(
+            [of["materials alike"] / of["pairs of a material"], of["materials seen, heard"]]
+        ).nanmean(0)
+        shades = {
+            "1 identity and material": torch.fmin(kind, material),
+            "3 place and decay": of["place of both"],
+            "4 timbre": of["timbre"],
+            "6 superposition": of["kinds seen, heard"],
+        }
+        if self.row is None:
+            return torch.stack(list(shades.values())).nanmean(0)
+        return shades[self.row] if self.row in shades else super().each(rows)
+
+    def asked(self, row: Tensor) -> Tensor:
+        """What it asks about, of the row of one clip: another clip with the same is no lie to it."""
+        names = COLUMNS if self.row is None else ROWS[self.row]
+        return row[[COLUMNS.index(name) for name in names]]
 
 
 def pairs(onsets: Sequence[Onset], events: Sequence[Event], frames_per_second: float) -> list[Pair]:

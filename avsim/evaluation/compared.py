@@ -13,7 +13,7 @@ from avsim.evaluation.diversity import Memorization
 from avsim.evaluation.embeddings import Embedding
 from avsim.evaluation.evidence import Detectors
 from avsim.evaluation.fidelity import Fidelity
-from avsim.evaluation.panel import Panel, Question
+from avsim.evaluation.panel import CROWD, Panel, Question
 from avsim.evaluation.score import Unjudged
 
 Embedded = dict[str, Tensor]  # (n, d) of each embedding that applies to any clip
@@ -47,6 +47,7 @@ def ceilings(panel: Panel) -> dict[str, float]:
 
 def fidelity(name: str, embed: Embedding, reference: Tensor, lies: tuple[str, ...] = ()) -> Question:
     """The distance from real clips, whose embeddings are (m, d)."""
+    trained = name.startswith("world-trained")
     return Question(
         f"fidelity of {name}",
         f"How far the clips are, as a crowd, from the reference in the space of {name}.",
@@ -54,6 +55,8 @@ def fidelity(name: str, embed: Embedding, reference: Tensor, lies: tuple[str, ..
         lambda judge, found: judge.update(embed(found.clip)),
         lies=lies,
         floor=False,
+        uses=tuple(p for p in ("sound", "picture") if trained and (p in name or name.endswith("both"))),
+        crowd=CROWD,
     )
 
 

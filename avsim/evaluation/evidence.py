@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from avsim.clip import Clip
+from avsim.evaluation.calibration import hash_of
 from avsim.evaluation.embeddings import UNTRAINED, Embedding, world_trained
 from avsim.evaluation.grounding import Separate
 from avsim.evaluation.lies import with_sound_of
@@ -28,7 +29,9 @@ class Detectors:
     look: Callable[[Clip], View] | None = None
     offset: Callable[[Clip], float] | None = None  # seconds by which the sound comes after the picture
     separate: Separate | None = None
+    second: Separate | None = None  # another separator, trained independently of the first
     embeddings: Mapping[str, Embedding] = field(default_factory=lambda: UNTRAINED)  # for fidelity
+    weights: Mapping[str, str] = field(default_factory=dict)  # a trained part's name -> sha256 of its weights
 
     @classmethod
     def trained(
@@ -37,21 +40,30 @@ class Detectors:
         picture: Path | None = None,
         offset: Path | None = None,
         separator: Path | None = None,
+        second: Path | None = None,
+        yamnet: bool = False,
     ) -> Detectors:
         """Those of the folders of trained models; spectral flux finds onsets where none listens.
 
+        `second` is a separator that was trained apart from the first, so that grounding isn't judged by the
+        first one's habits alone; `yamnet` says whether clips are embedded by it too.
+
         Raises:
-            InputError: a folder that holds no such model.
+            InputError: a folder that holds no such model, or YAMNet isn't installed.
         """
         from avsim.perception import detect
         from avsim.perception.picture import PictureDetector
         from avsim.perception.sound import SoundDetector
-        from avsim.weights import load_model
+        from avsim.weights import TENSORS, load_model
 
         found: dict[str, Any] = {}
         ears = None if sound is None else load_model(sound, expected=SoundDetector)
         eyes = None if picture is None else load_model(picture, expected=PictureDetector)
         found["embeddings"] = UNTRAINED | world_trained(ears, eyes)
+        if yamnet:
+            from avsim.evaluation import yamnet as network
+
+            found["embeddings"] |= {network.NAME: network.yamnet()}
         if ears is not None:
             found["onsets"] = lambda clip: detect.onsets(ears, clip)
             found["hear"] = lambda clip: detect.heard(ears, clip)
@@ -63,12 +75,31 @@ class Detectors:
             judge = load_model(offset, expected=OffsetJudge)
             found["offset"] = lambda clip: shift(judge, clip).seconds
         if separator is not None:
-            from avsim.separation import Separator
-            from avsim.separation.stems import separate
-
-            parts = load_model(separator, expected=Separator)
-            found["separate"] = lambda clip, regions: separate(parts, clip, regions)
+            found["separate"] = separating(separator)
+        if second is not None:
+            found["second"] = separating(second)
+        folders = {
+            "sound": sound, "picture": picture, "offset": offset, "separator": separator,
+            "second separator": second,
+        }  # fmt: skip
+        found["weights"] = {
+            part: hash_of(folder / TENSORS) for part, folder in folders.items() if folder is not None
+        }
         return cls(**found)
+
+
+def separating(folder: Path) -> Separate:
+    """Any trained network that separates: ours, or a baseline that offers what ours offers.
+
+    Raises:
+        InputError: a folder that holds no such model.
+    """
+    from avsim.separation.separator import Viewer
+    from avsim.separation.stems import separate
+    from avsim.weights import load_model
+
+    parts = load_model(folder, expected=Viewer)
+    return lambda clip, regions: separate(parts, clip, regions)
 
 
 class Evidence:

@@ -1,8 +1,9 @@
 """Is the sound separated to where it is made? The share of the energy that falls to what should sound.
 
-Any separator may be asked, as a function; each has to pass the controls: with another clip's sound, or a
-mirrored or blank picture, it must no longer find what isn't there, and it must beat the share that the
-regions' area would get without looking. Silence has no share, and is counted.
+Any separator may be asked, as a function; each has to pass the controls: with another clip's sound, with a
+mirrored or blank picture, or with the regions moved to where nothing sounds, it must no longer find what
+isn't there, and it must beat the share that the regions' area would get without looking. Silence has no
+share, and is counted.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,7 +20,7 @@ from avsim.evaluation.lies import mirrored, with_sound_of
 from avsim.evaluation.score import Reason, Unjudged
 
 Separate = Callable[[Clip, Sequence[Region]], Stems]
-CONTROLS = ("swapped sound", "mirrored picture", "blank picture", "constant mask")
+CONTROLS = ("swapped sound", "mirrored picture", "positions shuffled", "blank picture", "constant mask")
 MASK = 1024  # samples of the window in which oracle masks are made
 
 
@@ -52,6 +53,7 @@ class Grounding(Judge):
                 truth,
                 _share_or_none(separate, with_sound_of(clip, other), regions),
                 _share_or_none(separate, mirrored(clip), regions),
+                _share_or_none(separate, clip, moved(regions)),
                 _share_or_none(separate, blank, regions),
                 area.amax(0).mean().item(),
                 self._unseen(clip, regions, separate, other),
@@ -80,6 +82,15 @@ class Grounding(Judge):
             "error of the share beside an unseen source": mean(rows[..., 1 + len(CONTROLS)]),
             "AUROC against swapped sound": told.view(swapped.shape[:-1]),
         }
+
+
+def moved(regions: Sequence[Region]) -> list[Region]:
+    """The regions where they cover the least of what they covered: moved sideways together, and around."""
+    masks = [region.mask.float() for region in regions]
+    covered = torch.stack([mask.reshape(-1, *mask.shape[-2:]).amax(0) for mask in masks]).amax(0)  # (H, W)
+    width = covered.shape[1]
+    step = min(range(1, width), key=lambda by: (covered.roll(by, 1) * covered).sum().item(), default=0)
+    return [Region(mask.roll(step, -1), region.name) for mask, region in zip(masks, regions, strict=True)]
 
 
 def share(stems: Stems) -> float:

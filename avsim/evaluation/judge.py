@@ -46,6 +46,10 @@ class Judge(Metric):
         """How well each clip does by itself, (n, width) -> (n,): higher is better, nan where undefined."""
         return next(iter(self.numbers(rows[:, None]).values())) * (1 if self.higher_is_better else -1)
 
+    def asked(self, row: Tensor) -> Tensor:
+        """What it asks about, of the row (width,) of one clip: a lie that leaves this as it was is none."""
+        return row
+
     def keep(self, row: Sequence[float] | Tensor) -> None:
         """Take in the row of one clip."""
         values = torch.as_tensor(row, dtype=torch.float64, device=self.device)

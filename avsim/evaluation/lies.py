@@ -1,8 +1,8 @@
 """Lies about a clip: what a judge must tell from the truth before it may judge anything.
 
 Those that need nothing but the clip are in `OF_A_CLIP`; `shuffled` and `spliced` need other clips,
-`through_codecs` two codecs; `wrong_material` and `wrong_place` make the world sound anew and so need the
-truth of a clip.
+`through_codecs` two codecs; `wrong_material` and `wrong_place` change the scene that a clip sounds like, and
+so need its truth.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -116,24 +116,23 @@ def through_codecs(clip: Clip, video: VideoCodec | None, audio: AudioCodec | Non
     return replace(clip, frames=frames, wave=wave)
 
 
-def wrong_material(clip: Clip, truth: Truth) -> Clip:
-    """Bodies are seen as they are, and sound as if each were of the next material of the list but one.
+def wrong_material(scene: Scene) -> Scene:
+    """Bodies are each of the next material of the list but one.
 
     Raises:
         Unjudged: nothing in the scene is of a material that could be another.
     """
-    scene = truth.scene
     if not scene.bodies:
         raise Unjudged(Reason.NOTHING_THERE)
     bodies = tuple(
         replace(body, material=_other(body.material, MATERIALS), colour="") for body in scene.bodies
     )
-    return _sounding(clip, replace(scene, bodies=bodies))
+    return replace(scene, bodies=bodies)
 
 
-def wrong_place(clip: Clip, truth: Truth) -> Clip:
-    """What is seen in one place is heard in another."""
-    return _sounding(clip, replace(truth.scene, place=_other(truth.scene.place, PLACES)))
+def wrong_place(scene: Scene) -> Scene:
+    """The same in another place."""
+    return replace(scene, place=_other(scene.place, PLACES))
 
 
 def _other(name: str, names: tuple[str, ...]) -> str:
@@ -141,10 +140,10 @@ def _other(name: str, names: tuple[str, ...]) -> str:
     return names[(names.index(name) + 2) % len(names)]
 
 
-def _sounding(clip: Clip, scene: Scene) -> Clip:
-    """The clip with the sound of another scene."""
-    other, _ = render(scene, clip.spec)
-    return with_sound_of(clip, other)
+def sounding(clip: Clip, scene: Scene) -> tuple[Clip, Truth]:
+    """What is seen stays as it is and sounds like another scene, whose truth comes with it."""
+    other, truth = render(scene, clip.spec)
+    return with_sound_of(clip, other), truth
 
 
 OF_A_CLIP: dict[str, Lie] = {
@@ -153,7 +152,7 @@ OF_A_CLIP: dict[str, Lie] = {
     "swapped channels": swapped_channels,
     **{f"shifted by {ms} ms": partial(shifted, milliseconds=ms) for ms in SHIFTS},
 }
-OF_A_SCENE: dict[str, Callable[[Clip, Truth], Clip]] = {
+OF_A_SCENE: dict[str, Callable[[Scene], Scene]] = {  # what it sounds like instead; see `sounding`
     "wrong material": wrong_material,
     "wrong place": wrong_place,
 }

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from avsim.evaluation.calibration import Calibration
-from avsim.evaluation.card import ReportCard
+from avsim.evaluation.calibration import LEAST_AUROC, Calibration
+from avsim.evaluation.card import ROWS, ReportCard
 from avsim.evaluation.events import EventSynchrony, Offset
 from avsim.evaluation.evidence import Evidence
 from avsim.evaluation.grounding import Grounding
@@ -34,6 +35,9 @@ class Question:
     ask: Callable[[Judge, Evidence], None]  # ends in the judge's `update`, or raises Unjudged
     lies: tuple[str, ...] = ()  # that it is there to find
     floor: bool = True  # whether clips with each other's sound show what it gives to nonsense
+    uses: tuple[str, ...] = ()  # trained parts, whose weights its calibration holds for
+    least: float = LEAST_AUROC  # with which it must tell its own lies, before it may judge
+    crowd: int = 1  # clips that it takes to say anything: 1, unless it compares clips with each other
 
     @property
     def calibration(self) -> Calibration | None:
@@ -79,8 +83,9 @@ def _text(judge: Judge, found: Evidence) -> None:
     judge.update(facts, view, heard)
 
 
-def _grounding(judge: Judge, found: Evidence) -> None:
-    if found.detectors.separate is None:
+def _grounding(judge: Judge, found: Evidence, second: bool = False) -> None:
+    separate = found.detectors.second if second else found.detectors.separate
+    if separate is None:
         raise Unjudged(Reason.NO_DETECTOR)
     if found.clip.wave is None:
         raise Unjudged(Reason.NO_SOUND)
@@ -89,7 +94,7 @@ def _grounding(judge: Judge, found: Evidence) -> None:
         raise Unjudged(Reason.NOTHING_HAPPENS)
     if found.before is None or found.before.clip.wave is None:
         raise Unjudged(Reason.ALONE)
-    judge.update(found.clip, regions, found.detectors.separate, found.before.clip)
+    judge.update(found.clip, regions, separate, found.before.clip)
 
 
 def _if_any(found: Evidence, name: str) -> Any:
@@ -100,7 +105,24 @@ def _if_any(found: Evidence, name: str) -> Any:
         return None
 
 
+# Shifts of 40 and 80 ms are no judge's own lies: a tolerance of a frame (62 ms at 16 fps) forgives the first,
+# and both are near the 20 to 60 ms that people don't notice (ITU-R BT.1359).
 SHIFTED = ("shuffled", "shifted by 160 ms", "shifted by 320 ms")
+GROUNDED = 0.95  # AUROC of truth against swapped sound, before it may be used on clips that were made
+HEARD_AND_SEEN = ("sound", "picture")
+CROWD = 16  # clips of which a distance between crowds says something
+MANY = 64  # and a correlation over those few clips that have two hits of one thing, or one body alone
+ROWS_ARE_FOR: dict[
+    str, tuple[str, ...]
+] = {  # rows of the physics card -> the lies that each is there to find
+    "1 identity and material": ("shuffled", "wrong material"),
+    "2 speed and loudness": ("shuffled",),
+    "3 place and decay": ("shuffled", "wrong place"),
+    "4 timbre": ("shuffled",),
+    "5 size, pitch and bounces": ("shuffled",),
+    "6 superposition": ("shuffled",),
+}
+CORRELATIONS = ("2 speed and loudness", "5 size, pitch and bounces")  # over clips; one clip has none
 QUESTIONS: tuple[Question, ...] = (
     Question(
         "synchrony of events",
@@ -108,6 +130,7 @@ QUESTIONS: tuple[Question, ...] = (
         EventSynchrony,
         _synchrony,
         lies=SHIFTED,
+        uses=HEARD_AND_SEEN,
     ),
     Question(
         "offset",
@@ -115,6 +138,7 @@ QUESTIONS: tuple[Question, ...] = (
         Offset,
         _offset,
         lies=("shifted by 160 ms", "shifted by 320 ms"),
+        uses=("offset",),
     ),
     Question(
         "space",
@@ -122,6 +146,7 @@ QUESTIONS: tuple[Question, ...] = (
         Space,
         _space,
         lies=("mirrored", "swapped channels"),
+        uses=HEARD_AND_SEEN,
     ),
     Question(
         "physics",
@@ -129,7 +154,21 @@ QUESTIONS: tuple[Question, ...] = (
         "and decay, timbre, size and pitch and bounces, superposition.",
         ReportCard,
         _physics,
-        lies=("shuffled", "wrong material", "wrong place"),
+        # One wrong thing changes one row of six, which finds it; the mean of all is there for a wrong sound.
+        lies=("shuffled",),
+        uses=HEARD_AND_SEEN,
+    ),
+    *(
+        Question(
+            f"physics, {row}",
+            "One row of the physics report card, as a probe of its own.",
+            partial(ReportCard, row),
+            _physics,
+            lies=ROWS_ARE_FOR[row],
+            uses=HEARD_AND_SEEN,
+            crowd=MANY if row in CORRELATIONS else 1,
+        )
+        for row in ROWS
     ),
     Question(
         "integrity of things",
@@ -138,13 +177,24 @@ QUESTIONS: tuple[Question, ...] = (
         _integrity,
         lies=("spliced",),
         floor=False,
+        uses=("picture",),
     ),
-    Question(
-        "grounding",
-        "The share of the sound's energy that a separator gives to what is seen to sound; with controls.",
-        Grounding,
-        _grounding,
-        lies=("shuffled", "mirrored"),
+    *(
+        Question(
+            f"grounding{by}",
+            f"The share of the sound's energy that {whose} gives to what is seen to sound; with controls.",
+            Grounding,
+            partial(_grounding, second=second),
+            # In a mirrored clip what sounds is found where it now is: the judge's own control moves the
+            # picture under regions that stay.
+            lies=("shuffled",),
+            uses=("picture", part),
+            least=GROUNDED,
+        )
+        for by, whose, part, second in (
+            ("", "a separator", "separator", False),
+            (" by a second separator", "a separator trained independently", "second separator", True),
+        )
     ),
     Question(
         "text",
@@ -152,6 +202,7 @@ QUESTIONS: tuple[Question, ...] = (
         TextAgreement,
         _text,
         lies=("shuffled", "another's caption"),
+        uses=HEARD_AND_SEEN,
     ),
 )
 
@@ -163,6 +214,7 @@ class Verdict:
     question: Question
     scores: Mapping[str, Score]
     calibration: Calibration | None
+    other: str | None = None  # why there is a calibration that doesn't hold: it is of other weights
 
     @property
     def headline(self) -> str:
@@ -178,6 +230,10 @@ class Verdict:
             return f"doesn't apply: of the clips, {reasons or 'there are none'}"
         if math.isnan(score.value):
             return "doesn't apply: too few clips, or nothing in them that could be compared"
+        if score.clips < self.question.crowd:
+            return f"doesn't apply: it takes {self.question.crowd} clips, and {score.clips} were judged"
+        if self.other is not None:
+            return self.other
         if self.calibration is None:
             return "not calibrated: it was not yet shown to tell its own lies from the truth"
         if failures := self.calibration.failures:
@@ -195,15 +251,24 @@ class Panel:
         questions: what is asked.
         floors: whether to judge shuffled pairs too.
         calibrated: whether to refuse clips outside what a judge was calibrated for.
+        weights: of the trained parts that are asked, {name: sha256}; a calibration with others doesn't hold.
     """
 
     def __init__(
-        self, questions: Sequence[Question] = QUESTIONS, floors: bool = True, calibrated: bool = True
+        self,
+        questions: Sequence[Question] = QUESTIONS,
+        floors: bool = True,
+        calibrated: bool = True,
+        weights: Mapping[str, str] | None = None,
     ) -> None:
         self.questions = tuple(questions)
         self.judges = {question.name: question.judge() for question in questions}
         self.shuffled = {q.name: q.judge() for q in questions if q.floor and floors}
         self.calibrations = {q.name: q.calibration if calibrated else None for q in questions}
+        self.other: dict[str, str] = {}  # a judge -> why its calibration doesn't hold
+        for name, calibration in self.calibrations.items():
+            if calibration is not None and (why := calibration.other_weights(weights or {})) is not None:
+                self.calibrations[name], self.other[name] = None, why
         self.refusals: dict[str, str] = {}  # a judge -> why it refused a clip, the first time
         self._first: Evidence | None = None
         self._before: Evidence | None = None
@@ -272,5 +337,5 @@ class Panel:
                     floor = calibration.floor
                 ceiling = best(ceilings) if name == headline and ceilings else math.nan
                 scores[name] = replace(score, floor=floor, ceiling=ceiling)
-            found.append(Verdict(question, scores, calibration))
+            found.append(Verdict(question, scores, calibration, self.other.get(question.name)))
         return found

@@ -69,8 +69,18 @@ class Space(Judge):
         }
 
     def each(self, rows: Tensor) -> Tensor:
-        """The nearer, the better: the mean distance, negated."""
-        return -rows[:, 9] / rows[:, 0]
+        """How far the sounds are heard to the side that they are seen on: a clip's part in the correlation.
+
+        A distance would call a sound in the middle right wherever it is seen, and a true one in a room that
+        answers from everywhere as wrong as a mirrored one; it isn't what the judge's first number measures.
+        """
+        count, x, _, p, _, xp = rows[:, :6].unbind(-1)
+        return (xp - (x + p) / 2) / count + 0.25  # mean of (x - 1/2) (p - 1/2)
+
+    def asked(self, row: Tensor) -> Tensor:
+        """Nothing where all that sounds is seen in the middle third: mirrored, it is in the middle still."""
+        count, x, xx = row[:3]
+        return row * ((xx - x) / count + 0.25 > (1 / 6) ** 2)
 
 
 def between_ears(wave: Tensor, sample_rate: int, seconds: float) -> tuple[float, float] | None:

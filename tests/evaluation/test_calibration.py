@@ -6,7 +6,7 @@ from sklearn.metrics import roc_auc_score
 
 from avsim.clip import ClipSpec
 from avsim.errors import InputError
-from avsim.evaluation.calibration import Against, Calibration, Range, auroc, hash_of
+from avsim.evaluation.calibration import Against, Calibration, Range, Weights, auroc, hash_of
 from avsim.seeds import generator
 
 
@@ -21,7 +21,7 @@ def calibration(**changes) -> Calibration:
         truth=0.9,
         through_codecs=0.88,
         lies=(Against("shuffled", 0.4, 0.98, own=True), Against("mirrored", 0.9, 0.5)),
-        weights="",
+        weights=(),
         made_by="calibrate.py at 1234567",
     )
     return Calibration(**{**plain, **changes})
@@ -82,9 +82,18 @@ def test_saved_and_loaded(tmp_path):
             Calibration.load(tmp_path / name)
 
 
-def test_other_weights_are_refused(tmp_path):
+def test_other_weights_than_those_it_was_made_with(tmp_path):
     path = tmp_path / "model.safetensors"
     path.write_bytes(b"weights")
-    calibration(weights=hash_of(path)).check_weights(path)
-    with pytest.raises(InputError, match="was calibrated with"):
-        calibration(weights="0" * 64).check_weights(path)
+    judge = calibration(weights=(Weights("picture", hash_of(path)), Weights("sound", "1" * 64)))
+    loaded = {"picture": hash_of(path), "sound": "1" * 64, "offset": "2" * 64}
+    assert judge.other_weights(loaded) is None  # the judge doesn't ask the third
+    assert "this sound: it has weights of sha256 3333" in judge.other_weights({**loaded, "sound": "3" * 64})
+    assert "this picture: it has none" in judge.other_weights({"sound": "1" * 64})
+    assert calibration().other_weights(loaded) is None
+    assert Calibration.load(judge.save(tmp_path / "judge.json")) == judge
+
+
+def test_a_judge_may_have_to_reach_more():
+    good = Against("shuffled", 0.4, 0.93, own=True)
+    assert calibration(lies=(good,)).proven and not calibration(lies=(good,), least=0.95).proven

@@ -107,4 +107,23 @@ def test_a_clip_in_which_nothing_happens_is_skipped():
     score = judge.scores()["physics, mean of six rows"]
     assert score.clips == 0 and score.skipped == {"nothing happens in it": 1}
     judge.update(SILENCE, [onset(0.5)], HEARD, view(event(0.5)))
-    assert judge.each(judge.rows)[0] == pytest.approx((1 + 1 + 1 + 1) / 4)
+    shades = (1 + 0.9) / 2, 0.9 * 0.8 + 0.1 * 0.2, 0.9  # identity and material, place, superposition
+    assert judge.each(judge.rows)[0] == pytest.approx(sum(shades) / 3)
+
+
+def test_a_row_alone_and_a_wrong_material_that_a_right_kind_does_not_hide():
+    heard = {
+        material: Heard({"ball": 1.0, "cello": 1.0}, {material: 1.0}, {"cave": 1.0}, 2.0)
+        for material in ("metal", "wood")
+    }
+    judge = ReportCard("1 identity and material")
+    for material, other in heard.items():
+        judge.update(SILENCE, [onset(0.5, material=material), onset(1.0, "cello", "")], other,
+                     view(event(0.5), event(1.0, "cello", "")))  # fmt: skip
+    found = judge.compute()
+    assert list(found) == [
+        "1 identity and material", "kind heard is kind seen", "material heard is material seen",
+    ]  # fmt: skip
+    assert found["material heard is material seen"] == 0.5  # a player's missing material is no match
+    assert sorted(judge.each(judge.rows).tolist()) == pytest.approx([0.0, 1.0])
+    assert judge.asked(judge.rows[0]).shape == (6,)

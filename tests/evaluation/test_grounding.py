@@ -3,7 +3,7 @@ import torch
 
 from avsim.clip import Clip, Region, Stems
 from avsim.errors import InputError
-from avsim.evaluation.grounding import Grounding, oracle, share
+from avsim.evaluation.grounding import Grounding, moved, oracle, share
 from avsim.evaluation.score import Unjudged
 from avsim.seeds import generator
 
@@ -57,7 +57,7 @@ def test_one_that_sees_and_one_that_does_not(clip):
     unlooked.update(clip, [region()], blind, other)
     found = looked.compute()
     assert found["share of the energy that falls to what sounds"] == pytest.approx(1)
-    for control in ("swapped sound", "mirrored picture", "blank picture"):
+    for control in ("swapped sound", "mirrored picture", "positions shuffled", "blank picture"):
         assert found[f"the same, {control}"] == pytest.approx(0, abs=1e-6)
     assert found["the same, constant mask"] == 0.25
     assert found["error of the share beside an unseen source"] == pytest.approx(0, abs=1e-3)
@@ -65,6 +65,18 @@ def test_one_that_sees_and_one_that_does_not(clip):
     found = unlooked.compute()
     assert found["share of the energy that falls to what sounds"] == pytest.approx(0.25)
     assert found["the same, swapped sound"] == pytest.approx(0.25)
+
+
+def test_regions_are_moved_to_where_they_were_not():
+    still, moving = (
+        Region.box(1, 0, 2, 4, (8, 8), "still"),
+        Region(torch.zeros(3, 8, 8).index_fill(2, torch.tensor(3), 1.0)),
+    )
+    found = moved([still, moving])
+    assert [region.name for region in found] == ["still", "region"]
+    covered = still.mask + moving.mask.amax(0) > 0
+    assert all((region.mask * covered).sum() == 0 for region in found)
+    assert [region.mask.sum() for region in found] == [still.mask.sum(), moving.mask.sum()]
 
 
 def test_silence_is_counted(clip):

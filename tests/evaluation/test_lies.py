@@ -10,6 +10,7 @@ from avsim.evaluation.lies import (
     shifted,
     shuffled,
     silenced,
+    sounding,
     spliced,
     swapped_channels,
     through_codecs,
@@ -87,9 +88,10 @@ def test_the_world_sounds_anew():
     scene = Scene(bodies=(Body(material="metal", release=0.0),), seed=3)
     clip, truth = render(scene, Clip(torch.zeros(3, 16, 64, 64), None).spec)
     for name, lie in OF_A_SCENE.items():
-        lied = lie(clip, truth)
+        lied, heard = sounding(clip, lie(truth.scene))
+        assert heard.scene == lie(truth.scene) != scene
         assert torch.equal(lied.frames, clip.frames), name
         assert lied.wave.shape == clip.wave.shape and not torch.equal(lied.wave, clip.wave), name
     struck = Scene(targets=(Target(),), stick=Stick(hits=(Hit(0.3),)))
     with pytest.raises(Unjudged):
-        OF_A_SCENE["wrong material"](*render(struck, clip.spec))
+        OF_A_SCENE["wrong material"](struck)

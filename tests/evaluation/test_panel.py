@@ -5,7 +5,7 @@ import torch
 
 from avsim.clip import Clip, Stems
 from avsim.evaluation import panel as panels
-from avsim.evaluation.calibration import Against, Calibration, Range
+from avsim.evaluation.calibration import Against, Calibration, Range, Weights
 from avsim.evaluation.compared import fidelity
 from avsim.evaluation.evidence import Detectors, Evidence
 from avsim.evaluation.panel import QUESTIONS, Panel
@@ -80,7 +80,7 @@ def calibration(**changes) -> Calibration:
     plain = dict(
         judge="synchrony of events", frames_per_second=ANY, height=ANY, sample_rate=ANY, seconds=ANY,
         clips=300, truth=0.9, through_codecs=0.95, lies=(Against("shuffled", 0.3, 0.99, own=True),),
-        weights="", made_by="",
+        weights=(), made_by="",
     )  # fmt: skip
     return Calibration(**{**plain, **changes})
 
@@ -98,6 +98,19 @@ def test_calibrated_judges_are_believed_failed_ones_are_not(calibrated):
     calibrated(lies=(Against("shuffled", 0.8, 0.6, own=True),))
     verdict = shown(Truthful(), [clip(3), clip(9)]).verdicts()[0]
     assert verdict.trouble == "failed its calibration: can't tell from the truth shuffled (AUROC 0.60)"
+
+
+def test_a_calibration_with_other_weights_does_not_hold(calibrated):
+    calibrated(weights=(Weights("picture", "a" * 64),), frames_per_second=Range(24, 30))
+    for weights, held in (({"picture": "a" * 64}, True), ({"picture": "b" * 64}, False), (None, False)):
+        panel = shown(Truthful(), [clip(3), clip(9)], weights=weights)
+        verdict = panel.verdicts()[0]
+        score = verdict.scores["F1 within 1 frame"]
+        if held:  # and refuses what it doesn't cover
+            assert score.clips == 0 and panel.refusals
+        else:  # the numbers are shown as those of a judge that was never calibrated
+            assert verdict.trouble.startswith("not calibrated with this picture")
+            assert score.clips == 2 and verdict.calibration is None and math.isnan(score.ceiling)
 
 
 def test_clips_outside_the_calibration_are_refused_and_counted(calibrated):
@@ -120,7 +133,9 @@ def test_grounding_needs_a_separator_and_a_clip_before():
     panel = Panel()
     for each in (clip(3), clip(9), clip(11)):
         panel.update(Evidence(each, Detectors(look=look, separate=separate)))
-    verdict = next(v for v in panel.verdicts() if v.question.name == "grounding")
+    verdicts = {v.question.name: v for v in panel.verdicts()}
+    verdict = verdicts["grounding"]
+    assert "no detector" in verdicts["grounding by a second separator"].trouble
     score = verdict.scores[verdict.headline]
     assert score.value == pytest.approx(0.36) and score.clips == 2
     assert score.skipped == {"has no other clip before it to be compared with": 1}

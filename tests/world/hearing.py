@@ -50,12 +50,12 @@ def onsets(wave: np.ndarray, rate: int = 16000) -> np.ndarray:
         sr=rate,
         hop_length=HOP,
         units="time",
-        pre_max=0.02,
-        post_max=0.02,
-        pre_avg=0.1,
-        post_avg=0.1,
+        pre_max=round(0.02 * rate / HOP),  # librosa's are numbers of hops
+        post_max=round(0.02 * rate / HOP),
+        pre_avg=round(0.1 * rate / HOP),
+        post_avg=round(0.1 * rate / HOP),
         delta=0.06,
-        wait=0.03,
+        wait=round(0.03 * rate / HOP),
     )
     return found - SILENCE / rate + LEAD
 
