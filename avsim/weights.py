@@ -5,6 +5,7 @@ that its folder is enough to make it again, without Lightning and without the ya
 """
 
 import functools
+import hashlib
 import importlib
 import inspect
 import json
@@ -22,6 +23,7 @@ from avsim.files import atomic
 
 Model = TypeVar("Model", bound=type[nn.Module])
 CONFIG, TENSORS = "config.json", "model.safetensors"
+SMALL = Path(__file__).parent / "small"  # what ships with the package, a folder for each part
 
 
 def configured(cls: Model) -> Model:
@@ -80,30 +82,43 @@ def build(config: Any) -> Any:
 
 
 def save_model(
-    model: nn.Module, folder: str | Path, tensors: dict[str, Tensor] | None = None, **notes: Any
+    model: nn.Module,
+    folder: str | Path,
+    tensors: dict[str, Tensor] | None = None,
+    dtype: torch.dtype | None = None,
+    **notes: Any,
 ) -> Path:
     """Write `model` to `folder`, whole or not at all; `tensors` stand in for its own (an average, say).
 
-    `notes` are plain data kept in config.json under "notes" (commit, command, step).
+    `dtype` is what floating-point tensors are stored as, their own by default; `notes` are plain data kept in
+    config.json under "notes" (commit, command, step).
     """
     tensors = model.state_dict() if tensors is None else tensors
+    stored = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    if dtype is not None:
+        stored = {
+            name: value.to(dtype) if value.is_floating_point() else value for name, value in stored.items()
+        }
     with atomic(folder) as temporary:
         temporary.mkdir()
-        config = {**model.config, "notes": notes}  # type: ignore[dict-item]
+        save_file(stored, temporary / TENSORS)
+        config = {**model.config, "notes": notes, "sha256": hash_of(temporary / TENSORS)}  # type: ignore[dict-item]
         (temporary / CONFIG).write_text(json.dumps(config, indent=2))
-        save_file(
-            {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()},
-            temporary / TENSORS,
-        )
     return Path(folder)
+
+
+def hash_of(path: str | Path) -> str:
+    """Sha256 of a file, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def load_model(folder: str | Path, device: str | torch.device = "cpu", expected: type | None = None) -> Any:
     """Build the model of a folder and load its tensors; it comes back in eval mode.
 
     Raises:
-        InputError: the folder or a file is missing, the tensors are another architecture's, or the model is
-            not an `expected`.
+        InputError: the folder or a file is missing, the tensors are others than those that were saved or
+            another architecture's, or the model is not an `expected`.
     """
     folder = Path(folder)
     for name in (CONFIG, TENSORS):
@@ -115,6 +130,11 @@ def load_model(folder: str | Path, device: str | torch.device = "cpu", expected:
         raise InputError(f"{folder / CONFIG}: not valid json ({error})") from error
     if not (isinstance(config, dict) and "class_path" in config):
         raise InputError(f"{folder / CONFIG}: does not say which model it describes (class_path)")
+    if (told := config.get("sha256")) is not None and told != (found := hash_of(folder / TENSORS)):
+        raise InputError(
+            f"{folder / TENSORS}: its sha256 is {found[:12]}…, {CONFIG} says {told[:12]}…; the file was "
+            "changed or cut short"
+        )
     model = build(config)
     if expected is not None and not isinstance(model, expected):
         raise InputError(f"{folder}: holds a {type(model).__name__}; expected a {expected.__name__}")

@@ -71,5 +71,18 @@ def test_refusals(tmp_path, as_avsim):
             weights.load_model(tmp_path / "m")
     (tmp_path / "m" / "config.json").write_text(json.dumps(config))
     (tmp_path / "m" / "model.safetensors").write_bytes(b"\x80\x04cposix\nsystem\n")
+    with pytest.raises(InputError, match="its sha256 is .* changed or cut short"):
+        weights.load_model(tmp_path / "m")
+    del config["sha256"]  # an older folder
+    (tmp_path / "m" / "config.json").write_text(json.dumps(config))
     with pytest.raises(InputError, match="not the weights"):
         weights.load_model(tmp_path / "m")
+
+
+def test_weights_can_be_stored_in_half_the_bytes(tmp_path, as_avsim):
+    model = Inner(3)
+    weights.save_model(model, tmp_path / "m", dtype=torch.bfloat16)
+    again = weights.load_model(tmp_path / "m")
+    for name, value in model.state_dict().items():
+        kept = again.state_dict()[name]
+        assert kept.dtype == value.dtype and torch.equal(kept, value.to(torch.bfloat16).to(value.dtype))

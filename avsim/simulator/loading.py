@@ -28,7 +28,7 @@ def load(
     """Load the models of a run.
 
     Args:
-        name_or_path: "small", what ships with the package; or a run's folder, or the `simulator` folder in it.
+        name_or_path: "small", what ships with the package; a run's folder, or the `simulator` folder in it.
             Whichever parts are there are loaded.
         separator: another such folder, whose separator is used.
         device: where the models go.

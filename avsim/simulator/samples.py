@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from avsim.clip import Clip, Stems
 from avsim.files import atomic
@@ -19,13 +20,17 @@ LISTING = "samples.json"
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """A drawn clip and what it was drawn from; its stems, where a separator found some."""
+    """A drawn clip and what it was drawn from; with a separator, its stems and where its power comes from.
+
+    Shapes: energy (T, h, w), as `separation.energy_map` gives it.
+    """
 
     clip: Clip
     prompt: str
     seed: int
     task: str
     stems: Stems | None = None
+    energy: Tensor | None = None
 
     def entry(self, file: str) -> dict[str, Any]:
         """Its line of the listing."""
@@ -64,3 +69,17 @@ def shown_stems(clip: Clip, stems: Stems) -> list[tuple[str, Clip]]:
             frames = frames * (0.2 + 0.8 * light)
         shown.append((name, Clip(frames, stems.wave[index], clip.frames_per_second, clip.sample_rate)))
     return shown
+
+
+def shown_energy(clip: Clip, energy: Tensor) -> Clip:
+    """A clip to look at: the picture in grey, red where its sound comes from, with that sound.
+
+    Shapes: energy (T, h, w), mean square; red is even in dB, from 40 below its loudest cell.
+    """
+    if clip.frames is None:
+        return clip
+    level = 10 * (energy / energy.max().clamp(min=1e-12) + 1e-12).log10()
+    light = F.interpolate((1 + level / 40).clamp(0, 1)[None], clip.frames.shape[2:], mode="bilinear")[0]
+    grey = clip.frames.mean(0) * (1 - 0.8 * light)
+    frames = torch.stack([grey + 0.8 * light, grey, grey]).clamp(0, 1)
+    return Clip(frames, clip.wave, clip.frames_per_second, clip.sample_rate)

@@ -17,7 +17,8 @@ from avsim.simulator.samples import LISTING, Sample, shown_stems, write_listing
 class SampleWriter(BasePredictionWriter):
     """Below RUN/predict: NNNN.mp4 for each clip, NNNN/ with its stems, and `samples.json` at the end.
 
-    A stem is written as a float32 wav and as an mp4 whose picture is dimmed outside its region.
+    A stem is written as a float32 wav and as an mp4 whose picture is dimmed outside its region; NNNN/
+    index.html is a page in which every pixel can be heard (not of clips too long for one).
     """
 
     def __init__(self) -> None:
@@ -35,7 +36,9 @@ class SampleWriter(BasePredictionWriter):
         dataloader_idx: int,
     ) -> None:
         """Write one batch."""
-        folder = Path(trainer.default_root_dir)
+        from avsim.report.pixels import LONGEST, write_pixels
+
+        folder, separator = Path(trainer.default_root_dir), pl_module.simulator.separator
         for index, sample in enumerate(prediction, batch.first):
             file = sample.clip.write(folder / f"{index:04d}.mp4")
             stems = []
@@ -46,7 +49,13 @@ class SampleWriter(BasePredictionWriter):
                 clip.write(path)
                 clip.write(path.with_suffix(".mp4"))
                 stems.append({"name": name, "file": str(path.relative_to(folder))})
-            self.entries.append({**sample.entry(file.name), "stems": stems})
+            entry = {**sample.entry(file.name), "stems": stems}
+            if sample.stems is not None and sample.clip.seconds <= LONGEST:
+                page = folder / f"{index:04d}" / "index.html"
+                title = sample.prompt or f"seed {sample.seed}"
+                write_pixels(page, separator, sample.clip, sample.stems.regions, title)  # type: ignore[arg-type]
+                entry["page"] = str(page.relative_to(folder))
+            self.entries.append(entry)
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Put the listings of all processes together."""

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # From the world to every number of RESULT.md, on one core. A training that was stopped goes on.
-#   bash experiments/003-perception/run.sh [SCRATCH]
+#   bash experiments/005-perception/run.sh [SCRATCH]
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../.."
