@@ -40,7 +40,8 @@ def codecs(simulator: Simulator, clips: list[Clip], shots: list[str]) -> dict[st
         heard = simulator.audio_codec.decode(simulator.audio_codec.encode(wave), clip.spec)
         for name, value in {
             "video codec, PSNR (dB)": psnr(frames, seen),
-            "audio codec, SI-SDR (dB)": si_sdr(wave, heard),
+            "audio codec, loudness away (dB)": 10
+            * (heard.square().mean() / wave.square().mean()).log10().abs(),
             "audio codec, log-spectral distance (dB)": log_spectral_distance(wave, heard),
             "silence instead, log-spectral distance (dB)": log_spectral_distance(wave, 0 * wave),
         }.items():
