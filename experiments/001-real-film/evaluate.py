@@ -22,12 +22,17 @@ from avsim.diffusion.noising import Noised
 from avsim.diffusion.tokens import to_tokens
 from avsim.evaluation import bss_eval
 from avsim.files import atomic
-from avsim.measures import Interval, log_spectral_distance, psnr, si_sdr
+from avsim.measures import Interval, log_spectral_distance, psnr
 from avsim.seeds import generator
 from avsim.simulator import Simulator, load
 
 LEVELS = (0.2, 0.4, 0.6, 0.8, 1.0)  # of noise, at which the flow loss is measured
 MIXTURES = 64
+
+
+def decibels(wave: torch.Tensor) -> torch.Tensor:
+    """Level of full scale."""
+    return 10 * (wave.square().mean() + 1e-10).log10()
 
 
 @torch.no_grad()
