@@ -30,7 +30,7 @@ from avsim.logging import Metrics
 from avsim.report import player
 from avsim.seeds import derive
 from avsim.simulator import Simulator, load
-from avsim.simulator.samples import Sample, shown_stems, write_samples
+from avsim.simulator.samples import Sample, shown_energy, shown_stems, write_samples
 from avsim.weights import save_model
 
 
@@ -279,7 +279,10 @@ class Samples(Callback):
         stems = [
             simulator.separate(sample.clip, regions) for sample, regions in zip(samples, found, strict=True)
         ]
-        return [replace(sample, stems=each) for sample, each in zip(samples, stems, strict=True)]
+        return [
+            replace(sample, stems=each, energy=separation.energy_map(self.separator, sample.clip))
+            for sample, each in zip(samples, stems, strict=True)
+        ]
 
     def _seen(self, trainer: Trainer, simulator: Simulator) -> Iterator[tuple[Clip, str]]:
         """The first clips of the validation set as their codec shows them, and their captions."""
@@ -302,6 +305,8 @@ def players(samples: Sequence[Sample]) -> dict[str, Any]:
         label = f"{sample.prompt} (seed {sample.seed}, {sample.task})"
         shown[f"samples/{index}"] = html(sample.clip, label)
         stems = shown_stems(sample.clip, sample.stems) if sample.stems is not None else []
+        if sample.energy is not None:
+            stems.insert(0, ("where the sound comes from", shown_energy(sample.clip, sample.energy)))
         page = "".join(str(player(clip, name)) for name, clip in stems)
         row = [sample.prompt, sample.seed, sample.task]
         table.add_data(*row, html(sample.clip, label), wandb.Html(page or "no separator", inject=False))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -30,6 +31,7 @@ SLOTS = ("side", "kind", "colour", "material")  # in the order in which they are
 KNOWN = {*ORDERS, *ANY, *(words for slot in SLOTS for said in WORDS[slot].values() for words in said)}
 NEAR = 0.15  # of the picture's width and height, that a thing moves from one look to the next at most
 EXAMPLE = "the violin on the left"
+log = logging.getLogger("avsim")
 
 
 @dataclass(frozen=True)
@@ -154,13 +156,20 @@ def _track(looks: Sequence[tuple[int, Seen]], count: int) -> Track:
 def chosen(text: str, things: Sequence[Track]) -> Track:
     """The one thing that a phrase means.
 
+    Detectors err: where nothing fits at all, but one thing fits all but one of three facts or more, it is
+    that, with a warning.
+
     Raises:
         InputError: nothing like it is seen, or several things are and the words don't tell them apart; both
             say what is seen.
     """
     wanted = asked(text)
-    fits = [thing for thing in things if _fits(wanted, thing)]
+    wrong = [_mismatches(wanted, thing) for thing in things]
+    fits = [thing for thing, count in zip(things, wrong, strict=True) if count == 0]
     seen = ", ".join(thing.name for thing in things) or "nothing that the detector knows"
+    if not fits and wrong.count(1) == 1 and sum(fact is not None for fact in vars(wanted.noun).values()) >= 3:
+        fits = [things[wrong.index(1)]]
+        log.warning("%r: no such thing is seen; taken to mean %s", text, fits[0].name)
     if not fits:
         raise InputError(f"{text!r}: no such thing is seen; seen: {seen}")
     if wanted.order is not None:
@@ -175,13 +184,11 @@ def chosen(text: str, things: Sequence[Track]) -> Track:
     return fits[0]
 
 
-def _fits(wanted: Asked, thing: Track) -> bool:
-    """Whether a thing is what is asked for; a side is that of its beginning."""
+def _mismatches(wanted: Asked, thing: Track) -> int:
+    """How many of the facts that are asked for a thing lacks; a side is that of its beginning."""
     kind, material = TARGET_WORDS.get(thing.kind, (thing.kind, thing.material or None))
     known = replace(Noun(), kind=kind, material=material, colour=thing.colour or None, side=thing.side)
-    if wanted.instrument and thing.kind not in INSTRUMENTS:
-        return False
-    return all(
-        asked_for is None or asked_for == getattr(known, name)
-        for name, asked_for in vars(wanted.noun).items()
-    )
+    wrong = [
+        name for name, fact in vars(wanted.noun).items() if fact is not None and fact != getattr(known, name)
+    ]
+    return len(wrong) + 2 * (wanted.instrument and thing.kind not in INSTRUMENTS)

@@ -1,4 +1,4 @@
-"""Words find the thing that they mean among what is seen, in the world's own words; what they don't, they say."""
+"""Words find the thing that they mean among what is seen, in the world's own words, or say what is seen."""
 
 from dataclasses import replace
 
@@ -45,7 +45,18 @@ def test_the_thing_that_is_meant():
     assert chosen("the rightmost instrument", both).x == pytest.approx(0.8)
     assert chosen("the metal thing", both).kind == "bell"
     assert chosen("the one in the middle", both).kind == "bell"
-    assert [each.name for each in seen(VIOLIN, BELL)] == ["the violin on the left", "the gold metal bell in the middle"]
+    assert [each.name for each in seen(VIOLIN, BELL)] == [
+        "the violin on the left",
+        "the gold metal bell in the middle",
+    ]
+
+
+def test_one_error_of_a_detector_is_forgiven_and_said(caplog):
+    things = seen(BELL, VIOLIN)
+    assert chosen("the silver metal bell in the middle", things).kind == "bell"
+    assert "no such thing is seen; taken to mean the gold metal bell in the middle" in caplog.text
+    with pytest.raises(InputError, match="no such thing"):
+        chosen("the tuba on the left", things)  # too little else that fits
 
 
 @pytest.mark.parametrize(
@@ -74,12 +85,16 @@ def test_a_thing_is_followed_and_a_glimpse_is_none():
 
 def test_captions_of_the_world_find_their_things():
     """With a perfect detector's findings, and the cells that show something, each caption finds its mask."""
-    dataset = WorldDataset(WorldConfig(spec=replace(WorldConfig().spec, seconds=1.0), things=(2, 3)), split="test")
+    dataset = WorldDataset(
+        WorldConfig(spec=replace(WorldConfig().spec, seconds=1.0), things=(2, 3)), split="test"
+    )
     grid, right, all_, shares = Grid(), 0, 0, []
     for index in range(12):
         clip, truth = dataset[index]
         looks = truths.things(truth, clip.spec)
-        shown = torch.nn.functional.adaptive_max_pool2d(truth.masks.amax(0), grid.cells(*clip.spec.size)) > 0.35
+        shown = (
+            torch.nn.functional.adaptive_max_pool2d(truth.masks.amax(0), grid.cells(*clip.spec.size)) > 0.35
+        )
         view = Overview(tuple(map(tuple, looks)), shown, 16.0)
         for number, (thing, words) in enumerate(zip(truth.things, truth.captions.things, strict=True)):
             if not truth.masks[number].flatten(1).any(1)[:8].all():
