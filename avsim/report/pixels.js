@@ -28,7 +28,7 @@ function element(name, attributes = {}, ...children) {
 
 const energyOf = (channels) => channels.reduce((sum, wave) => sum + wave.reduce((s, x) => s + x * x, 0), 0);
 const peakOf = (channels) => channels.reduce((most, wave) => wave.reduce((m, x) => Math.max(m, Math.abs(x)), most), 0);
-const decibels = (ratio) => (ratio > 1e-8 ? `${(10 * Math.log10(ratio)).toFixed(1)} dB` : "silent");
+const decibels = (ratio) => (ratio > 1e-8 ? `${(10 * Math.log10(ratio)).toFixed(1)} dB`.replace("-", "−") : "silent");
 
 /** One fader of the desk: a stem, its gain, and its picture. */
 class Strip {
@@ -223,6 +223,7 @@ class View {
       gain.setTargetAtTime(value(), this.context.currentTime, RAMP);
     }
     this.strips.forEach((strip) => strip.row.classList.toggle("quiet", this.gain(strip) === 0));
+    this.#say();
   }
 
   // Listening to places ----------------------------------------------------------------------------------------------
@@ -264,7 +265,8 @@ class View {
 
   #say() {
     const level = (place) => decibels(place.level).replace(/dB$/, "dB of the clip's sound");
-    const what = this.place ? `${this.#named(this.place.cell)}, ${level(this.place)}` : "the whole clip";
+    const alone = this.strips.filter((strip) => strip.solo).map((strip) => strip.name).join(" and ");
+    const what = this.place ? `${this.#named(this.place.cell)}, ${level(this.place)}` : alone || "the whole clip";
     this.status.textContent = `${this.started === null ? "Paused" : "Playing"}: ${what}`;
     this.button.textContent = this.started === null ? "Play" : "Pause";
   }
@@ -384,8 +386,9 @@ class View {
     const options = element("div", { class: "options" }, option(this.loop, "again and again"),
       option(this.always, "energy map always, not only under the pointer"), option(this.lifting, "make a single place as loud as the clip"));
     const desk = element("div", { class: "desk", role: "group", "aria-label": "Mixing desk" });
-    desk.append(this.#single(), ...this.strips.map((strip, number) => this.#strip(strip, number)));
-    this.root.append(element("div", { class: "side" }, this.stage, transport, options, this.status), desk);
+    desk.append(...this.strips.map((strip, number) => this.#strip(strip, number)));
+    const keys = element("p", { class: "keys" }, "Keys, on the picture: arrows and Enter for a place, Escape for the whole clip, Space to pause, 1 to 9 for a region alone.");
+    this.root.append(element("div", { class: "side" }, this.stage, transport, options, this.status, this.#single(), keys), desk);
     for (const strip of this.strips) this.#spectrogram(strip.canvas, strip.masks);
     this.stage.classList.toggle("tall", ratio < 1);
     this.root.style.setProperty("--bands", scale.bands);

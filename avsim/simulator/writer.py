@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 
 from avsim.simulator.datamodule import Prompts
 from avsim.simulator.samples import LISTING, Sample, shown_stems, write_listing
+from avsim.simulator.simulator import Simulator
 
 
 class SampleWriter(BasePredictionWriter):
@@ -38,7 +39,7 @@ class SampleWriter(BasePredictionWriter):
         """Write one batch."""
         from avsim.report.pixels import LONGEST, write_pixels
 
-        folder, separator = Path(trainer.default_root_dir), pl_module.simulator.separator
+        folder, simulator = Path(trainer.default_root_dir), cast(Simulator, pl_module.simulator)
         for index, sample in enumerate(prediction, batch.first):
             file = sample.clip.write(folder / f"{index:04d}.mp4")
             stems = []
@@ -53,7 +54,8 @@ class SampleWriter(BasePredictionWriter):
             if sample.stems is not None and sample.clip.seconds <= LONGEST:
                 page = folder / f"{index:04d}" / "index.html"
                 title = sample.prompt or f"seed {sample.seed}"
-                write_pixels(page, separator, sample.clip, sample.stems.regions, title)  # type: ignore[arg-type]
+                separator = simulator.part("separator")
+                write_pixels(page, separator, sample.clip, sample.stems.regions, title)
                 entry["page"] = str(page.relative_to(folder))
             self.entries.append(entry)
 

@@ -144,6 +144,9 @@ def test_a_page_asks_nothing_of_the_network_and_trusts_no_name(tmp_path, band):
     clip, stems, masks = band
     page = write_pixels(tmp_path / "x.html", small(), clip, [Region(masks[0], BAND)], BAND)
     text = page.read_text()
+    twice = Clip(clip.frames.repeat(1, 2, 1, 1), clip.wave.repeat(1, 2), 16.0, 16000)
+    large = write_pixels(tmp_path / "y.html", Separator().eval(), twice, [Region(masks[0].amax(0))], "4 s")
+    assert large.stat().st_size < 12e6
     assert text.count("<script") == 2 and "alert(1)</script>" not in text  # its data, its script
     assert "default-src 'none'" in text and re.search(r"script-src 'sha256-[\w+/]+=*'", text)
     assert not re.findall(r"https?://", text)
