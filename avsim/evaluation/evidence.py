@@ -18,6 +18,7 @@ from avsim.evaluation.lies import with_sound_of
 from avsim.evaluation.onsets import flux_onsets
 from avsim.evaluation.score import Reason, Unjudged
 from avsim.perception.found import Heard, Onset, View
+from avsim.perception.offset import Shift
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Detectors:
     onsets: Callable[[Clip], Sequence[Onset]] = flux_onsets
     hear: Callable[[Clip], Heard] | None = None
     look: Callable[[Clip], View] | None = None
-    offset: Callable[[Clip], float] | None = None  # seconds by which the sound comes after the picture
+    offset: Callable[[Clip], Shift] | None = None  # by how much the sound comes after the picture
     separate: Separate | None = None
     second: Separate | None = None  # another separator, trained independently of the first
     embeddings: Mapping[str, Embedding] = field(default_factory=lambda: UNTRAINED)  # for fidelity
@@ -73,7 +74,7 @@ class Detectors:
             from avsim.perception.offset import OffsetJudge, shift
 
             judge = load_model(offset, expected=OffsetJudge)
-            found["offset"] = lambda clip: shift(judge, clip).seconds
+            found["offset"] = lambda clip: shift(judge, clip)
         if separator is not None:
             found["separate"] = separating(separator)
         if second is not None:
@@ -155,12 +156,15 @@ class Evidence:
         """Seconds by which the sound comes after the picture.
 
         Raises:
-            Unjudged: the clip lacks picture or sound, or nothing judges offsets.
+            Unjudged: the clip lacks picture or sound, nothing judges offsets, or what does isn't sure.
         """
         self._must(sound=True, picture=True)
         if self.detectors.offset is None:
             raise Unjudged(Reason.NO_DETECTOR)
-        return self.detectors.offset(self.clip)
+        found = self.detectors.offset(self.clip)
+        if not found.sure:
+            raise Unjudged(Reason.UNSURE)
+        return found.seconds
 
     @property
     def wave(self) -> Tensor:

@@ -22,6 +22,7 @@ class Reason(StrEnum):
     NO_REFERENCE = "no reference was given"
     NO_CAPTION = "has no caption"
     ALONE = "has no other clip before it to be compared with"
+    UNSURE = "the judge isn't sure of it"
     NOT_CALIBRATED = "outside what the judge was calibrated for"
 
 

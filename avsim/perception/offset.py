@@ -22,6 +22,7 @@ from avsim.weights import configured
 
 LONGEST = 1.0  # s, of a shift
 MOMENTS = 4  # of a frame: 64 a second
+SURE = 0.9  # probability of a shift from which on it is to be believed: notes of a row fit at several
 ERRORS = ("shift/seconds", "shift/within 40 ms", "shift/within a frame")
 
 
@@ -31,6 +32,11 @@ class Shift:
 
     seconds: float  # > 0 where the sound comes later than the picture
     probability: float  # that it is within a frame of that
+
+    @property
+    def sure(self) -> bool:
+        """Whether it is to be believed."""
+        return self.probability >= SURE
 
 
 @configured

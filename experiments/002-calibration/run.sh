@@ -1,20 +1,18 @@
 #!/usr/bin/env bash
 # Calibrate every judge on the world: about 20 minutes on two cores for 320 clips.
 #   bash experiments/002-calibration/run.sh [RUN]
-# DETECTORS (default runs/) holds perception-{sound,picture,offset}, and separator and sound_of_pixels where they
-# are trained; CODECS, if set, is a run with both codecs; YAMNET=1 has clips embedded by YAMNet too.
+# The detectors, the separators and the codecs are those that ship, in avsim/small; YAMNET=1 has clips embedded by
+# YAMNet too.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../.."
 run=${1:-runs/002-calibration}
-detectors=${DETECTORS:-runs}
+small=avsim/small
 options=()
-for part in sound picture offset; do
-  folder=$detectors/perception-$part/simulator/$part
-  [ -d "$folder" ] && options+=("--$part" "$folder")
+for part in sound picture offset separator; do
+  [ -d "$small/$part" ] && options+=("--$part" "$small/$part")
 done
-[ -d "$detectors/separator/simulator/separator" ] && options+=(--separator "$detectors/separator/simulator/separator")
-[ -d "$detectors/sound_of_pixels/simulator/separator" ] && options+=(--second "$detectors/sound_of_pixels/simulator/separator")
+[ -d "$small/sound_of_pixels" ] && options+=(--second "$small/sound_of_pixels")
+[ -d "$small/video_codec" ] && options+=(--codecs "$small")
 [ -n "${YAMNET:-}" ] && options+=(--yamnet)
-[ -n "${CODECS:-}" ] && options+=(--codecs "$CODECS")
 .venv/bin/python "$here/calibrate.py" "$run" "${options[@]}" --commit
