@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from avsim.separation.separator import Maps, Separator
 
 WINDOW, OVERLAP = 8.0, 2.0  # seconds that are separated at a time, and that two windows share
 AT_ONCE = 16  # frames of full size that are scaled down together
+log = logging.getLogger("avsim")
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,13 +118,18 @@ def separate(model: Separator, clip: Clip, regions: Sequence[Region]) -> Stems:
     """The stem of each region, and of "off screen", at the clip's own rate and channels.
 
     Their sum is the clip's sound (to 1e-6 of its peak in float32), also where regions overlap: what several
-    cover is split between them. A region smaller than a cell of the separator's grid gets a cell.
+    cover is split between them. A region smaller than a cell of the separator's grid gets a cell. A mask of
+    another size is scaled, with a warning, where it has the picture's aspect.
 
     Raises:
         InputError: a clip without picture or sound, or a region that isn't of this picture.
     """
     wave = sound_of(clip)
     picture = picture_of(clip, model)
+    for region in regions:
+        if tuple(region.mask.shape[-2:]) != picture.size:
+            found, expected = (f"{size[1]}x{size[0]}" for size in (region.mask.shape[-2:], picture.size))
+            log.warning("region %r: its mask is %s, the picture %s: scaled", region.name, found, expected)
     pieces = list(stream(model, picture, wave, clip.sample_rate, regions))
     return Stems(torch.cat(pieces, 2), list(regions), clip.sample_rate)
 

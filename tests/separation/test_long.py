@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from avsim.clip import Clip, Region
+from avsim.errors import InputError
 from avsim.separation import Separator, separate
 from avsim.separation.stems import OVERLAP, WINDOW, Picture, stream
 
@@ -61,3 +62,15 @@ def test_one_second(model):
     clip = Clip(frames, wave, 16.0, RATE)
     stems = separate(model, clip, [Region.box(0, 0, 12, 16, (16, 24))])
     assert (stems.mixture - wave).abs().max() <= 1e-6
+
+
+def test_a_mask_of_another_size_is_scaled_and_said(model, caplog):
+    draw = torch.Generator().manual_seed(0)
+    frames, wave = torch.rand(3, 8, 16, 24, generator=draw), torch.rand(1, RATE // 2, generator=draw) - 0.5
+    clip = Clip(frames, wave, 16.0, RATE)
+    large = separate(model, clip, [Region.box(0, 0, 120, 160, (160, 240))]).wave
+    assert "its mask is 240x160, the picture 24x16: scaled" in caplog.text
+    small = separate(model, clip, [Region.box(0, 0, 12, 16, (16, 24))]).wave
+    assert torch.allclose(large, small, atol=1e-5)
+    with pytest.raises(InputError, match="their aspects must agree"):
+        separate(model, clip, [Region.box(0, 0, 9, 9, (16, 26))])
