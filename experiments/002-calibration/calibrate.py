@@ -153,7 +153,7 @@ def again(found: Evidence, clip: Clip) -> Evidence:
 def grounded(judge: Grounding, plain: Grounding, clip: Clip, truth: Truth, before: Clip | None) -> None:
     """Ask oracle masks where the sound of a clip comes from: what isn't lost in the rest is asked for.
 
-    Where most of a clip sounds off screen, little falls to what is seen, in truth too: `plain` has the others.
+    Where most of a clip sounds off screen, little falls to what is seen, also in truth: `plain` has others.
     """
     whole = torch.stack(list(truth.stems.values())).sum(0).square().mean()
     sounding = [
