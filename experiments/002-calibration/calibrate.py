@@ -56,6 +56,7 @@ LIES = (TRUTH, CODECS, SHUFFLED, SPLICED, CAPTION, *OF_A_CLIP, *OF_A_SCENE)
 SHIFTED_BY = {f"shifted by {ms} ms": ms / 1000 for ms in SHIFTS}  # s
 PARTS = ("sound", "picture", "offset", "separator", "second")  # that are trained
 KNOWN = tuple(q for q in QUESTIONS if not q.name.startswith("grounding"))  # that the truth answers by itself
+SEPARATED = (TRUTH, CODECS, SHUFFLED)  # for grounding: it separates seven times, and holds its own controls
 CROWDS = 50  # that are drawn where a judge compares clips with each other
 DRAWS = 200  # resamplings of clips, for the interval of an AUROC
 
@@ -73,6 +74,8 @@ class Shown:
         rows = {}
         for question in self.questions:
             judge = self.judges[question.name, lie]
+            if question.name.startswith("grounding") and lie not in SEPARATED:
+                continue
             if question.name in same:
                 self.unchanged[question.name, lie] += 1
                 continue
