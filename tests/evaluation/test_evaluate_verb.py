@@ -9,6 +9,7 @@ import torch
 from avsim.__main__ import main
 from avsim.errors import InputError
 from avsim.evaluation.clips import Clips, read
+from avsim.weights import SMALL
 from tests.films import flash_and_click
 
 
@@ -18,6 +19,13 @@ def films(tmp_path_factory):
     for k in range(3):
         flash_and_click(16, 16000, 24, at=0.25 * (k + 1)).write(folder / f"{k}.mp4")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def nothing_ships(request, tmp_path, monkeypatch):
+    """Judges as they are without trained detectors, but for the test of those that ship."""
+    if "ships" not in request.node.name:
+        monkeypatch.setattr("avsim.weights.SMALL", tmp_path / "nothing")
 
 
 def evaluated(capsys, *arguments) -> tuple[int, str, str]:
@@ -40,6 +48,15 @@ def test_a_report_of_clips_against_a_reference(films, tmp_path, capsys):
     page = (tmp_path / "report" / "index.html").read_text()
     assert page.count("<video") == 3 and "no detector for this was given" in page and '="http' not in page
     assert "3 clips: 48 pixels high, 16 fps" in out and "doesn't apply" in out
+
+
+@pytest.mark.skipif(not (SMALL / "picture").is_dir(), reason="no detectors ship yet")
+def test_what_ships_looks_and_listens(films, tmp_path, capsys):
+    code, out, err = evaluated(capsys, films, "--out", tmp_path / "report")
+    assert code == 0, err
+    judges = json.loads((tmp_path / "report" / "metrics.json").read_text())["judges"]
+    for name in ("synchrony of events", "physics", "integrity of things"):
+        assert "no detector" not in str(judges[name]["trouble"])
 
 
 def test_bad_clips_are_counted_and_stop_nothing(films, tmp_path, capsys):
