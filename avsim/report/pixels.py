@@ -50,6 +50,7 @@ def write_pixels(
         InputError: a clip without picture or sound, or one longer than `LONGEST`; a region that isn't of its
             picture; a folder that can't be written.
     """
+    check_model(model)
     heard = hearable_clip(model, film, regions) if isinstance(film, Clip) else _film(model, film, regions)
     return page(path, title, [Section("The sound of every pixel", [ABOUT, heard])], SCRIPT, STYLE)
 
@@ -63,6 +64,16 @@ def hearable_clip(model: Separator, clip: Clip, regions: Sequence[Region]) -> Ht
     check_length(clip.seconds)
     wave = sound_of(clip)
     return _hearable(model, picture_of(clip, model), wave, clip.sample_rate, regions, clip.silent())
+
+
+def check_model(model: torch.nn.Module) -> None:
+    """Refuse separators whose maps a page can't hold.
+
+    Raises:
+        InputError: it isn't a `Separator`.
+    """
+    if not isinstance(model, Separator):
+        raise InputError(f"a page needs a Separator, whose pixels compete; this is a {type(model).__name__}")
 
 
 def check_length(seconds: float, name: str = "the clip") -> None:
@@ -99,6 +110,7 @@ def _film(model: Separator, film: str | Path, regions: Sequence[Region]) -> Html
 def _hearable(
     model: Separator, picture: Picture, wave: Tensor, rate: int, regions: Sequence[Region], shown: Clip
 ) -> Html:
+    check_model(model)
     wave = _two_channels(wave)
     pixels = unfold(model, picture, wave, rate, regions)
     about = json.dumps(_about(model.scale, picture.size, wave, rate, pixels, regions))

@@ -10,6 +10,7 @@ from typing import Any, cast
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 
+from avsim.separation.separator import Separator
 from avsim.simulator.datamodule import Prompts
 from avsim.simulator.samples import LISTING, Sample, shown_stems, write_listing
 from avsim.simulator.simulator import Simulator
@@ -19,7 +20,7 @@ class SampleWriter(BasePredictionWriter):
     """Below RUN/predict: NNNN.mp4 for each clip, NNNN/ with its stems, and `samples.json` at the end.
 
     A stem is written as a float32 wav and as an mp4 whose picture is dimmed outside its region; NNNN/
-    index.html is a page in which every pixel can be heard (not of clips too long for one).
+    index.html is a page in which every pixel can be heard (not of clips too long for one, nor by baselines).
     """
 
     def __init__(self) -> None:
@@ -51,10 +52,10 @@ class SampleWriter(BasePredictionWriter):
                 clip.write(path.with_suffix(".mp4"))
                 stems.append({"name": name, "file": str(path.relative_to(folder))})
             entry = {**sample.entry(file.name), "stems": stems}
-            if sample.stems is not None and sample.clip.seconds <= LONGEST:
+            separator = simulator.separator
+            if sample.stems and isinstance(separator, Separator) and sample.clip.seconds <= LONGEST:
                 page = folder / f"{index:04d}" / "index.html"
                 title = sample.prompt or f"seed {sample.seed}"
-                separator = simulator.part("separator")
                 write_pixels(page, separator, sample.clip, sample.stems.regions, title)
                 entry["page"] = str(page.relative_to(folder))
             self.entries.append(entry)

@@ -24,7 +24,9 @@ def add(subparsers: Any) -> None:
         "stems.json. The stems add up to the film's own sound.",
     )
     parser.add_argument("clip", type=Path, metavar="CLIP", help="a film with sound")
-    parser.add_argument("--checkpoint", metavar="RUN", help="the folder of a trained separator")
+    parser.add_argument(
+        "--checkpoint", metavar="RUN", help="the folder of a trained separator (default: what ships, if any)"
+    )
     parser.add_argument(
         "--box", action="append", default=[], metavar="X,Y,W,H",
         help="a box in pixels, its top left corner first; may be repeated, as may the others",
@@ -40,10 +42,13 @@ def add(subparsers: Any) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--text", action="append", default=[], metavar="WORDS",
-        help="the thing that words mean, such as 'the violin on the left'; needs --picture",
+        help="the thing that words mean, such as 'the violin on the left'",
     )  # fmt: skip
     parser.add_argument(
-        "--picture", type=Path, metavar="MODEL", help="the folder of a trained model that looks, for --text"
+        "--picture",
+        type=Path,
+        metavar="MODEL",
+        help="the folder of a trained model that looks, for --text (default: what ships, if any)",
     )
     parser.add_argument(
         "--auto",
@@ -65,16 +70,18 @@ def run(arguments: argparse.Namespace) -> None:
     from rich.console import Console
     from rich.progress import Progress
 
-    from avsim import media
+    from avsim import media, weights
     from avsim.errors import InputError
-    from avsim.report.pixels import check_length, write_pixels
+    from avsim.report.pixels import check_length, check_model, write_pixels
     from avsim.separation.film import picture_of_film, separate_film, sound_of_film
+    from avsim.separation.separator import Viewer
     from avsim.simulator.loading import part_folders
-    from avsim.weights import load_model
 
     path, out = arguments.clip, arguments.out
     if arguments.checkpoint is None:
-        raise InputError("--checkpoint RUN is missing: the folder of a run that trained a separator")
+        if not (weights.SMALL / "separator").is_dir():
+            raise InputError("--checkpoint RUN is missing: the folder of a run that trained a separator")
+        arguments.checkpoint = str(weights.SMALL)
     given = (arguments.box, arguments.mask, arguments.point, arguments.text, arguments.auto is not None)
     if not (any(given) or arguments.page):
         raise InputError("no region is given; use --box, --mask, --point, --text or --auto")
@@ -87,7 +94,9 @@ def run(arguments: argparse.Namespace) -> None:
         check_length(info.video_seconds, str(path))
     _check(arguments, info.size)
     folder = part_folders(arguments.checkpoint, "separator")["separator"]
-    model: Separator = load_model(folder)
+    model: Separator = weights.load_model(folder, expected=Viewer)
+    if arguments.page:
+        check_model(model)
     picture = picture_of_film(path, model)
     asked = [*_drawn(arguments, picture), *_said(arguments, picture)]
     wave, sample_rate = sound_of_film(path)
@@ -122,6 +131,7 @@ def _check(arguments: argparse.Namespace, size: tuple[int, int]) -> None:
         InputError: numbers that are none or too few, a box or point outside, words that can't be read, or
             that nothing looks for.
     """
+    from avsim import weights
     from avsim.clip import Region
     from avsim.errors import InputError
     from avsim.perception.asked import asked
@@ -137,8 +147,11 @@ def _check(arguments: argparse.Namespace, size: tuple[int, int]) -> None:
     for text in arguments.text:
         asked(text)
     if arguments.text and arguments.picture is None:
+        arguments.picture = weights.SMALL / "picture"
+    if arguments.text and not arguments.picture.is_dir():
         raise InputError(
-            "--text needs a detector that looks: --picture MODEL, the folder of one (RUN/simulator/picture "
+            f"{arguments.picture}: no such folder; "
+            "--text needs a detector: --picture MODEL, the folder of one that looks (RUN/simulator/picture "
             "of avsim fit -c configs/base.yaml -c configs/perception/picture.yaml)"
         )
 

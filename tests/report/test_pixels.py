@@ -137,6 +137,8 @@ def test_what_no_page_can_hold(tmp_path):
         write_pixels(tmp_path / "x.html", model, clip, [], "x")
     with pytest.raises(InputError, match="no sound"):
         write_pixels(tmp_path / "x.html", model, Clip(frames[:, :8], None), [], "x")
+    with pytest.raises(InputError, match="a page needs a Separator"):
+        write_pixels(tmp_path / "x.html", torch.nn.Linear(1, 1), clip, [], "x")
     assert not list(tmp_path.iterdir())
 
 

@@ -192,9 +192,13 @@ def test_writing_again_replaces_stems_and_nothing_else(place):
         ("film.mp4", ["--mask", "nowhere.png"], "nowhere.png: no such mask"),
         ("film.mp4", ["--mask", "WIDE"], "aspects must agree"),
         ("film.mp4", ["--auto", "none"], "expected a whole number"),
-        ("film.mp4", ["--text", "the violin"], "--text needs a detector that looks: --picture MODEL"),
+        ("film.mp4", ["--text", "the violin"], "no such folder; --text needs a detector: --picture MODEL"),
         ("film.mp4", ["--text", "the violyn"], "did you mean 'violin'?"),
-        ("film.mp4", ["--text", "the violin", "--picture", "nowhere"], "nowhere: no config.json here"),
+        (
+            "film.mp4",
+            ["--text", "the violin", "--picture", "nowhere"],
+            "nowhere: no such folder; --text needs",
+        ),
         ("film.mp4", ["--text", "the violin", "--picture", "LOOKS"], "no such thing is seen; seen: nothing"),
         ("film.mp4", ["--mask", "EMPTY"], "holds no masks"),
         ("film.mp4", ["--mask", "BLACK"], "the mask is empty"),
@@ -204,7 +208,8 @@ def test_writing_again_replaces_stems_and_nothing_else(place):
         ("nothing.mp4", ["--auto"], "nothing.mp4"),
     ],
 )
-def test_what_cannot_be_used_is_said_in_one_line(place, film, arguments, message, capsys):
+def test_what_cannot_be_used_is_said_in_one_line(place, film, arguments, message, capsys, monkeypatch):
+    monkeypatch.setattr("avsim.weights.SMALL", place / "nothing ships")
     before = sorted(place.iterdir())
     named = {"WIDE": "wide.png", "LOOKS": "looks", "EMPTY": "empty", "BLACK": "black.png"}
     arguments = [str(place / named[each]) if each in named else each for each in arguments]
@@ -214,7 +219,18 @@ def test_what_cannot_be_used_is_said_in_one_line(place, film, arguments, message
     assert sorted(place.iterdir()) == before
 
 
-def test_checkpoints_that_cannot_be_used(place, tmp_path, capsys):
+def test_what_ships_is_used_where_nothing_is_named(place, tmp_path, capsys, monkeypatch):
+    save_model(load_model(place / "run" / "simulator" / "separator"), tmp_path / "small" / "separator")
+    save_model(load_model(place / "looks"), tmp_path / "small" / "picture")
+    monkeypatch.setattr("avsim.weights.SMALL", tmp_path / "small")
+    film = str(place / "film.mp4")
+    assert main(["separate", film, "--box", "0,0,9,9", "--out", str(tmp_path / "out")]) == 0
+    assert main(["separate", film, "--text", "the bell", "--out", str(tmp_path / "two")]) == 2
+    assert "no such thing is seen" in capsys.readouterr().err
+
+
+def test_checkpoints_that_cannot_be_used(place, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("avsim.weights.SMALL", tmp_path / "nothing ships")
     film, out = str(place / "film.mp4"), str(tmp_path / "out")
     assert main(["separate", film, "--box", "0,0,9,9", "--out", out]) == 2
     assert "--checkpoint RUN is missing" in capsys.readouterr().err
