@@ -23,6 +23,8 @@ from avsim.evaluation.text import TextAgreement, facts_of_caption
 from avsim.perception.matching import match
 
 CALIBRATIONS = Path(__file__).parent / "calibrations"  # NAME.json, committed with the weights
+FAMILIAR = CALIBRATIONS / "familiar.safetensors"  # what true clips look like, by an embedding:
+LOOKS = "world-trained picture features"
 
 
 @dataclass(frozen=True)

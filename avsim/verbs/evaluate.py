@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from avsim.evaluation.clips import Clips
     from avsim.evaluation.panel import Verdict
     from avsim.report.html import Html
@@ -80,7 +82,8 @@ def run(arguments: argparse.Namespace) -> None:
     from avsim.evaluation.clips import Clips
     from avsim.evaluation.compared import ceilings, comparisons, seen_by
     from avsim.evaluation.evidence import Detectors
-    from avsim.evaluation.panel import QUESTIONS, Panel
+    from avsim.evaluation.familiar import Familiar
+    from avsim.evaluation.panel import FAMILIAR, LOOKS, QUESTIONS, Panel
     from avsim.files import atomic
     from avsim.report.players import player
     from avsim.report.scores import write_scores
@@ -104,11 +107,14 @@ def run(arguments: argparse.Namespace) -> None:
         questions += comparisons(detectors, embedded, seen_by(training, detectors) if training else None)
     panel = Panel(questions, weights=detectors.weights)
     examples: list[Html] = []
+    looks: list[Tensor] = []
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("judging", total=len(clips.paths))
         for found in clips.evidence(detectors):
             panel.update(found)
+            if LOOKS in detectors.embeddings and found.clip.frames is not None:
+                looks.append(detectors.embeddings[LOOKS](found.clip))
             if len(examples) < EXAMPLES:
                 examples.append(player(found.clip, found.name))
             progress.advance(task)
@@ -117,6 +123,8 @@ def run(arguments: argparse.Namespace) -> None:
         raise InputError(f"none of the {len(clips.paths)} clips can be read; the first: {message or path}")
     verdicts = panel.verdicts(truth)
     notes = _notes(clips, reference, panel.refusals)
+    if looks and FAMILIAR.is_file() and (trouble := Familiar.load(FAMILIAR).trouble(looks)) is not None:
+        notes.append(f"Beware: {trouble}.")
     plain = {
         "clips": {"read": len(clips.specs), "unreadable": {str(p): m for p, m in clips.unreadable.items()}},
         "judges": {

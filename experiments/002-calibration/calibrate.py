@@ -27,11 +27,12 @@ from avsim.evaluation.calibration import Against, Calibration, Range, Weights, a
 from avsim.evaluation.compared import fidelity
 from avsim.evaluation.events import Offset
 from avsim.evaluation.evidence import Detectors, Evidence
+from avsim.evaluation.familiar import Familiar
 from avsim.evaluation.grounding import Grounding, oracle
 from avsim.evaluation.judge import Judge
 from avsim.evaluation.lies import OF_A_CLIP, OF_A_SCENE, SHIFTS, sounding, spliced, through_codecs
 from avsim.evaluation.oracle import perceived, with_lie
-from avsim.evaluation.panel import CALIBRATIONS, QUESTIONS, Question
+from avsim.evaluation.panel import CALIBRATIONS, FAMILIAR, LOOKS, QUESTIONS, Question
 from avsim.evaluation.score import Unjudged
 from avsim.files import atomic
 from avsim.perception.truths import MASKED
@@ -105,12 +106,14 @@ def clips(level: str, split: str, count: int, seed: int) -> Iterator[tuple[Clip,
         yield worlds[index % len(worlds)][index]
 
 
-def reference(detectors: Detectors, level: str, count: int, seed: int) -> list[Question]:
-    """The judges that compare with real clips, which are of another split."""
+def reference(detectors: Detectors, arguments: argparse.Namespace) -> list[Question]:
+    """The judges that compare with real clips, which are of another split; what those look like is kept."""
     found: dict[str, list[torch.Tensor]] = {name: [] for name in detectors.embeddings}
-    for clip, _ in clips(level, "validation", count, seed):
+    for clip, _ in clips(arguments.level, "validation", arguments.reference, arguments.seed):
         for name, embed in detectors.embeddings.items():
             found[name].append(embed(clip))
+    if arguments.commit and LOOKS in found:
+        Familiar(torch.stack(found[LOOKS])).save(FAMILIAR)
     return [
         fidelity(
             name, detectors.embeddings[name], torch.stack(rows), () if "picture" in name else ("silenced",)
@@ -188,7 +191,7 @@ def calibrate(arguments: argparse.Namespace) -> None:
         **{part: getattr(arguments, part) for part in PARTS}, yamnet=arguments.yamnet
     )
     codecs = _codecs(arguments.codecs)
-    questions = [*QUESTIONS, *reference(detectors, arguments.level, arguments.reference, arguments.seed)]
+    questions = [*QUESTIONS, *reference(detectors, arguments)]
     questions = [q for q in questions if not arguments.judges or q.name.startswith(tuple(arguments.judges))]
     seen, known = Shown([] if arguments.oracle else questions), Shown(KNOWN)
     grounding, plain, offsets = Grounding(), Grounding(), Offset()
