@@ -54,6 +54,6 @@ class Familiar:
             return None
         return (
             f"these clips look unlike those that the judges were calibrated on ({found:.2f} deviations from "
-            f"the nearest; those lie {own.median():.2f} from each other, and as many hardly ever {most:.2f}): "
+            f"the nearest; those lie {own.median():.2f} from each other, as many hardly ever {most:.2f}): "
             "what is found in them isn't proven"
         )
