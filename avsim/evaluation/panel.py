@@ -224,6 +224,12 @@ class Verdict:
         return next(iter(self.scores))
 
     @property
+    def applies(self) -> bool:
+        """Whether the clips were enough, and such as can be judged."""
+        score = self.scores[self.headline]
+        return score.clips >= max(1, self.question.crowd) and not math.isnan(score.value)
+
+    @property
     def trouble(self) -> str | None:
         """Why it should not be believed: it doesn't apply, has failed or was never calibrated."""
         score = self.scores[self.headline]

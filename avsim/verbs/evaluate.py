@@ -161,7 +161,9 @@ def _notes(clips: Clips, reference: Clips | None, refusals: dict[str, str]) -> l
 
 
 def _print(verdicts: Sequence[Verdict], notes: Sequence[str], everything: bool) -> None:
-    """The table."""
+    """The table: what is known, of judges that apply; below it, in a line each, what is wrong with which."""
+    import math
+
     from rich.console import Console
     from rich.table import Table
 
@@ -172,10 +174,12 @@ def _print(verdicts: Sequence[Verdict], notes: Sequence[str], everything: bool) 
     table = Table("judge", *HEADER[:-1])
     for verdict in verdicts:
         failed = verdict.calibration is not None and verdict.calibration.failures
-        if verdict.scores[verdict.headline].clips and (everything or not failed):
+        if verdict.applies and (everything or not failed):
             marked = verdict.question.name + (" (not calibrated)" if verdict.calibration is None else "")
             for name, score in verdict.scores.items():
-                table.add_row(marked, *cells(name, score)[:-1])
+                if not math.isnan(score.value):
+                    table.add_row(marked, *cells(name, score)[:-1])
+                    marked = ""
     if table.row_count:
         Console(width=160).print(table)
     for verdict in verdicts:
