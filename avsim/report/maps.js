@@ -51,8 +51,8 @@ class Fourier {
 
 /**
  * A sound of one or two channels and its spectrum: Hann windows of four hops, as avsim.separation.spectrum has it,
- * with zeros behind them up to a power of two. Parts add up to the sound; a single one is the separator's own to the
- * last bit where four hops are a power of two (16 and 32 kHz), else to about -38 dB of it.
+ * with zeros behind them up to a power of two. Parts add up to the sound; a single one is the separator's own where
+ * four hops are a power of two (16 and 32 kHz), else 28 to 40 dB near to it.
  */
 class Sound {
   /** channels: one or two Float32Array of as many samples; scale: {hop, bands, top, knee} */

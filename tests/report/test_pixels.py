@@ -180,6 +180,15 @@ def test_a_click_on_the_drum_is_heard_as_the_drum(tmp_path, band):
             x = (int((column + 0.5) / size[1] * grid[1]) + 0.5) * size[1] / grid[1]
             y = (int((row + 0.5) / size[0] * grid[0]) + 0.5) * size[0] / grid[0]
             assert correlation(heard, pixel_stem(model, clip, x, y)) > 0.99
+        # The pointer is over the picture: after the stroke, light lies on the drum, not beside all things.
+        light = """(() => { const view = window.pixels[0]; view.pause(); view.seek(0.47);
+          return new Promise((done) => setTimeout(() => {
+            const { width, height } = view.small.canvas;
+            done([...view.small.getImageData(0, 0, width, height).data].filter((_, i) => i % 4 == 3));
+          }, 300)); })()"""
+        shown = torch.tensor(browser.run(light)).reshape(model.grid(*size)).float()
+        cover = torch.nn.functional.adaptive_avg_pool2d(masks[:, 7], shown.shape)
+        assert shown[cover[0] > 0.9].min() > 100 and shown[cover.amax(0) == 0].max() < 100
         assert browser.complaints() == []
 
 
