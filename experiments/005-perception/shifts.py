@@ -28,7 +28,7 @@ def main(runs: Path, level: str, clips: int) -> None:
     judge = load_model(runs / "perception-offset" / "simulator" / "offset", expected=OffsetJudge)
     config = type(LEVELS[level])(**{**vars(LEVELS[level]), "spec": ClipSpec(seconds=3.0)})
     world, random = WorldDataset(config, seed=0, split="test"), np.random.default_rng(0)
-    true, said, floor, before = [], [], [], None
+    rows, floor, before = [], [], None
     for index in range(clips):
         clip, truth = world[index]
         first = int(random.integers(17))
@@ -38,16 +38,29 @@ def main(runs: Path, level: str, clips: int) -> None:
         if not any(begin < each.what.seconds < end and each.clear for each in truths.onsets(truth)):
             continue
         shown = cut(clip, first, late)
-        true.append(late)
-        said.append(shift(judge, shown).seconds)
+        found = shift(judge, shown)
+        rows.append((late, found.seconds, found.sure))
         if before is not None:
-            floor.append(shift(judge, Clip(before.frames, shown.wave)).seconds - late)
+            other = shift(judge, Clip(before.frames, shown.wave))
+            floor.append((late, other.seconds, other.sure))
         before = shown
-    away, chance = np.abs(np.subtract(said, true)), np.abs(floor)
-    print(f"{len(true)} of {clips} clips of {level}, split test")
-    print(f"median error {np.median(away) * 1000:.0f} ms (floor {np.median(chance) * 1000:.0f} ms)")
-    print(f"within 40 ms: {np.mean(away <= 0.04):.3f} (floor {np.mean(chance <= 0.04):.3f})")
-    print(f"rank correlation {spearmanr(true, said).statistic:.3f}")
+    print(f"{len(rows)} of {clips} clips of {level}, split test; {len(floor)} pictures with another's sound")
+    for name, some in (("all", rows), ("sure", [row for row in rows if row[2]])):
+        print(f"{name}: {told(some)}")
+    for name, some in (("floor, all", floor), ("floor, sure", [row for row in floor if row[2]])):
+        print(f"{name}: {told(some)}")
+
+
+def told(rows: list[tuple[float, float, bool]]) -> str:
+    """How what is said of shifts follows the true ones."""
+    if len(rows) < 3:
+        return f"{len(rows)} clips"
+    true, said, _ = np.array(rows).T
+    away = np.abs(said - true)
+    return (
+        f"{len(rows)} clips, median error {np.median(away) * 1000:.0f} ms, within 40 ms "
+        f"{np.mean(away <= 0.04):.3f}, rank correlation {spearmanr(true, said).statistic:.3f}"
+    )
 
 
 if __name__ == "__main__":
