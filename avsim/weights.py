@@ -74,6 +74,8 @@ def build(config: Any) -> Any:
         raise InputError(f"config names the class {path!r}; only avsim's own are built from files")
     try:
         cls = getattr(importlib.import_module(module), name)
+        if not (isinstance(cls, type) and cls.__module__.partition(".")[0] == "avsim"):
+            raise InputError(f"config names {path!r}, which is no class of avsim's own")
         if "class" in config:
             return cls
         return cls(**{key: build(value) for key, value in config.get("init_args", {}).items()})

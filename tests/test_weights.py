@@ -62,6 +62,11 @@ def test_refusals(tmp_path, as_avsim):
     for changed, says in [
         ({**config, "class_path": "os.system"}, "only avsim's own"),
         ({**config, "class_path": "avsim.made_for_test.Absent"}, "can't be built"),
+        (
+            {"class_path": "avsim.weights.hash_of", "init_args": {"path": "/etc/hostname"}},
+            "no class of avsim's own",
+        ),
+        ({"class_path": "avsim.weights.Path", "init_args": {}}, "no class of avsim's own"),
         ({**config, "init_args": {"breadth": 3}}, "can't be built"),
         ({**config, "init_args": {"width": 5}}, "not the weights of this architecture"),
         ({}, "does not say which model"),

@@ -166,9 +166,10 @@ class AudioCodecSystem(_CodecSystem):
         scores = {
             f"{stage}/lsd": log_spectral_distance(wave, estimate).mean(),
             f"{stage}/loudness": (made.mean(1) - true.mean(1)).abs().mean(),
-            f"{stage}/sides": (made.diff(dim=1) - true.diff(dim=1)).abs().mean(),
             f"{stage}/latent_rms": moments_of(z)[1].mean().sqrt(),
         }
+        if wave.shape[1] == 2:
+            scores[f"{stage}/sides"] = (made.diff(dim=1) - true.diff(dim=1)).abs().mean()
         self.log_dict(_single(scores), batch_size=len(wave), sync_dist=True, prog_bar=True)
 
 

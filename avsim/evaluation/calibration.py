@@ -1,6 +1,5 @@
 """Where a judge was shown to tell the truth from lies, and its refusal elsewhere."""
 
-import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -119,13 +118,12 @@ class Calibration:
     def other_weights(self, loaded: Mapping[str, str]) -> str | None:
         """Why a judge with these weights, {part: sha256}, is another than was calibrated; or None."""
         for one in self.weights:
-            found = loaded.get(one.part)
+            found = loaded.get(one.part, "")
             if found != one.sha256:
-                other = f"weights of sha256 {found[:12]}…" if found else "none"
-                return (
-                    f"not calibrated with this {one.part}: it has {other}, the calibration's had "
-                    f"{one.sha256[:12]}…"
+                other, own = (
+                    f"weights of sha256 {sha[:12]}…" if sha else "none" for sha in (found, one.sha256)
                 )
+                return f"not calibrated with this {one.part}: it has {other}, the calibration's had {own}"
         return None
 
     def save(self, path: str | Path) -> Path:
@@ -145,12 +143,6 @@ class Calibration:
             return typed(cls, json.loads(Path(path).read_text()), str(path))
         except (OSError, ValueError) as error:
             raise InputError(f"{path}: no calibration can be read here ({error})") from error
-
-
-def hash_of(path: str | Path) -> str:
-    """Sha256 of a file, in hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def auroc(truth: Tensor, lie: Tensor) -> float:

@@ -11,7 +11,6 @@ from typing import Any
 from torch import Tensor
 
 from avsim.clip import Clip
-from avsim.evaluation.calibration import hash_of
 from avsim.evaluation.embeddings import UNTRAINED, Embedding, world_trained
 from avsim.evaluation.grounding import Separate
 from avsim.evaluation.lies import with_sound_of
@@ -55,7 +54,7 @@ class Detectors:
         from avsim.perception import detect
         from avsim.perception.picture import PictureDetector
         from avsim.perception.sound import SoundDetector
-        from avsim.weights import TENSORS, load_model
+        from avsim.weights import TENSORS, hash_of, load_model
 
         found: dict[str, Any] = {}
         ears = None if sound is None else load_model(sound, expected=SoundDetector)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from avsim.files import atomic
@@ -22,31 +23,35 @@ DRAWS, SURE = 1000, 0.99  # of sets of true clips, none but one in a hundred of 
 
 @dataclass(frozen=True, eq=False)
 class Familiar:
-    """Embeddings of true clips, (n, d), of a judge's calibration."""
+    """Embeddings of true clips, (n, d), of a judge's calibration, and sha256 of the weights that embed."""
 
     known: Tensor
+    sha256: str = ""
 
     @classmethod
     def load(cls, path: str | Path) -> Familiar:
         """What `save` wrote."""
-        return cls(load_file(path)["known"].double())
+        with safe_open(path, "pt") as file:
+            return cls(file.get_tensor("known").double(), (file.metadata() or {}).get("sha256", ""))
 
     def save(self, path: str | Path) -> Path:
         """Write a file of safetensors, in half precision."""
         with atomic(path) as temporary:
-            save_file({"known": self.known.half().contiguous()}, temporary)
+            save_file({"known": self.known.half().contiguous()}, temporary, {"sha256": self.sha256})
         return Path(path)
 
     def distances(self, clips: Tensor) -> Tensor:
-        """From each clip (m, d) to the nearest known one, in deviations, (m,); itself is left out."""
+        """From each clip (m, d) to the nearest known one, in deviations, (m,)."""
+        return self._away(clips).amin(1)
+
+    def _away(self, clips: Tensor) -> Tensor:
         spread = self.known.std(0) + 1e-3
-        away = torch.cdist(clips.double() / spread, self.known / spread) / spread.numel() ** 0.5
-        return away.masked_fill(away < 1e-6, torch.inf).amin(1)
+        return torch.cdist(clips.double() / spread, self.known / spread) / spread.numel() ** 0.5  # (m, n)
 
     def trouble(self, clips: Sequence[Tensor]) -> str | None:
         """Why judges should not be believed on these clips; None where they are like the known ones."""
-        found = self.distances(torch.stack(list(clips)).half()).median()
-        own = self.distances(self.known)
+        found = self.distances(torch.stack(list(clips))).median()
+        own = self._away(self.known).fill_diagonal_(torch.inf).amin(1)
         random = generator(0, "familiar")
         drawn = own[torch.randint(len(own), (DRAWS, len(clips)), generator=random)].median(1).values
         most = drawn.quantile(SURE)

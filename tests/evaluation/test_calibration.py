@@ -6,8 +6,9 @@ from sklearn.metrics import roc_auc_score
 
 from avsim.clip import ClipSpec
 from avsim.errors import InputError
-from avsim.evaluation.calibration import Against, Calibration, Range, Weights, auroc, hash_of
+from avsim.evaluation.calibration import Against, Calibration, Range, Weights, auroc
 from avsim.seeds import generator
+from avsim.weights import hash_of
 
 
 def calibration(**changes) -> Calibration:
