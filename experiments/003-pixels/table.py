@@ -90,22 +90,22 @@ class Results:
             for families in [*every, ("drop", "strike"), FAMILIES]:
                 if families == ("drop", "strike") and (split, wish) != ("test", "two"):
                     continue
-                found, common = self.of(split, wish, families, names)
-                if not common:
-                    found, common = self.of(split, wish, families, (self.model,))
-                if not common:
-                    continue
+                found, common = self.of(split, wish, families, ())
                 of = {n: column(found["references"], "si_sdr", n, common)
                       for n in ("mixture", "oracle", "oracle in bands", "NMF")}  # fmt: skip
-                of |= {n: column(found[n], "si_sdr", n, common) for n in names if n in found}
-                best = of["oracle"] - of["mixture"]
-                shares = [share_of(of[n] - of["mixture"], best) if n in of else "–"
-                          for n in (self.baseline, self.model)]  # fmt: skip
-                sdr = [mean(column(found["references"], "sdr", n, common)) for n in ("mixture", "oracle")]
-                sdr += [mean(column(found[n], "sdr", n, common)) if n in found else "–"
-                        for n in (self.baseline, self.model)]  # fmt: skip
                 cells = [title, " + ".join(families) if len(families) < 3 else "all", str(len(common))]
-                cells += [mean(of[n]) if n in of else "–" for n in header[3:9]]
+                cells += [mean(each) for each in of.values()]
+                sdr = [mean(column(found["references"], "sdr", n, common)) for n in ("mixture", "oracle")]
+                shares = []
+                for name in reversed(names):
+                    found, own = self.of(split, wish, families, (name,))
+                    floor, best = (
+                        column(found["references"], "si_sdr", n, own) for n in ("mixture", "oracle")
+                    )
+                    values = column(found[name], "si_sdr", name, own)
+                    cells.append(mean(values) + (f" (of {len(own)})" if 0 < len(own) < len(common) else ""))
+                    shares.append(share_of(values - floor, best - floor))
+                    sdr.append(mean(column(found[name], "sdr", name, own)))
                 lines.append("| " + " | ".join([*cells, *shares, f"{BARS[split, wish]:.2f}", *sdr]) + " |")
         return lines
 

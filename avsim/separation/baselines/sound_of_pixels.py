@@ -176,6 +176,12 @@ class SoundOfPixels(Viewer):
         self.hear = SoundNet(width, widest, features)
         self.scales, self.bias = nn.Parameter(torch.ones(features)), nn.Parameter(torch.zeros(()))
 
+    def hidden_matrices(self) -> list[nn.Parameter]:
+        """What Muon trains: all kernels but those that see the picture or the sound, or give features."""
+        ends = (self.see[0], self.see[-1], self.hear.downs[0], self.hear.ups[-1])
+        outer = {id(p) for end in ends for p in end.parameters()}
+        return [p for p in self.parameters() if p.ndim >= 2 and id(p) not in outer]
+
     def listen(self, frames: Tensor, wave: Tensor, sample_rate: int) -> tuple[PixelMaps, Tensor, Tensor]:
         """As `Separator.listen`."""
         with torch.autocast(wave.device.type, enabled=False):
