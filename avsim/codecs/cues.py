@@ -1,4 +1,4 @@
-"""Stereo spectra as three cues of every bin: how loud it is, how much louder on the left, and how much sooner.
+"""Stereo spectra as three cues of every bin: how loud it is, how much louder on the left, how much sooner.
 
 They are what the audio codec keeps. A phase of its own it does not: at 32 latents a second a phase costs more
 than all that can be heard of it, and `waveform` finds one that fits the levels (Griffin and Lim 1984, in the
@@ -32,7 +32,7 @@ def cues(left_right: Tensor) -> Tensor:
 
 
 def spectra(found: Tensor, phase: Tensor) -> Tensor:
-    """Cues (B, 4, M, F) and the right side's phase, of unit magnitude, (B, M, F) -> left and right (B, 2, M, F)."""
+    """Cues (B, 4, M, F), the right side's phase, of unit magnitude, (B, M, F) -> both sides (B, 2, M, F)."""
     level, balance, real, imaginary = found.float().unbind(1)
     sides = (2 * (2 * level).exp() * torch.sigmoid(sign * 2 * balance) for sign in (1, -1))
     left, right = ((power - FLOOR).clamp(min=0) for power in sides)

@@ -31,8 +31,8 @@ def cue_parts(found: Tensor, estimate: Tensor) -> dict[str, Tensor]:
     """Distances of cues (B, 4, M, F), as `avsim.codecs.cues` has them, from estimated ones.
 
     Levels are compared bin by bin in logarithms ("level": squared, as in the median of clips no bin has a
-    tone), by the root of their magnitudes, which asks for what is loud ("root"), and by the power of patches of
-    4 bins and 4 spectra ("patch") and of whole spectra ("frame"): of noise no bin can be told, and its
+    tone), by the root of their magnitudes, which asks for what is loud ("root"), and by the power of patches
+    of 4 bins and 4 spectra ("patch") and of whole spectra ("frame"): of noise no bin can be told, and its
     logarithm's mean is too soft. Sides are compared where a bin is loud ("balance", "delay").
     """
     level, made = found[:, 0], estimate[:, 0]  # (B, M, F)
