@@ -42,11 +42,12 @@ class Detectors:
         separator: Path | None = None,
         second: Path | None = None,
         yamnet: bool = False,
+        embeddings: Mapping[str, Embedding] | None = None,
     ) -> Detectors:
         """Those of the folders of trained models; spectral flux finds onsets where none listens.
 
         `second` is a separator that was trained apart from the first, so that grounding isn't judged by the
-        first one's habits alone; `yamnet` says whether clips are embedded by it too.
+        first one's habits alone; `yamnet` says whether clips are embedded by it too, `embeddings` are more.
 
         Raises:
             InputError: a folder that holds no such model, or YAMNet isn't installed.
@@ -59,7 +60,7 @@ class Detectors:
         found: dict[str, Any] = {}
         ears = None if sound is None else load_model(sound, expected=SoundDetector)
         eyes = None if picture is None else load_model(picture, expected=PictureDetector)
-        found["embeddings"] = UNTRAINED | world_trained(ears, eyes)
+        found["embeddings"] = UNTRAINED | world_trained(ears, eyes) | dict(embeddings or {})
         if yamnet:
             from avsim.evaluation import yamnet as network
 

