@@ -24,8 +24,9 @@ wait
 separator=runs/separator/simulator/separator baseline=$scratch/sound_of_pixels
 "$python" "$here/soft.py" runs/sound_of_pixels/simulator/separator "$baseline" # masks as they are, not 0 or 1
 for level in medium full; do
-  count=$([ $level = medium ] && echo 300 || echo 60)
-  score() { "$python" "$here/score.py" "$scratch/$level" "$@" --level $level --count $count --jobs 2; }
+  options=$([ $level = medium ] && echo --count 300 || echo --count 100 --few 25 --bss 0 --controlled 0)
+  # shellcheck disable=SC2086
+  score() { "$python" "$here/score.py" "$scratch/$level" "$@" --level $level $options --jobs 2; }
   score references
   score separator $separator
   score "Sound of Pixels" "$baseline"
