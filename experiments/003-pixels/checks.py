@@ -14,7 +14,8 @@ from avsim.evaluation.calibration import auroc
 from avsim.measures import bootstrap
 from avsim.seeds import generator
 from avsim.separation import separate
-from avsim.separation.baselines.sound_of_pixels import SoundOfPixels, SoundOfPixelsSystem
+from avsim.separation.baselines.sound_of_pixels import SoundOfPixels
+from avsim.separation.baselines.system import SoundOfPixelsSystem
 from avsim.separation.collapse import energy_share, swapped
 from avsim.separation.loss import share_out
 from avsim.separation.scenes import Scenes

@@ -9,7 +9,8 @@ from avsim.clip import Region
 from avsim.optimizers import Recipe, configure
 from avsim.separation import Separator, separate
 from avsim.separation.baselines.nmf import components_of, nmf_shares
-from avsim.separation.baselines.sound_of_pixels import SoundOfPixels, SoundOfPixelsSystem
+from avsim.separation.baselines.sound_of_pixels import SoundOfPixels
+from avsim.separation.baselines.system import SoundOfPixelsSystem
 from avsim.separation.mixing import NO_CHANGE
 from avsim.weights import load_model, save_model
 from tests.separation.mixtures import batch
