@@ -22,7 +22,7 @@ from avsim.weights import configured
 
 LONGEST = 1.0  # s, of a shift
 MOMENTS = 4  # of a frame: 64 a second
-SURE = 0.99  # probability of a shift from which on it is to be believed: notes of a row fit at several
+SURE = 0.995  # probability of a shift from which on it is to be believed: notes of a row fit at several
 ERRORS = ("shift/seconds", "shift/within 40 ms", "shift/within a frame")
 
 
