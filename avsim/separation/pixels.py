@@ -86,9 +86,9 @@ def unfold(
     spread = model.scale.spread(sample_rate)
     hop, spans = model.scale.hop(sample_rate), []
     for window in windows(model, picture, wave, sample_rate):
-        span, mine = _span(window, hop)
+        span, mine, own = _span(window, hop)
         spans.append(span)
-        weights = region_weights(regions, window.seen, window.maps.grid)  # (R, t, h w)
+        weights = region_weights(regions, window.seen[own], window.maps.grid)  # (R, t, h w), as the cells
         heard = (spread.T @ column_power(window.bins[0].cpu()))[:, mine].T  # (j, F)
         cells, bins = span.cells.values, span.bins.values
         for some in torch.arange(len(span.columns_frame)).split(COLUMNS):
@@ -110,20 +110,20 @@ def unfold(
     return Pixels(grid, rate, spans, power, masks, places)
 
 
-def _span(window: Window, hop: int) -> tuple[Span, Tensor]:
-    """A window's own columns, without their totals; and which of its columns these are."""
+def _span(window: Window, hop: int) -> tuple[Span, Tensor, slice]:
+    """A window's own columns, without their totals; which of its columns and of its frames are its own."""
     count = len(window.columns_frame)
     low = -(-window.before // (2 * hop))
     high = min(count, -(-(window.last - window.first - window.after // 2) // hop)) if window.after else count
     mine = torch.arange(low, high)
     maps: Maps = window.maps
     frames = window.columns_frame.cpu()[mine]
-    first, last = int(frames[0]), int(frames[-1]) + 1
+    own = slice(int(frames[0]), int(frames[-1]) + 1)
     span = Span(
         window.first // hop + low,
-        frames - first,
-        Rounded.of(maps.cells[0, first:last].cpu().float()),
+        frames - own.start,
+        Rounded.of(maps.cells[0, own].cpu().float()),
         Rounded.of(maps.bins[0].cpu().float()[mine]),
         torch.zeros(len(mine), maps.bins.shape[2]),
     )
-    return span, mine
+    return span, mine, own

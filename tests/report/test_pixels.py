@@ -14,8 +14,9 @@ from avsim.report.pixels import LONGEST, write_pixels
 from avsim.separation import Separator, pixel_stem, separate
 from avsim.separation.loss import ideal_shares, stem_power, with_off_screen
 from avsim.separation.pixels import unfold
+from avsim.separation.regions import region_weights
 from avsim.separation.separator import Maps
-from avsim.separation.stems import picture_of
+from avsim.separation.stems import picture_of, windows
 from avsim.world import Scene, render
 from avsim.world.phrases import Note
 from avsim.world.scene import Hit, Player, Stick, Target
@@ -127,6 +128,27 @@ def test_windows_are_joined_without_a_gap(monkeypatch):
         assert span.column == ends[-1]
         ends.append(span.column + len(span.columns_frame))
     assert len(ends) > 4 and ends[-1] == model.scale.columns(clip.wave.shape[1], 8000)
+
+
+def test_a_region_that_moves_is_followed_through_every_window():
+    """A clip of two windows; the mask's frames are drawn, so that none may stand for another."""
+    model = small()
+    frames, stems, _ = mixture(2)
+    clip = Clip(frames.clamp(0, 1).repeat(1, 10, 1, 1), stems.sum(0).repeat(1, 10), 16.0, 8000)
+    draw = torch.Generator().manual_seed(0)
+    mask = torch.rand(160, 1, 1, generator=draw) * (torch.rand(160, 32, 32, generator=draw) > 0.5)
+    moving = Region(mask, "moving")
+    picture = picture_of(clip, model)
+    pixels = unfold(model, picture, clip.wave, clip.sample_rate, [moving])
+    asked = list(windows(model, picture, clip.wave, clip.sample_rate))
+    assert len(asked) == len(pixels.spans) == 2
+    for window, span in zip(asked, pixels.spans, strict=True):
+        weights = region_weights([moving], window.seen, window.maps.grid)
+        with torch.no_grad():
+            expected = window.maps.shares(window.columns_frame, weights[None])[0, 0].T  # (J, F)
+        low, count = span.column - window.first // model.scale.hop(8000), len(span.columns_frame)
+        found = pixels.masks[0, span.column : span.column + count]
+        assert (found - expected[low : low + count]).abs().max() < 2e-3
 
 
 def test_what_no_page_can_hold(tmp_path):
