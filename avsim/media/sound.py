@@ -35,6 +35,7 @@ _DOWNMIX = {
     "FRC": (_DIAGONAL / 2, _DIAGONAL),
     "BC": (0.5, 0.5),
 }
+_SURROUND = ["FL", "FR", "FC", "LFE", "BL", "BR"]  # FFmpeg's order of 5.1
 
 
 def read_sound(
@@ -145,6 +146,17 @@ def _mixed(
     if wanted == found:
         return samples
     return samples.mean(0, keepdims=True) if wanted == 1 else np.repeat(samples, 2, axis=0)
+
+
+def as_stereo(wave: Tensor) -> Tensor:
+    """A wave (A, N) of any channels as one or two, mixed as `read` mixes a file's.
+
+    Six are taken for 5.1 in FFmpeg's order. Of other layouts nothing is known here: each channel goes to both
+    sides alike.
+    """
+    names = _SURROUND if wave.shape[0] == len(_SURROUND) else [""] * wave.shape[0]
+    samples = wave.detach().cpu().float().numpy()
+    return torch.from_numpy(_mixed(Path(), samples, names, None))
 
 
 def _on_grid(

@@ -21,6 +21,7 @@ from torch import Tensor
 from avsim import media
 from avsim.clip import OFF_SCREEN, Clip, Region
 from avsim.errors import InputError
+from avsim.media.sound import as_stereo
 from avsim.report.html import Html, Section, escaped, page
 from avsim.separation.film import picture_of_film
 from avsim.separation.pixels import Pixels, Rounded, unfold
@@ -56,7 +57,7 @@ def write_pixels(
 
 
 def hearable_clip(model: Separator, clip: Clip, regions: Sequence[Region]) -> Html:
-    """A clip in memory, for a page with `SCRIPT` and `STYLE`.
+    """A clip in memory, for a page with `SCRIPT` and `STYLE`; its sound is mixed to stereo as a film's is.
 
     Raises:
         InputError: as `write_pixels`.
@@ -111,7 +112,7 @@ def _hearable(
     model: Separator, picture: Picture, wave: Tensor, rate: int, regions: Sequence[Region], shown: Clip
 ) -> Html:
     check_model(model)
-    wave = _two_channels(wave)
+    wave = as_stereo(wave)
     pixels = unfold(model, picture, wave, rate, regions)
     about = json.dumps(_about(model.scale, picture.size, wave, rate, pixels, regions))
     about = about.replace("<", "\\u003c")  # no name may end the script
@@ -122,11 +123,6 @@ def _hearable(
         f'src="data:video/mp4;base64,{video}"></video><script type="application/json">{about}</script>'
         f"<noscript>{escaped('To hear single places, let this page run its script.')}</noscript></div>"
     )
-
-
-def _two_channels(wave: Tensor) -> Tensor:
-    """The first two of more."""
-    return wave[:2].detach().cpu().float()
 
 
 def _about(

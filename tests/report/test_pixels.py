@@ -1,6 +1,7 @@
 """The page of pixels: what a browser plays is what the separator says, to the sample and to the place."""
 
 import base64
+import json
 import math
 import re
 import time
@@ -8,9 +9,10 @@ import time
 import pytest
 import torch
 
+from avsim import media
 from avsim.clip import Clip, ClipSpec, Region
 from avsim.errors import InputError
-from avsim.report.pixels import LONGEST, write_pixels
+from avsim.report.pixels import LONGEST, hearable_clip, write_pixels
 from avsim.separation import Separator, pixel_stem, separate
 from avsim.separation.loss import ideal_shares, stem_power, with_off_screen
 from avsim.separation.pixels import unfold
@@ -149,6 +151,21 @@ def test_a_region_that_moves_is_followed_through_every_window():
         low, count = span.column - window.first // model.scale.hop(8000), len(span.columns_frame)
         found = pixels.masks[0, span.column : span.column + count]
         assert (found - expected[low : low + count]).abs().max() < 2e-3
+
+
+def test_wide_sound_is_mixed_to_stereo_as_a_films_is(tmp_path):
+    """A voice in the middle of 5.1 is heard from both sides, as `media.read` mixes it."""
+    frames, voice = torch.rand(3, 16, 16, 16), torch.zeros(6, 8000)
+    voice[2] = 0.5 * torch.sin(torch.arange(8000) / 8)
+    clip = Clip(frames, voice, 16.0, 8000)
+    sound = media.write(Clip(None, voice, sample_rate=8000), tmp_path / "voice.wav")
+    expected = media.read(sound).wave
+    assert expected.shape[0] == 2 and expected.abs().max() > 0.05
+    page = hearable_clip(small(), clip, [])
+    about = json.loads(re.search(r'application/json">(.*?)</script>', page)[1])
+    packed = torch.frombuffer(bytearray(base64.b64decode(about["wave"]["data"])), dtype=torch.int16)
+    found = packed.view(2, -1) / 32767 * about["peak"]
+    assert torch.allclose(found, expected, atol=1e-4)
 
 
 def test_what_no_page_can_hold(tmp_path):
