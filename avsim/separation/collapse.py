@@ -26,7 +26,7 @@ def blank(batch: ClipBatch) -> ClipBatch:
 
 
 def swapped(batch: ClipBatch) -> ClipBatch:
-    """Each sound with the picture and the regions of the clip before it."""
+    """Each sound with the picture and the regions of the clip before it; a batch of one has no other clip."""
     frames, _, _, masks = truth(batch)
     return replace(batch, frames=frames.roll(1, 0), masks=masks.roll(1, 0))
 

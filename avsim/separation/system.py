@@ -145,11 +145,13 @@ class SeparatorSystem(L.LightningModule):
             "si_sdr_off_screen": found[:, -1],
         }
         if batch_index < self.diagnosed:
-            of_swapped, _ = scored(self.shares(swapped(batch))[0])
+            of_swapped = wave.new_full((1,), torch.nan)  # a batch of one has no other picture
+            if len(wave) > 1:
+                of_swapped = energy_share(scored(self.shares(swapped(batch))[0])[0])
             confused = confusion(reference[:, :-1], estimate[:, :-1], power[:, :-1], audible[:, :-1])
             values |= {
                 "collapse/seen": energy_share(estimate),
-                "collapse/swapped": energy_share(of_swapped),
+                "collapse/swapped": of_swapped,
                 "collapse/blank_gain": (scored(self.shares(blank(batch))[0])[1] - floor)[:, :-1],
                 "collapse/constant_mask": share_loss(constant(shares.float(), power), power),
                 "collapse/confused": confused[0],

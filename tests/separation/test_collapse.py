@@ -7,7 +7,9 @@ import torch
 
 from avsim.separation.collapse import blank, confusion, constant, energy_share, swapped
 from avsim.separation.loss import ideal_shares, share_loss, stem_power, with_off_screen
+from avsim.separation.separator import Separator
 from avsim.separation.spectrum import Scale
+from avsim.separation.system import SeparatorSystem
 from tests.separation.mixtures import SPEC, batch
 
 SCALE = Scale()
@@ -19,6 +21,19 @@ def test_blank_and_swapped_pictures():
     assert grey.frames.std() == 0 and grey.masks is clips.masks and grey.wave is clips.wave
     assert torch.equal(other.frames[1], clips.frames[0]) and torch.equal(other.masks[1], clips.masks[0])
     assert other.wave is clips.wave
+
+
+def test_a_clip_by_itself_has_no_other_picture():
+    system = SeparatorSystem(
+        Separator(picture=32, width=8, fine=8, coarse=8, frame_blocks=1, bin_widths=[4, 8])
+    )
+    system.log = system.log_dict = lambda *given, **more: None
+    with torch.no_grad():
+        system.validation_step(batch(range(1)), 0)
+        assert system.scores["collapse swapped"].compute().isnan()
+        assert system.scores["collapse seen"].compute().isfinite()
+        system.validation_step(batch(range(2)), 1)  # nor does it count among those that have
+    assert system.scores["collapse swapped"].compute().isfinite()
 
 
 def test_a_constant_mask_is_the_best_of_its_kind_and_worse_than_the_true_one():
