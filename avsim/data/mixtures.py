@@ -193,10 +193,11 @@ class Strangers:
 class Blend:
     """Clips of several sources in one batch, each as often as its weight says: films beside the world, say.
 
-    Clip `index` is drawn from one of them; as all have the same spec, they may be stacked.
+    Clip `index` is drawn from one of them; as all have the same spec, they may be stacked. What chooses
+    clips by their groups (`Mixture`, `Strangers`) goes around each source, not around the blend.
 
     Raises:
-        InputError: no source, or weights that are not as many, or not above 0.
+        InputError: no source, or weights that are not as many, or not above 0; in `group`, always.
     """
 
     def __init__(self, sources: list[Source], weights: list[float] | None = None) -> None:
@@ -211,8 +212,11 @@ class Blend:
         return max(len(source) for source in self.sources)
 
     def group(self, index: int) -> str:
-        """That of the first source, as it isn't drawn yet from which one a clip comes."""
-        return self.sources[0].group(index % len(self.sources[0]))
+        """Refused: it isn't drawn yet from which source the clip comes."""
+        raise InputError(
+            "a clip of a Blend has no group before it is drawn; put Mixture and Strangers around each of its "
+            "sources instead"
+        )
 
     def take(self, index: int, spec: ClipSpec, generator: Generator) -> Sample:
         """Clip `index`, counted around, of a source that is drawn."""

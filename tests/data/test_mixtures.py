@@ -2,9 +2,11 @@
 
 import dataclasses
 import math
+from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from avsim.clip import ClipSpec
 from avsim.data.mixtures import Blend, Composite, Mixture, Strangers
@@ -102,10 +104,24 @@ def test_strangers_are_heard_and_belong_to_no_region(numbers):
 def test_a_blend_draws_from_each_source_as_its_weight_says(numbers):
     few, many = numbers(3), numbers(20)
     blend = Blend([Mixture(many), few], [3.0, 1.0])
-    assert len(blend) == 20 and blend.group(4) == many.group(4)
+    assert len(blend) == 20
     names = [blend.take(17, SPEC, generator(k)).name for k in range(200)]
     mixed = [name for name in names if " + " in name]
     assert 120 < len(mixed) < 180 and all(name.startswith("2:") for name in names if name not in mixed)
+
+
+def test_no_group_is_made_up_for_a_blend(numbers):
+    """A stranger of another group might else be of the clip's own film."""
+    blend = Blend([numbers(3), numbers(20)])
+    with pytest.raises(InputError, match="around each of its sources"):
+        Strangers(blend, joins=1.0, replaces=0.0).take(4, SPEC, generator(0))
+    with pytest.raises(InputError, match="around each of its sources"):
+        Mixture(blend).take(4, SPEC, generator(0))
+    films = Path(__file__).parents[2] / "configs" / "separation" / "films.yaml"
+    train = yaml.safe_load(films.read_text())["data"]["init_args"]["train"]
+    sources = train["init_args"]["sources"]
+    assert train["class_path"].endswith(".Blend")
+    assert len(sources) == 2 and all(each["class_path"].endswith(".Strangers") for each in sources)
 
 
 @pytest.mark.parametrize(
