@@ -23,7 +23,12 @@ from avsim.errors import InputError
 
 KIND, VERSION = "split", 1
 NAMED = 5  # source videos that a refusal names
-VIDEO = re.compile(r"(?P<video>[\w-]{11})(?:_(?P<start>\d+))?(?:_\d+)?")  # YouTube's id, and a clip's start
+# YouTube's id, and a clip's start. An id is 64 bits in 11 characters, so the last is one of 16. What could be
+# a word (solo_sounds_1) is an id only with a start of six digits, as VGGSound names its clips.
+VIDEO = re.compile(
+    r"(?P<video>(?:(?![a-z_]{11})|(?=.{11}_\d{6}))[A-Za-z0-9_-]{10}[AEIMQUYcgkosw048])"
+    r"(?:_(?P<start>\d+))?(?:_\d+)?"
+)
 PARTS = {
     "train": "train",
     "training": "train",

@@ -13,7 +13,7 @@ from avsim.data.published import Entry, Split, make_split, read_list, source_of
 from avsim.errors import InputError
 from tests.data.conftest import film, shot
 
-IDS = [f"{letter}-{number:02d}_aBcDeF" for letter in "xyz" for number in range(20)]
+IDS = [f"{letter}-{number:02d}_aBcDeE" for letter in "xyz" for number in range(20)]
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def lists(tmp_path):
         f'{video},{30 * k},"horse, neighing",{"test" if k > 15 else "train"}' for k, video in enumerate(y)
     ]
     (tmp_path / "vggsound.csv").write_text("\n".join(rows) + "\n")
-    (tmp_path / "test.csv").write_text('y-00_aBcDeF_000030.mp4,"fly, housefly buzzing"\n')
+    (tmp_path / "test.csv").write_text('y-00_aBcDeE_000030.mp4,"fly, housefly buzzing"\n')
     header, lines = "Category&VideoID&Quality&StartTime&EndTime\n", [f"Church bell&{v}&good&2&8" for v in z]
     (tmp_path / "Annotations.txt").write_text(header + "\n".join(lines))
     for name, some in (("trainSet", lines[:14]), ("valSet", lines[14:16]), ("testSet", lines[16:])):
@@ -50,6 +50,14 @@ def test_lists_as_they_are_published(lists):
     assert read_list(lists / "train.csv") == [Entry(IDS[0], IDS[0], "flute")]
     assert source_of("glLQrEijrKg_000300") == source_of("glLQrEijrKg_300000_310000") == "glLQrEijrKg"
     assert source_of("my holiday") == "my holiday"
+
+
+def test_names_that_are_no_ids_are_videos_of_their_own():
+    for name in ("solo_violin_1", "solo_violin_2", "solo_sounds_1", "Prokofiev_1_2", "größe-01234_1"):
+        assert source_of(name) == name
+    for video in ("dQw4w9WgXcQ", "glLQrEijrKg", "-_a_b_c_d_E"):
+        assert source_of(f"{video}_30") == video
+    assert source_of("abcdefghijk_000030") == "abcdefghijk"  # as VGGSound names a clip, whatever its id
 
 
 def sizes(split):
@@ -89,7 +97,7 @@ def test_lists_that_leak_are_refused(lists, capsys):
     assert f"2 of 6 source videos of test are also in train: {IDS[40]}, {IDS[41]}" in said
     given = ["--train-list", str(lists / "vggsound.csv"), "--test-list", str(lists / "test.csv")]
     assert main(["split", *given]) == 2
-    assert "1 of 1 source videos of test are also in train: y-00_aBcDeF" in capsys.readouterr().err
+    assert "1 of 1 source videos of test are also in train: y-00_aBcDeE" in capsys.readouterr().err
     assert main(["split", *names, "--out", str(out), "--drop-leaks"]) == 0
     assert IDS[40] in Split.read(out).parts["test"] and IDS[40] not in Split.read(out).parts["train"]
     assert main(["split", str(out)]) == 0 and "12 source videos" in capsys.readouterr().out
