@@ -279,18 +279,21 @@ def check_leaks(parts: Mapping[str, Iterable[str]], where: str) -> None:
 def check_sources(sources: Mapping[str, object]) -> None:
     """Refuse sources (by part) that take clips of the same source video, as far as they know theirs.
 
-    A source knows its `videos()`; one that is made of another, as a mixture is, has it as `source`.
+    A source knows its `videos()`; one that is made of others, as a mixture or a blend is, has them as
+    `source` or `sources`.
 
     Raises:
         InputError: two of them do.
     """
-    known: dict[str, set[str]] = {}
-    for part, source in sources.items():
-        while source is not None and not hasattr(source, "videos"):
-            source = getattr(source, "source", None)
-        if source is not None:
-            known[part] = source.videos()  # type: ignore[attr-defined]
-    check_leaks(known, "the data's sources")
+    check_leaks({part: _known(source) for part, source in sources.items()}, "the data's sources")
+
+
+def _known(source: object) -> set[str]:
+    """The source videos of a source, or of those that it is made of, as far as they know theirs."""
+    if hasattr(source, "videos"):
+        return set(source.videos())
+    parts = [*getattr(source, "sources", ()), getattr(source, "source", None)]
+    return {video for part in parts if part is not None for video in _known(part)}
 
 
 def _entry(video: str, row: list[Any]) -> Entry:

@@ -16,6 +16,7 @@ from torch import Generator, Tensor
 
 from avsim.clip import Clip, ClipSpec, samples_of
 from avsim.data.films import Captions, find_films, identity
+from avsim.data.published import VIDEO, source_of
 from avsim.data.shards import SPLITS, ShardFolder
 from avsim.data.splits import assign
 from avsim.errors import InputError
@@ -80,6 +81,19 @@ class ShardSource:
     def group(self, index: int) -> str:
         """Its shot."""
         return self.items[index]["group"]
+
+    def videos(self) -> set[str]:
+        """The source videos of its clips: films by content, and by YouTube's id where they are called by it.
+
+        A film that was split by its shots is in every split, so its shots stand for it. None are known where
+        the clips are of no film.
+        """
+        if self.shards.index.get("split_by") == "shot":
+            return {item["group"] for item in self.items}
+        films = {item["film"] for item in self.items if "film" in item}
+        stems = [Path(self.shards.index["films"][film]).stem for film in films]
+        # Other names say nothing: films of two folders may share theirs.
+        return films | {source_of(stem) for stem in stems if VIDEO.fullmatch(stem)}
 
     def take(self, index: int, spec: ClipSpec, generator: Generator) -> Sample:
         """Clip `index`, cropped to `spec`; a mono spec hears the mean of both channels."""

@@ -1,6 +1,7 @@
 """Published lists are read as they are published; what comes from one video stays in one part."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -8,8 +9,10 @@ from avsim.__main__ import main
 from avsim.clip import ClipSpec
 from avsim.data.datamodule import ClipData
 from avsim.data.lists import ListSource
-from avsim.data.mixtures import Mixture
-from avsim.data.published import Entry, Split, make_split, read_list, source_of
+from avsim.data.mixtures import Blend, Mixture, Strangers
+from avsim.data.prepare import prepare
+from avsim.data.published import Entry, Split, check_sources, make_split, read_list, source_of
+from avsim.data.sources import ShardSource, WorldSource
 from avsim.errors import InputError
 from tests.data.conftest import film, shot
 
@@ -158,3 +161,36 @@ def test_training_refuses_sources_that_share_a_video(lists):
     with pytest.raises(InputError, match=rf"source videos of test are also in train: .*{IDS[1]}"):
         ClipData(spec, Mixture(whole), test=one).setup("fit")
     ClipData(spec, Mixture(whole)).setup("fit")
+
+
+def test_training_refuses_prepared_clips_that_share_a_video(tmp_path):
+    """As `prepare` writes them: by content, by YouTube's id, and within blends; shots of one film may."""
+    spec = ClipSpec(0.5, 16, 16, 8.0, 8000, 1)
+    ours, theirs, both = tmp_path / "ours", tmp_path / "theirs", tmp_path / "both"
+    for folder, names in ((ours, IDS[:2]), (theirs, IDS[2:4]), (both, ("a", "b"))):
+        folder.mkdir()
+        for k, name in enumerate(names):
+            film(folder / f"{name}.mp4", shot(1.5, 0.2 + 0.1 * k, 300.0 + 50 * k + len(str(folder))))
+    film(theirs / f"{IDS[1]}_000030.mp4", shot(1.5, 0.7, 900.0))  # another clip of ours
+
+    def prepared(name: str, films: Path, **shares: float) -> Path:
+        prepare([films], tmp_path / name, spec, **shares)
+        return tmp_path / name
+
+    one, other = (prepared(f"{f.name} clips", f, validation=0.0, test=0.0) for f in (ours, theirs))
+    train, test = ShardSource(one), ShardSource(other)
+    assert {*IDS[:2]} < train.videos() and len(train.videos()) == 4
+    with pytest.raises(InputError, match=f"source videos of test are also in train: {IDS[1]}"):
+        check_sources({"train": Strangers(Blend([train, WorldSource()])), "test": Mixture(test)})
+    with pytest.raises(InputError, match="source videos of test are also in train"):
+        check_sources(
+            {"train": train, "test": ShardSource(prepared("again", ours, validation=0.0, test=0.0))}
+        )
+    halves = prepared("halves", both, validation=0.5, test=0.0)
+    check_sources({"train": ShardSource(halves), "validation": ShardSource(halves, "validation")})
+    cut = tmp_path / "cut"
+    cut.mkdir()
+    film(cut / "a.mp4", *(shot(1.5, 0.15 + 0.2 * k, 300.0 + 100 * k) for k in (0, 3, 1)))
+    shots = prepared("shots", cut, validation=0.4, test=0.0)
+    check_sources({"train": ShardSource(shots), "validation": ShardSource(shots, "validation")})
+    check_sources({"train": WorldSource(), "test": Blend([WorldSource()])})
