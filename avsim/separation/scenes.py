@@ -19,7 +19,8 @@ from torch import Generator, Tensor
 
 from avsim.clip import Clip, ClipSpec
 from avsim.data.pool import Crashed, run_all
-from avsim.data.shards import INDEX, SHARDS, ShardFolder, write_index, write_shard
+from avsim.data.resuming import check_settings
+from avsim.data.shards import INDEX, SHARDS, ShardFolder, write_index, write_json, write_shard
 from avsim.data.sources import Sample
 from avsim.errors import InputError
 from avsim.seeds import derive, generator
@@ -108,6 +109,16 @@ class Scenes:
 
     def __len__(self) -> int:
         return self.count
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All that a clip depends on beside its number, as plain data; not how many there are."""
+        return {
+            "config": asdict(self.config),
+            "seed": self.seed,
+            "wishes": self.wishes,
+            "families": self.families,
+        }
 
     def group(self, index: int) -> str:
         """Every clip is its own."""
@@ -221,18 +232,21 @@ class _Part:
 
     @property
     def shard(self) -> str:
-        return f"{self.scenes.split}-{self.first:06d}.safetensors"
+        return f"{self.scenes.split}-{self.first:06d}-{self.last:06d}.safetensors"
 
 
 def save_scenes(folder: str | Path, sources: list[Scenes], spec: ClipSpec, jobs: int = 1) -> Path:
     """Render all clips of each source, one source a split, into shards: bytes, and samples of 16 bits.
 
-    Shards that are there already are kept, so that more clips may be added to what was rendered before.
+    Shards that are there already are kept, so that more clips may be added to what was rendered before (a
+    last part that was short is rendered anew). All else about the sources must be as it was.
 
     Raises:
-        InputError: a process that died.
+        InputError: the folder holds scenes of other settings, or a process died.
     """
     folder = Path(folder)
+    settings = {"spec": asdict(spec), **{scenes.split: scenes.settings for scenes in sources}}
+    check_settings(folder, json.loads(json.dumps(settings)), "scenes rendered")
     parts = [
         _Part(scenes, first, min(first + PER_SHARD, len(scenes)), folder, spec)
         for scenes in sources
@@ -259,7 +273,7 @@ def _render(part: _Part) -> None:
         {"name": each.name, "caption": each.caption, "regions": len(each.stems)}  # type: ignore[arg-type]
         for each in taken
     ]
-    path.with_name(f"{part.shard}.json").write_text(json.dumps(listed))
+    write_json(path.with_name(f"{part.shard}.json"), listed)
 
 
 def _listed(part: _Part) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from avsim.clip import ClipSpec
 from avsim.data.datamodule import stack
 from avsim.errors import InputError
 from avsim.seeds import generator
+from avsim.separation import scenes as scenes_module
 from avsim.separation.scenes import WISHES, SavedScenes, Scenes, save_scenes, sounding
 from avsim.world.config import KINDS
 
@@ -80,6 +81,31 @@ def test_saved_scenes_are_those_that_were_rendered(tmp_path):
     assert shard.stat().st_mtime_ns == before
     with pytest.raises(InputError, match="asked for"):
         saved.take(0, SPEC, generator(0))
+
+
+def test_saved_scenes_grow_and_are_never_of_two_kinds(tmp_path, monkeypatch):
+    monkeypatch.setattr(scenes_module, "PER_SHARD", 2)
+
+    def saved(count: int, spec: ClipSpec = SHORT, **others) -> list[str]:
+        save_scenes(tmp_path, [Scenes(count=count, **others)], spec)
+        return [item["name"] for item in SavedScenes(tmp_path).items]
+
+    assert saved(1) == ["scenes/train/0"]
+    assert saved(3) == [f"scenes/train/{index}" for index in range(3)]  # the part that was short, too
+    last = SavedScenes(tmp_path).take(1, SHORT, generator(0))
+    assert torch.allclose(last.wave, Scenes().take(1, SHORT, generator(0)).wave, atol=1 / 32767)
+    index = (tmp_path / "index.json").read_bytes()
+    with pytest.raises(InputError, match="other settings .spec"):
+        saved(3, SPEC)
+    for name, value in (
+        ("seed", 1),
+        ("config", "easy"),
+        ("wishes", {"one": 1.0}),
+        ("families", {"drop": 1.0}),
+    ):
+        with pytest.raises(InputError, match="holds scenes rendered with other settings .train"):
+            saved(3, **{name: value})
+    assert (tmp_path / "index.json").read_bytes() == index
 
 
 def test_unknown_wishes_and_those_that_no_scene_grants_are_refused():
