@@ -26,6 +26,11 @@ CONFIG, TENSORS = "config.json", "model.safetensors"
 SMALL = Path(__file__).parent / "small"  # what ships with the package, a folder for each part
 
 
+def shipped(part: str) -> Path | None:
+    """The folder of a part that ships with the package, if it does."""
+    return SMALL / part if (SMALL / part).is_dir() else None
+
+
 def configured(cls: Model) -> Model:
     """Let every instance of a module class carry `config`: its class path and constructor arguments.
 

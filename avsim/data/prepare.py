@@ -24,7 +24,7 @@ from avsim.data.films import Captions, find_films, identity
 from avsim.data.pool import Crashed, run_all
 from avsim.data.published import Split
 from avsim.data.resuming import PARTS, check_settings, clean
-from avsim.data.shards import SHARDS, write_index, write_json, write_shard
+from avsim.data.shards import SHARDS, as_bytes, as_shorts, write_index, write_json, write_shard
 from avsim.data.splits import assign
 from avsim.errors import InputError
 from avsim.files import claimed
@@ -315,8 +315,8 @@ def _cut(part: _Part) -> dict[str, Any]:
                 "start": start,
             }
         )
-        pictures.append((frames * 255).round().to(torch.uint8))
-        sounds.append((wave * 32767).round().clamp(-32768, 32767).to(torch.int16))
+        pictures.append(as_bytes(frames))
+        sounds.append(as_shorts(wave))
     if items:
         write_shard(part.shard, {"frames": torch.stack(pictures), "wave": torch.stack(sounds)})
     result = {"items": items, "dropped": dict(dropped), "places": list(map(list, part.places))}

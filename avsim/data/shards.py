@@ -20,6 +20,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from avsim.clip import ClipSpec
 from avsim.errors import InputError
 from avsim.files import atomic
 
@@ -33,6 +34,26 @@ def write_shard(path: Path, tensors: dict[str, Tensor]) -> None:
     """Write tensors (rows, ...) to one file, whole or not at all."""
     with atomic(path) as temporary:
         save_file({name: value.contiguous() for name, value in tensors.items()}, temporary)
+
+
+def as_bytes(values: Tensor) -> Tensor:
+    """Values in [0, 1] (frames, masks) -> uint8."""
+    return (values * 255).round().to(torch.uint8)
+
+
+def as_shorts(wave: Tensor) -> Tensor:
+    """Samples -> int16; what lies outside [-1, 1] is clipped."""
+    return (wave.clamp(-1, 1) * 32767).round().to(torch.int16)
+
+
+def from_bytes(stored: Tensor) -> Tensor:
+    """What `as_bytes` made, in [0, 1]."""
+    return stored.float().div_(255.0)
+
+
+def from_shorts(stored: Tensor) -> Tensor:
+    """What `as_shorts` made, in [-1, 1]."""
+    return stored.float().div_(32767.0)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -131,3 +152,31 @@ class ShardFolder:
                 entry["shape"]
             )
         return tensors
+
+
+class SavedClips:
+    """The clips of one spec that a folder of shards holds; what `take` makes of a row is up to who inherits.
+
+    Raises:
+        InputError: none there; in `stored`, another spec than theirs.
+    """
+
+    kind: str  # of the folder
+
+    def __init__(self, folder: str | Path, split: str = "train") -> None:
+        self.shards = ShardFolder.open(folder, self.kind)
+        self.items = self.shards.items(split)
+        self.spec = ClipSpec(**self.shards.index["spec"])
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def group(self, index: int) -> str:
+        """The film that the clip is of; every clip of the world is its own."""
+        return self.items[index]["group"]
+
+    def stored(self, index: int, spec: ClipSpec, *names: str) -> dict[str, Tensor]:
+        """The named tensors of clip `index`, as they were stored."""
+        if spec != self.spec:
+            raise InputError(f"{self.shards.folder}: its clips are {self.spec}; {spec} was asked for")
+        return self.shards.read(self.items[index], names)

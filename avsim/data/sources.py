@@ -17,12 +17,12 @@ from torch import Generator, Tensor
 from avsim.clip import Clip, ClipSpec, samples_of
 from avsim.data.films import Captions, find_films, identity
 from avsim.data.published import VIDEO, source_of
-from avsim.data.shards import SPLITS, ShardFolder
+from avsim.data.shards import SPLITS, ShardFolder, from_bytes, from_shorts
 from avsim.data.splits import assign
 from avsim.errors import InputError
 
 if TYPE_CHECKING:
-    from avsim.world import WorldConfig
+    from avsim.world import Truth, WorldConfig
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,11 +109,11 @@ class ShardSource:
             box = stored["frames"][
                 :, first : first + spec.frames, top : top + spec.height, left : left + spec.width
             ]
-            frames = box.float().div_(255.0)
+            frames = from_bytes(box)
         if self.wave:
             start = samples_of(first, spec.frames_per_second, spec.sample_rate)
             start = min(start, self.spec.samples - spec.samples)  # rounding may ask for one sample too many
-            wave = stored["wave"][:, start : start + spec.samples].float().div_(32767.0)
+            wave = from_shorts(stored["wave"][:, start : start + spec.samples])
             wave = wave.mean(0, keepdim=True) if spec.channels < wave.shape[0] else wave
         return Sample(frames, wave, item["caption"], item["name"])
 
@@ -239,6 +239,19 @@ def in_split(films: list[Film], split: str | None, seed: int, where: str) -> lis
     return chosen
 
 
+def made(clip: Clip, truth: Truth, name: str) -> Sample:
+    """A clip of the world, with a region for each thing that is seen."""
+    stems = [truth.stems[thing.name] for thing in truth.things]
+    return Sample(
+        clip.frames,
+        clip.wave,
+        truth.caption,
+        name,
+        torch.stack(stems) if stems else None,
+        truth.masks if stems else None,
+    )
+
+
 class WorldSource:
     """The world: endless clips with the truth, drawn at the spec that is asked for.
 
@@ -272,12 +285,4 @@ class WorldSource:
         from avsim.world import WorldDataset
 
         clip, truth = WorldDataset(replace(self.config, spec=spec), self.seed, self.split)[index]
-        stems = [truth.stems[thing.name] for thing in truth.things]
-        return Sample(
-            clip.frames,
-            clip.wave,
-            truth.caption,
-            f"world/{self.split}/{index}",
-            torch.stack(stems) if stems else None,
-            truth.masks if stems else None,
-        )
+        return made(clip, truth, f"world/{self.split}/{index}")

@@ -24,7 +24,7 @@ from avsim import media
 from avsim.clip import Clip, ClipSpec
 from avsim.data.pool import Crashed, run_all
 from avsim.data.resuming import PARTS, check_settings, clean
-from avsim.data.shards import SHARDS, SPLITS, write_index, write_json, write_shard
+from avsim.data.shards import SHARDS, SPLITS, as_bytes, as_shorts, write_index, write_json, write_shard
 from avsim.errors import InputError
 from avsim.files import atomic, claimed
 from avsim.world import Scene, Truth, render
@@ -177,8 +177,8 @@ def _make(part: _Part) -> list[dict[str, Any]]:
         if part.form.shards:
             assert clip.frames is not None and clip.wave is not None
             item |= {"shard": part.shard, "row": index - part.first}
-            frames.append((clip.frames * 255).round().to(torch.uint8))
-            waves.append((clip.wave * 32767).round().clamp(-32768, 32767).to(torch.int16))
+            frames.append(as_bytes(clip.frames))
+            waves.append(as_shorts(clip.wave))
         else:
             item["file"] = f"{FILMS}/{name}.mp4"
             media.write(clip, part.folder / item["file"])

@@ -13,7 +13,17 @@ from torch import Generator, Tensor
 from avsim.clip import ClipSpec
 from avsim.data.batch import ClipBatch
 from avsim.data.datamodule import ClipData
-from avsim.data.shards import SHARDS, SPLITS, ShardFolder, write_index, write_shard
+from avsim.data.shards import (
+    SHARDS,
+    SPLITS,
+    SavedClips,
+    as_bytes,
+    as_shorts,
+    from_bytes,
+    from_shorts,
+    write_index,
+    write_shard,
+)
 from avsim.errors import InputError
 from avsim.perception.grid import Grid
 from avsim.perception.labels import Labels, labels
@@ -74,33 +84,23 @@ class WorldLessons:
         return Lesson(clip.frames, clip.wave, found, f"world/{self.split}/{index}")
 
 
-class SavedLessons:
+class SavedLessons(SavedClips):
     """Clips that `save_lessons` rendered.
 
     Raises:
         InputError: none there; in `take`, another spec than theirs.
     """
 
-    def __init__(self, folder: str | Path, split: str = "train") -> None:
-        self.shards = ShardFolder.open(folder, "lessons")
-        self.items = self.shards.items(split)
-        self.spec = ClipSpec(**self.shards.index["spec"])
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def group(self, index: int) -> str:
-        """Every clip is its own."""
-        return self.items[index]["group"]
+    kind = "lessons"
 
     def take(self, index: int, spec: ClipSpec, generator: Generator | None = None) -> Lesson:
         """Clip `index`."""
-        if spec != self.spec:
-            raise InputError(f"{self.shards.folder}: its clips are {self.spec}; {spec} was asked for")
-        item, names = self.items[index], tuple(each.name for each in fields(Labels))
-        stored = self.shards.read(item, ("frames", "wave", *names))
+        names = [each.name for each in fields(Labels)]
+        stored = self.stored(index, spec, "frames", "wave", *names)
         found = Labels(**{name: _whole(stored[name]) for name in names})
-        return Lesson(stored["frames"].float() / 255, stored["wave"].float() / 32767, found, item["name"])
+        return Lesson(
+            from_bytes(stored["frames"]), from_shorts(stored["wave"]), found, self.items[index]["name"]
+        )
 
 
 LessonSource = WorldLessons | SavedLessons
@@ -141,8 +141,8 @@ def save_lessons(
 def _stored(lessons: Sequence[Lesson]) -> dict[str, Tensor]:
     found = Labels.stack([each.labels for each in lessons])
     return {
-        "frames": torch.stack([(each.frames * 255).round().byte() for each in lessons]),
-        "wave": torch.stack([(each.wave.clamp(-1, 1) * 32767).round().short() for each in lessons]),
+        "frames": torch.stack([as_bytes(each.frames) for each in lessons]),
+        "wave": torch.stack([as_shorts(each.wave) for each in lessons]),
         **{name: value.half() if value.is_floating_point() else value for name, value in vars(found).items()},
     }
 

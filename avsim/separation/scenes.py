@@ -20,8 +20,19 @@ from torch import Generator, Tensor
 from avsim.clip import Clip, ClipSpec
 from avsim.data.pool import Crashed, run_all
 from avsim.data.resuming import check_settings
-from avsim.data.shards import INDEX, SHARDS, ShardFolder, write_index, write_json, write_shard
-from avsim.data.sources import Sample
+from avsim.data.shards import (
+    INDEX,
+    SHARDS,
+    SavedClips,
+    as_bytes,
+    as_shorts,
+    from_bytes,
+    from_shorts,
+    write_index,
+    write_json,
+    write_shard,
+)
+from avsim.data.sources import Sample, made
 from avsim.errors import InputError
 from avsim.seeds import derive, generator
 from avsim.world import Truth, WorldConfig, configured
@@ -157,16 +168,11 @@ class Scenes:
 
     def take(self, index: int, spec: ClipSpec, generator: Generator) -> Sample:
         """Clip `index` with the stem and the mask of each thing that is seen."""
-        clip, truth = self.clip(index, spec)
-        stems = [truth.stems[thing.name] for thing in truth.things]
-        return Sample(
-            clip.frames,
-            clip.wave,
-            truth.caption,
-            f"scenes/{self.split}/{index}",
-            torch.stack(stems) if stems else torch.zeros(1, spec.channels, spec.samples),
-            truth.masks if stems else torch.zeros(1, spec.frames, *spec.size),
-        )
+        sample = made(*self.clip(index, spec), f"scenes/{self.split}/{index}")
+        if sample.stems is not None:
+            return sample
+        nothing = torch.zeros(1, spec.channels, spec.samples), torch.zeros(1, spec.frames, *spec.size)
+        return replace(sample, stems=nothing[0], masks=nothing[1])
 
 
 def _in_turn(scene: Scene, random: np.random.Generator) -> Scene:
@@ -184,39 +190,26 @@ def _chosen(weights: Mapping[str, float], random: np.random.Generator) -> str:
     return list(weights)[int(random.choice(len(share), p=share))]
 
 
-class SavedScenes:
+class SavedScenes(SavedClips):
     """Clips that `save_scenes` rendered.
 
     Raises:
         InputError: none there; in `take`, another spec than theirs.
     """
 
-    def __init__(self, folder: str | Path, split: str = "train") -> None:
-        self.shards = ShardFolder.open(folder, "scenes")
-        self.items = self.shards.items(split)
-        self.spec = ClipSpec(**self.shards.index["spec"])
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def group(self, index: int) -> str:
-        """Every clip is its own."""
-        return self.items[index]["group"]
+    kind = "scenes"
 
     def take(self, index: int, spec: ClipSpec, generator: Generator) -> Sample:
         """Clip `index`."""
-        if spec != self.spec:
-            raise InputError(f"{self.shards.folder}: its clips are {self.spec}; {spec} was asked for")
-        item = self.items[index]
-        stored = self.shards.read(item, ("frames", "wave", "stems", "masks"))
+        stored, item = self.stored(index, spec, "frames", "wave", "stems", "masks"), self.items[index]
         count = item["regions"]
         return Sample(
-            stored["frames"].float() / 255,
-            stored["wave"].float() / 32767,
+            from_bytes(stored["frames"]),
+            from_shorts(stored["wave"]),
             item["caption"],
             item["name"],
-            stored["stems"][:count].float() / 32767,
-            stored["masks"][:count].float() / 255,
+            from_shorts(stored["stems"][:count]),
+            from_bytes(stored["masks"][:count]),
         )
 
 
@@ -290,15 +283,11 @@ def _stored(samples: list[Sample]) -> dict[str, Tensor]:
     for each in samples:
         assert each.frames is not None and each.wave is not None
         assert each.stems is not None and each.masks is not None
-        whole["frames"].append((each.frames * 255).round().byte())
-        whole["wave"].append(_short(each.wave))
-        whole["stems"].append(_short(_filled(each.stems)))
-        whole["masks"].append((_filled(each.masks) * 255).round().byte())
+        whole["frames"].append(as_bytes(each.frames))
+        whole["wave"].append(as_shorts(each.wave))
+        whole["stems"].append(as_shorts(_filled(each.stems)))
+        whole["masks"].append(as_bytes(_filled(each.masks)))
     return {name: torch.stack(values) for name, values in whole.items()}
-
-
-def _short(wave: Tensor) -> Tensor:
-    return (wave.clamp(-1, 1) * 32767).round().short()
 
 
 def _filled(regions: Tensor) -> Tensor:

@@ -7,12 +7,13 @@ from typing import Any
 
 import torch
 
+from avsim import weights
 from avsim.clip import ClipSpec
 from avsim.diffusion import JointDiT
 from avsim.errors import InputError
 from avsim.separation.separator import Viewer
 from avsim.simulator.simulator import Simulator
-from avsim.weights import CONFIG, SMALL, load_model
+from avsim.weights import CONFIG, load_model
 
 PARTS: dict[str, type | None] = {
     "generator": JointDiT,
@@ -51,7 +52,7 @@ def part_folders(name_or_path: str | Path, *needed: str) -> dict[str, Path]:
     """
     path = Path(name_or_path)
     if str(name_or_path) == "small" and not path.is_dir():
-        path = SMALL
+        path = weights.SMALL
     if not path.is_dir():
         raise InputError(f'{path}: no such folder; expected a run, the simulator folder in one, or "small"')
     inside = path / "simulator" if (path / "simulator").is_dir() else path

@@ -92,17 +92,14 @@ def run(arguments: argparse.Namespace) -> None:
     from avsim.files import atomic
     from avsim.report.players import player
     from avsim.report.scores import write_scores
-    from avsim.weights import SMALL
+    from avsim.weights import shipped
 
     clips = Clips.of(arguments.clips, arguments.prompts)
     reference = Clips.of(arguments.reference) if arguments.reference else None
     training = Clips.of(arguments.training) if arguments.training else None
     if training is not None and reference is None:
         raise InputError("--training needs --reference: true clips that no training saw, to compare with")
-    folders = {part: getattr(arguments, part) for part in PARTS}
-    for part, name in SHIPPED.items():
-        if folders[part] is None and (SMALL / name).is_dir():
-            folders[part] = SMALL / name
+    folders = {part: getattr(arguments, part) or shipped(name) for part, name in SHIPPED.items()}
     detectors = Detectors.trained(
         **folders, yamnet=arguments.yamnet, embeddings=_embeddings(arguments.embedding)
     )
@@ -113,6 +110,9 @@ def run(arguments: argparse.Namespace) -> None:
         truth = ceilings(true)
         questions += comparisons(detectors, embedded, seen_by(training, detectors) if training else None)
     panel = Panel(questions, weights=detectors.weights)
+    familiar = Familiar.load(FAMILIAR) if FAMILIAR.is_file() else None
+    if familiar is not None and familiar.sha256 != detectors.weights.get("picture"):
+        familiar = None  # of another detector
     examples: list[Html] = []
     looks: list[Tensor] = []
     console = Console(stderr=True)
@@ -120,7 +120,7 @@ def run(arguments: argparse.Namespace) -> None:
         task = progress.add_task("judging", total=len(clips.paths))
         for found in clips.evidence(detectors):
             panel.update(found)
-            if LOOKS in detectors.embeddings and found.clip.frames is not None:
+            if familiar is not None and found.clip.frames is not None:
                 looks.append(detectors.embeddings[LOOKS](found.clip))
             if len(examples) < EXAMPLES:
                 examples.append(player(found.clip, found.name))
@@ -130,10 +130,8 @@ def run(arguments: argparse.Namespace) -> None:
         raise InputError(f"none of the {len(clips.paths)} clips can be read; the first: {message or path}")
     verdicts = panel.verdicts(truth)
     notes = _notes(clips, reference, panel.refusals)
-    if looks and FAMILIAR.is_file():
-        familiar = Familiar.load(FAMILIAR)
-        if familiar.sha256 == detectors.weights.get("picture") and (trouble := familiar.trouble(looks)):
-            notes.append(f"Beware: {trouble}.")
+    if familiar is not None and looks and (trouble := familiar.trouble(looks)):
+        notes.append(f"Beware: {trouble}.")
     plain = {
         "clips": {"read": len(clips.specs), "unreadable": {str(p): m for p, m in clips.unreadable.items()}},
         "judges": {

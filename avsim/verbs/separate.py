@@ -25,7 +25,7 @@ def add(subparsers: Any) -> None:
     )
     parser.add_argument("clip", type=Path, metavar="CLIP", help="a film with sound")
     parser.add_argument(
-        "--checkpoint", metavar="RUN", help="the folder of a trained separator (default: what ships, if any)"
+        "--checkpoint", metavar="RUN", default="small", help="the folder of a trained separator (what ships)"
     )
     parser.add_argument(
         "--box", action="append", default=[], metavar="X,Y,W,H",
@@ -78,10 +78,6 @@ def run(arguments: argparse.Namespace) -> None:
     from avsim.simulator.loading import part_folders
 
     path, out = arguments.clip, arguments.out
-    if arguments.checkpoint is None:
-        if not (weights.SMALL / "separator").is_dir():
-            raise InputError("--checkpoint RUN is missing: the folder of a run that trained a separator")
-        arguments.checkpoint = str(weights.SMALL)
     given = (arguments.box, arguments.mask, arguments.point, arguments.text, arguments.auto is not None)
     if not (any(given) or arguments.page):
         raise InputError("no region is given; use --box, --mask, --point, --text or --auto")
@@ -131,10 +127,10 @@ def _check(arguments: argparse.Namespace, size: tuple[int, int]) -> None:
         InputError: numbers that are none or too few, a box or point outside, words that can't be read, or
             that nothing looks for.
     """
-    from avsim import weights
     from avsim.clip import Region
     from avsim.errors import InputError
     from avsim.perception.asked import asked
+    from avsim.weights import shipped
 
     for text in arguments.box:
         x, y, width, height = _numbers("--box", text, 4)
@@ -146,9 +142,8 @@ def _check(arguments: argparse.Namespace, size: tuple[int, int]) -> None:
         raise InputError(f"--auto {arguments.auto!r}: expected a whole number, 1 or more, or nothing")
     for text in arguments.text:
         asked(text)
-    if arguments.text and arguments.picture is None:
-        arguments.picture = weights.SMALL / "picture"
-    if arguments.text and not arguments.picture.is_dir():
+    arguments.picture = arguments.picture or shipped("picture")
+    if arguments.text and not (arguments.picture and arguments.picture.is_dir()):
         raise InputError(
             f"{arguments.picture}: no such folder; "
             "--text needs a detector: --picture MODEL, the folder of one that looks (RUN/simulator/picture "
