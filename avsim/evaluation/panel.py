@@ -91,7 +91,7 @@ def _grounding(judge: Judge, found: Evidence, second: bool = False) -> None:
         raise Unjudged(Reason.NO_DETECTOR)
     if found.clip.wave is None:
         raise Unjudged(Reason.NO_SOUND)
-    regions = sounding_regions(found.view, found.clip.spec.size)
+    regions = sounding_regions(found.view, found.clip.spec.size, found.clip.spec.frames_per_second)
     if not regions:
         raise Unjudged(Reason.NOTHING_HAPPENS)
     if found.before is None or found.before.clip.wave is None:

@@ -1,31 +1,58 @@
 """Regions around what is seen to sound, from detectors alone."""
 
+from collections.abc import Sequence
+
 import torch
 
 from avsim.clip import Region
-from avsim.perception.found import View
+from avsim.perception.asked import Track, tracks
+from avsim.perception.found import Event, View
 
 MARGIN = 1.25  # how much wider and higher than the thing its box is
+AT_ONCE = 2  # frames from an event to the look at its thing, at most
+APART = 0.1  # of the picture, from an event to the box of its thing, at most
+OTHER_KIND = 0.05  # by so much a thing of another kind than the event's counts as farther
+LEAST = 0.1  # of the frames must show a thing
+GAP = 0.25  # s for which a thing that isn't seen is taken to stay where it was
 
 
-def sounding_regions(view: View, size: tuple[int, int]) -> list[Region]:
-    """A moving region for each kind and material of thing that something happens to, in a picture of (H, W).
+def sounding_regions(view: View, size: tuple[int, int], frames_per_second: float) -> list[Region]:
+    """A moving region for each thing that something happens to, in a picture of (H, W).
 
-    In each frame the boxes around all things of that kind; it is named after them. Kinds that no frame shows
-    are left out.
+    Each is the box around one thing, followed from frame to frame by where it is: a detector that takes it
+    for something else in between doesn't lose it. What happens where no thing is seen is left out.
     """
     height, width = size
     rows = (torch.arange(height) + 0.5) / height
     columns = (torch.arange(width) + 0.5) / width
+    shown = tracks(view.things, LEAST)
     regions = []
-    for kind, material in dict.fromkeys((event.kind, event.material) for event in view.events):
+    found = [_whose(event, shown, frames_per_second) for event in view.events]
+    for thing in (shown[number] for number in sorted({each for each in found if each is not None})):
         mask = torch.zeros(len(view.things), height, width)
-        for frame, things in zip(mask, view.things, strict=True):
-            for seen in things:
-                if (seen.kind, seen.material) == (kind, material):
-                    half = MARGIN * seen.size / 2  # of the picture's height
-                    inside = (rows - seen.y).abs() <= half, (columns - seen.x).abs() <= half * height / width
-                    frame[inside[0][:, None] & inside[1]] = 1.0
-        if mask.any():
-            regions.append(Region(mask, f"{material} {kind}".strip()))
+        last = 0
+        for frame, seen in thing.looks:
+            half = MARGIN * seen.size / 2  # of the picture's height
+            inside = (rows - seen.y).abs() <= half, (columns - seen.x).abs() <= half * height / width
+            mask[frame][inside[0][:, None] & inside[1]] = 1.0
+            if frame - last <= GAP * frames_per_second:
+                mask[last + 1 : frame] = mask[last]
+            last = frame
+        regions.append(Region(mask, f"{thing.material} {thing.kind}".strip()))
     return regions
+
+
+def _whose(event: Event, shown: Sequence[Track], frames_per_second: float) -> int | None:
+    """The number of the thing whose box is nearest to an event when it happens."""
+    frame = int(event.seconds * frames_per_second)
+    near = {}
+    for number, thing in enumerate(shown):
+        other = OTHER_KIND * ((thing.kind, thing.material) != (event.kind, event.material))
+        gaps = [
+            max(abs(seen.x - event.x), abs(seen.y - event.y)) - seen.size / 2
+            for look, seen in thing.looks
+            if abs(look - frame) <= AT_ONCE
+        ]
+        if gaps and min(gaps) <= APART:
+            near[number] = max(0.0, min(gaps)) + other
+    return min(near, key=near.__getitem__, default=None)

@@ -1,7 +1,7 @@
 """The separator: every time-frequency bin of a sound spreads itself over the picture and "off screen"."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -30,7 +30,7 @@ class Maps:
 
     def of(self, columns: Tensor) -> "Maps":
         """Of some columns (j,) of the sound alone."""
-        return Maps(self.cells, self.bins.index_select(1, columns), self.grid)
+        return replace(self, bins=self.bins.index_select(1, columns))
 
     def logits(self, columns_frame: Tensor) -> Tensor:
         """How much each bin belongs to each cell of its own moment, (B, J, F, h w + 1)."""
