@@ -18,7 +18,18 @@ from avsim.diffusion.generate import generate
 from avsim.diffusion.guidance import Guidance
 from avsim.diffusion.model import JointDiT
 from avsim.diffusion.pair import Latents, Pair
-from avsim.diffusion.tasks import ANIMATE, FOLEY, IMAGE, JOINT, SOUND, VISUALIZE, Given, Task
+from avsim.diffusion.tasks import (
+    ANIMATE,
+    FOLEY,
+    IMAGE,
+    JOINT,
+    SOUND,
+    VISUALIZE,
+    Given,
+    Task,
+    everything,
+    nothing,
+)
 
 __all__ = [
     "ANIMATE",
@@ -33,5 +44,7 @@ __all__ = [
     "Latents",
     "Pair",
     "Task",
+    "everything",
     "generate",
+    "nothing",
 ]

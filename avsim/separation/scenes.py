@@ -68,8 +68,8 @@ WISHES = {
     "crowd": Wish((2, 3), (1, 3), off_screen=True),
 }
 TO_LEARN = {  # how often training sees each
-    "one": 0.05, "two": 0.25, "alike": 0.25, "three": 0.15, "four": 0.05, "silent": 0.1,
-    "off screen": 0.1, "crowd": 0.05,
+    "one": 0.05, "two": 0.2, "alike": 0.2, "three": 0.15, "four": 0.05, "silent": 0.1,
+    "off screen": 0.18, "crowd": 0.07,
 }  # fmt: skip
 
 
@@ -111,9 +111,7 @@ class Scenes:
     ) -> None:
         self.config, self.seed, self.split, self.count = configured(config), seed, split, count
         self.wishes = dict(TO_LEARN if wishes is None else wishes)
-        self.families = dict(
-            {"drop": 0.25, "strike": 0.25, "ensemble": 0.5} if families is None else families
-        )
+        self.families = dict({"drop": 0.3, "strike": 0.2, "ensemble": 0.5} if families is None else families)
         for name, given, known in (("wish", self.wishes, WISHES), ("family", self.families, KINDS)):
             if unknown := set(given) - set(known):
                 raise InputError(f"scenes: unknown {name} {min(unknown)!r}; there are {', '.join(known)}")

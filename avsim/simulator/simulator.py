@@ -12,12 +12,28 @@ from torch import Tensor, nn
 from avsim import separation
 from avsim.clip import Clip, ClipSpec, LatentSpec, Region, Stems
 from avsim.devices import quickest
-from avsim.diffusion import ANIMATE, FOLEY, JOINT, VISUALIZE, Guidance, JointDiT, Latents, Task, generate
+from avsim.diffusion import (
+    ANIMATE,
+    FOLEY,
+    IMAGE,
+    JOINT,
+    SOUND,
+    VISUALIZE,
+    Guidance,
+    JointDiT,
+    Latents,
+    Task,
+    everything,
+    generate,
+    nothing,
+)
 from avsim.errors import InputError
 from avsim.separation.separator import Separator
 from avsim.simulator.fitting import frames_for, frames_over, picture_for, sound_for, wave_for
 
 STEPS, GUIDANCE = 30, 1.5
+STRENGTH = 0.6  # of an edit: how much noise it starts from
+KEPT = ("picture", "sound")  # what an edit may leave as it is
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +127,72 @@ class Simulator:
         video = torch.cat([first, torch.zeros_like(first).expand(-1, -1, spec.video[0] - 1, -1, -1)], 2)
         return self._draw([prompt], spec, ANIMATE, Latents(video, None), seed, steps, guidance)[0]
 
+    def image(
+        self,
+        prompt: str,
+        seed: int = 0,
+        size: tuple[int, int] | None = None,
+        steps: int = STEPS,
+        guidance: float | Guidance = GUIDANCE,
+    ) -> Clip:
+        """One frame from words, without sound."""
+        spec = self._spec(1 / self.spec.frames_per_second, size)
+        return self._draw([prompt], spec, IMAGE, Latents(), seed, steps, guidance)[0]
+
+    def sound(
+        self,
+        prompt: str,
+        seconds: float = 2.0,
+        seed: int = 0,
+        steps: int = STEPS,
+        guidance: float | Guidance = GUIDANCE,
+    ) -> Clip:
+        """A sound from words, without a picture."""
+        return self._draw([prompt], self._spec(seconds, None), SOUND, Latents(), seed, steps, guidance)[0]
+
+    def edit(
+        self,
+        clip: Clip,
+        prompt: str,
+        strength: float = STRENGTH,
+        keep: str | None = None,
+        seed: int = 0,
+        size: tuple[int, int] | None = None,
+        steps: int = STEPS,
+        guidance: float | Guidance = GUIDANCE,
+    ) -> Clip:
+        """A clip drawn anew, as `prompt` says, from a copy of which `strength`, in (0, 1], is noise.
+
+        `keep` is "picture" or "sound", which then comes back untouched; what the clip lacks, the edit lacks.
+
+        Raises:
+            InputError: a strength out of range, an unknown `keep`, or one of a clip that has not both.
+        """
+        if not 0 < strength <= 1:
+            raise InputError(f"strength is {strength:g}; an edit's lies above 0 and at most at 1")
+        if keep is not None and (keep not in KEPT or clip.frames is None or clip.wave is None):
+            raise InputError(
+                f"keep is {keep!r}; it is {' or '.join(KEPT)}, of a clip that has both: here is "
+                f"{'no picture' if clip.frames is None else 'no sound' if clip.wave is None else 'both'}"
+            )
+        spec = self._spec(clip.seconds, size)
+        given = Latents(
+            None if clip.frames is None else self._seen(frames_for(clip, spec.clip)),
+            None if clip.wave is None else self._heard(wave_for(clip, spec.clip)),
+        )
+        video, audio = (
+            None if latents is None else everything if keep == name else nothing
+            for name, latents in zip(KEPT, given, strict=True)
+        )
+        drawn = self._draw(
+            [prompt], spec, Task("edit", video, audio, strength), given, seed, steps, guidance
+        )[0]
+        if keep == "picture":
+            return sound_for(clip.frames, clip.frames_per_second, drawn.wave, drawn.sample_rate)  # type: ignore[arg-type]
+        if keep == "sound":
+            return picture_for(drawn.frames, drawn.frames_per_second, clip.wave, clip.sample_rate)  # type: ignore[arg-type]
+        return drawn
+
     def separate(self, clip: Clip, regions: Sequence[Region]) -> Stems:
         """The stem of each region and, last, of what is off screen; they add up to the clip's sound."""
         return separation.separate(self.part("separator"), clip, regions)
@@ -135,8 +217,10 @@ class Simulator:
                 self.part("generator"), prompts, spec, given, task,
                 steps=steps, guidance=scale, seed=0, first_row=seed,
             )  # fmt: skip
-            frames = self.video_codec.decode(latents.video, spec.clip).float().cpu()  # (B, 3, T, H, W)
-            wave = self.audio_codec.decode(latents.audio, spec.clip).float().cpu()  # (B, A, N)
+            frames, wave = (  # (B, 3, T, H, W), (B, A, N)
+                [None] * len(prompts) if each is None else codec.decode(each, spec.clip).float().cpu()
+                for each, codec in zip(latents, (self.video_codec, self.audio_codec), strict=True)
+            )
         rates = spec.clip.frames_per_second, spec.clip.sample_rate
         return [Clip(*each, *rates) for each in zip(frames, wave, strict=True)]
 

@@ -10,14 +10,17 @@ if TYPE_CHECKING:
     from avsim.clip import Clip
     from avsim.simulator import Simulator
 
+SUFFIXES = {"image": ".png", "sound": ".wav"}  # of files in a folder; of all other tasks .mp4
+
 
 def add(subparsers: Any) -> None:
     """Add the verb's arguments."""
     parser = subparsers.add_parser(
         "generate",
         help="make clips: video with its sound",
-        description="Make clips from words alone, or the sound of a film, the picture of a sound, or what "
-        "follows an image. What is wholly given comes back untouched.",
+        description="Make clips from words alone, or the sound of a film, the picture of a sound, what "
+        "follows an image, a film made anew, a picture alone or a sound alone. What is wholly given "
+        "comes back untouched.",
     )
     parser.add_argument(
         "--checkpoint", required=True, metavar="RUN", help="the folder of a trained generator"
@@ -27,6 +30,12 @@ def add(subparsers: Any) -> None:
     given.add_argument("--video", type=Path, metavar="FILM", help="make the sound of this film")
     given.add_argument("--audio", type=Path, metavar="SOUND", help="make the picture of this sound")
     given.add_argument("--image", type=Path, metavar="IMAGE", help="make a clip that begins with this image")
+    given.add_argument(
+        "--edit", type=Path, metavar="FILM", help="draw this film (or sound) anew, as the prompt says"
+    )
+    given.add_argument("--only", choices=("image", "sound"), help="make a picture, or a sound, from words")
+    parser.add_argument("--strength", type=float, help="of an edit, above 0 and at most 1 (default 0.6)")
+    parser.add_argument("--keep", choices=("picture", "sound"), help="what an edit leaves untouched")
     parser.add_argument("--seconds", type=float, help="length (default 2, or that of what is given)")
     parser.add_argument(
         "--size", type=_size, metavar="WxH", help="pixels (default: as the generator was trained)"
@@ -80,6 +89,9 @@ def run(arguments: argparse.Namespace) -> None:
     count, out = arguments.count, arguments.out
     if count < 1:
         raise InputError(f"-n {count}: expected at least one clip")
+    for option in ("strength", "keep"):
+        if getattr(arguments, option) is not None and arguments.edit is None:
+            raise InputError(f"--{option} is of an edit; --edit FILM is missing")
     single = bool(out.suffix)
     if single and count > 1:
         raise InputError(f"--out {out}: is one file; give a folder for {count} clips")
@@ -93,11 +105,12 @@ def run(arguments: argparse.Namespace) -> None:
                 simulator, arguments, given, task, seed
             )  # alone, so that company can't change its bits
             whole = arguments.seconds is None
+            keep = arguments.keep
             path = media.write(
                 clip,
-                out if single else out / f"{index:04d}.mp4",
-                video_from=arguments.video if whole else None,
-                audio_from=arguments.audio if whole else None,
+                out if single else out / f"{index:04d}{SUFFIXES.get(task, '.mp4')}",
+                video_from=arguments.edit if keep == "picture" else arguments.video if whole else None,
+                audio_from=arguments.edit if keep == "sound" else arguments.audio if whole else None,
             )
             entries.append(Sample(clip, arguments.prompt, seed, task).entry(path.name))
         if not single:
@@ -115,13 +128,16 @@ def _given(arguments: argparse.Namespace) -> tuple[Clip | None, str]:
         return media.read(arguments.audio, seconds=arguments.seconds, want="wave"), "visualize"
     if arguments.image is not None:
         return media.read(arguments.image, seconds=1e-3, want="frames").first_frame(), "animate"
-    return None, "joint"
+    if arguments.edit is not None:
+        return media.read(arguments.edit, seconds=arguments.seconds), "edit"
+    return None, arguments.only or "joint"
 
 
 def _draw(
     simulator: Simulator, arguments: argparse.Namespace, given: Clip | None, task: str, seed: int
 ) -> Clip:
     from avsim.diffusion import Guidance
+    from avsim.simulator.simulator import STRENGTH
 
     how = {
         "seed": seed,
@@ -137,6 +153,15 @@ def _draw(
         case "visualize":
             assert given is not None
             return simulator.visualize(given, arguments.prompt, **how)
+        case "edit":
+            assert given is not None
+            strength = STRENGTH if arguments.strength is None else arguments.strength
+            return simulator.edit(given, arguments.prompt, strength, arguments.keep, **how)
+        case "image":
+            return simulator.image(arguments.prompt, **how)
+        case "sound":
+            del how["size"]
+            return simulator.sound(arguments.prompt, seconds, **how)
         case "animate":
             assert given is not None
             return simulator.animate(given, arguments.prompt, seconds, **how)

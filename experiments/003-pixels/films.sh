@@ -7,19 +7,20 @@ here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../.."
 shards=$1 scenes=$2 steps=${3:-300}
 export OMP_NUM_THREADS=1 MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=1000000000
-avsim() { # VERB RUN ARGUMENTS...
-  local verb=$1 run=$2
+fit() { # RUN STEPS ARGUMENTS...
+  local run=$1 steps=$2
   shift 2
-  "$PWD/.venv/bin/python" -m avsim "$verb" -c configs/base.yaml -c configs/separation/world.yaml -c "$here/saved.yaml" \
-    --run "$run" --trainer.limit_val_batches 1.0 "$@"
+  "$PWD/.venv/bin/python" -m avsim fit -c configs/base.yaml -c configs/separation/world.yaml -c "$here/saved.yaml" \
+    --run "$run" --trainer.limit_val_batches 1.0 --trainer.max_steps "$steps" --trainer.val_check_interval "$steps" "$@"
 }
 mkdir -p runs
 sed "s#data/clips#$shards#" "$here/films.yaml" >runs/films.yaml # a list's entries can't be named on the command line
 film=(-c runs/films.yaml)
 world=(--data.init_args.train.init_args.source.init_args.folder "$scenes"
   --data.init_args.validation.init_args.folder "$scenes")
+still=(--model.init_args.recipe.learning_rate 0 --model.init_args.recipe.matrix_learning_rate 0) # scores, learns nothing
 before=(--init avsim/small/separator)
-avsim validate runs/films-before "${film[@]}" "${before[@]}"
-avsim validate runs/films-before-world "${world[@]}" "${before[@]}"
-avsim fit runs/films "${film[@]}" "${before[@]}" --trainer.max_steps "$steps" --trainer.val_check_interval "$steps"
-avsim validate runs/films-after-world "${world[@]}" --init runs/films
+fit runs/films-before 1 "${film[@]}" "${before[@]}" "${still[@]}"
+fit runs/films-before-world 1 "${world[@]}" "${before[@]}" "${still[@]}"
+fit runs/films "$steps" "${film[@]}" "${before[@]}"
+fit runs/films-after-world 1 "${world[@]}" --init runs/films "${still[@]}"

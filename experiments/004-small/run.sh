@@ -11,7 +11,7 @@ export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=1000000000
 mkdir -p "$run"
 
 "$bin/avsim" world --level medium --shards --split validation -n 96 --out "$run/held-out"
-"$bin/avsim" world --level medium --shards -n 1600 --out "$run/world"
+"$bin/avsim" world --level medium --shards -n 4000 --out "$run/world"
 
 fit() { # PART: train until the config's max_steps
   local part=$1

@@ -115,3 +115,53 @@ def test_a_separator_may_come_from_another_run(run, tmp_path):
     assert avsim.load(tmp_path / "one", separator=tmp_path / "two").separator is not None
     with pytest.raises(InputError, match="no separator"):
         avsim.load(tmp_path / "two", separator=tmp_path / "one")
+
+
+def test_an_image_is_one_frame_without_sound_and_a_sound_has_no_picture(simulator):
+    image = simulator.image("a red ball", size=(32, 48), **HOW)
+    assert image.frames.shape == (3, 1, 32, 48) and image.wave is None
+    heard = simulator.sound("a bell is struck", seconds=0.75, **HOW)
+    assert heard.frames is None and heard.wave.shape == (2, 12000)
+
+
+def spoken_film(**how) -> Clip:
+    frames = film(1.0, **how).frames
+    return Clip(frames, 0.1 * torch.randn(2, 16000, generator=torch.Generator().manual_seed(1)), 25.0)
+
+
+def test_an_edit_of_little_noise_stays_near_what_it_was_made_from(float32, simulator):
+    clip = spoken_film()
+    with torch.no_grad():
+        seen = avsim.simulator.fitting.frames_for(clip, simulator._spec(1.0, None).clip)
+        copy = simulator.video_codec.decode(simulator._seen(seen), simulator._spec(1.0, None).clip)[0]
+    little, much = (simulator.edit(clip, "a bell", strength, **HOW) for strength in (0.05, 1.0))
+    assert little.frames.shape == much.frames.shape == copy.shape
+    assert (little.frames - copy).abs().mean() < 0.5 * (much.frames - copy).abs().mean()
+
+
+def test_an_edit_keeps_every_bit_of_what_it_is_told_to_keep(simulator):
+    clip = spoken_film()
+    seen, heard = (simulator.edit(clip, "a bell", keep=name, **HOW) for name in ("picture", "sound"))
+    assert torch.equal(seen.frames, clip.frames) and not torch.equal(seen.wave, clip.wave)
+    assert torch.equal(heard.wave[:, :16000], clip.wave)
+    assert heard.frames.shape[2:] == (SPEC["height"], SPEC["width"])
+
+
+def test_an_edit_lacks_what_its_clip_lacks(simulator):
+    assert simulator.edit(film(), "a", **HOW).wave is None
+    assert simulator.edit(sound(), "a", **HOW).frames is None
+
+
+@pytest.mark.parametrize(
+    "clip, how, message",
+    [
+        (film(), {"strength": 0.0}, "strength is 0"),
+        (film(), {"strength": 1.5}, "strength is 1.5"),
+        (film(), {"keep": "picture"}, "no sound"),
+        (sound(), {"keep": "sound"}, "no picture"),
+        (spoken_film(), {"keep": "both"}, "picture or sound"),
+    ],
+)
+def test_edits_that_cannot_be(simulator, clip, how, message):
+    with pytest.raises(InputError, match=message):
+        simulator.edit(clip, "a", **HOW, **how)

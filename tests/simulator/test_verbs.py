@@ -98,6 +98,31 @@ def test_an_image_is_animated(run, silent, tmp_path):
     assert media.probe(tmp_path / "out.mp4").has_wave
 
 
+def test_a_picture_alone_and_a_sound_alone(run, tmp_path):
+    done = generate(
+        tmp_path, run, "--only", "image", "--prompt", "a ball", "-n", "2", "--out", tmp_path / "many"
+    )
+    assert done.code == 0, done
+    assert media.probe(tmp_path / "many" / "0001.png").size == (SPEC["height"], SPEC["width"])
+    out = tmp_path / "out.wav"
+    done = generate(tmp_path, run, "--only", "sound", "--prompt", "a bell", "--seconds", "0.5", "--out", out)
+    assert done.code == 0 and media.probe(out).audio_seconds == pytest.approx(0.5, abs=1e-3), done
+
+
+def test_an_edit_keeps_the_packets_of_the_picture(run, silent, tmp_path):
+    told = media.read(silent)
+    told = Clip(told.frames, 0.1 * torch.randn(2, 16000), told.frames_per_second)
+    film, out = media.write(told, tmp_path / "film.mp4"), tmp_path / "out.mp4"
+    done = generate(tmp_path, run, "--edit", film, "--keep", "picture", "--prompt", "a bell", "--out", out)
+    assert done.code == 0, done
+    assert packets(out, "video") == packets(film, "video") and packets(out, "audio") != packets(film, "audio")
+
+
+def test_options_of_an_edit_need_one(run, tmp_path):
+    done = generate(tmp_path, run, "--strength", "0.5", "--out", tmp_path / "out.mp4")
+    assert done.code == 2 and "--strength" in done.err and "Traceback" not in done.err
+
+
 @pytest.mark.parametrize("count", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_predict_draws_every_prompt_and_takes_its_regions_apart(run, tmp_path, count):
     (tmp_path / "prompts.txt").write_text("a ball\n\ntwo balls\n")
