@@ -1,6 +1,7 @@
 """A run's folder -> a `Simulator`."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from avsim.separation.separator import Viewer
 from avsim.simulator.simulator import Simulator
 from avsim.weights import CONFIG, load_model
 
+HUB = re.compile(r"[\w.-]+/[\w.-]+(@[\w.-]+)?")  # a model's name there, and a revision
 PARTS: dict[str, type | None] = {
     "generator": JointDiT,
     "video_codec": None,  # whatever meets codecs.protocol
@@ -29,8 +31,9 @@ def load(
     """Load the models of a run.
 
     Args:
-        name_or_path: "small", what ships with the package; a run's folder, or the `simulator` folder in it.
-            Whichever parts are there are loaded.
+        name_or_path: "small", what ships with the package; a run's folder, or the `simulator` folder in it;
+            or a model on the Hugging Face hub, "owner/name" or "owner/name@revision". Whichever parts are
+            there are loaded.
         separator: another such folder, whose separator is used.
         device: where the models go.
 
@@ -54,7 +57,12 @@ def part_folders(name_or_path: str | Path, *needed: str) -> dict[str, Path]:
     if str(name_or_path) == "small" and not path.is_dir():
         path = weights.SMALL
     if not path.is_dir():
-        raise InputError(f'{path}: no such folder; expected a run, the simulator folder in one, or "small"')
+        if not HUB.fullmatch(str(name_or_path)) or path.parent.exists():
+            raise InputError(
+                f'{path}: no such folder; expected a run, the simulator folder in one, "small", or the '
+                "owner/name of a model on the hub"
+            )
+        path = _from_hub(str(name_or_path))
     inside = path / "simulator" if (path / "simulator").is_dir() else path
     found = {name: inside / name for name in PARTS if (inside / name / CONFIG).is_file()}
     if missing := [name for name in needed if name not in found] or ([] if found else ["model"]):
@@ -62,6 +70,27 @@ def part_folders(name_or_path: str | Path, *needed: str) -> dict[str, Path]:
             f"{path}: no {' and no '.join(missing)} here; expected a run that exported one to simulator/"
         )
     return found
+
+
+def _from_hub(name: str) -> Path:
+    """The folder of a model's files, downloaded once: what is data, and no code.
+
+    Raises:
+        InputError: huggingface_hub isn't installed, or there is no such model, or no way to it.
+    """
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError as error:
+        raise InputError(f"{name}: no such folder; models on the hub need pip's huggingface_hub") from error
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    repo, _, revision = name.partition("@")
+    try:
+        found = snapshot_download(repo, revision=revision or None, allow_patterns=["*.json", "*.safetensors"])
+    except (HfHubHTTPError, LocalEntryNotFoundError, ValueError, OSError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InputError(f"{name}: no such folder here, and not to be had from the hub ({reason})") from error
+    return Path(found)
 
 
 def _spec(folders: dict[str, Path], parts: dict[str, Any]) -> ClipSpec:

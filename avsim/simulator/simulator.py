@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -31,9 +33,17 @@ from avsim.errors import InputError
 from avsim.separation.separator import Separator
 from avsim.simulator.fitting import frames_for, frames_over, picture_for, sound_for, wave_for
 
+log = logging.getLogger("avsim")
 STEPS, GUIDANCE = 30, 1.5
 STRENGTH = 0.6  # of an edit: how much noise it starts from
+LONGER = 1.5  # times the training's length, from where on a clip is called long
 KEPT = ("picture", "sound")  # what an edit may leave as it is
+
+
+@lru_cache(maxsize=64)
+def _say_once(message: str) -> None:
+    """Warn, once in a process: many clips are drawn with the same wishes."""
+    log.warning(message)
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,6 +251,11 @@ class Simulator:
         for part in ("generator", "video_codec", "audio_codec"):
             self.part(part)
         height, width = self.spec.size if size is None else size
+        if seconds > LONGER * self.spec.seconds or (height, width) != self.spec.size:
+            trained = f"{self.spec.seconds:g} s of {self.spec.width} x {self.spec.height}"
+            _say_once(
+                f"asked for {seconds:g} s of {width} x {height}; trained on clips of {trained}: expect less"
+            )
         clip = replace(self.spec, seconds=seconds, height=height, width=width)
         clip = replace(clip, seconds=frames_over(seconds, clip.frames_per_second) / clip.frames_per_second)
         video, audio = self.video_codec, self.audio_codec

@@ -165,3 +165,41 @@ def test_an_edit_lacks_what_its_clip_lacks(simulator):
 def test_edits_that_cannot_be(simulator, clip, how, message):
     with pytest.raises(InputError, match=message):
         simulator.edit(clip, "a", **HOW, **how)
+
+
+def test_a_model_on_the_hub_is_loaded_by_its_name(run, monkeypatch):
+    hub = pytest.importorskip("huggingface_hub", reason="huggingface_hub isn't installed")
+    asked = []
+
+    def download(repo, revision=None, allow_patterns=None):
+        asked.append((repo, revision, sorted(allow_patterns)))
+        return str(run)
+
+    monkeypatch.setattr(hub, "snapshot_download", download)
+    assert avsim.load("somebody/a-world@v1").parts().keys() == avsim.load(run).parts().keys()
+    assert asked == [("somebody/a-world", "v1", ["*.json", "*.safetensors"])]
+
+
+def test_what_is_neither_here_nor_on_the_hub_is_said_so(monkeypatch, tmp_path):
+    hub = pytest.importorskip("huggingface_hub", reason="huggingface_hub isn't installed")
+
+    def refuse(*_arguments, **_options):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(hub, "snapshot_download", refuse)
+    with pytest.raises(InputError, match="not to be had from the hub .no route to host"):
+        avsim.load("somebody/a-world")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    with pytest.raises(InputError, match="no such folder; expected a run"):
+        avsim.load("runs/generator")  # a folder that was mistyped is not looked for elsewhere
+
+
+def test_lengths_and_sizes_that_no_training_had_are_tried_with_one_warning(simulator, caplog):
+    long = 2.5 * simulator.spec.seconds  # which no other test draws: it is said once in a process
+    for _ in range(2):
+        clip = simulator.generate("a", seconds=long, steps=1)
+    assert clip.seconds >= long
+    assert [record.message.partition(";")[0] for record in caplog.records] == [
+        f"asked for {long:g} s of {SPEC['width']} x {SPEC['height']}"
+    ]
