@@ -155,7 +155,7 @@ class Checkpoints(Checkpoint):
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Save and export, if the step is due."""
-        spec = getattr(batch, "spec", None)
+        spec = getattr(trainer.datamodule, "spec", None)  # type: ignore[attr-defined]
         self.spec = getattr(spec, "clip", spec)
         # Lightning counts logged steps apart from optimizer steps and, resuming, may count one too many.
         trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step
@@ -256,7 +256,7 @@ class Samples(Callback):
         due = step % self.every_n_steps == 0 or step == trainer.max_steps
         if due and trainer.is_global_zero:
             with averaged(trainer, pl_module), evaluating(pl_module):
-                samples = self.draw(trainer, pl_module, batch.spec.clip)
+                samples = self.draw(trainer, pl_module, trainer.datamodule.spec.clip)  # type: ignore[attr-defined]
             write_samples(samples, Path(trainer.default_root_dir) / "samples" / f"step={step:08d}")
             for logger in trainer.loggers:
                 if isinstance(logger, WandbLogger):

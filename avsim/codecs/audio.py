@@ -131,6 +131,10 @@ class AudioAutoencoder(nn.Module):
         z = bounded(self.encoder(found))
         return self.decoder(z + noise), z
 
+    def kinds(self, z: Tensor) -> list[tuple[Whitening, Tensor]]:
+        """Latents (B, Da, l) with their statistics: all of them are of one kind."""
+        return [(self.whitening, z)]
+
     def cues(self, wave: Tensor) -> Tensor:
         """Wave (B, A, N), A 1 or 2 -> cues (B, 4, bins, l fold), l = ceil(N / hop); mono is on both sides.
 

@@ -53,26 +53,17 @@ class Cosines(nn.Module):
 
 
 class LinearCode(nn.Module):
-    """The strongest cosines of blocks of 8 x 8 pixels: of frame 0 by itself, of every 4 frames after it."""
+    """The strongest cosines of blocks of 8 x 8 pixels: of an image, and of how 4 frames differ from it."""
 
     def __init__(
         self,
         channels: int,  # of a latent
-        spread: float = 0.6,  # deviation of a latent, well within its bound of 3
+        spread: float = 0.6,  # deviation of an image's latent, well within its bound of 3
     ) -> None:
         super().__init__()
         self.image = Cosines(channels, size=8, frames=1, spread=spread)
-        self.motion = Cosines(channels, size=8, frames=4, spread=spread)
-
-    def encode(self, frames: Tensor) -> Tensor:
-        """Frames about 0, (B, 3, 1 + 4 k, H, W) -> (B, Dv, 1 + k, H / 8, W / 8)."""
-        first = self.image.encode(frames[:, :, :1])
-        return first if frames.shape[2] == 1 else torch.cat([first, self.motion.encode(frames[:, :, 1:])], 2)
-
-    def decode(self, z: Tensor) -> Tensor:
-        """Latents (B, Dv, 1 + k, h, w) -> frames about 0, (B, 3, 1 + 4 k, 8 h, 8 w)."""
-        first = self.image.decode(z[:, :, :1])
-        return first if z.shape[2] == 1 else torch.cat([first, self.motion.decode(z[:, :, 1:])], 2)
+        # Most of a change is nothing, and the rest is much: 5 deviations and more, where things move.
+        self.motion = Cosines(channels, size=8, frames=4, spread=spread / 1.5)
 
 
 def _atoms(size: int, frames: int) -> tuple[Tensor, Tensor]:

@@ -59,8 +59,9 @@ class _CodecSystem(L.LightningModule):
 
     def gather(self, latents: Tensor) -> None:
         """Take raw latents (B, D, ...) of all processes into the statistics that normalise them."""
-        moments = self.trainer.strategy.reduce(moments_of(latents), reduce_op="mean")
-        self.model.whitening.observe(moments)  # type: ignore[arg-type]
+        for whitening, part in self.model.kinds(latents):
+            moments = self.trainer.strategy.reduce(moments_of(part), reduce_op="mean")
+            whitening.observe(moments)  # type: ignore[arg-type]
 
     def total(self, parts: dict[str, Tensor], weights: dict[str, float]) -> Tensor:
         """The weighted sum of a loss's parts, logged beside them."""

@@ -3,7 +3,9 @@
     frames (B, 3, T, H, W) -> 4 x 4 patches -> 8 x 8 patches -> 4 frames to one -> latents (B, Dv, t, h, w)
 
 A fixed linear code, the strongest cosines of each block of 8 x 8 pixels and 4 frames, runs beside the
-networks; they learn what a block's neighbours and its past add to that.
+networks; they learn what a block's neighbours and its past add to that. Later latents tell what frame 0 did not:
+its linear code is held, and subtracted from all that follows, so that where nothing moves there is nothing left
+to tell (nor, for a generator, to draw).
 
 Inside, frames are folded into the batch, (B T, C, H, W) in channels-last memory: 2-D convolutions see space,
 and a 3-tap mix sees the present frame and the two before it. Frame 0 has a latent of its own, so one image is
@@ -99,13 +101,13 @@ class Unfold(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Frames to what raw latents have beside the linear code."""
+    """Frames, and how they differ from the held one, to what raw latents have beside the linear code."""
 
     def __init__(self, widths: tuple[int, int, int], depths: tuple[int, int, int], channels: int) -> None:
         super().__init__()
         fine, coarse, deep = widths
         self.cosines = Cosines(3 * 4 * 4, size=4)
-        self.patchify = nn.Conv2d(3 * 4 * 4, fine, 3, padding=1)
+        self.patchify = nn.Conv2d(2 * 3 * 4 * 4, fine, 3, padding=1)
         self.fine = nn.ModuleList(Block(fine) for _ in range(depths[0]))
         self.coarsen = nn.Conv2d(fine * 2 * 2, coarse, 1)
         self.coarse = nn.ModuleList(Block(coarse) for _ in range(depths[1]))
@@ -113,10 +115,11 @@ class Encoder(nn.Module):
         self.deep = nn.ModuleList(Block(deep) for _ in range(depths[2]))
         self.read = nn.Conv2d(deep, channels, 3, padding=1)
 
-    def forward(self, frames: Tensor) -> Tensor:
-        """Frames about 0 (B, 3, T, H, W), T = 1 + 4 k, H and W whole strides -> (B, Dv, t, H / 8, W / 8)."""
+    def forward(self, frames: Tensor, change: Tensor) -> Tensor:
+        """Frames about 0 and their change (B, 3, T, H, W), T = 1 + 4 k -> (B, Dv, t, H / 8, W / 8)."""
         count = frames.shape[2]
-        x = rearrange(self.cosines.encode(frames), "b c t h w -> (b t) c h w")
+        x = torch.cat([self.cosines.encode(frames), self.cosines.encode(change)], 1)
+        x = rearrange(x, "b c t h w -> (b t) c h w")
         x = self.patchify(_channels_last(x))  # (B T, fine, H / 4, W / 4)
         for block in self.fine:
             x = block(x, count)
@@ -136,7 +139,7 @@ class Decoder(nn.Module):
     def __init__(self, widths: tuple[int, int, int], depths: tuple[int, int, int], channels: int) -> None:
         super().__init__()
         fine, coarse, deep = widths
-        self.embed = nn.Conv2d(channels, deep, 3, padding=1)
+        self.embed = nn.Conv2d(2 * channels, deep, 3, padding=1)
         self.deep = nn.ModuleList(Block(deep) for _ in range(depths[2]))
         self.unfold = Unfold(deep, coarse, stride=4)
         self.coarse = nn.ModuleList(Block(coarse) for _ in range(depths[1]))
@@ -149,7 +152,8 @@ class Decoder(nn.Module):
         """Raw latents (B, Dv, t, h, w) -> frames (B, 3, 1 + 4 (t - 1), 8 h, 8 w) about 0."""
         latents = z.shape[2]
         count = 1 + 4 * (latents - 1)
-        x = self.embed(_channels_last(rearrange(z, "b c t h w -> (b t) c h w")))
+        x = torch.cat([z, z[:, :, :1].expand_as(z)], 1)  # what frame 0 told lies beside every later latent
+        x = self.embed(_channels_last(rearrange(x, "b c t h w -> (b t) c h w")))
         for block in self.deep:
             x = block(x, latents)
         x = self.unfold(x, latents)  # (B T, coarse, h, w)
@@ -195,7 +199,8 @@ class VideoAutoencoder(nn.Module):
         self.encoder = Encoder(tuple(widths), tuple(depths), channels)  # type: ignore[arg-type]
         self.decoder = Decoder(tuple(widths), tuple(depths), channels)  # type: ignore[arg-type]
         self.linear = LinearCode(channels)
-        self.whitening = Whitening(channels)
+        self.whitening = Whitening(channels)  # of the latent of frame 0
+        self.whitening_later = Whitening(channels)  # and of all others
         _initialise(self.encoder)
         _initialise(self.decoder)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -209,14 +214,15 @@ class VideoAutoencoder(nn.Module):
         return self._frames(z + noise), z
 
     def encode(self, frames: Tensor) -> Tensor:
-        """Frames (B, 3, T, H, W) in [0, 1] -> (B, Dv, t, h, w); repeats edges up to 1 + 4 k and 8.
+        """Frames (B, 3, T, H, W) in [0, 1] -> (B, Dv, t, H / 8, W / 8); repeats edges up to 1 + 4 k and 8.
 
         Raises:
             InputError: frames of another shape.
         """
         if frames.ndim != 5 or frames.shape[1] != 3 or 0 in frames.shape:
             raise InputError(f"frames are {tuple(frames.shape)}; expected (B, 3, T, H, W), none of them 0")
-        return self.whitening.normalise(self._raw(padded(frames, 4, 8)))
+        z = self._raw(padded(frames, 4, 8))
+        return torch.cat([w.normalise(part) for w, part in self.kinds(z)], 2)
 
     def decode(self, latents: Tensor, spec: ClipSpec) -> Tensor:
         """Latents (B, Dv, t, h, w) -> frames (B, 3, T, H, W) in [0, 1], cropped to `spec`.
@@ -224,7 +230,13 @@ class VideoAutoencoder(nn.Module):
         Raises:
             InputError: latents that don't cover the clip that `spec` describes.
         """
-        return cropped(self._frames(self.whitening.denormalise(latents)), spec).clamp(0, 1)
+        z = torch.cat([w.denormalise(part) for w, part in self.kinds(latents)], 2)
+        return cropped(self._frames(z), spec).clamp(0, 1)
+
+    def kinds(self, z: Tensor) -> list[tuple[Whitening, Tensor]]:
+        """Latents (B, Dv, t, ...) by what they tell: that of frame 0, those of changes; with their statistics."""
+        kinds = [(self.whitening, z[:, :, :1]), (self.whitening_later, z[:, :, 1:])]
+        return kinds if z.shape[2] > 1 else kinds[:1]
 
     def hidden_matrices(self) -> Iterator[nn.Parameter]:
         """The blocks' kernels, for Muon."""
@@ -234,10 +246,18 @@ class VideoAutoencoder(nn.Module):
 
     def _raw(self, frames: Tensor) -> Tensor:
         frames = frames - 0.5
-        return bounded(self.encoder(frames) + self.linear.encode(frames))
+        first = frames[:, :, :1]
+        told = bounded(self.encoder(first, torch.zeros_like(first)) + self.linear.image.encode(first))
+        if frames.shape[2] == 1:
+            return told
+        change = frames[:, :, 1:] - self.linear.image.decode(told)
+        later = self.encoder(frames, torch.cat([torch.zeros_like(first), change], 2))[:, :, 1:]
+        return torch.cat([told, bounded(later + self.linear.motion.encode(change))], 2)
 
     def _frames(self, z: Tensor) -> Tensor:
-        return self.decoder(z) + self.linear.decode(z) + 0.5
+        held = self.linear.image.decode(z[:, :, :1])
+        change = self.linear.motion.decode(z[:, :, 1:]) if z.shape[2] > 1 else z.new_zeros(held[:, :, :0].shape)
+        return self.decoder(z) + held + torch.cat([torch.zeros_like(held), change], 2) + 0.5
 
 
 def padded(frames: Tensor, time_stride: int, space_stride: int) -> Tensor:

@@ -6,7 +6,8 @@ is kept between steps, so a run resumes from `trainer.global_step` alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -69,6 +70,20 @@ class _Batches(Dataset[Batch]):
         return self.assemble(self.rows(step))
 
 
+class _OneOf(Dataset[Batch]):
+    """Batch k of one of several, drawn by k, each as often as its weight says: a batch has one spec."""
+
+    def __init__(self, parts: Sequence[tuple[float, _Batches[Batch]]], seed: int) -> None:
+        self.weights, self.parts = zip(*parts, strict=True)
+        self.seed = seed
+
+    def __getitem__(self, step: int) -> Batch:
+        which = torch.multinomial(
+            torch.tensor(self.weights), 1, generator=generator(self.seed, "part", step)
+        )
+        return self.parts[int(which)][step]
+
+
 class _From(Sampler[int]):
     """Steps from the one that a run is at, without an end."""
 
@@ -93,7 +108,7 @@ class _Data(lightning.LightningDataModule):
             raise InputError(f"workers is {workers}; it must be 0 or more")
         self.batch_size, self.workers, self.seed = batch_size, workers, seed
 
-    def _loader(self, assemble: Callable[[list[Row]], Any], length: int, trained: bool) -> DataLoader[Any]:
+    def _batches(self, assemble: Callable[[list[Row]], Any], length: int, trained: bool) -> _Batches[Any]:
         rank, ranks = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         if trained and self.batch_size % ranks:
             raise InputError(
@@ -103,11 +118,13 @@ class _Data(lightning.LightningDataModule):
             raise InputError(
                 "set trainer.use_distributed_sampler: false; the data already know their process"
             )
-        batches = _Batches(assemble, length, self.batch_size, self.seed, trained, rank, ranks)
+        return _Batches(assemble, length, self.batch_size, self.seed, trained, rank, ranks)
+
+    def _loader(self, batches: Dataset[Any], steps: Sampler[int] | range) -> DataLoader[Any]:
         return DataLoader(
             batches,
             batch_size=None,
-            sampler=_From(self._step) if trained else batches.steps(),
+            sampler=steps,
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
             pin_memory=torch.cuda.is_available(),
@@ -170,24 +187,55 @@ class ClipData(_Data):
         source = self.sources[split]
         if source is None:
             raise InputError(f"data: no source for {split} is given")
-        return self._loader(_Assemble(source, self.spec), len(source), split == "train")
+        batches = self._batches(_Assemble(source, self.spec), len(source), split == "train")
+        return self._loader(batches, _From(self._step) if split == "train" else batches.steps())
 
 
 class LatentData(_Data):
     """Latents that `avsim encode` wrote, by split; batches and resuming as in `ClipData`.
 
+    Args:
+        folder: of latents; or several, of clips of other lengths, say. A training batch is of one of them,
+            of each as often as it has clips; validated and tested is what the first one holds.
+        batch_size: clips in a batch, of whatever length.
+        images: share of the training batches that are first frames alone, without sound.
+        workers: processes that load.
+        seed: of the order.
+
     Raises:
-        InputError: no latents there, nothing to train on, or as in `ClipData`.
+        InputError: no latents there, nothing to train on, folders of different codecs, a share outside
+            [0, 1), or as in `ClipData`.
     """
 
-    def __init__(self, folder: str | Path, batch_size: int = 32, workers: int = 0, seed: int = 0) -> None:
+    def __init__(
+        self,
+        folder: str | Path | list[str],
+        batch_size: int = 32,
+        images: float = 0.0,
+        workers: int = 0,
+        seed: int = 0,
+    ) -> None:
         super().__init__(batch_size, workers, seed)
-        self.folder = folder
-        self.spec = LatentSource(folder, "train").spec
+        if not 0 <= images < 1:
+            raise InputError(f"images is {images}; it is a share of the batches, 0 or more and below 1")
+        self.folders = folder if isinstance(folder, list) else [folder]
+        self.images = images
+        self.sources = [LatentSource(folder, "train") for folder in self.folders]
+        self.spec = self.sources[0].spec
+        seen = [{name: codec["sha256"] for name, codec in source.codecs.items()} for source in self.sources]
+        for folder, codecs in zip(self.folders, seen, strict=True):
+            if codecs != seen[0]:
+                raise InputError(f"{folder}: its latents are other codecs' than those of {self.folders[0]}")
 
     def train_dataloader(self) -> DataLoader[LatentBatch]:
         """Shuffled and endless, from the step that the run is at."""
-        return self._of("train")
+        kinds = ((_AssembleLatents, 1 - self.images), (_AssembleImages, self.images))
+        parts = [
+            (len(source) * share, self._batches(assemble(source), len(source), True))
+            for source in self.sources
+            for assemble, share in kinds
+        ]
+        return self._loader(_OneOf(parts, self.seed), _From(self._step))
 
     def val_dataloader(self) -> DataLoader[LatentBatch]:
         """The validation latents in order."""
@@ -198,8 +246,9 @@ class LatentData(_Data):
         return self._of("test")
 
     def _of(self, split: str) -> DataLoader[LatentBatch]:
-        source = LatentSource(self.folder, split)
-        return self._loader(_AssembleLatents(source), len(source), split == "train")
+        source = LatentSource(self.folders[0], split)
+        batches = self._batches(_AssembleLatents(source), len(source), False)
+        return self._loader(batches, batches.steps())
 
 
 class _Assemble:
@@ -225,6 +274,16 @@ class _AssembleLatents:
         return LatentBatch(
             self.source.spec, torch.stack(videos), torch.stack(audios), list(captions), list(names), numbers
         )
+
+
+class _AssembleImages(_AssembleLatents):
+    """Rows -> `LatentBatch` of their first frames: a video codec is causal, so each is an image's latent."""
+
+    def __call__(self, rows: list[Row]) -> LatentBatch:
+        clips = super().__call__(rows)
+        assert clips.video is not None
+        one = replace(clips.spec.clip, seconds=1 / clips.spec.clip.frames_per_second)
+        return replace(clips, spec=replace(clips.spec, clip=one), video=clips.video[:, :, :1], audio=None)
 
 
 def stack(samples: list[Sample], spec: ClipSpec, rows: Tensor) -> ClipBatch:

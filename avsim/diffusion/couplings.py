@@ -49,9 +49,21 @@ def start_at_zero(linear: nn.Linear) -> nn.Linear:
     return linear
 
 
+MANY = 1 << 20  # queries times keys, from which on a CPU doesn't hold the softmax of a head
+
+
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Softmax attention, (B, heads, L, head width) -> (B, L, heads x head width)."""
-    return rearrange(F.scaled_dot_product_attention(q, k, v, mask), "b h l d -> b l (h d)")
+    """Softmax attention, (B, heads, L, head width) -> (B, L, heads x head width); a mask as torch's own takes.
+
+    On a CPU it is spelled out: with a few hundred tokens torch's fused kernel takes 2 to 8 times as long in
+    training (`experiments/benchmarks/attention.py`).
+    """
+    if q.device.type != "cpu" or q.shape[-2] * k.shape[-2] > MANY:
+        return rearrange(F.scaled_dot_product_attention(q, k, v, mask), "b h l d -> b l (h d)")
+    scores = (q * q.shape[-1] ** -0.5) @ k.mT  # (B, heads, Lq, Lk)
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else scores + mask
+    return rearrange(scores.softmax(-1).type_as(v) @ v, "b h l d -> b l (h d)")
 
 
 def attention_map(q: Tensor, k: Tensor) -> Tensor:

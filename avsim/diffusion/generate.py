@@ -49,7 +49,8 @@ def generate(
     levels = start.each(lambda start: runs(start, spec).to(device).expand(len(captions), -1))  # (B, K)
     told = model.context(captions, spec)
     untold = told if guidance.text == 1 else model.context([""] * len(captions), spec)
-    free = [start is not None and bool((start > 0).any()) for start in start]
+    both = len(start.there()) == 2
+    free = [both and bool((start > 0).any()) for start in start]
     denoise = guide(model, told, untold, guidance, free)
     return to_latents(sampler(denoise, x, path(levels, steps, model.shifts)), spec)
 

@@ -5,10 +5,17 @@ from torch import Tensor
 from avsim.diffusion.noising import Noised
 
 
+CLEAREST = 0.05  # level below which a velocity's error counts as if it were at this level
+
+
 def token_loss(predicted: Tensor, noised: Noised) -> Tensor:
-    """Mean squared error of the velocity of each token, (B, L), 0 where the token is given (s = 0)."""
+    """Mean squared error of the velocity of each token, (B, L), 0 where the token is given (s = 0).
+
+    An error e of the data is an error e / s of the velocity; nearer to the data than `CLEAREST`, e / CLEAREST
+    (2511.13720, section 4.3).
+    """
     error = (predicted.float() - noised.v).square().mean(-1)
-    return error * (noised.level[..., 0] > 0)
+    return error * (noised.level[..., 0] / CLEAREST).clamp(max=1).square()
 
 
 def row_loss(per_token: Tensor) -> Tensor:

@@ -15,10 +15,11 @@ from torch import Tensor, nn
 from avsim.clip import LatentSpec
 from avsim.diffusion.blocks import Block, Words, modulate
 from avsim.diffusion.couplings import Coupling, Joint, start_at_zero
+from avsim.diffusion.noising import velocity_of
 from avsim.diffusion.pair import Pair
 from avsim.diffusion.rope import Rotary, angles
 from avsim.diffusion.text import TextEncoder, WordEncoder
-from avsim.diffusion.tokens import PATCH, positions
+from avsim.diffusion.tokens import PATCH, positions, spread
 from avsim.errors import InputError
 from avsim.weights import configured
 
@@ -76,7 +77,7 @@ class Modulation(nn.Module):
 
 
 class Readout(nn.Module):
-    """Tokens of the stream -> velocity; starts at zero."""
+    """Tokens of the stream -> clean tokens; starts at zero."""
 
     def __init__(self, width: int, channels: int) -> None:
         super().__init__()
@@ -153,7 +154,10 @@ class JointDiT(nn.Module):
     def forward(
         self, x: Pair[Tensor], s: Pair[Tensor], context: Context, linked: Tensor | None = None
     ) -> Pair[Tensor]:
-        """The velocity of every token.
+        """The velocity of every token: what points from it to the clean token that the network predicts.
+
+        A velocity holds all of the noise, as wide as the token; clean tokens lie near few of their dimensions, which
+        a narrower stream can tell (Back to basics: let denoising generative models denoise, 2511.13720).
 
         Shapes: x video (B, Lv, Dv PATCH^2), audio (B, La, Da), one may be None; s (B, Kv), (B, Ka) the level
         of each run of L / K tokens; linked (B,) bool: False keeps that row's streams apart. Returns as x.
@@ -163,7 +167,9 @@ class JointDiT(nn.Module):
         h = self.enter(x, context)  # (B, L, W)
         for block, words in zip(self.blocks, context.words, strict=True):
             h = block(h, modulation, context.rotary, words, context.mask, barrier)  # (B, L, W)
-        return h.each(lambda h, m, read: read(h, m), final, Pair(*self.readout))  # (B, L, D)
+        clean = h.each(lambda h, m, read: read(h, m), final, Pair(*self.readout))  # (B, L, D)
+        level = x.each(lambda x, s: spread(s, x.shape[1])[..., None], s)  # (B, L, 1)
+        return x.each(lambda x, clean, level: velocity_of(x, clean.float(), level), clean, level)  # (B, L, D)
 
     def enter(self, x: Pair[Tensor], context: Context) -> Pair[Tensor]:
         """Tokens (B, L, D) -> streams (B, L, W)."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from avsim.diffusion.tokens import spread
@@ -30,13 +31,18 @@ class Noised:
 
     @property
     def v(self) -> Tensor:
-        """The velocity dx_s / ds = noise - x: what the model predicts (Rectified flow, 2209.03003, eq. 1)."""
+        """The velocity dx_s / ds = noise - x (Rectified flow, 2209.03003, eq. 1)."""
         return self.noise - self.x
 
 
 def clean_of(x_s: Tensor, v: Tensor, level: Tensor) -> Tensor:
     """The data that a velocity points back to: x = x_s - s v."""
     return x_s - level * v
+
+
+def velocity_of(x_s: Tensor, x: Tensor, level: Tensor) -> Tensor:
+    """The velocity that points back to the data x: v = (x_s - x) / s; 0 where nothing is noised."""
+    return torch.where(level > 0, (x_s - x) / level.clamp(min=1e-4), 0.0)
 
 
 def noise_of(x_s: Tensor, v: Tensor, level: Tensor) -> Tensor:

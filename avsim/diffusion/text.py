@@ -4,27 +4,40 @@ import re
 import zlib
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from avsim.diffusion.couplings import attend
 from avsim.errors import InputError
 from avsim.weights import configured
 
 PIECES = 12  # hashes that a word may have: itself and its n-grams
 
 
+class Reading(NamedTuple):
+    """What an encoder makes of a caption."""
+
+    tokens: int  # of the whole caption; those beyond the encoder's `length` are cut
+    unknown: list[str]  # its words that the encoder may never have met, each once, in their order
+
+
 class TextEncoder(nn.Module):
     """What the generator asks of a text encoder. An empty caption means "no caption", and has a token too."""
 
     width: int  # E
+    length: int  # S, tokens of a caption at most
 
     def forward(self, captions: Sequence[str]) -> tuple[Tensor, Tensor]:
         """B captions -> tokens (B, S, E) and which are there (B, S), bool, at least one in each row."""
         raise TypeError(f"{type(self).__name__} must say how it reads captions")
+
+    def reading(self, caption: str) -> Reading:
+        """What becomes of a caption: how many tokens it is, which words are strange."""
+        raise TypeError(f"{type(self).__name__} must say what it can't read")
 
 
 @configured
@@ -66,9 +79,30 @@ class WordEncoder(TextEncoder):
 
     def hashes(self, caption: str) -> list[list[int]]:
         """A caption as (length - 1) words of PIECES table rows each; 0 where there is nothing."""
-        words = re.findall(r"\w+|[^\w\s]", caption[: 64 * self.length].lower())[: self.length - 1]
-        rows = [list(word_rows(word, self.rows)) for word in words]
+        rows = [list(word_rows(word, self.rows)) for word in words_in(caption)[: self.length - 1]]
         return rows + [[0] * PIECES] * (self.length - 1 - len(rows))
+
+    def reading(self, caption: str) -> Reading:
+        """Any word has rows; strange are those of no caption of avsim's world (numbers and ,.; are not)."""
+        words = words_in(caption)
+        strange = [word for word in words if not (word in known_words() or _PLAIN.fullmatch(word))]
+        return Reading(1 + len(words), list(dict.fromkeys(strange)))
+
+
+def words_in(caption: str) -> list[str]:
+    """Its words and punctuation marks, in lower case."""
+    return re.findall(r"\w+|[^\w\s]", caption.lower())
+
+
+@lru_cache(maxsize=1)
+def known_words() -> frozenset[str]:
+    """The words of the world's captions."""
+    from avsim.world.parsing import VOCABULARY
+
+    return frozenset(word for term in VOCABULARY for word in words_in(term))
+
+
+_PLAIN = re.compile(r"\d+s?|[!-/:-@\[-`{-~]", re.ASCII)  # a number, seconds, a mark of punctuation
 
 
 @lru_cache(maxsize=65536)
@@ -94,7 +128,7 @@ class TextLayer(nn.Module):
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """(B, S, E), mask (B, 1, 1, S) -> (B, S, E)."""
         q, k, v = rearrange(self.qkv(self.norm1(x)), "b s (n h d) -> n b h s d", n=3, h=self.heads)
-        x = x + self.out(rearrange(F.scaled_dot_product_attention(q, k, v, mask), "b h s d -> b s (h d)"))
+        x = x + self.out(attend(q, k, v, mask))
         return x + self.mlp(self.norm2(x))
 
 
@@ -147,6 +181,18 @@ class PretrainedEncoder(TextEncoder):
         here[:, 0] = True  # a tokenizer without special tokens reads nothing in an empty caption
         tokens = self.encoder(input_ids=read.input_ids, attention_mask=here.long()).last_hidden_state
         return tokens.float(), here
+
+    def reading(self, caption: str) -> Reading:
+        """Strange are words that the tokenizer has no token for."""
+        words = dict.fromkeys(re.findall(r"\w+", caption))
+        unknown = self.tokenizer.unk_token_id
+        strange = [
+            word
+            for word in words
+            if unknown is not None
+            and unknown in self.tokenizer(word, add_special_tokens=False, verbose=False).input_ids
+        ]
+        return Reading(len(self.tokenizer(caption, verbose=False).input_ids), strange)
 
 
 def _forget_frozen(module: nn.Module, state: dict[str, Tensor], prefix: str, _: Any) -> None:

@@ -37,6 +37,7 @@ log = logging.getLogger("avsim")
 STEPS, GUIDANCE = 30, 1.5
 STRENGTH = 0.6  # of an edit: how much noise it starts from
 LONGER = 1.5  # times the training's length, from where on a clip is called long
+MENTIONED = 8  # unknown words of a prompt that a warning names
 KEPT = ("picture", "sound")  # what an edit may leave as it is
 
 
@@ -222,6 +223,8 @@ class Simulator:
         if steps < 1:
             raise InputError(f"steps is {steps}; it must be at least 1")
         scale = guidance if isinstance(guidance, Guidance) else Guidance(text=guidance)
+        for prompt in prompts:
+            self._look_at(prompt)
         with quickest(self.device):
             latents = generate(
                 self.part("generator"), prompts, spec, given, task,
@@ -233,6 +236,17 @@ class Simulator:
             )
         rates = spec.clip.frames_per_second, spec.clip.sample_rate
         return [Clip(*each, *rates) for each in zip(frames, wave, strict=True)]
+
+    def _look_at(self, prompt: str) -> None:
+        """Warn of what the text encoder can't make anything of."""
+        text = self.part("generator").text
+        tokens, unknown = text.reading(prompt)
+        if tokens > text.length:
+            _say_once(f"a prompt of {tokens} tokens: the first {text.length} are read, the rest is cut")
+        if unknown:
+            words = ", ".join(word[:40] for word in unknown[:MENTIONED])
+            more = f" and {len(unknown) - MENTIONED} more" if len(unknown) > MENTIONED else ""
+            _say_once(f"words that the model doesn't know: {words}{more}")
 
     @torch.no_grad()
     def _seen(self, frames: Tensor) -> Tensor:

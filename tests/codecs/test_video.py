@@ -98,8 +98,27 @@ def test_rows_of_a_batch_do_not_touch(codec):
 
 @torch.no_grad()
 def test_latents_are_bounded_before_they_are_normalised(codec):
-    z = codec.whitening.denormalise(codec.encode(1000 * clip(5)))
-    assert z.abs().max() <= 3
+    for whitening, z in codec.kinds(codec.encode(1000 * clip(5))):
+        assert whitening.denormalise(z).abs().max() <= 3
+
+
+@torch.no_grad()
+def test_what_stays_is_told_once():
+    codec = VideoAutoencoder(channels=16, widths=(8, 12, 16), depths=(1, 1, 1)).eval()
+    first, later = (z.abs().mean() for _, z in codec.kinds(codec._raw(smooth())))
+    assert later < 0.1 * first
+    frames = smooth()
+    frames[:, :, 5:] = frames[:, :, 5:].flip(1)  # from the third latent on another picture
+    told = codec._raw(frames).abs().mean((0, 1, 3, 4))
+    assert told[1] < 0.1 * told[0] and told[2] > 0.3 * told[0]
+
+
+def smooth() -> torch.Tensor:
+    """A still picture of few cosines, (1, 3, 9, 32, 32)."""
+    across = torch.linspace(0, 3, 32)[:, None] + torch.linspace(0, 2, 32)
+    return (0.5 + 0.3 * torch.stack([across.sin(), across.sin(), 0.8 * across.cos()]))[None, :, None].repeat(
+        1, 1, 9, 1, 1
+    )
 
 
 @torch.no_grad()

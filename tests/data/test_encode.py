@@ -1,6 +1,10 @@
 """Latents are what the codecs say, name their codecs, and are finished by a second run."""
 
+import itertools
 import json
+import shutil
+from collections import Counter
+from dataclasses import replace
 
 import pytest
 import torch
@@ -66,6 +70,36 @@ def test_batches_of_latents(latents):
     assert batch.rows.tolist() == [0, 1, 2, 3, 4] and batch.spec == data.spec
     names = [name for some in data.val_dataloader() for name in some.names]
     assert names == [item["name"] for item in LatentSource(latents, "validation").items]
+
+
+def test_a_batch_is_of_one_folder_and_some_are_images(shards, spec, codecs, latents, tmp_path):
+    short = replace(spec, seconds=spec.seconds / 2)
+    encode({"train": ShardSource(shards, "train")}, short, *codecs, tmp_path / "short")
+    data = LatentData([str(latents), str(tmp_path / "short")], batch_size=2, images=0.4)
+    batches = list(itertools.islice(data.train_dataloader(), 60))
+    assert {len(batch.rows) for batch in batches} == {2}
+    found = Counter((batch.spec, batch.audio is None) for batch in batches)
+    assert set(found) == {
+        (data.spec, False),
+        (LatentSource(tmp_path / "short").spec, False),
+        (replace(data.spec, clip=replace(spec, seconds=1 / spec.frames_per_second)), True),
+    }
+    assert all(batch.video.shape[2:] == batch.spec.video for batch in batches)
+    assert 15 <= sum(count for (_, image), count in found.items() if image) <= 33
+    again = list(itertools.islice(data.train_dataloader(), 60))
+    assert all(torch.equal(one.video, other.video) for one, other in zip(batches, again, strict=True))
+    assert {batch.spec for batch in data.val_dataloader()} == {data.spec}
+    with pytest.raises(InputError, match="images is 1"):
+        LatentData(latents, images=1.0)
+
+
+def test_folders_of_other_codecs_are_refused(latents, tmp_path):
+    other = shutil.copytree(latents, tmp_path / "other")
+    index = json.loads((other / "index.json").read_text())
+    index["codecs"]["video"]["sha256"] = "0" * 64
+    (other / "index.json").write_text(json.dumps(index))
+    with pytest.raises(InputError, match="other codecs"):
+        LatentData([str(latents), str(other)])
 
 
 def test_a_second_run_encodes_what_is_missing(shards, spec, codecs, tmp_path, monkeypatch):

@@ -15,9 +15,11 @@ from avsim.diffusion import (
     Task,
     generate,
 )
+from avsim.diffusion.generate import begin
 from avsim.diffusion.guidance import Without, guided, without_partner
 from avsim.diffusion.pair import Pair
 from avsim.diffusion.tasks import Box, everything, outside, since, until
+from avsim.diffusion.tokens import to_tokens
 from avsim.errors import InputError
 from tests.diffusion.conftest import COUPLINGS, SPEC
 
@@ -71,12 +73,12 @@ def test_a_picture_or_a_sound_alone(make):
     assert sound.video is None and sound.audio.shape == (1, 6, SPEC.audio)
 
 
-def test_an_edit_stays_nearer_the_less_it_is_noised(make):
-    held = latents()
-    far = [
-        (generate(make(), ["a", "b"], SPEC, held, Task("edit", start=s), **FAST).video - held.video).norm()
-        for s in (0.1, 0.4, 1.0)
-    ]
+def test_an_edit_starts_nearer_the_less_it_is_noised(make):
+    model, held = make(), latents()
+    far = []
+    for s in (0.1, 0.4, 1.0):
+        start = Task("edit", start=s).given(SPEC).tokens(SPEC)
+        far.append((begin(model, start, held, SPEC, 2, 0, 0).video - to_tokens(held).video).norm())
     assert 0 < far[0] < far[1] < far[2]
 
 

@@ -5,6 +5,7 @@ from avsim.clip import ClipSpec, LatentSpec
 from avsim.diffusion import JointDiT, Pair
 from avsim.diffusion.couplings import Cross, Joint
 from avsim.diffusion.model import at_the_same_time
+from avsim.diffusion.noising import clean_of
 from avsim.errors import InputError
 from avsim.weights import load_model, save_model
 from tests.diffusion.conftest import COUPLINGS, SPEC, levels, tokens
@@ -69,9 +70,10 @@ def test_a_partner_is_seen_at_the_same_time():
 
 
 @pytest.mark.parametrize("coupling", COUPLINGS)
-def test_it_starts_at_zero_velocity_and_moves_on_from_there(make, coupling):
+def test_it_starts_at_clean_tokens_of_zero_and_moves_on_from_there(make, coupling):
     model = make(coupling, awake=False)
-    assert all((v == 0).all() for v in run(model))
+    for x_s, v, s in zip(tokens(model, 3), run(model), levels(3), strict=True):
+        torch.testing.assert_close(clean_of(x_s, v, s[..., None]), torch.zeros_like(v), rtol=0, atol=1e-6)
     optimizer = torch.optim.AdamW(model.parameters(), 1e-2)
     start = {name: p.clone() for name, p in model.named_parameters()}
     for step in range(3):  # readouts move first, then gates and outputs, then what lies behind them

@@ -2,8 +2,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avsim.diffusion.loss import row_loss, token_loss, trivial
-from avsim.diffusion.noising import Noised, clean_of, noise_of
+from avsim.diffusion.loss import CLEAREST, row_loss, token_loss, trivial
+from avsim.diffusion.noising import Noised, clean_of, noise_of, velocity_of
 
 
 def noised(s: float, rows: int = 3, tokens: int = 6, runs: int = 2) -> Noised:
@@ -53,3 +53,21 @@ def test_the_trivial_predictor_has_the_loss_that_its_formula_says():
         for other in (0.9, 1.1):  # no other multiple of x_s does better
             worse = Noised(x, noise, torch.tensor([[s]]))
             assert token_loss(other * trivial(n), worse).mean() >= token_loss(trivial(n), n).mean() - 1e-3
+
+
+def test_velocity_and_clean_tokens_are_each_other():
+    random = torch.Generator().manual_seed(3)
+    x, noise = (torch.randn(2, 6, 5, generator=random, dtype=torch.float64) for _ in range(2))
+    n = Noised(x, noise, torch.tensor([[0.0, 0.3, 1.0], [0.01, 0.5, 0.9]], dtype=torch.float64))
+    v = velocity_of(n.x_s, x, n.level)
+    given = (n.level == 0).expand_as(v)
+    torch.testing.assert_close(v[~given], n.v[~given])
+    assert (v[given] == 0).all()
+    torch.testing.assert_close(clean_of(n.x_s, v, n.level), x)
+
+
+def test_an_error_of_the_data_weighs_one_over_its_level_and_no_more_than_at_the_clearest():
+    x, noise = torch.zeros(1, 4, 2), torch.ones(1, 4, 2)
+    n = Noised(x, noise, torch.tensor([[0.001, CLEAREST, 0.5, 1.0]]))
+    loss = token_loss(velocity_of(n.x_s, x + 0.1, n.level), n)
+    torch.testing.assert_close(loss, 0.01 / torch.tensor([[CLEAREST, CLEAREST, 0.5, 1.0]]) ** 2)

@@ -36,6 +36,14 @@ def test_any_caption_can_be_read():
     assert here[0].all() and here.any(1).all()
 
 
+def test_strange_words_and_lost_ones_are_told():
+    encoder = WordEncoder(width=32, layers=1, rows=64, length=8)
+    assert encoder.reading("A red rubber ball falls onto wood, from 0.4 s on.") == (16, [])
+    assert encoder.reading("a zeppelin hums; a zeppelin, 鐘が鳴る") == (8, ["zeppelin", "hums", "鐘が鳴る"])
+    assert encoder.reading("") == (1, [])
+    assert encoder.reading("ball " * 10_000) == (10_001, [])
+
+
 def test_order_of_words_matters():
     encoder = WordEncoder(width=32, layers=1, rows=64, length=8).eval()
     text, _ = encoder(["red left blue right", "blue left red right"])
@@ -65,6 +73,7 @@ def test_a_pretrained_encoder_is_frozen_and_stays_out_of_the_weights(pretrained,
     encoder = PretrainedEncoder(pretrained, length=6)
     text, here = encoder.train()(["a ball falls", ""])
     assert text.shape == (2, 6, 16) and here.sum(1).tolist() == [3, 1]
+    assert encoder.reading("a zeppelin falls") == (3, ["zeppelin"])
     assert not text.requires_grad and not encoder.encoder.training
     model = make(awake=False, text=encoder)
     assert not any("encoder" in name for name in model.state_dict())

@@ -129,7 +129,9 @@ def spoken_film(**how) -> Clip:
     return Clip(frames, 0.1 * torch.randn(2, 16000, generator=torch.Generator().manual_seed(1)), 25.0)
 
 
-def test_an_edit_of_little_noise_stays_near_what_it_was_made_from(float32, simulator):
+def test_an_edit_of_little_noise_stays_near_what_it_was_made_from(float32, simulator, monkeypatch):
+    # A model that leaves everything where it starts: what is told apart is where edits start.
+    monkeypatch.setattr(simulator.generator, "forward", lambda x, s, context: x.each(torch.zeros_like))
     clip = spoken_film()
     with torch.no_grad():
         seen = avsim.simulator.fitting.frames_for(clip, simulator._spec(1.0, None).clip)
@@ -202,4 +204,13 @@ def test_lengths_and_sizes_that_no_training_had_are_tried_with_one_warning(simul
     assert clip.seconds >= long
     assert [record.message.partition(";")[0] for record in caplog.records] == [
         f"asked for {long:g} s of {SPEC['width']} x {SPEC['height']}"
+    ]
+
+
+def test_what_a_prompt_says_in_vain_is_told_once(simulator, caplog):
+    for prompt in ("", "a zeppelin falls", "a zeppelin falls", "a ball falls " * 3000):
+        simulator.generate(prompt, seconds=0.5, steps=1)
+    assert [record.message for record in caplog.records] == [
+        "words that the model doesn't know: zeppelin",
+        f"a prompt of 9001 tokens: the first {simulator.generator.text.length} are read, the rest is cut",
     ]
