@@ -13,7 +13,7 @@ from tests.running import Done, avsim
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = ROOT / "configs"
-SHARED = {"base", "size/tiny", "demo/shared", "samples", "predict"}  # run together with others, or below
+SHARED = {"base", "size/tiny", "samples", "predict"}  # run together with others, or below
 NAMES = sorted(str(path.relative_to(CONFIGS))[: -len(".yaml")] for path in CONFIGS.rglob("*.yaml"))
 SMALL = {  # what a config's own system is made smaller by
     "generator": ["--model.model.width=32", "--model.model.heads=2", "--model.model.blocks=2"],
@@ -35,17 +35,11 @@ SMALL = {  # what a config's own system is made smaller by
 
 def fit(place: Path, name: str, *arguments: str) -> tuple[Path, Done]:
     """`avsim fit` of configs/NAME.yaml for two steps, in `place`, where the configs find what they name."""
-    demo, part = (
-        name.startswith("demo/"),
-        "generator" if name.startswith("coupling/") else name.split("/")[-1],
-    )
-    under = {"coupling": ["generator"], "demo": ["demo/shared"], "separation/films": ["separation/world"]}
+    part = "generator" if name.startswith("coupling/") else name.split("/")[-1]
+    under = {"coupling": ["generator"], "separation/films": ["separation/world"]}
     files = ["base", *under.get(name, under.get(name.split("/")[0], [])), name]
     chosen = [each for file in (*files, "size/tiny") for each in ("-c", str(CONFIGS / f"{file}.yaml"))]
     more = ["--data.batch_size=2", "--data.workers=0", *SMALL[part], *arguments]
-    if demo and part == "generator":
-        more += ["--data.folder=data/latents", "--model.video_codec=runs/video_codec"]
-        more += ["--model.audio_codec=runs/audio_codec"]
     run = place / "runs" / name
     return run, avsim(place / "output", "fit", *chosen, "--run", run, *more, cwd=place)
 

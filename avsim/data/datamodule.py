@@ -196,7 +196,8 @@ class LatentData(_Data):
 
     Args:
         folder: of latents; or several, of clips of other lengths, say. A training batch is of one of them,
-            of each as often as it has clips; validated and tested is what the first one holds.
+            of each as often as it has clips.
+        held_out: a folder whose splits are validated and tested on; by default the first one's.
         batch_size: clips in a batch, of whatever length.
         images: share of the training batches that are first frames alone, without sound.
         workers: processes that load.
@@ -210,6 +211,7 @@ class LatentData(_Data):
     def __init__(
         self,
         folder: str | Path | list[str],
+        held_out: str | None = None,
         batch_size: int = 32,
         images: float = 0.0,
         workers: int = 0,
@@ -219,7 +221,7 @@ class LatentData(_Data):
         if not 0 <= images < 1:
             raise InputError(f"images is {images}; it is a share of the batches, 0 or more and below 1")
         self.folders = folder if isinstance(folder, list) else [folder]
-        self.images = images
+        self.held_out, self.images = held_out or self.folders[0], images
         self.sources = [LatentSource(folder, "train") for folder in self.folders]
         self.spec = self.sources[0].spec
         seen = [{name: codec["sha256"] for name, codec in source.codecs.items()} for source in self.sources]
@@ -246,7 +248,7 @@ class LatentData(_Data):
         return self._of("test")
 
     def _of(self, split: str) -> DataLoader[LatentBatch]:
-        source = LatentSource(self.folders[0], split)
+        source = LatentSource(self.held_out, split)
         batches = self._batches(_AssembleLatents(source), len(source), False)
         return self._loader(batches, batches.steps())
 

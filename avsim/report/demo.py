@@ -1,214 +1,174 @@
-"""The page of `avsim demo`: what was trained for how long, and what it draws, beside the truth."""
+"""The page of `avsim demo`: what a checkpoint draws from words, pictures and sounds, taken apart and judged."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from avsim.clip import Clip, Region
-from avsim.measures import log_spectral_distance, psnr, si_sdr
+from avsim.evaluation.evidence import Detectors, Evidence
+from avsim.evaluation.panel import QUESTIONS, Panel
+from avsim.evaluation.regions import sounding_regions
 from avsim.report.html import Html, Section, image, page, row, table
 from avsim.report.pixels import ABOUT, SCRIPT, STYLE, hearable_clip
 from avsim.report.players import player
 from avsim.report.plots import spectrogram, strip
+from avsim.report.scores import HEADER, cells
 from avsim.separation import find_regions
 from avsim.simulator import Simulator
-from avsim.simulator.samples import shown_stems
-from avsim.world import Truth, WorldConfig, WorldDataset
+from avsim.simulator.samples import Sample, shown_stems, write_listing
+from avsim.weights import shipped
+from avsim.world import Truth, WorldDataset
 
-SHOWN = 3  # clips of the world that no training saw
-
-
-@dataclass(frozen=True)
-class Trained:
-    """How much of a training there was."""
-
-    steps: int
-    seconds: float  # of wall time, from its start to its export
+FRAMES = 6  # in a strip
+UNSEEN = "medium", 4, "test"  # level, seed and split of the world's clips that pictures and sounds are taken from
+PARTS = ("sound", "picture", "offset", "separator")
 
 
-def write_page(simulator: Simulator, trained: Mapping[str, Trained], path: str | Path) -> Path:
-    """Draw and separate with a demo's models, and write the page."""
-    unseen = WorldDataset("easy", split="test")
-    clips, truths = zip(*(unseen[index] for index in range(SHOWN)), strict=True)
-    drawn = simulator.batch([truth.caption for truth in truths], seconds=clips[0].seconds)
+def write_page(simulator: Simulator, prompts: Sequence[str], folder: Path, seed: int = 0) -> Path:
+    """Draw from prompts, pictures and sounds; write the clips and `index.html` to `folder`.
+
+    Raises:
+        InputError: the simulator lacks a part, or the folder can't be written.
+    """
+    detectors = Detectors.trained(**{part: shipped(part) for part in PARTS})
+    level, world_seed, split = UNSEEN
+    (muted, told), (pictured, shown) = (WorldDataset(level, world_seed, split)[index] for index in (0, 1))
+    drawn = [
+        Sample(clip, prompt, seed + index, "joint")
+        for index, (clip, prompt) in enumerate(zip(simulator.batch(prompts, seed=seed), prompts, strict=True))
+    ]
+    samples = [
+        *drawn,
+        Sample(simulator.foley(muted.silent(), told.caption, seed), told.caption, seed, "foley"),
+        Sample(simulator.animate(pictured.first_frame(), shown.caption, seed=seed), shown.caption, seed, "animate"),
+    ]
+    write_listing(
+        [
+            sample.entry(sample.clip.write(folder / f"{number:04d}.mp4").name)
+            for number, sample in enumerate(samples)
+        ],
+        folder,
+    )
+    found = [Evidence(each.clip, detectors, each.prompt, f"{number:04d}") for number, each in enumerate(samples)]
     sections = [
-        _about(trained),
-        _world(clips, truths),
-        _codecs(simulator, clips),
-        _joint(clips, truths, drawn),
-        _foley(simulator, clips, truths),
-        _stems(simulator),
-        _stems_of_drawn(simulator, drawn[0]),
-        _pixels(simulator),
+        _about(simulator),
+        _drawn(simulator, drawn, found[: len(drawn)]),
+        _foley(muted, told, samples[-2].clip),
+        _animated(pictured, shown, samples[-1].clip),
+        _pixels(simulator, samples[-2].clip, found[-2]),
+        _judged(found),
     ]
-    return page(path, "avsim: a first look, after minutes of training", sections, SCRIPT, STYLE)
+    return page(folder / "index.html", "avsim: a world simulator that can be heard", sections, SCRIPT, STYLE)
 
 
-def _about(trained: Mapping[str, Trained]) -> Section:
-    rows = [
-        [name.replace("_", " "), str(part.steps), f"{part.seconds:.0f} s"] for name, part in trained.items()
-    ]
-    total = sum(part.seconds for part in trained.values())
+def _about(simulator: Simulator) -> Section:
+    count = sum(each.numel() for part in simulator.parts().values() for each in part.parameters())
     return Section(
         "What this is",
         [
-            "avsim draws video and its sound together, and says which region of the picture makes which part "
-            "of the sound. Everything here was trained on this machine just now, from nothing, on a small "
-            f"world of things that fall, bounce or are struck, and sound: {total:.0f} seconds in all.",
-            "So expect blurs, smears and noise where the truth has balls and bells: this page shows that the "
-            "whole path works, not how good it gets. The players have their sound on.",
-            table(["trained", "steps", "time"], rows),
+            "avsim draws video and its sound together, and says which region of the picture makes which part of the "
+            f"sound. All of this was drawn on this machine just now, by {count / 1e6:.1f} million parameters that were "
+            "trained from nothing on two CPU cores, on a small world of things that fall, are struck and are played. "
+            "The players have their sound on.",
         ],
     )
 
 
-def _world(clips: Sequence[Clip], truths: Sequence[Truth]) -> Section:
-    return Section(
-        "The world",
-        [
-            "Clips that no training saw. The world knows each thing's own sound, its place in every frame "
-            "and the time and speed of every impact.",
-            row(player(clip, truth.caption) for clip, truth in zip(clips, truths, strict=True)),
-        ],
-    )
-
-
-@torch.no_grad()
-def _codecs(simulator: Simulator, clips: Sequence[Clip]) -> Section:
-    """Each clip through the codecs and back."""
-    see, hear = simulator.part("video_codec"), simulator.part("audio_codec")
-    pairs, rows = [], []
-    for number, clip in enumerate(clips[:2], 1):
-        assert clip.frames is not None and clip.wave is not None
-        frames = see.decode(see.encode(clip.frames[None]), clip.spec)[0]
-        wave = hear.decode(hear.encode(clip.wave[None]), clip.spec)[0]
-        back = replace(clip, frames=frames.float().clamp(0, 1), wave=wave.float())
-        assert back.frames is not None and back.wave is not None
-        pairs += [player(clip, f"clip {number}"), player(back, f"clip {number}, through the codecs")]
+def _drawn(simulator: Simulator, samples: Sequence[Sample], found: Sequence[Evidence]) -> Section:
+    """Each prompt's clip, and its stems by the regions of what is seen to sound."""
+    rows = []
+    for sample, evidence in zip(samples, found, strict=True):
+        regions = regions_of(simulator, evidence)
+        stems = shown_stems(sample.clip, simulator.separate(sample.clip, regions)) if regions else []
         rows.append(
             [
-                f"clip {number}",
-                f"{float(psnr(clip.frames[None], back.frames[None])):.1f} dB",
-                f"{float(log_spectral_distance(clip.wave, back.wave).mean()):.1f} dB",
+                sample.prompt,
+                _shown(sample.clip, "drawn"),
+                row(player(part, name) for name, part in stems) if stems else "nothing in it seems to sound",
             ]
         )
     return Section(
-        "Through the codecs and back",
-        [
-            "The generator draws in the codecs' latents, so this is the best that it could reach: picture "
-            "8 x 8 x 4 times smaller, sound as 32 latents a second.",
-            row(pairs),
-            table(
-                [
-                    "",
-                    "picture, PSNR (more is better)",
-                    "sound, log-spectral distance (less)",
-                ],
-                rows,
-            ),
-        ],
-    )
-
-
-def _joint(clips: Sequence[Clip], truths: Sequence[Truth], drawn: Sequence[Clip]) -> Section:
-    rows = [
-        [truth.caption, player(clip, "the world's clip of these words"), _shown(made, "drawn")]
-        for clip, truth, made in zip(clips, truths, drawn, strict=True)
-    ]
-    return Section(
         "Picture and sound, drawn together from words",
         [
-            "The right column was drawn from the words at the left alone; the world's clip stands between "
-            "them to compare. Words don't say everything, so a good one need not look the same.",
-            table(["words", "the world", "drawn"], rows),
+            "The clips were drawn from the words at their left alone. Beside them is the sound of each region in which "
+            "something is seen to happen, and all that comes from off screen; they add up to the clip's sound.",
+            table(["words", "drawn", "the sound of its regions"], rows),
         ],
     )
 
 
-def _foley(simulator: Simulator, clips: Sequence[Clip], truths: Sequence[Truth]) -> Section:
-    rows = []
-    for clip, truth in zip(clips[:2], truths[:2], strict=True):
-        made = simulator.foley(clip.silent(), truth.caption)
-        rows.append(
-            [truth.caption, _heard(clip, "the world's sound"), _heard(made, "the sound drawn for it")]
-        )
+def regions_of(simulator: Simulator, evidence: Evidence) -> list[Region]:
+    """Around what is seen to sound; where nothing is, what the separator finds by itself."""
+    clip = evidence.clip
+    assert clip.frames is not None
+    regions = sounding_regions(evidence.view, clip.spec.size, clip.frames_per_second)
+    return regions or find_regions(simulator.part("separator"), clip)
+
+
+def _foley(clip: Clip, truth: Truth, made: Clip) -> Section:
     return Section(
         "A sound for a silent picture",
         [
-            "The same model, given the picture (which comes back untouched). Look whether energy appears "
-            "when something is hit.",
-            table(["words", "the world", "drawn"], rows),
+            "The same model, given the picture, which comes back untouched, and the words.",
+            truth.caption,
+            row([_heard(clip, "the world's own sound"), _heard(made, "the sound drawn for it")]),
         ],
     )
 
 
-def _stems(simulator: Simulator) -> Section:
-    """A clip of two things, taken apart by their true masks."""
-    clip, truth, regions = _two_things()
-    assert clip.wave is not None
-    stems = simulator.separate(clip, regions)
-    shown, rows = [player(clip, f"the clip: {truth.caption}")], []
-    for name, part in shown_stems(clip, stems):
-        shown.append(player(part, f"separated: {name}"))
-        if name in truth.stems and part.wave is not None and truth.stems[name].any() and name != "off screen":
-            own = truth.stems[name]
-            shown.append(player(replace(clip, frames=None, wave=own), f"its true sound: {name}"))
-            found, floor = (float(si_sdr(own, x).mean()) for x in (part.wave, clip.wave))
-            rows.append([name, f"{floor:.1f} dB", f"{found:.1f} dB"])
-    error = float((stems.mixture - clip.wave).abs().max())
+def _animated(clip: Clip, truth: Truth, made: Clip) -> Section:
     return Section(
-        "The sound of each region",
+        "A clip from an image",
         [
-            "Two things, one sound; the separator was given where each is and gives each its own stem. "
-            f"The stems add up to the clip's sound (largest error {error:.1e}).",
-            row(shown),
-            table(["SI-SDR (more is better)", "the mixture itself", "separated"], rows),
+            "Given the first frame and the words. Words don't say everything, so a good one need not look the same.",
+            truth.caption,
+            row([_shown(clip, "the world's clip"), _shown(made, "drawn from its first frame")]),
         ],
     )
 
 
-def _two_things() -> tuple[Clip, Truth, list[Region]]:
-    """A clip of two things that sound, and where they are."""
-    clip, truth = WorldDataset(WorldConfig(things=(2, 2)), split="test")[0]
-    regions = [Region(mask, thing.name) for mask, thing in zip(truth.masks, truth.things, strict=True)]
-    return clip, truth, regions
-
-
-def _pixels(simulator: Simulator) -> Section:
-    """The same clip, each pixel of which can be heard."""
-    clip, _, regions = _two_things()
+def _pixels(simulator: Simulator, clip: Clip, evidence: Evidence) -> Section:
+    """The clip with the drawn sound, each pixel of which can be heard."""
+    regions = regions_of(simulator, evidence)
     return Section(
         "The sound of every pixel", [ABOUT, hearable_clip(simulator.part("separator"), clip, regions)]
     )
 
 
-def _stems_of_drawn(simulator: Simulator, clip: Clip) -> Section:
-    """A drawn clip, taken apart by regions that the separator finds itself."""
-    regions = find_regions(simulator.part("separator"), clip, count=2)
-    stems = simulator.separate(clip, regions)
-    parts = [player(part, name) for name, part in shown_stems(clip, stems)]
+def _judged(found: Sequence[Evidence]) -> Section:
+    """What the judges that apply say of all clips."""
+    panel = Panel(
+        [question for question in QUESTIONS if "second" not in question.name],
+        weights=found[0].detectors.weights,
+    )
+    for evidence in found:
+        panel.update(evidence)
+    rows = [
+        [verdict.question.name, *cells(verdict.headline, verdict.scores[verdict.headline])]
+        for verdict in panel.verdicts()
+        if verdict.applies and verdict.trouble is None
+    ]
     return Section(
-        "The regions of a drawn clip",
+        "What the judges say",
         [
-            f"The first drawn clip: {len(regions)} regions that seem to sound, found by the separator "
-            "itself, and all that it puts off screen.",
-            row([player(clip, "drawn"), *parts]),
+            f"Of these {len(found)} clips, which are few: see the intervals. The floor is what the same judge gives to "
+            "the clips with each other's sound, the ceiling what it gives to the world's own. Judges that could not "
+            "tell lies from the truth there are left out.",
+            table(["judge", *HEADER], rows),
         ],
     )
 
 
 def _shown(clip: Clip, label: str) -> Html:
-    """A player with its frames and its spectrogram."""
+    """A player over its frames and its spectrogram."""
     assert clip.wave is not None
-    pictures = [image(strip(clip, 6), "frames"), image(spectrogram(clip.wave, clip.sample_rate), "sound")]
+    pictures = [image(strip(clip, FRAMES), "frames"), image(spectrogram(clip.wave, clip.sample_rate), "sound")]
     return Html(row([player(clip, label)]) + row(pictures))
 
 
 def _heard(clip: Clip, label: str) -> Html:
-    """A player with its spectrogram."""
+    """A player over its spectrogram."""
     assert clip.wave is not None
     return Html(player(clip, label) + image(spectrogram(clip.wave, clip.sample_rate), "sound"))

@@ -1,108 +1,68 @@
-"""`avsim demo`: a small world, four short trainings, and one page of what they can do by then."""
+"""`avsim demo`: what the small checkpoint draws and takes apart, as files and one page with players."""
 
 from __future__ import annotations
 
 import argparse
-import json
-import shutil
-import time
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from avsim.errors import InputError
-
-if TYPE_CHECKING:
-    from avsim.report.demo import Trained
-
-TRAININGS = ("video_codec", "audio_codec", "generator", "separator")
-LATENTS = "latents"
-CLIPS = 256  # of the world, that the generator learns from
+PROMPTS = (
+    "a golden metal ball falls in a studio",
+    "a red rubber cube drops onto grass in a national park",
+    "a brown wooden block is struck by a stick in a concert hall",
+    "a stick strikes a green glass bottle 3 times in a restaurant",
+    "a turquoise ceramic bowl is struck by a stick, and a white ceramic bowl stands untouched in a studio",
+    "a golden bell is struck in a restaurant",
+    "someone plays a violin on the left in a concert hall",
+    "a trumpet is played in a national park",
+)
 
 
 def add(subparsers: argparse._SubParsersAction) -> None:
     """Add the verb's arguments."""
     parser = subparsers.add_parser(
         "demo",
-        help="make a world, train on it for minutes, and write a page of what came of it",
-        description="Make a small world of things that fall, are struck and sound, train codecs, generator "
-        "and separator on it for about a minute each, generate, separate, and write one page with players "
-        "that have sound. Nothing is downloaded.",
+        help="draw, foley, animate, separate and judge a few clips, and write a page of them",
+        description="With the checkpoint that ships: draw clips from eight prompts, a sound for a silent clip, "
+        "a clip from an image; take each apart by the regions of its things, judge them, and write DIR/*.mp4 "
+        "and one page with players that have sound. A minute on two cores; nothing is downloaded or trained.",
     )
+    parser.add_argument(
+        "--checkpoint",
+        default="small",
+        metavar="MODEL",
+        help="what draws: a run, a hub id, or what ships (default %(default)s)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of all that is drawn (default %(default)s)")
     parser.add_argument(
         "--out",
         type=Path,
         default=Path("runs/demo"),
         metavar="DIR",
-        help="folder for the trainings and index.html; replaces an earlier demo (default %(default)s)",
+        help="folder for the clips and index.html (default %(default)s)",
     )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Train, then write the page."""
+    """Draw, take apart, judge, write the page.
+
+    Raises:
+        InputError: a checkpoint that lacks a part, a folder that can't be written, or that another avsim writes to.
+    """
+    import torch
+
+    from avsim.files import claimed
     from avsim.report.demo import write_page
     from avsim.simulator import load
 
-    trained = train(arguments.out)
-    _say("drawing, separating, writing the page")
-    simulator = load(arguments.out / "generator", separator=arguments.out / "separator")
-    print(write_page(simulator, trained, arguments.out / "index.html"))
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    simulator = load(arguments.checkpoint, separator=_separator(arguments.checkpoint), device=device)
+    with claimed(arguments.out):
+        print(write_page(simulator, PROMPTS, arguments.out, arguments.seed))
 
 
-def train(out: Path, clips: int = CLIPS, options: Sequence[str] = ()) -> dict[str, Trained]:
-    """Train all four parts in `out`, each by `avsim fit` with its yaml of configs/demo and further `options`.
+def _separator(checkpoint: str) -> str | None:
+    """Where the separator comes from: what ships, where the checkpoint has none of its own."""
+    from avsim.simulator.loading import part_folders
 
-    Raises:
-        InputError: the folder can't be written, or another avsim writes there.
-    """
-    from avsim.clip import ClipSpec
-    from avsim.data.encode import encode
-    from avsim.data.sources import WorldSource
-    from avsim.files import claimed
-
-    trained = {}
-    with claimed(out):
-        for name in (*TRAININGS, LATENTS):
-            shutil.rmtree(out / name, ignore_errors=True)
-        for name in TRAININGS:
-            more = list(options)
-            if name == "generator":
-                _say(f"{clips} clips of the world through the codecs")
-                see, hear = (out / part / "simulator" / part for part in ("video_codec", "audio_codec"))
-                source = WorldSource("easy", count=clips)
-                encode({"train": source}, ClipSpec(), see, hear, out / LATENTS)
-                more += [f"--data.folder={out / LATENTS}"]
-                more += [f"--model.video_codec={see}", f"--model.audio_codec={hear}"]
-            _say(f"training the {name.replace('_', ' ')}")
-            trained[name] = _fit(out, name, more)
-    return trained
-
-
-def _fit(out: Path, name: str, options: Sequence[str]) -> Trained:
-    """One `avsim fit`."""
-    from avsim.report.demo import Trained
-    from avsim.verbs import cli
-    from avsim.weights import CONFIG
-
-    folder, start = _configs(), time.monotonic()
-    files = [folder / "base.yaml", folder / "demo" / "shared.yaml", folder / "demo" / f"{name}.yaml"]
-    chosen = [argument for file in files for argument in ("-c", str(file))]
-    rest = [*chosen, "--run", str(out / name), *options]
-    cli.run(argparse.Namespace(verb="fit", rest=rest))
-    exported = json.loads((out / name / "simulator" / name / CONFIG).read_text())
-    return Trained(exported["notes"]["step"], time.monotonic() - start)
-
-
-def _configs() -> Path:
-    """The checkout's folder of yaml files."""
-    folder = Path(__file__).parents[2] / "configs"
-    if not (folder / "demo").is_dir():
-        raise InputError(f"{folder}: no such folder; the demo runs from a checkout of avsim")
-    return folder
-
-
-def _say(what: str) -> None:
-    from rich.console import Console
-
-    Console().rule(what, align="left")
+    return None if "separator" in part_folders(checkpoint) else "small"
