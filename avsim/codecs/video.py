@@ -3,9 +3,9 @@
     frames (B, 3, T, H, W) -> 4 x 4 patches -> 8 x 8 patches -> 4 frames to one -> latents (B, Dv, t, h, w)
 
 A fixed linear code, the strongest cosines of each block of 8 x 8 pixels and 4 frames, runs beside the
-networks; they learn what a block's neighbours and its past add to that. Later latents tell what frame 0 did not:
-its linear code is held, and subtracted from all that follows, so that where nothing moves there is nothing left
-to tell (nor, for a generator, to draw).
+networks; they learn what a block's neighbours and its past add to that. Later latents tell what frame 0 did
+not: its linear code is held, and subtracted from all that follows, so that where nothing moves there is
+nothing left to tell (nor, for a generator, to draw).
 
 Inside, frames are folded into the batch, (B T, C, H, W) in channels-last memory: 2-D convolutions see space,
 and a 3-tap mix sees the present frame and the two before it. Frame 0 has a latent of its own, so one image is
@@ -234,7 +234,7 @@ class VideoAutoencoder(nn.Module):
         return cropped(self._frames(z), spec).clamp(0, 1)
 
     def kinds(self, z: Tensor) -> list[tuple[Whitening, Tensor]]:
-        """Latents (B, Dv, t, ...) by what they tell: that of frame 0, those of changes; with their statistics."""
+        """Latents (B, Dv, t, ...) with their statistics: that of frame 0, and those of changes."""
         kinds = [(self.whitening, z[:, :, :1]), (self.whitening_later, z[:, :, 1:])]
         return kinds if z.shape[2] > 1 else kinds[:1]
 
@@ -256,7 +256,9 @@ class VideoAutoencoder(nn.Module):
 
     def _frames(self, z: Tensor) -> Tensor:
         held = self.linear.image.decode(z[:, :, :1])
-        change = self.linear.motion.decode(z[:, :, 1:]) if z.shape[2] > 1 else z.new_zeros(held[:, :, :0].shape)
+        change = (
+            self.linear.motion.decode(z[:, :, 1:]) if z.shape[2] > 1 else z.new_zeros(held[:, :, :0].shape)
+        )
         return self.decoder(z) + held + torch.cat([torch.zeros_like(held), change], 2) + 0.5
 
 

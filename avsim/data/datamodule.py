@@ -78,9 +78,7 @@ class _OneOf(Dataset[Batch]):
         self.seed = seed
 
     def __getitem__(self, step: int) -> Batch:
-        which = torch.multinomial(
-            torch.tensor(self.weights), 1, generator=generator(self.seed, "part", step)
-        )
+        which = torch.multinomial(torch.tensor(self.weights), 1, generator=generator(self.seed, "part", step))
         return self.parts[int(which)][step]
 
 
@@ -187,8 +185,11 @@ class ClipData(_Data):
         source = self.sources[split]
         if source is None:
             raise InputError(f"data: no source for {split} is given")
-        batches = self._batches(_Assemble(source, self.spec), len(source), split == "train")
+        batches = self._batches(self._assemble(source), len(source), split == "train")
         return self._loader(batches, _From(self._step) if split == "train" else batches.steps())
+
+    def _assemble(self, source: Source) -> Callable[[list[Row]], Any]:
+        return _Assemble(source, self.spec)
 
 
 class LatentData(_Data):

@@ -53,7 +53,7 @@ MANY = 1 << 20  # queries times keys, from which on a CPU doesn't hold the softm
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Softmax attention, (B, heads, L, head width) -> (B, L, heads x head width); a mask as torch's own takes.
+    """Softmax attention, (B, heads, L, head width) -> (B, L, heads x head width); a mask as torch takes it.
 
     On a CPU it is spelled out: with a few hundred tokens torch's fused kernel takes 2 to 8 times as long in
     training (`experiments/benchmarks/attention.py`).

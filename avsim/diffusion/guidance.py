@@ -83,8 +83,8 @@ def guide(
 ) -> Denoise:
     """The `denoise` of a clip under `guidance`.
 
-    `told` has the captions, `untold` has none; `free` (video, audio) says which modality is being drawn beside
-    another: no pass is spent on guiding one that is given, absent or alone.
+    `told` has the captions, `untold` has none; `free` (video, audio) says which modality is being drawn
+    beside another: no pass is spent on guiding one that is given, absent or alone.
     """
     withouts = []
     if guidance.text != 1:

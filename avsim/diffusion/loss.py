@@ -4,7 +4,6 @@ from torch import Tensor
 
 from avsim.diffusion.noising import Noised
 
-
 CLEAREST = 0.05  # level below which a velocity's error counts as if it were at this level
 
 

@@ -156,8 +156,9 @@ class JointDiT(nn.Module):
     ) -> Pair[Tensor]:
         """The velocity of every token: what points from it to the clean token that the network predicts.
 
-        A velocity holds all of the noise, as wide as the token; clean tokens lie near few of their dimensions, which
-        a narrower stream can tell (Back to basics: let denoising generative models denoise, 2511.13720).
+        A velocity holds all of the noise, as wide as the token; clean tokens lie near few of their
+        dimensions, which a narrower stream can tell (Back to basics: let denoising generative models denoise,
+        2511.13720).
 
         Shapes: x video (B, Lv, Dv PATCH^2), audio (B, La, Da), one may be None; s (B, Kv), (B, Ka) the level
         of each run of L / K tokens; linked (B,) bool: False keeps that row's streams apart. Returns as x.

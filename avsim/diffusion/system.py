@@ -11,7 +11,7 @@ from avsim.data.batch import LatentBatch
 from avsim.data.encode import codec_folder
 from avsim.diffusion.draws import Drawn, Dropout, draw
 from avsim.diffusion.gaze import attention_maps, gaze
-from avsim.diffusion.levels import LevelMixture
+from avsim.diffusion.levels import LevelMixture, shifted
 from avsim.diffusion.loss import row_loss, token_loss, trivial
 from avsim.diffusion.model import Context, JointDiT
 from avsim.diffusion.noising import Noised
@@ -117,22 +117,23 @@ class GeneratorSystem(L.LightningModule):
         self.report("test")
 
     def score(self, batch: LatentBatch, batch_index: int) -> dict[str, Tensor]:
-        """Losses at levels spread evenly over rows, and what the picture is worth to the sound; each (B,)."""
+        """Losses at points spread evenly over both paths, and what the picture is worth; each (B,)."""
         x = to_tokens(Latents(batch.video, batch.audio))
         random = [generator(self.seed, "validation", batch_index, row) for row in batch.rows.tolist()]
         noise = x.each(lambda x: torch.stack([torch.randn(x.shape[1:], generator=r) for r in random]).to(x))
-        s = (((batch.rows + 0.5) * 0.618034) % 1).float()[:, None].clamp(0.02)  # (B, 1)
+        u = (((batch.rows + 0.5) * 0.618034) % 1).float()[:, None].clamp(0.02)  # (B, 1)
         context = self.model.context(batch.captions, batch.spec)
 
-        noised = x.each(lambda x, noise: Noised(x, noise, s.to(x)), noise)
+        s = x.each(lambda x, shift: shifted(u, shift).to(x), self.model.shifts)
+        noised = x.each(Noised, noise, s)
         v = self.model(noised.each(lambda n: n.x_s), noised.each(lambda n: n.s), context)
         found: dict[str, Tensor] = {}
         for name, v_of, n in zip(NAMES, v, noised, strict=True):
             if n is not None:
                 found[name] = row_loss(token_loss(v_of, n))
                 found[f"{name}_trivial"] = row_loss(token_loss(trivial(n), n))
-        if noised.video is not None and noised.audio is not None and len(s) > 1:
-            found |= self.worth(noised, s, context)
+        if noised.video is not None and noised.audio is not None and len(u) > 1:
+            found |= self.worth(noised, s.audio, context)
         return {name: value.float().cpu() for name, value in found.items()}
 
     def worth(self, noised: Pair[Noised], s: Tensor, context: Context) -> dict[str, Tensor]:

@@ -166,11 +166,8 @@ class LessonData(ClipData):
     ) -> None:
         super().__init__(spec, train, validation, test, batch_size, workers, seed)  # type: ignore[arg-type]
 
-    def _of(self, split: str) -> Any:
-        source = self.sources[split]
-        if source is None:
-            raise InputError(f"data: no source for {split} is given")
-        return self._loader(Assemble(source, self.spec), len(source), split == "train")  # type: ignore[arg-type]
+    def _assemble(self, source: Any) -> Any:
+        return Assemble(source, self.spec)
 
 
 class Assemble:

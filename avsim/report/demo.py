@@ -1,9 +1,8 @@
-"""The page of `avsim demo`: what a checkpoint draws from words, pictures and sounds, taken apart and judged."""
+"""The page of `avsim demo`: what a checkpoint draws from words and pictures, taken apart and judged."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from avsim.clip import Clip, Region
@@ -22,8 +21,12 @@ from avsim.weights import shipped
 from avsim.world import Truth, WorldDataset
 
 FRAMES = 6  # in a strip
-UNSEEN = "medium", 4, "test"  # level, seed and split of the world's clips that pictures and sounds are taken from
-PARTS = ("sound", "picture", "offset", "separator")
+UNSEEN = (
+    "medium",
+    4,
+    "test",
+)  # level, seed and split of the world's clips that pictures and sounds are taken from
+PARTS = ("sound", "picture", "offset", "separator")  # that judge
 
 
 def write_page(simulator: Simulator, prompts: Sequence[str], folder: Path, seed: int = 0) -> Path:
@@ -32,7 +35,7 @@ def write_page(simulator: Simulator, prompts: Sequence[str], folder: Path, seed:
     Raises:
         InputError: the simulator lacks a part, or the folder can't be written.
     """
-    detectors = Detectors.trained(**{part: shipped(part) for part in PARTS})
+    detectors = Detectors.trained(*map(shipped, PARTS))
     level, world_seed, split = UNSEEN
     (muted, told), (pictured, shown) = (WorldDataset(level, world_seed, split)[index] for index in (0, 1))
     drawn = [
@@ -42,7 +45,12 @@ def write_page(simulator: Simulator, prompts: Sequence[str], folder: Path, seed:
     samples = [
         *drawn,
         Sample(simulator.foley(muted.silent(), told.caption, seed), told.caption, seed, "foley"),
-        Sample(simulator.animate(pictured.first_frame(), shown.caption, seed=seed), shown.caption, seed, "animate"),
+        Sample(
+            simulator.animate(pictured.first_frame(), shown.caption, seed=seed),
+            shown.caption,
+            seed,
+            "animate",
+        ),
     ]
     write_listing(
         [
@@ -51,7 +59,9 @@ def write_page(simulator: Simulator, prompts: Sequence[str], folder: Path, seed:
         ],
         folder,
     )
-    found = [Evidence(each.clip, detectors, each.prompt, f"{number:04d}") for number, each in enumerate(samples)]
+    found = [
+        Evidence(each.clip, detectors, each.prompt, f"{number:04d}") for number, each in enumerate(samples)
+    ]
     sections = [
         _about(simulator),
         _drawn(simulator, drawn, found[: len(drawn)]),
@@ -68,10 +78,10 @@ def _about(simulator: Simulator) -> Section:
     return Section(
         "What this is",
         [
-            "avsim draws video and its sound together, and says which region of the picture makes which part of the "
-            f"sound. All of this was drawn on this machine just now, by {count / 1e6:.1f} million parameters that were "
-            "trained from nothing on two CPU cores, on a small world of things that fall, are struck and are played. "
-            "The players have their sound on.",
+            "avsim draws video and its sound together, and says which region of the picture makes which part "
+            f"of the sound. All of this was drawn on this machine just now, by {count / 1e6:.1f} million "
+            "parameters, trained from nothing on a small world of things that fall, are struck and are "
+            "played. The players have their sound on.",
         ],
     )
 
@@ -92,8 +102,9 @@ def _drawn(simulator: Simulator, samples: Sequence[Sample], found: Sequence[Evid
     return Section(
         "Picture and sound, drawn together from words",
         [
-            "The clips were drawn from the words at their left alone. Beside them is the sound of each region in which "
-            "something is seen to happen, and all that comes from off screen; they add up to the clip's sound.",
+            "The clips were drawn from the words at their left alone. Beside them is the sound of each "
+            "region in which something is seen to happen, and all that comes from off screen; they add up to the "
+            "clip's sound.",
             table(["words", "drawn", "the sound of its regions"], rows),
         ],
     )
@@ -122,7 +133,8 @@ def _animated(clip: Clip, truth: Truth, made: Clip) -> Section:
     return Section(
         "A clip from an image",
         [
-            "Given the first frame and the words. Words don't say everything, so a good one need not look the same.",
+            "Given the first frame and the words. Words don't say everything, so a good one need not look "
+            "the same.",
             truth.caption,
             row([_shown(clip, "the world's clip"), _shown(made, "drawn from its first frame")]),
         ],
@@ -153,9 +165,9 @@ def _judged(found: Sequence[Evidence]) -> Section:
     return Section(
         "What the judges say",
         [
-            f"Of these {len(found)} clips, which are few: see the intervals. The floor is what the same judge gives to "
-            "the clips with each other's sound, the ceiling what it gives to the world's own. Judges that could not "
-            "tell lies from the truth there are left out.",
+            f"Of these {len(found)} clips, which are few: see the intervals. The floor is what the same "
+            "judge gives to the clips with each other's sound, the ceiling what it gives to the world's own. "
+            "Judges that could not tell lies from the truth there are left out.",
             table(["judge", *HEADER], rows),
         ],
     )
@@ -164,7 +176,10 @@ def _judged(found: Sequence[Evidence]) -> Section:
 def _shown(clip: Clip, label: str) -> Html:
     """A player over its frames and its spectrogram."""
     assert clip.wave is not None
-    pictures = [image(strip(clip, FRAMES), "frames"), image(spectrogram(clip.wave, clip.sample_rate), "sound")]
+    pictures = [
+        image(strip(clip, FRAMES), "frames"),
+        image(spectrogram(clip.wave, clip.sample_rate), "sound"),
+    ]
     return Html(row([player(clip, label)]) + row(pictures))
 
 

@@ -1,6 +1,7 @@
-"""Pictures of clips: a strip of frames, a spectrogram. Both are PNG bytes."""
+"""Pictures of clips: a strip of frames, a spectrogram, a sheet of many clips' both. All are PNG bytes."""
 
 import math
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -35,6 +36,48 @@ def strip(clip: Clip, count: int = 8) -> bytes:
     factor = math.ceil(HIGH / frames.shape[2])
     picture = picture.repeat(factor, 0).repeat(factor, 1)
     return _png(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+
+
+def sheet(clips: Mapping[str, Clip], columns: int = 1, frames: int = 8) -> bytes:
+    """Clips by their names: of each a strip of frames above its spectrogram, as far as it has them."""
+    cells = []
+    for name, clip in clips.items():
+        found = [strip(clip, frames)] if clip.frames is not None else []
+        found += [spectrogram(clip.wave, clip.sample_rate)] if clip.wave is not None else []
+        pictures = [cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED) for png in found]
+        cells.append(
+            _stacked([_title(name, max(p.shape[1] for p in pictures)), *map(_on_white, pictures)], 0)
+        )
+    rows = [_stacked(cells[first : first + columns], 1) for first in range(0, len(cells), columns)]
+    return _png(_stacked(rows, 0))
+
+
+def _stacked(pictures: Sequence[np.ndarray], axis: int) -> np.ndarray:
+    """Pictures (h, w, 3) below (0) or beside (1) each other, on white where they differ in size."""
+    other = 1 - axis
+    size = max(picture.shape[other] for picture in pictures)
+    missing = [[(0, 0)] * 3 for _ in pictures]
+    for pads, picture in zip(missing, pictures, strict=True):
+        pads[other] = (0, size - picture.shape[other])
+        pads[axis] = (0, 6)
+    return np.concatenate(
+        [np.pad(p, pads, constant_values=255) for p, pads in zip(pictures, missing, strict=True)], axis
+    )
+
+
+def _title(text: str, width: int) -> np.ndarray:
+    """A line of text, (22, width, 3)."""
+    line = np.full((22, width, 3), 255, np.uint8)
+    cv2.putText(line, text, (4, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 1, cv2.LINE_AA)
+    return line
+
+
+def _on_white(picture: np.ndarray) -> np.ndarray:
+    """(h, w, 3 or 4) -> (h, w, 3)."""
+    if picture.shape[2] == 3:
+        return picture
+    alpha = picture[..., 3:].astype(np.uint16)
+    return ((picture[..., :3] * alpha + 255 * (255 - alpha)) // 255).astype(np.uint8)
 
 
 def spectrogram(wave: Tensor, rate: int) -> bytes:

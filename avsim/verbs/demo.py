@@ -22,9 +22,10 @@ def add(subparsers: argparse._SubParsersAction) -> None:
     parser = subparsers.add_parser(
         "demo",
         help="draw, foley, animate, separate and judge a few clips, and write a page of them",
-        description="With the checkpoint that ships: draw clips from eight prompts, a sound for a silent clip, "
-        "a clip from an image; take each apart by the regions of its things, judge them, and write DIR/*.mp4 "
-        "and one page with players that have sound. A minute on two cores; nothing is downloaded or trained.",
+        description="With the checkpoint that ships: draw clips from eight prompts, a sound for a silent "
+        "clip, a clip from an image; take each apart by the regions of its things, judge them, and write "
+        "DIR/*.mp4 and one page with players that have sound. A minute on two cores; nothing is downloaded "
+        "or trained.",
     )
     parser.add_argument(
         "--checkpoint",
@@ -47,7 +48,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Draw, take apart, judge, write the page.
 
     Raises:
-        InputError: a checkpoint that lacks a part, a folder that can't be written, or that another avsim writes to.
+        InputError: a checkpoint that lacks a part, a folder that can't be written or is being written to.
     """
     import torch
 

@@ -23,7 +23,10 @@ def add(subparsers: Any) -> None:
         "comes back untouched.",
     )
     parser.add_argument(
-        "--checkpoint", required=True, metavar="RUN", help="the folder of a trained generator"
+        "--checkpoint",
+        default="small",
+        metavar="RUN",
+        help="a run that trained a generator, or a hub id; by default what ships with avsim",
     )
     parser.add_argument("--prompt", default="", help="what is to be seen and heard")
     given = parser.add_mutually_exclusive_group()

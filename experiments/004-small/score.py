@@ -1,9 +1,10 @@
-"""What the small checkpoint draws, judged: python experiments/004-small/score.py MODEL OUT [--count 256] [--level medium].
+"""What the small checkpoint draws, judged: python score.py MODEL OUT [--count 256] [--level medium]
 
-Prompts, pictures and sounds are those of clips of the world's split "test" (seed 4), which nothing was trained on.
-Each is drawn jointly from its caption, its picture is given a sound (with the caption, and without one) and its sound
-a picture; the clips themselves, and through the codecs, are the ceiling, and each other's sounds the floor. Clips
-and what judges say of them are kept in OUT: a run that was stopped goes on. OUT/table.md has the rows of RESULT.md.
+Prompts, pictures and sounds are those of clips of the world's split "test" (seed 4), which nothing was
+trained on. Each is drawn jointly from its caption, its picture is given a sound (with the caption, and
+without one) and its sound a picture; the clips themselves, and through the codecs, are the ceiling, each
+other's sounds the floor. Clips and what judges say of them are kept in OUT: a run that was stopped goes on.
+OUT/table.md has the rows of RESULT.md.
 """
 
 import argparse
@@ -99,14 +100,17 @@ def judge(task: tuple[Path, str, str, str, int]) -> dict[str, dict]:
     if kept.exists():
         return json.loads(kept.read_text())
     torch.set_num_threads(1)
-    detectors = Detectors.trained(**{part: shipped(part) for part in PARTS})
+    detectors = Detectors.trained(*map(shipped, PARTS))
     panel = Panel([q for q in QUESTIONS if "second" not in q.name], weights=detectors.weights)
     moments = EventSynchrony()
     things = {name: Integrity() for name in ("one thing", "two things")}
     with torch.no_grad():
         for number, (clip, truth) in enumerate(world(level, split, count)):
             stored = load_file(out / way / f"{number // BATCH * BATCH:05d}.safetensors")
-            frames, wave = from_bytes(stored["frames"][number % BATCH]), from_shorts(stored["wave"][number % BATCH])
+            frames, wave = (
+                from_bytes(stored["frames"][number % BATCH]),
+                from_shorts(stored["wave"][number % BATCH]),
+            )
             found = Evidence(replace(clip, frames=frames, wave=wave), detectors, truth.caption)
             panel.update(found)
             known = perceived(clip, truth)
@@ -119,7 +123,10 @@ def judge(task: tuple[Path, str, str, str, int]) -> dict[str, dict]:
                 heard = found.onsets
             if way != JOINTLY:
                 moments.update(
-                    [one.seconds for one in heard], [one.seconds for one in seen], clip.frames_per_second, clip.seconds
+                    [one.seconds for one in heard],
+                    [one.seconds for one in seen],
+                    clip.frames_per_second,
+                    clip.seconds,
                 )
             name = "one thing" if len(truth.things) == 1 else "two things"
             things[name].update(found.view.things, clip.frames_per_second)
@@ -142,11 +149,21 @@ def plain(score: Score) -> dict:
     return {name: getattr(score, name) for name in ("value", "low", "high", "clips", "floor")}
 
 
+F1, RIGHT_FRAMES = "F1 within 1 frame", "clips with at least 90 % of frames right"
+LEVEL, PLACE = (
+    "level difference against place, correlation",
+    "distance from heard to seen place, picture widths",
+)
+SHARE = "grounding: share of the energy that falls to what sounds"
+PHYSICS = (
+    "1 identity and material", "2 speed and loudness", "3 place and decay", "4 timbre",
+    "5 size, pitch and bounces", "6 superposition",
+)  # fmt: skip
 ROWS = (  # what, way, number, bar (of the ceiling, or as it is), whether it is a share of the ceiling
-    ("synchrony of a sound for a picture, true contacts", FOLEYED, f"{AGAINST}: F1 within 1 frame", 0.90, True),
-    ("the same without a prompt", UNTOLD, f"{AGAINST}: F1 within 1 frame", None, True),
-    ("synchrony, joint", JOINTLY, "synchrony of events: F1 within 1 frame", 0.80, True),
-    ("synchrony of a picture for a sound, true onsets", SEEN, f"{AGAINST}: F1 within 1 frame", 0.70, True),
+    ("synchrony of a sound for a picture, true contacts", FOLEYED, f"{AGAINST}: {F1}", 0.90, True),
+    ("the same without a prompt", UNTOLD, f"{AGAINST}: {F1}", None, True),
+    ("synchrony, joint", JOINTLY, f"synchrony of events: {F1}", 0.80, True),
+    ("synchrony of a picture for a sound, true onsets", SEEN, f"{AGAINST}: {F1}", 0.70, True),
     ("things seen as prompted", JOINTLY, "text: things seen, right", 0.85, True),
     ("materials seen as prompted", JOINTLY, "text: materials seen, right", 0.85, True),
     ("number of things", JOINTLY, "text: number of things, right", 0.85, True),
@@ -154,17 +171,15 @@ ROWS = (  # what, way, number, bar (of the ceiling, or as it is), whether it is 
     ("materials heard as prompted", JOINTLY, "text: materials heard, right", 0.85, True),
     ("place seen", JOINTLY, "text: place seen, right", 0.90, True),
     ("place heard", JOINTLY, "text: place heard, right", 0.90, True),
-    ("level against place, foley: correlation", FOLEYED, "space: level difference against place, correlation", 0.85, False),
-    ("distance from heard to seen place, foley", FOLEYED, "space: distance from heard to seen place, picture widths", 0.12, False),
-    *((f"physics, joint: {row}", JOINTLY, f"physics, {row}", 0.80, True) for row in (
-        "1 identity and material", "2 speed and loudness", "3 place and decay", "4 timbre",
-        "5 size, pitch and bounces", "6 superposition")),
-    ("integrity of one thing", JOINTLY, "integrity of one thing: clips with at least 90 % of frames right", 0.80, True),
-    ("integrity of two things", JOINTLY, "integrity of two things: clips with at least 90 % of frames right", 0.40, True),
+    ("level against place, foley: correlation", FOLEYED, f"space: {LEVEL}", 0.85, False),
+    ("distance from heard to seen place, foley", FOLEYED, f"space: {PLACE}", 0.12, False),
+    *((f"physics, joint: {row}", JOINTLY, f"physics, {row}", 0.80, True) for row in PHYSICS),
+    ("integrity of one thing", JOINTLY, f"integrity of one thing: {RIGHT_FRAMES}", 0.80, True),
+    ("integrity of two things", JOINTLY, f"integrity of two things: {RIGHT_FRAMES}", 0.40, True),
     ("foley without a prompt: things heard", UNTOLD, "text: things heard, right", 0.85, True),
     ("foley without a prompt: materials heard", UNTOLD, "text: materials heard, right", 0.85, True),
-    ("grounding, joint", JOINTLY, "grounding: share of the energy that falls to what sounds", 0.75, True),
-)  # fmt: skip
+    ("grounding, joint", JOINTLY, SHARE, 0.75, True),
+)
 
 
 def table(found: dict[str, dict[str, dict]]) -> str:
@@ -184,7 +199,7 @@ def table(found: dict[str, dict[str, dict]]) -> str:
         of = (one["value"] - floor) / (ceiling - floor) if share and ceiling > floor else math.nan
         cells = [
             what, shown(one["value"]), f"{shown(one['low'])} … {shown(one['high'])}", str(one["clips"]),
-            shown(one["floor"]), shown(truth), shown(codecs), shown(of), shown(math.nan if bar is None else bar),
+            *map(shown, (one["floor"], truth, codecs, of, math.nan if bar is None else bar)),
         ]  # fmt: skip
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
@@ -196,14 +211,18 @@ def shown(value: float) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("model")
     parser.add_argument("out", type=Path)
     parser.add_argument("--level", default="medium")
     parser.add_argument("--split", default="test", help='or "held out": combinations that no training had')
     parser.add_argument("--count", type=int, default=256)
     parser.add_argument("--steps", type=int, default=25)
-    parser.add_argument("--guidance", type=float, nargs=3, default=(1.5, 1.0, 1.0), metavar=("TEXT", "VIDEO", "AUDIO"))
+    parser.add_argument(
+        "--guidance", type=float, nargs=3, default=(1.5, 1.0, 1.0), metavar=("TEXT", "VIDEO", "AUDIO")
+    )
     parser.add_argument("--jobs", type=int, default=2)
     arguments = parser.parse_args()
     how = {"steps": arguments.steps, "guidance": arguments.guidance}

@@ -1,4 +1,4 @@
-"""Attention of the generator on a CPU, spelled out and by torch's fused kernel: python experiments/benchmarks/attention.py
+"""The generator's attention on a CPU, spelled out and by torch's fused kernel: python attention.py
 
 One thread, CPU time, the best of several; forward and backward of 16 clips of 2 s, in ms.
 """

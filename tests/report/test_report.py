@@ -13,6 +13,7 @@ import torch
 
 from avsim import Clip, InputError, report
 from avsim.media import probe, read
+from avsim.report.plots import sheet
 
 EVIL = '<script>alert("x")</script> & \'"><img src=x onerror=y>'
 
@@ -80,6 +81,20 @@ def test_a_strip_shows_first_and_last_frame_and_as_many_as_asked():
         assert image.shape[0] == 96 and image.shape[1] == expected * 144
     image = picture(report.strip(clip(), 3))
     assert image[:, :144].max() == 0 and image[:, -144:].min() == 255
+
+
+def test_a_sheet_stands_clips_beside_and_below_each_other():
+    frames = torch.rand(3, 4, 32, 32)
+    clips = {
+        "both": Clip(frames, torch.rand(1, 8000) - 0.5, 8.0),
+        "seen": Clip(frames, None, 8.0),
+        "heard": Clip(None, torch.rand(2, 4000) - 0.5),
+    }
+    one, two = (
+        cv2.imdecode(np.frombuffer(sheet(clips, columns), np.uint8), cv2.IMREAD_COLOR) for columns in (1, 2)
+    )
+    assert two.shape[1] > one.shape[1] > 4 * 96 - 1 and one.shape[0] > two.shape[0]
+    assert (one[22:60, :80] < 250).any() and (one[:5, -5:] == 255).all()
 
 
 def test_a_spectrogram_peaks_where_the_tone_is():
