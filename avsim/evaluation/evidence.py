@@ -88,6 +88,13 @@ class Detectors:
         }
         return cls(**found)
 
+    @classmethod
+    def shipped(cls) -> Detectors:
+        """Those that ship with avsim."""
+        from avsim.weights import shipped
+
+        return cls.trained(shipped("sound"), shipped("picture"), shipped("offset"), shipped("separator"))
+
 
 def separating(folder: Path) -> Separate:
     """Any trained network that separates: ours, or a baseline that offers what ours offers.

@@ -17,7 +17,6 @@ from avsim.report.scores import HEADER, cells
 from avsim.separation import find_regions
 from avsim.simulator import Simulator
 from avsim.simulator.samples import Sample, shown_stems, write_listing
-from avsim.weights import shipped
 from avsim.world import Truth, WorldDataset
 
 FRAMES = 6  # in a strip
@@ -26,7 +25,6 @@ UNSEEN = (
     4,
     "test",
 )  # level, seed and split of the world's clips that pictures and sounds are taken from
-PARTS = ("sound", "picture", "offset", "separator")  # that judge
 
 
 def write_page(simulator: Simulator, prompts: Sequence[str], folder: Path, seed: int = 0) -> Path:
@@ -35,7 +33,7 @@ def write_page(simulator: Simulator, prompts: Sequence[str], folder: Path, seed:
     Raises:
         InputError: the simulator lacks a part, or the folder can't be written.
     """
-    detectors = Detectors.trained(*map(shipped, PARTS))
+    detectors = Detectors.shipped()
     level, world_seed, split = UNSEEN
     (muted, told), (pictured, shown) = (WorldDataset(level, world_seed, split)[index] for index in (0, 1))
     drawn = [
@@ -103,8 +101,8 @@ def _drawn(simulator: Simulator, samples: Sequence[Sample], found: Sequence[Evid
         "Picture and sound, drawn together from words",
         [
             "The clips were drawn from the words at their left alone. Beside them is the sound of each "
-            "region in which something is seen to happen, and all that comes from off screen; they add up to the "
-            "clip's sound.",
+            "region in which something is seen to happen, and all that comes from off screen; they add up to "
+            "the clip's sound.",
             table(["words", "drawn", "the sound of its regions"], rows),
         ],
     )

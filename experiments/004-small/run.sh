@@ -1,27 +1,41 @@
 #!/usr/bin/env bash
-# The small checkpoint, from nothing: the codecs on the world so far. What is finished is not made again, and a training
-# that was stopped goes on: run it as often as needed.
-#   bash experiments/004-small/run.sh [RUN]
+# The small checkpoint, from nothing: clips of the world, codecs, latents, generator. What is finished is not made
+# again, and a training that was stopped goes on: run it as often as needed, for as long as there is time.
+#   bash experiments/004-small/run.sh
+# The generator of a later sitting starts from what ships (INIT=avsim/small/generator; its codecs must then be
+# those that ship, VIDEO=avsim/small/video_codec AUDIO=avsim/small/audio_codec).
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../.."
-run=${1:-runs/004-small}
-bin=$PWD/.venv/bin
+run=runs/004-small
+avsim=$PWD/.venv/bin/avsim
 export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=1000000000
 mkdir -p "$run"
 
-"$bin/avsim" world --level medium --shards --split validation -n 96 --out "$run/held-out"
-"$bin/avsim" world --level medium --shards -n 4000 --out "$run/world"
-
-fit() { # PART: train until the config's max_steps
-  local part=$1
-  [ -f "$run/$part/finished" ] && return
-  OMP_NUM_THREADS=1 "$bin/avsim" fit -c configs/base.yaml -c "configs/$part.yaml" -c "$here/$part.yaml" --run "$run/$part" \
-    --data.train.init_args.folder "$run/world" --data.validation.init_args.folder "$run/held-out" \
-    --data.test.init_args.folder "$run/held-out" --data.test.init_args.split validation
-  touch "$run/$part/finished"
+world() { # FOLDER COUNT OPTIONS
+  "$avsim" world --shards -n "$2" "${@:3}" --out "$run/$1"
 }
-fit video_codec &
+world held-out 96 --level medium --split validation
+world medium 12000 --level medium
+world short 1500 --level medium --seconds 1 --seed 11
+world long 1500 --level medium --seconds 4 --seed 12
+world full 1000 --level full
+
+codec() { # PART
+  [ -f "$run/$1/finished" ] && return
+  OMP_NUM_THREADS=1 "$avsim" fit -c configs/base.yaml -c "configs/$1.yaml" -c "$here/world.yaml" -c "$here/$1.yaml" --run "$run/$1"
+  touch "$run/$1/finished"
+}
+video=${VIDEO:-$run/video_codec} audio=${AUDIO:-$run/audio_codec}
+[ -n "${VIDEO:-}" ] || codec video_codec &
 seeing=$!
-fit audio_codec
+[ -n "${AUDIO:-}" ] || codec audio_codec
 wait $seeing
+
+for clips in held-out short long medium; do
+  [ -f "$run/latents/$clips/index.json" ] ||
+    "$avsim" encode "$run/$clips" --video-codec "$video" --audio-codec "$audio" --out "$run/latents/$clips"
+done
+"$avsim" fit -c configs/base.yaml -c configs/generator.yaml -c "$here/generator.yaml" --run "$run/generator" \
+  --model.video_codec "$video" --model.audio_codec "$audio" ${INIT:+--init "$INIT"}
+"$PWD/.venv/bin/python" "$here/score.py" "$run/generator" "$run/score"

@@ -31,7 +31,6 @@ from avsim.evaluation.panel import QUESTIONS, Panel
 from avsim.evaluation.score import Score
 from avsim.files import atomic
 from avsim.simulator import Simulator, load
-from avsim.weights import shipped
 from avsim.world import Truth, WorldDataset
 
 TRUE, CODECS, JOINTLY, FOLEYED, UNTOLD, SEEN = (
@@ -39,7 +38,6 @@ TRUE, CODECS, JOINTLY, FOLEYED, UNTOLD, SEEN = (
 )  # fmt: skip
 WAYS = (TRUE, CODECS, JOINTLY, FOLEYED, UNTOLD, SEEN)
 BATCH = 8
-PARTS = ("sound", "picture", "offset", "separator")
 AGAINST = "against the true moments"  # what is heard, or seen, where the other one was given
 
 
@@ -100,7 +98,7 @@ def judge(task: tuple[Path, str, str, str, int]) -> dict[str, dict]:
     if kept.exists():
         return json.loads(kept.read_text())
     torch.set_num_threads(1)
-    detectors = Detectors.trained(*map(shipped, PARTS))
+    detectors = Detectors.shipped()
     panel = Panel([q for q in QUESTIONS if "second" not in q.name], weights=detectors.weights)
     moments = EventSynchrony()
     things = {name: Integrity() for name in ("one thing", "two things")}
