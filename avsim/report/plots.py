@@ -44,10 +44,8 @@ def sheet(clips: Mapping[str, Clip], columns: int = 1, frames: int = 8) -> bytes
     for name, clip in clips.items():
         found = [strip(clip, frames)] if clip.frames is not None else []
         found += [spectrogram(clip.wave, clip.sample_rate)] if clip.wave is not None else []
-        pictures = [cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED) for png in found]
-        cells.append(
-            _stacked([_title(name, max(p.shape[1] for p in pictures)), *map(_on_white, pictures)], 0)
-        )
+        pictures = [_on_white(png) for png in found]
+        cells.append(_stacked([_title(name, max(p.shape[1] for p in pictures)), *pictures], 0))
     rows = [_stacked(cells[first : first + columns], 1) for first in range(0, len(cells), columns)]
     return _png(_stacked(rows, 0))
 
@@ -72,8 +70,10 @@ def _title(text: str, width: int) -> np.ndarray:
     return line
 
 
-def _on_white(picture: np.ndarray) -> np.ndarray:
-    """(h, w, 3 or 4) -> (h, w, 3)."""
+def _on_white(png: bytes) -> np.ndarray:
+    """PNG bytes -> (h, w, 3)."""
+    picture = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
+    assert picture is not None
     if picture.shape[2] == 3:
         return picture
     alpha = picture[..., 3:].astype(np.uint16)
