@@ -147,6 +147,8 @@ class Checkpoints(Checkpoint):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take the curve back to the step that is resumed."""
         self.saved = trainer.global_step
+        spec = getattr(trainer.datamodule, "spec", None)  # type: ignore[attr-defined]
+        self.spec = getattr(spec, "clip", spec)
         for logger in trainer.loggers:
             if isinstance(logger, Metrics) and trainer.is_global_zero:
                 logger.rewind(trainer.global_step)
@@ -155,8 +157,6 @@ class Checkpoints(Checkpoint):
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Save and export, if the step is due."""
-        spec = getattr(trainer.datamodule, "spec", None)  # type: ignore[attr-defined]
-        self.spec = getattr(spec, "clip", spec)
         # Lightning counts logged steps apart from optimizer steps and, resuming, may count one too many.
         trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step
         # What draws from torch's global generator (dropout) also depends on where it is drawn alone.

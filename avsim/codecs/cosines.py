@@ -52,20 +52,6 @@ class Cosines(nn.Module):
         return rearrange(x, "(b k) (c s) h w -> b c (k s) h w", b=len(z), s=self.frames)
 
 
-class LinearCode(nn.Module):
-    """The strongest cosines of blocks of 8 x 8 pixels: of an image, and of how 4 frames differ from it."""
-
-    def __init__(
-        self,
-        channels: int,  # of a latent
-        spread: float = 0.6,  # deviation of an image's latent, well within its bound of 3
-    ) -> None:
-        super().__init__()
-        self.image = Cosines(channels, size=8, frames=1, spread=spread)
-        # Most of a change is nothing, and the rest is much: 5 deviations and more, where things move.
-        self.motion = Cosines(channels, size=8, frames=4, spread=spread / 1.5)
-
-
 def _atoms(size: int, frames: int) -> tuple[Tensor, Tensor]:
     """All cosines of a block as orthonormal rows, and the deviation that film has in each."""
     luma = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 2.0, -1.0]])

@@ -20,7 +20,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from avsim.clip import ClipSpec
-from avsim.codecs.cosines import Cosines, LinearCode
+from avsim.codecs.cosines import Cosines
 from avsim.codecs.latents import Whitening, bounded
 from avsim.errors import InputError
 from avsim.weights import configured
@@ -198,7 +198,9 @@ class VideoAutoencoder(nn.Module):
         self.channels = channels
         self.encoder = Encoder(tuple(widths), tuple(depths), channels)  # type: ignore[arg-type]
         self.decoder = Decoder(tuple(widths), tuple(depths), channels)  # type: ignore[arg-type]
-        self.linear = LinearCode(channels)
+        self.image = Cosines(channels, size=8, spread=0.6)
+        # Most of a change is nothing, and the rest is much: 5 deviations and more, where things move.
+        self.motion = Cosines(channels, size=8, frames=4, spread=0.4)
         self.whitening = Whitening(channels)  # of the latent of frame 0
         self.whitening_later = Whitening(channels)  # and of all others
         _initialise(self.encoder)
@@ -247,18 +249,16 @@ class VideoAutoencoder(nn.Module):
     def _raw(self, frames: Tensor) -> Tensor:
         frames = frames - 0.5
         first = frames[:, :, :1]
-        told = bounded(self.encoder(first, torch.zeros_like(first)) + self.linear.image.encode(first))
+        told = bounded(self.encoder(first, torch.zeros_like(first)) + self.image.encode(first))
         if frames.shape[2] == 1:
             return told
-        change = frames[:, :, 1:] - self.linear.image.decode(told)
+        change = frames[:, :, 1:] - self.image.decode(told)
         later = self.encoder(frames, torch.cat([torch.zeros_like(first), change], 2))[:, :, 1:]
-        return torch.cat([told, bounded(later + self.linear.motion.encode(change))], 2)
+        return torch.cat([told, bounded(later + self.motion.encode(change))], 2)
 
     def _frames(self, z: Tensor) -> Tensor:
-        held = self.linear.image.decode(z[:, :, :1])
-        change = (
-            self.linear.motion.decode(z[:, :, 1:]) if z.shape[2] > 1 else z.new_zeros(held[:, :, :0].shape)
-        )
+        held = self.image.decode(z[:, :, :1])
+        change = self.motion.decode(z[:, :, 1:]) if z.shape[2] > 1 else z.new_zeros(held[:, :, :0].shape)
         return self.decoder(z) + held + torch.cat([torch.zeros_like(held), change], 2) + 0.5
 
 

@@ -71,7 +71,10 @@ class _Batches(Dataset[Batch]):
 
 
 class _OneOf(Dataset[Batch]):
-    """Batch k of one of several, drawn by k, each as often as its weight says: a batch has one spec."""
+    """Batch k of one of several, drawn by k, each as often as its weight says: a batch has one spec.
+
+    A part's own batch k is taken, so that of a pass over its clips only the batches are seen that fall to it.
+    """
 
     def __init__(self, parts: Sequence[tuple[float, _Batches[Batch]]], seed: int) -> None:
         self.weights, self.parts = zip(*parts, strict=True)
@@ -222,13 +225,20 @@ class LatentData(_Data):
         if not 0 <= images < 1:
             raise InputError(f"images is {images}; it is a share of the batches, 0 or more and below 1")
         self.folders = folder if isinstance(folder, list) else [folder]
+        if not self.folders:
+            raise InputError("folder is an empty list; give at least one folder of latents")
         self.held_out, self.images = held_out or self.folders[0], images
-        self.sources = [LatentSource(folder, "train") for folder in self.folders]
+        self.sources = [LatentSource(each, "train") for each in self.folders]
         self.spec = self.sources[0].spec
-        seen = [{name: codec["sha256"] for name, codec in source.codecs.items()} for source in self.sources]
-        for folder, codecs in zip(self.folders, seen, strict=True):
-            if codecs != seen[0]:
-                raise InputError(f"{folder}: its latents are other codecs' than those of {self.folders[0]}")
+        others = [] if held_out is None else [LatentSource(held_out, "validation")]
+        for source in (*self.sources, *others):
+            one, first = (
+                [codec["sha256"] for codec in each.codecs.values()] for each in (source, self.sources[0])
+            )
+            if one != first:
+                raise InputError(
+                    f"{source.shards.folder}: its latents are other codecs' than those of {self.folders[0]}"
+                )
 
     def train_dataloader(self) -> DataLoader[LatentBatch]:
         """Shuffled and endless, from the step that the run is at."""

@@ -47,6 +47,8 @@ class LevelMixture:
     def draw(self, spec: LatentSpec, shifts: Pair[float], generator: torch.Generator) -> Pair[Tensor]:
         """Levels of one clip: video (t,) one per latent frame, audio (l,) one per audio latent."""
         kind, by_step = torch.rand(2, generator=generator).tolist()
+        if spec.video[0] == 1:  # an image alone: nothing beside it is given, and it has no span
+            kind, by_step = 0.0, 1.0
         video_steps, audio_steps = spec.video_spans(), spec.audio_spans()  # (t, 2), (l, 2)
         u_video = u_audio = self._points(1, generator).expand(len(video_steps))
         if kind >= self.together:

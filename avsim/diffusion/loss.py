@@ -4,7 +4,7 @@ from torch import Tensor
 
 from avsim.diffusion.noising import Noised
 
-CLEAREST = 0.05  # level below which a velocity's error counts as if it were at this level
+CLEAREST = 0.05  # level below which an error of the data counts as it does at this level
 
 
 def token_loss(predicted: Tensor, noised: Noised) -> Tensor:
@@ -28,7 +28,8 @@ def row_loss(per_token: Tensor) -> Tensor:
 def trivial(noised: Noised) -> Tensor:
     """The velocity that the level alone predicts, (B, L, D): c x_s, the best for white data of unit variance.
 
-    c = E[v x_s] / E[x_s^2] = (2 s - 1) / (s^2 + (1 - s)^2); its loss there is 1 / (s^2 + (1 - s)^2).
+    c = E[v x_s] / E[x_s^2] = (2 s - 1) / (s^2 + (1 - s)^2); its loss there is 1 / (s^2 + (1 - s)^2), from the
+    level `CLEAREST` on.
     """
     s = noised.level
     return (2 * s - 1) / (s.square() + (1 - s).square()) * noised.x_s

@@ -170,7 +170,7 @@ class JointDiT(nn.Module):
             h = block(h, modulation, context.rotary, words, context.mask, barrier)  # (B, L, W)
         clean = h.each(lambda h, m, read: read(h, m), final, Pair(*self.readout))  # (B, L, D)
         level = x.each(lambda x, s: spread(s, x.shape[1])[..., None], s)  # (B, L, 1)
-        return x.each(lambda x, clean, level: velocity_of(x, clean.float(), level), clean, level)  # (B, L, D)
+        return x.each(lambda x, clean, level: velocity_of(x, clean.to(x), level), clean, level)  # (B, L, D)
 
     def enter(self, x: Pair[Tensor], context: Context) -> Pair[Tensor]:
         """Tokens (B, L, D) -> streams (B, L, W)."""

@@ -53,9 +53,18 @@ def euler(denoise: Denoise, x: Pair[Tensor], levels: Sequence[Pair[Tensor]]) -> 
 
 
 def heun(denoise: Denoise, x: Pair[Tensor], levels: Sequence[Pair[Tensor]]) -> Pair[Tensor]:
-    """Second order: two `denoise` a step (Karras et al., 2206.00364, algorithm 1, without churn)."""
+    """Second order: two `denoise` a step (Karras et al., 2206.00364, algorithm 1, without churn).
+
+    A token's last step is Euler's: no velocity is known at the data.
+    """
     for now, then in pairwise(levels):
         v = denoise(x, now)
         ahead = denoise(move(x, v, now, then), then)
-        x = move(x, v.each(lambda here, there: (here + there) / 2, ahead), now, then)
+        x = move(x, v.each(mean_where_noised, ahead, then), now, then)
     return x
+
+
+def mean_where_noised(here: Tensor, there: Tensor, then: Tensor) -> Tensor:
+    """The mean of two velocities (B, L, D) of tokens that are still noised `then` (B, K), else the first."""
+    noised = spread(then > 0, here.shape[1])[..., None]  # (B, L, 1)
+    return torch.where(noised, (here + there) / 2, here)

@@ -73,6 +73,8 @@ class GeneratorSystem(L.LightningModule):
         losses = self.losses(drawn, batch)  # (B, L)
         means = losses.each(lambda loss: row_loss(loss).mean())
         total = torch.stack(means.there()).sum()
+        if len(means.there()) < len(means):  # an image alone: DDP waits for every weight's gradient
+            total = total + 0 * torch.stack([weight.sum() for weight in self.model.parameters()]).sum()
         self.log("train/loss", total, sync_dist=True, batch_size=len(batch.captions), prog_bar=True)
         if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             self.log_levels(losses.each(torch.Tensor.detach), drawn.noised)

@@ -83,26 +83,17 @@ class WordEncoder(TextEncoder):
         return rows + [[0] * PIECES] * (self.length - 1 - len(rows))
 
     def reading(self, caption: str) -> Reading:
-        """Any word has rows; strange are those of no caption of avsim's world (numbers and ,.; are not)."""
-        words = words_in(caption)
-        strange = [word for word in words if not (word in known_words() or _PLAIN.fullmatch(word))]
-        return Reading(1 + len(words), list(dict.fromkeys(strange)))
+        """Any word has rows; strange are those that no caption of avsim's world has, numbers aside."""
+        from avsim.world.parsing import VOCABULARY
+
+        words = re.findall(r"[^\W\d_]+(?:-[^\W\d_]+)*", caption.lower())
+        strange = [word for word in dict.fromkeys(words) if word not in VOCABULARY]
+        return Reading(1 + len(words_in(caption)), strange)
 
 
 def words_in(caption: str) -> list[str]:
     """Its words and punctuation marks, in lower case."""
     return re.findall(r"\w+|[^\w\s]", caption.lower())
-
-
-@lru_cache(maxsize=1)
-def known_words() -> frozenset[str]:
-    """The words of the world's captions."""
-    from avsim.world.parsing import VOCABULARY
-
-    return frozenset(word for term in VOCABULARY for word in words_in(term))
-
-
-_PLAIN = re.compile(r"\d+s?|[!-/:-@\[-`{-~]", re.ASCII)  # a number, seconds, a mark of punctuation
 
 
 @lru_cache(maxsize=65536)

@@ -20,11 +20,7 @@ from avsim.simulator.samples import Sample, shown_stems, write_listing
 from avsim.world import Truth, WorldDataset
 
 FRAMES = 6  # in a strip
-UNSEEN = (
-    "medium",
-    4,
-    "test",
-)  # level, seed and split of the world's clips that pictures and sounds are taken from
+UNSEEN = "medium", 4, "test"  # level, seed and split of the world's clips that pictures are taken from
 
 
 def write_page(simulator: Simulator, prompts: Sequence[str], folder: Path, seed: int = 0) -> Path:
@@ -77,9 +73,9 @@ def _about(simulator: Simulator) -> Section:
         "What this is",
         [
             "avsim draws video and its sound together, and says which region of the picture makes which part "
-            f"of the sound. All of this was drawn on this machine just now, by {count / 1e6:.1f} million "
-            "parameters, trained from nothing on a small world of things that fall, are struck and are "
-            "played. The players have their sound on.",
+            "of the sound. What is called drawn here was drawn on this machine just now, by "
+            f"{count / 1e6:.1f} million parameters; the rest is avsim's own world of things that fall, are "
+            "struck and are played. The players have their sound on.",
         ],
     )
 
@@ -101,8 +97,8 @@ def _drawn(simulator: Simulator, samples: Sequence[Sample], found: Sequence[Evid
         "Picture and sound, drawn together from words",
         [
             "The clips were drawn from the words at their left alone. Beside them is the sound of each "
-            "region in which something is seen to happen, and all that comes from off screen; they add up to "
-            "the clip's sound.",
+            "region in which something is seen to happen (where nothing is, of those that the separator finds "
+            "to sound), and all that comes from off screen; they add up to the clip's sound.",
             table(["words", "drawn", "the sound of its regions"], rows),
         ],
     )

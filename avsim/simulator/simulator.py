@@ -246,7 +246,7 @@ class Simulator:
         if unknown:
             words = ", ".join(word[:40] for word in unknown[:MENTIONED])
             more = f" and {len(unknown) - MENTIONED} more" if len(unknown) > MENTIONED else ""
-            _say_once(f"words that the model doesn't know: {words}{more}")
+            _say_once(f"words that may mean nothing to the model: {words}{more}")
 
     @torch.no_grad()
     def _seen(self, frames: Tensor) -> Tensor:

@@ -100,6 +100,10 @@ def test_folders_of_other_codecs_are_refused(latents, tmp_path):
     (other / "index.json").write_text(json.dumps(index))
     with pytest.raises(InputError, match="other codecs"):
         LatentData([str(latents), str(other)])
+    with pytest.raises(InputError, match="other codecs"):
+        LatentData(latents, held_out=str(other))
+    with pytest.raises(InputError, match="at least one folder"):
+        LatentData([])
 
 
 def test_a_second_run_encodes_what_is_missing(shards, spec, codecs, tmp_path, monkeypatch):

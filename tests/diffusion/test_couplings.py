@@ -1,10 +1,24 @@
 import pytest
 import torch
+import torch.nn.functional as F
 
-from avsim.diffusion import Pair
+from avsim.diffusion import Pair, couplings
 from avsim.diffusion.couplings import Apart, Cross
 from avsim.diffusion.gaze import attention_maps, gaze
 from tests.diffusion.conftest import COUPLINGS, MEETING, SPEC, levels, tokens, waken
+
+
+@pytest.mark.parametrize("most", [0, 1 << 26])
+def test_attention_is_torchs_own_whatever_is_held(most, monkeypatch):
+    monkeypatch.setattr(couplings, "MANY", most)
+    random = torch.Generator().manual_seed(0)
+    q, k, v = (torch.randn(2, 3, n, 8, dtype=torch.float64, generator=random) for n in (5, 7, 7))
+    there = torch.rand(2, 1, 5, 7, generator=random) < 0.6
+    there[..., 0] = True
+    added = torch.randn(2, 1, 5, 7, dtype=torch.float64, generator=random)
+    for mask in (None, there, added):
+        expected = F.scaled_dot_product_attention(q, k, v, mask).transpose(1, 2).flatten(2)
+        torch.testing.assert_close(couplings.attend(q, k, v, mask), expected)
 
 
 def reaches(model, change: str, see: str, linked=None) -> bool:

@@ -25,6 +25,12 @@ def test_shift_keeps_the_ends_and_undoes_its_inverse():
     assert (shifted(u[1:-1], 3.0) > u[1:-1]).all()
 
 
+def test_an_image_alone_is_always_noised_and_as_a_whole():
+    image = LatentSpec(ClipSpec(seconds=1 / 16))
+    found = [LevelMixture().draw(image, SHIFTS, generator(0, "image", row)) for row in range(300)]
+    assert all(len(s.video) == 1 and s.video > 0 for s in found)
+
+
 def test_each_kind_has_its_share():
     flat = LevelMixture(by_step=0.0, pure=0.0)
     found = draws(flat)

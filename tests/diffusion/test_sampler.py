@@ -2,9 +2,11 @@ import pytest
 import torch
 
 from avsim.diffusion.levels import shifted
+from avsim.diffusion.noising import clean_of
 from avsim.diffusion.pair import Pair
 from avsim.diffusion.sampler import euler, heun, path
 from avsim.errors import InputError
+from tests.diffusion.conftest import SPEC, tokens
 
 MEAN, DEVIATION = 0.7, 0.4
 
@@ -57,6 +59,25 @@ def test_given_tokens_stay_whatever_the_model_says(sampler):
         out.video[:, :2].view(torch.int32), x.video[:, :2].view(torch.int32)
     )  # the sign of -0 too
     assert not torch.isfinite(out.video[:, 2:]).any()
+
+
+@pytest.mark.parametrize("sampler", [euler, heun])
+@torch.no_grad()
+def test_the_last_step_ends_at_the_models_clean_tokens(sampler, make):
+    model = make()
+    context = model.context(["a bell"], SPEC)
+    last = []
+
+    def denoise(x, s):
+        v = model(x, s, context)
+        if s.video.item() > 0:
+            last[:] = x.each(lambda x, v, s: clean_of(x, v, s[..., None]), v, s)
+        return v
+
+    start = Pair(torch.ones(1, 1), torch.ones(1, 1))
+    out = sampler(denoise, tokens(model, 1), path(start, 1, model.shifts))
+    for mine, clean in zip(out, last, strict=True):
+        torch.testing.assert_close(mine, clean, rtol=0, atol=1e-5)
 
 
 def test_a_sampler_sees_the_levels_it_is_at():

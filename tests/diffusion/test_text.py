@@ -41,6 +41,7 @@ def test_strange_words_and_lost_ones_are_told():
     assert encoder.reading("A red rubber ball falls onto wood, from 0.4 s on.") == (16, [])
     assert encoder.reading("a zeppelin hums; a zeppelin, 鐘が鳴る") == (9, ["zeppelin", "hums", "鐘が鳴る"])
     assert encoder.reading("") == (1, [])
+    assert encoder.reading("a felt-tipped stick strikes a bell – twice…").unknown == []
     assert encoder.reading("ball " * 10_000) == (10_001, [])
 
 

@@ -211,6 +211,6 @@ def test_what_a_prompt_says_in_vain_is_told_once(simulator, caplog):
     for prompt in ("", "a zeppelin falls", "a zeppelin falls", "a ball falls " * 3000):
         simulator.generate(prompt, seconds=0.5, steps=1)
     assert [record.message for record in caplog.records] == [
-        "words that the model doesn't know: zeppelin",
+        "words that may mean nothing to the model: zeppelin",
         f"a prompt of 9001 tokens: the first {simulator.generator.text.length} are read, the rest is cut",
     ]
