@@ -97,8 +97,8 @@ def _drawn(simulator: Simulator, samples: Sequence[Sample], found: Sequence[Evid
         "Picture and sound, drawn together from words",
         [
             "The clips were drawn from the words at their left alone. Beside them is the sound of each "
-            "region in which something is seen to happen (where nothing is, of those that the separator finds "
-            "to sound), and all that comes from off screen; they add up to the clip's sound.",
+            "region in which something is seen to happen (where nothing is, of those that the separator "
+            "finds to sound), and all that comes from off screen; they add up to the clip's sound.",
             table(["words", "drawn", "the sound of its regions"], rows),
         ],
     )

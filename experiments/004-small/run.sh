@@ -33,9 +33,9 @@ seeing=$!
 wait $seeing
 
 for clips in held-out short long medium; do
-  [ -f "$run/latents/$clips/index.json" ] ||
-    "$avsim" encode "$run/$clips" --video-codec "$video" --audio-codec "$audio" --out "$run/latents/$clips"
+  "$avsim" encode "$run/$clips" --video-codec "$video" --audio-codec "$audio" --out "$run/latents/$clips"
 done
 "$avsim" fit -c configs/base.yaml -c configs/generator.yaml -c "$here/generator.yaml" --run "$run/generator" \
   --model.video_codec "$video" --model.audio_codec "$audio" ${INIT:+--init "$INIT"}
-"$PWD/.venv/bin/python" "$here/score.py" "$run/generator" "$run/score"
+step=$(grep -o '"step": [0-9]*' "$run/generator/simulator/generator/config.json" | grep -o '[0-9]*')
+"$PWD/.venv/bin/python" "$here/score.py" "$run/generator" "$run/score-$step"
