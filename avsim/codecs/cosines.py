@@ -37,6 +37,11 @@ class Cosines(nn.Module):
         self.register_buffer("analysis", (gain * atoms)[..., None, None], persistent=False)
         self.register_buffer("synthesis", (atoms / gain).T[..., None, None].contiguous(), persistent=False)
 
+    @property
+    def energy(self) -> Tensor:
+        """Sum of squares that a cosine of 1 adds to its block, (D,)."""
+        return self.synthesis.flatten(1).square().sum(0)
+
     def encode(self, frames: Tensor) -> Tensor:
         """Frames about 0, (B, 3, k S, size h, size w) -> (B, D, k, h, w), in float32 or better."""
         x = rearrange(frames, "b c (k s) h w -> (b k) (c s) h w", s=self.frames)

@@ -14,21 +14,29 @@ def bounded(z: Tensor) -> Tensor:
 class Whitening(nn.Module):
     """Mean and standard deviation of each raw latent channel, stored with the weights.
 
+    Normalised latents have unit variance. Where it is known how much of the picture a channel is, that is shared
+    out: half-way, in powers, between all alike and the picture's own spectrum, of which a few channels are nearly
+    all. A generator that hears all channels alike spends itself on detail that nobody sees (and that can't be
+    told from noise until the end); with the picture's own it would never draw any.
+
     `observe` gathers them while training; encoding and decoding only read them. They are buffers, so that a
     checkpoint, an averaged copy and an exported folder carry them.
     """
 
     mean: Tensor  # (D,)
     square: Tensor  # (D,), the mean of squares
+    energy: Tensor | None
     batches: Tensor  # (), how many were observed
 
     def __init__(
         self,
         channels: int,
         memory: int = 100,  # batches over which the running average forgets
+        energy: Tensor | None = None,  # (D,), of what a raw latent of 1 adds to the picture; None: all alike
     ) -> None:
         super().__init__()
         self.memory = memory
+        self.register_buffer("energy", energy, persistent=False)
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("square", torch.ones(channels))
         self.register_buffer("batches", torch.zeros(()))
@@ -46,13 +54,21 @@ class Whitening(nn.Module):
         """Standard deviation of each channel, (D,)."""
         return (self.square - self.mean.square()).clamp(min=1e-6).sqrt()
 
+    @property
+    def scale(self) -> Tensor:
+        """What raw latents are divided by, (D,)."""
+        if self.energy is None:
+            return self.std
+        share = self.std * self.energy.sqrt()  # the square root of the energy of a deviation
+        return self.std / (share / share.mean()).sqrt()
+
     def normalise(self, z: Tensor) -> Tensor:
-        """Raw latents (B, D, ...) -> unit variance, channel by channel."""
-        return (z.float() - _channels(self.mean, z)) / _channels(self.std, z)
+        """Raw latents (B, D, ...) -> unit variance, shared out over the channels."""
+        return (z.float() - _channels(self.mean, z)) / _channels(self.scale, z)
 
     def denormalise(self, z: Tensor) -> Tensor:
         """Latents of unit variance (B, D, ...) -> raw."""
-        return z.float() * _channels(self.std, z) + _channels(self.mean, z)
+        return z.float() * _channels(self.scale, z) + _channels(self.mean, z)
 
 
 @torch.no_grad()

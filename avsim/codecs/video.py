@@ -201,8 +201,8 @@ class VideoAutoencoder(nn.Module):
         self.image = Cosines(channels, size=8, spread=0.6)
         # Most of a change is nothing, and the rest is much: 5 deviations and more, where things move.
         self.motion = Cosines(channels, size=8, frames=4, spread=0.4)
-        self.whitening = Whitening(channels)  # of the latent of frame 0
-        self.whitening_later = Whitening(channels)  # and of all others
+        self.whitening = Whitening(channels, energy=self.image.energy)  # of the latent of frame 0
+        self.whitening_later = Whitening(channels, energy=self.motion.energy)  # and of all others
         _initialise(self.encoder)
         _initialise(self.decoder)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

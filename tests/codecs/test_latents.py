@@ -34,3 +34,17 @@ def test_denormalise_undoes_normalise():
     for shape in ((2, 3, 7), (2, 3, 2, 4, 4)):
         z = torch.randn(shape)
         assert torch.allclose(whitening.denormalise(whitening.normalise(z)), z, atol=1e-5)
+
+
+def test_variance_is_shared_out_half_way_to_the_pictures_own():
+    z = torch.randn(64, 4, 50, generator=torch.Generator().manual_seed(0))
+    energy = torch.tensor([16.0, 1.0, 1.0, 1 / 16])
+    whitening = Whitening(4, energy=energy)
+    whitening.observe(moments_of(z))
+    variance = whitening.normalise(z).transpose(0, 1).flatten(1).var(1)
+    assert abs(variance.mean() - 1) < 1e-3
+    shares = (variance[:, None] / variance[None]).log2()
+    expected = (energy[:, None] / energy[None]).log2() / 2
+    assert torch.allclose(shares, expected, atol=0.1)
+    assert torch.allclose(whitening.denormalise(whitening.normalise(z)), z, atol=1e-5)
+    assert "energy" not in whitening.state_dict()  # it follows from the codec's cosines

@@ -99,7 +99,7 @@ def test_rows_of_a_batch_do_not_touch(codec):
 @torch.no_grad()
 def test_latents_are_bounded_before_they_are_normalised(codec):
     for whitening, z in codec.kinds(codec.encode(1000 * clip(5))):
-        assert whitening.denormalise(z).abs().max() <= 3
+        assert whitening.denormalise(z).abs().max() <= 3 + 1e-5
 
 
 @torch.no_grad()
