@@ -14,10 +14,10 @@ def bounded(z: Tensor) -> Tensor:
 class Whitening(nn.Module):
     """Mean and standard deviation of each raw latent channel, stored with the weights.
 
-    Normalised latents have unit variance. Where it is known how much of the picture a channel is, that is shared
-    out: half-way, in powers, between all alike and the picture's own spectrum, of which a few channels are nearly
-    all. A generator that hears all channels alike spends itself on detail that nobody sees (and that can't be
-    told from noise until the end); with the picture's own it would never draw any.
+    Normalised latents have unit variance. Where it is known how much of the picture a channel is, that is
+    shared out: half-way, in powers, between all alike and the picture's own spectrum, of which a few channels
+    are nearly all. A generator that hears all channels alike spends itself on detail that nobody sees (which
+    can't be told from noise until the end); with the picture's own it would never draw any.
 
     `observe` gathers them while training; encoding and decoding only read them. They are buffers, so that a
     checkpoint, an averaged copy and an exported folder carry them.
