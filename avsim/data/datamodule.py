@@ -25,6 +25,7 @@ from avsim.data.sources import Sample, Source
 from avsim.errors import InputError
 from avsim.seeds import generator
 
+IMAGES = 4  # first frames in a batch of them, for each clip in one of clips
 Batch = TypeVar("Batch")
 Row = tuple[int, int, Generator]  # the clip's index in its source, its row, and what its draws come from
 
@@ -109,7 +110,10 @@ class _Data(lightning.LightningDataModule):
             raise InputError(f"workers is {workers}; it must be 0 or more")
         self.batch_size, self.workers, self.seed = batch_size, workers, seed
 
-    def _batches(self, assemble: Callable[[list[Row]], Any], length: int, trained: bool) -> _Batches[Any]:
+    def _batches(
+        self, assemble: Callable[[list[Row]], Any], length: int, trained: bool, times: int = 1
+    ) -> _Batches[Any]:
+        """Batches of `times` the usual number of rows."""
         rank, ranks = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         if trained and self.batch_size % ranks:
             raise InputError(
@@ -119,7 +123,7 @@ class _Data(lightning.LightningDataModule):
             raise InputError(
                 "set trainer.use_distributed_sampler: false; the data already know their process"
             )
-        return _Batches(assemble, length, self.batch_size, self.seed, trained, rank, ranks)
+        return _Batches(assemble, length, times * self.batch_size, self.seed, trained, rank, ranks)
 
     def _loader(self, batches: Dataset[Any], steps: Sampler[int] | range) -> DataLoader[Any]:
         return DataLoader(
@@ -203,7 +207,8 @@ class LatentData(_Data):
             of each as often as it has clips.
         held_out: a folder whose splits are validated and tested on; by default the first one's.
         batch_size: clips in a batch, of whatever length.
-        images: share of the training batches that are first frames alone, without sound.
+        images: share of the training batches that are first frames alone, without sound; they have
+            `IMAGES` times as many rows, and are quicker all the same.
         workers: processes that load.
         seed: of the order.
 
@@ -242,11 +247,11 @@ class LatentData(_Data):
 
     def train_dataloader(self) -> DataLoader[LatentBatch]:
         """Shuffled and endless, from the step that the run is at."""
-        kinds = ((_AssembleLatents, 1 - self.images), (_AssembleImages, self.images))
+        kinds = ((_AssembleLatents, 1 - self.images, 1), (_AssembleImages, self.images, IMAGES))
         parts = [
-            (len(source) * share, self._batches(assemble(source), len(source), True))
+            (len(source) * share, self._batches(assemble(source), len(source), True, times))
             for source in self.sources
-            for assemble, share in kinds
+            for assemble, share, times in kinds
         ]
         return self._loader(_OneOf(parts, self.seed), _From(self._step))
 

@@ -34,6 +34,7 @@ class LevelMixture:
     apart: float = 0.30  # each modality at a point of its own
     clean_video: float = 0.17  # the picture given: foley
     clean_audio: float = 0.13  # the sound given: visualize
+    spread: float = 1.0  # deviation of the logit of a point: how far it comes towards both ends of the path
     pure: float = 0.05  # of drawn points: exactly 1, where every sampler starts
     by_step: float = 0.20  # of clips: levels that change along time (half: a span given, half: all apart)
 
@@ -41,6 +42,8 @@ class LevelMixture:
         kinds = (self.together, self.apart, self.clean_video, self.clean_audio)
         if not all(0 <= share <= 1 for share in (*kinds, self.pure, self.by_step)):
             raise InputError(f"level shares must lie in [0, 1]; found {self}")
+        if not self.spread > 0:
+            raise InputError(f"the levels' spread is {self.spread}; it must be above 0")
         if abs(sum(kinds) - 1) > 1e-6:
             raise InputError(f"the shares of the four kinds of levels add up to {sum(kinds):g}, not to 1")
 
@@ -72,7 +75,7 @@ class LevelMixture:
 
     def _points(self, count: int, generator: torch.Generator) -> Tensor:
         """Points of a path in (0, 1]: logit-normal, and exactly 1 with probability `pure`."""
-        u = torch.sigmoid(torch.randn(count, generator=generator))
+        u = torch.sigmoid(self.spread * torch.randn(count, generator=generator))
         return torch.where(torch.rand(count, generator=generator) < self.pure, 1.0, u)
 
     def _with_given_span(self, u: Pair[Tensor], spec: LatentSpec, generator: torch.Generator) -> Pair[Tensor]:

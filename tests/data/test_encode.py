@@ -77,7 +77,7 @@ def test_a_batch_is_of_one_folder_and_some_are_images(shards, spec, codecs, late
     encode({"train": ShardSource(shards, "train")}, short, *codecs, tmp_path / "short")
     data = LatentData([str(latents), str(tmp_path / "short")], batch_size=2, images=0.4)
     batches = list(itertools.islice(data.train_dataloader(), 60))
-    assert {len(batch.rows) for batch in batches} == {2}
+    assert {(len(batch.rows), batch.audio is None) for batch in batches} == {(2, False), (8, True)}
     found = Counter((batch.spec, batch.audio is None) for batch in batches)
     assert set(found) == {
         (data.spec, False),
