@@ -17,13 +17,24 @@ from avsim.optimizers import Recipe, configure
 
 
 class _CodecSystem(L.LightningModule):
-    """What both trainings share: draws by (seed, step, row), weighted parts, the optimizer."""
+    """What both trainings share: draws by (seed, step, row), weighted parts, the optimizer.
+
+    With `decoder_only` latents stay what they are, so that what was learned on them stays true.
+    """
 
     def __init__(
-        self, model: VideoAutoencoder | AudioAutoencoder, recipe: Recipe | None, seed: int, noise: float
+        self,
+        model: VideoAutoencoder | AudioAutoencoder,
+        recipe: Recipe | None,
+        seed: int,
+        noise: float,
+        decoder_only: bool,
     ) -> None:
         super().__init__()
         self.model, self.recipe, self.seed, self.noise = model, recipe or Recipe(), seed, noise
+        self.decoder_only = decoder_only
+        if decoder_only:
+            model.encoder.requires_grad_(False)
 
     def configure_optimizers(self):  # noqa: D102
         return configure(self.model, self.recipe, int(self.trainer.estimated_stepping_batches))
@@ -59,6 +70,8 @@ class _CodecSystem(L.LightningModule):
 
     def gather(self, latents: Tensor) -> None:
         """Take raw latents (B, D, ...) of all processes into the statistics that normalise them."""
+        if self.decoder_only:
+            return
         for whitening, part in self.model.kinds(latents):
             moments = self.trainer.strategy.reduce(moments_of(part), reduce_op="mean")
             whitening.observe(moments)  # type: ignore[arg-type]
@@ -84,8 +97,9 @@ class VideoCodecSystem(_CodecSystem):
         crop_frames: int = 9,  # of a training crop, 1 + 4 k
         noise: float = 0.05,  # on raw latents, whose deviation is about 0.6 at the start
         motion: float = 4.0,  # how much more a moving pixel weighs
+        decoder_only: bool = False,  # whether latents stay as they are
     ) -> None:
-        super().__init__(model, recipe, seed, noise)
+        super().__init__(model, recipe, seed, noise, decoder_only)
         if crop_frames < 1 or (crop_frames - 1) % model.time_stride:
             raise InputError(f"crop_frames is {crop_frames}; expected 1 + {model.time_stride} k")
         self.crop_frames, self.motion = crop_frames, motion
@@ -137,8 +151,9 @@ class AudioCodecSystem(_CodecSystem):
         crop_seconds: float = 1.0,  # of a training crop, rounded up to whole latents
         noise: float = 0.1,  # on raw latents, which lie in (-3, 3)
         weights: dict[str, float] | None = None,  # of the loss's parts, where they aren't 1
+        decoder_only: bool = False,  # whether latents stay as they are
     ) -> None:
-        super().__init__(model, recipe, seed, noise)
+        super().__init__(model, recipe, seed, noise, decoder_only)
         self.latents = max(1, round(crop_seconds * model.sample_rate / model.hop))
         self.weights = weights or {}
 

@@ -244,7 +244,7 @@ class VideoAutoencoder(nn.Module):
         """The blocks' kernels, for Muon."""
         for module in self.modules():
             if isinstance(module, Block):
-                yield from (p for p in module.parameters() if p.ndim == 4)
+                yield from (p for p in module.parameters() if p.ndim == 4 and p.requires_grad)
 
     def _raw(self, frames: Tensor) -> Tensor:
         frames = frames - 0.5

@@ -143,3 +143,13 @@ def test_codecs_learn_eight_clips(tmp_path):
         told = audio.model.eval()(audio.model.cues(wave))[0][:, 0]
     mean = true.mean((0, 2), keepdim=True)  # what can be said of all of them at once
     assert (told - true).square().mean() < 0.6 * (mean - true).square().mean()
+
+
+@pytest.mark.parametrize("make", [video_system, audio_system])
+def test_a_decoder_alone_learns_and_latents_stay(make, tmp_path):
+    system = make(decoder_only=True)
+    before = {name: value.clone() for name, value in system.model.state_dict().items()}
+    fitted(system, batch(), 2, tmp_path)
+    now = system.model.state_dict()
+    changed = {name for name, value in now.items() if not torch.equal(value, before[name])}
+    assert changed and all(name.startswith("decoder.") for name in changed)
