@@ -21,15 +21,19 @@ world short 1500 --level medium --seconds 1 --seed 11
 world long 1500 --level medium --seconds 4 --seed 12
 world full 1000 --level full
 
-codec() { # PART
-  [ -f "$run/$1/finished" ] && return
-  OMP_NUM_THREADS=1 "$avsim" fit -c configs/base.yaml -c "configs/$1.yaml" -c "$here/world.yaml" -c "$here/$1.yaml" --run "$run/$1"
-  touch "$run/$1/finished"
+codec() { # PART RUN OPTIONS
+  [ -f "$run/$2/finished" ] && return
+  OMP_NUM_THREADS=1 "$avsim" fit -c configs/base.yaml -c "configs/$1.yaml" -c "$here/world.yaml" -c "$here/$2.yaml" \
+    --run "$run/$2" "${@:3}"
+  touch "$run/$2/finished"
 }
-video=${VIDEO:-$run/video_codec} audio=${AUDIO:-$run/audio_codec}
-[ -n "${VIDEO:-}" ] || codec video_codec &
+video=${VIDEO:-$run/video_codec} audio=${AUDIO:-$run/audio_decoder}
+[ -n "${VIDEO:-}" ] || codec video_codec video_codec &
 seeing=$!
-[ -n "${AUDIO:-}" ] || codec audio_codec
+if [ -z "${AUDIO:-}" ]; then
+  codec audio_codec audio_codec
+  codec audio_codec audio_decoder --init "$run/audio_codec"
+fi
 wait $seeing
 
 for clips in held-out short long medium; do
