@@ -1,6 +1,7 @@
 """Draw latents: the model, the guidance, the sampler and the task, put together once."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -47,6 +48,8 @@ def generate(
     device = next(model.parameters()).device
     x = x.each(lambda x: x.to(device))
     levels = start.each(lambda start: runs(start, spec).to(device).expand(len(captions), -1))  # (B, K)
+    if not any(captions):
+        guidance = replace(guidance, text=1.0)  # there is nothing to be told: a pass without it says the same
     told = model.context(captions, spec)
     untold = told if guidance.text == 1 else model.context([""] * len(captions), spec)
     both = len(start.there()) == 2

@@ -18,11 +18,11 @@ from pathlib import Path
 
 import torch
 from rich.progress import track
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from avsim.clip import Clip
 from avsim.data.resuming import check_settings
-from avsim.data.shards import as_bytes, as_shorts, from_bytes, from_shorts
+from avsim.data.shards import as_bytes, as_shorts, from_bytes, from_shorts, write_shard
 from avsim.devices import quickest
 from avsim.diffusion import FOLEY, JOINT, VISUALIZE, Guidance, Latents
 from avsim.evaluation.events import EventSynchrony
@@ -61,9 +61,7 @@ def draw(model: str, out: Path, level: str, split: str, count: int, how: dict) -
         clips = [data[number] for number in range(first, first + BATCH)] if missing else []
         for way in missing:
             frames, wave = ways(simulator, way, clips, first, how)
-            files[way].parent.mkdir(parents=True, exist_ok=True)
-            with atomic(files[way]) as temporary:
-                save_file({"frames": as_bytes(frames.clamp(0, 1)), "wave": as_shorts(wave)}, temporary)
+            write_shard(files[way], {"frames": as_bytes(frames.clamp(0, 1)), "wave": as_shorts(wave)})
 
 
 @torch.no_grad()

@@ -129,6 +129,8 @@ def test_guidance_is_linear_and_free_where_it_is_1(make):
         len(seen) == 4
     )  # told, without text, sound without picture; the picture is given: it needs no guide
     assert seen[-1].video is None
+    generate(model, ["", ""], SPEC, steps=1, guidance=Guidance(2.0))
+    assert len(seen) == 5  # nothing is told: nothing is left untold
 
 
 def test_without_the_other_one_no_other_one_is_heard(make):
