@@ -25,7 +25,7 @@ class Whitening(nn.Module):
 
     mean: Tensor  # (D,)
     square: Tensor  # (D,), the mean of squares
-    energy: Tensor | None
+    energy: Tensor | None  # (D,), of what a raw latent of 1 adds to the picture
     batches: Tensor  # (), how many were observed
 
     def __init__(

@@ -257,9 +257,10 @@ class VideoAutoencoder(nn.Module):
         return torch.cat([told, bounded(later + self.motion.encode(change))], 2)
 
     def _frames(self, z: Tensor) -> Tensor:
-        held = self.image.decode(z[:, :, :1])
-        change = self.motion.decode(z[:, :, 1:]) if z.shape[2] > 1 else z.new_zeros(held[:, :, :0].shape)
-        return self.decoder(z) + held + torch.cat([torch.zeros_like(held), change], 2) + 0.5
+        code = held = self.image.decode(z[:, :, :1])
+        if z.shape[2] > 1:
+            code = torch.cat([held, held + self.motion.decode(z[:, :, 1:])], 2)
+        return self.decoder(z) + code + 0.5
 
 
 def padded(frames: Tensor, time_stride: int, space_stride: int) -> Tensor:

@@ -59,8 +59,10 @@ def heun(denoise: Denoise, x: Pair[Tensor], levels: Sequence[Pair[Tensor]]) -> P
     """
     for now, then in pairwise(levels):
         v = denoise(x, now)
-        ahead = denoise(move(x, v, now, then), then)
-        x = move(x, v.each(mean_where_noised, ahead, then), now, then)
+        if any(bool((level > 0).any()) for level in then.there()):
+            ahead = denoise(move(x, v, now, then), then)
+            v = v.each(mean_where_noised, ahead, then)
+        x = move(x, v, now, then)
     return x
 
 

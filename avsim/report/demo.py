@@ -7,7 +7,7 @@ from pathlib import Path
 
 from avsim.clip import Clip, Region
 from avsim.evaluation.evidence import Detectors, Evidence
-from avsim.evaluation.panel import QUESTIONS, Panel
+from avsim.evaluation.panel import Panel
 from avsim.evaluation.regions import sounding_regions
 from avsim.report.html import Html, Section, image, page, row, table
 from avsim.report.pixels import ABOUT, SCRIPT, STYLE, hearable_clip
@@ -145,10 +145,7 @@ def _pixels(simulator: Simulator, clip: Clip, evidence: Evidence) -> Section:
 
 def _judged(found: Sequence[Evidence]) -> Section:
     """What the judges that apply say of all clips."""
-    panel = Panel(
-        [question for question in QUESTIONS if "second" not in question.name],
-        weights=found[0].detectors.weights,
-    )
+    panel = Panel(weights=found[0].detectors.weights)
     for evidence in found:
         panel.update(evidence)
     rows = [

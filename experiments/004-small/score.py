@@ -29,7 +29,7 @@ from avsim.evaluation.events import EventSynchrony
 from avsim.evaluation.evidence import Detectors, Evidence
 from avsim.evaluation.integrity import Integrity
 from avsim.evaluation.oracle import perceived
-from avsim.evaluation.panel import QUESTIONS, Panel
+from avsim.evaluation.panel import Panel
 from avsim.evaluation.score import Score
 from avsim.files import atomic
 from avsim.simulator import Simulator, load
@@ -106,7 +106,7 @@ def judge(task: tuple[Path, str, str, str, int]) -> dict[str, Score]:
 def scores(out: Path, way: str, clips: Iterator[tuple[Clip, Truth]]) -> dict[str, Score]:
     """What all judges say of one way."""
     detectors = Detectors.shipped()
-    panel = Panel([q for q in QUESTIONS if "second" not in q.name], weights=detectors.weights)
+    panel = Panel(weights=detectors.weights)
     moments = {EAR: EventSynchrony(), EYE: EventSynchrony()}
     things = {"one thing": Integrity(), "more things": Integrity()}
     for number, (clip, truth) in enumerate(clips):
