@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from avsim import seeds
+from avsim.codecs.protocol import AudioCodec, VideoCodec
 from avsim.data.batch import ClipBatch
 from avsim.errors import InputError
 
@@ -51,6 +52,20 @@ def augment(batch: ClipBatch, seed: int, step: int, how: Augmentation) -> ClipBa
     ]
     frames, wave, stems, masks = (torch.stack(parts) for parts in zip(*changed, strict=True))
     return replace(batch, frames=frames, wave=wave, stems=stems, masks=masks)
+
+
+@torch.no_grad()
+def through(batch: ClipBatch, see: VideoCodec, hear: AudioCodec, rows: Tensor) -> ClipBatch:
+    """A copy whose `rows` (B,) bool are seen and heard as the codecs keep them, as a drawn clip is.
+
+    Stems and masks stay what they were: who makes which part of a sound is the same, whatever it lost.
+    """
+    if not rows.any():
+        return batch
+    frames, wave, _, _ = truth(batch)
+    seen = see.decode(see.encode(frames[rows]), batch.spec).to(frames)
+    heard = hear.decode(hear.encode(wave[rows]), batch.spec).to(wave)
+    return replace(batch, frames=frames.index_put((rows,), seen), wave=wave.index_put((rows,), heard))
 
 
 def _augment_clip(

@@ -9,6 +9,8 @@ from torchmetrics import MeanMetric
 
 from avsim import seeds
 from avsim.data.batch import ClipBatch
+from avsim.data.encode import codec_folder
+from avsim.errors import InputError
 from avsim.measures import si_sdr
 from avsim.optimizers import Recipe, configure
 from avsim.separation.collapse import blank, confusion, constant, energy_share, swapped
@@ -20,8 +22,9 @@ from avsim.separation.loss import (
     stem_power,
     with_off_screen,
 )
-from avsim.separation.mixing import NO_CHANGE, Augmentation, augment, truth
+from avsim.separation.mixing import NO_CHANGE, Augmentation, augment, through, truth
 from avsim.separation.separator import Separator, region_shares
+from avsim.weights import load_model
 
 SCORES = (
     "si_sdr",
@@ -49,6 +52,10 @@ class SeparatorSystem(L.LightningModule):
         spectrum: weight of the magnitudes' L1 distance beside the shares' divergence.
         every: a training step asks for one of so many columns of the spectrum; a window is four.
         diagnosed: batches of a validation that are asked whether the separator has collapsed.
+        video_codec: run or folder of a codec; with both, some clips are seen and heard through them in
+            training, as what a generator draws is.
+        audio_codec: and of a sound's.
+        coded: chance of a clip to go through them.
     """
 
     def __init__(
@@ -60,8 +67,18 @@ class SeparatorSystem(L.LightningModule):
         spectrum: float = 1.0,
         every: int = 4,
         diagnosed: int = 2,
+        video_codec: str | None = None,
+        audio_codec: str | None = None,
+        coded: float = 0.5,
     ) -> None:
         super().__init__()
+        if (video_codec is None) != (audio_codec is None):
+            raise InputError("a separator's clips go through both codecs or none; one is given")
+        self.codecs: list[Any] = []  # in a list, so not of this module's weights
+        if video_codec is not None and audio_codec is not None:
+            folders = {"video_codec": video_codec, "audio_codec": audio_codec}
+            self.codecs = [load_model(codec_folder(path, name)) for name, path in folders.items()]
+        self.coded = coded
         self.model, self.recipe, self.seed, self.spectrum = model, recipe, seed, spectrum
         self.augmentation, self.every = augmentation or NO_CHANGE, every
         self.diagnosed = diagnosed
@@ -83,6 +100,15 @@ class SeparatorSystem(L.LightningModule):
         """
         frames, wave, _, masks = truth(batch)
         return region_shares(self.model, frames, wave, masks, batch.spec, columns)
+
+    def as_drawn(self, batch: ClipBatch) -> ClipBatch:
+        """The batch, some of its clips seen and heard through the codecs where these are given."""
+        if not self.codecs:
+            return batch
+        see, hear = (codec.to(self.device) for codec in self.codecs)
+        draws = [seeds.generator(self.seed, "coded", self.global_step, row) for row in batch.rows.tolist()]
+        rows = torch.cat([torch.rand(1, generator=draw) for draw in draws]) < self.coded
+        return through(batch, see, hear, rows.to(self.device))
 
     def columns(self, batch: ClipBatch) -> Tensor:
         """The columns of the spectrum that a training step asks for: windows overlap, so one of `every`."""
@@ -107,7 +133,7 @@ class SeparatorSystem(L.LightningModule):
         """How far the predicted shares are from the ideal ones."""
         batch = augment(batch, self.seed, self.global_step, self.augmentation)
         columns = self.columns(batch)
-        shares, _ = self.shares(batch, columns)
+        shares, _ = self.shares(self.as_drawn(batch), columns)
         losses = self.losses(batch, shares, columns)
         loss = torch.stack(list(losses.values())).sum()
         logged = {f"train/{name}": value.detach() for name, value in losses.items()}

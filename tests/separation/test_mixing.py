@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from avsim.errors import InputError
-from avsim.separation.mixing import NO_CHANGE, Augmentation, augment
+from avsim.separation.mixing import NO_CHANGE, Augmentation, augment, through
 from tests.separation.mixtures import batch
 
 ALWAYS = Augmentation(gain_db=6.0, silence=0.0, hide=0.0, mirror=1.0, mono=0.0)
@@ -66,3 +66,23 @@ def test_a_mirror_swaps_the_ears_and_mono_joins_them():
 def test_data_without_truth_is_refused():
     with pytest.raises(InputError, match="stems"):
         augment(replace(batch(range(1)), stems=None), 0, 0, ALWAYS)
+
+
+class Halves:
+    """A codec of sorts: what comes back is half as bright, or as loud."""
+
+    def encode(self, whole):
+        return whole / 2
+
+    def decode(self, latents, spec):
+        return latents
+
+
+def test_some_rows_go_through_the_codecs_and_the_truth_stays():
+    clips, rows = batch(range(3)), torch.tensor([True, False, True])
+    coded = through(clips, Halves(), Halves(), rows)
+    for name in ("frames", "wave"):
+        assert torch.equal(getattr(coded, name)[rows], getattr(clips, name)[rows] / 2)
+        assert torch.equal(getattr(coded, name)[~rows], getattr(clips, name)[~rows])
+    assert torch.equal(coded.stems, clips.stems) and torch.equal(coded.masks, clips.masks)
+    assert through(clips, Halves(), Halves(), ~rows & rows) is clips

@@ -1,5 +1,7 @@
 """A short training tells two sounds apart by what blinks, finds where they are, and runs in Lightning."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.utils.data import DataLoader
@@ -12,7 +14,7 @@ from avsim.separation import Separator, SeparatorSystem, energy_map, find_region
 from avsim.separation.finding import region_at, regions_of, survey
 from avsim.separation.mixing import augment
 from avsim.separation.stems import picture_of
-from avsim.weights import load_model, save_model
+from avsim.weights import load_model, save_model, shipped
 from tests.separation.mixtures import SPEC, batch, mixture
 from tests.training import quiet_trainer
 
@@ -117,3 +119,16 @@ def test_lightning_trains_it_and_validates_it(tmp_path):
     assert scores["val/si_sdr_gain"] == pytest.approx(
         scores["val/si_sdr"] - scores["val/si_sdr_mixture"], abs=1e-3
     )
+
+
+def test_clips_go_through_the_codecs_that_ship_as_often_as_asked():
+    codecs = {name: str(shipped(name)) for name in ("video_codec", "audio_codec")}
+    clips = batch(range(4), replace(SPEC, sample_rate=16000))
+    for coded in (0.0, 1.0):
+        system = SeparatorSystem(Separator(**SMALL), coded=coded, **codecs)
+        drawn = system.as_drawn(clips)
+        changed = [not torch.equal(*pair) for pair in zip(drawn.wave, clips.wave, strict=True)]
+        assert changed == [bool(coded)] * 4 and torch.equal(drawn.stems, clips.stems)
+    assert "codecs" not in " ".join(system.state_dict())
+    with pytest.raises(InputError, match="both codecs or none"):
+        SeparatorSystem(Separator(**SMALL), audio_codec=codecs["audio_codec"])
