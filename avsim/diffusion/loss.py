@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from avsim.diffusion.noising import Noised
+from avsim.diffusion.noising import Noised, blind_velocity
 
 CLEAREST = 0.05  # level below which an error of the data counts as it does at this level
 
@@ -26,10 +26,8 @@ def row_loss(per_token: Tensor) -> Tensor:
 
 
 def trivial(noised: Noised) -> Tensor:
-    """The velocity that the level alone predicts, (B, L, D): c x_s, the best for white data of unit variance.
+    """The velocity that the level alone predicts of data of unit variance, (B, L, D).
 
-    c = E[v x_s] / E[x_s^2] = (2 s - 1) / (s^2 + (1 - s)^2); its loss there is 1 / (s^2 + (1 - s)^2), from the
-    level `CLEAREST` on.
+    Its loss there is 1 / (s^2 + (1 - s)^2), from the level `CLEAREST` on.
     """
-    s = noised.level
-    return (2 * s - 1) / (s.square() + (1 - s).square()) * noised.x_s
+    return blind_velocity(noised.x_s, noised.level)

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from avsim.clip import LatentSpec
 from avsim.diffusion.blocks import Block, Words, modulate
 from avsim.diffusion.couplings import Coupling, Joint, start_at_zero
-from avsim.diffusion.noising import velocity_of
+from avsim.diffusion.noising import blind_velocity
 from avsim.diffusion.pair import Pair
 from avsim.diffusion.rope import Rotary, angles
 from avsim.diffusion.text import TextEncoder, WordEncoder
-from avsim.diffusion.tokens import PATCH, positions, spread
+from avsim.diffusion.tokens import PATCH, cut, grid, joined, positions, shared_levels, spread
 from avsim.errors import InputError
 from avsim.weights import configured
 
@@ -30,8 +30,9 @@ class Context(NamedTuple):
     words: tuple[Pair[Words], ...]  # the text as each block reads it
     mask: Tensor  # (B, 1, 1, S), which words are there
     rotary: Pair[Rotary]
-    place: Pair[Tensor]  # (L, W), a learned function of where a token stands
-    seconds: Pair[Tensor]  # (L,)
+    place: Pair[Tensor]  # (M, W), a learned function of where a token of a stream stands
+    seconds: Pair[Tensor]  # (M,)
+    opening: int  # video tokens of frame 0
 
 
 class LevelEmbedding(nn.Module):
@@ -76,16 +77,62 @@ class Modulation(nn.Module):
         return out[:, :, :6], out[:, :, 6:]
 
 
-class Readout(nn.Module):
-    """Tokens of the stream -> clean tokens; starts at zero."""
+QUICK = 8  # by which a rate of 1e-3 is raised for what lies several units from its start
+LOUDEST = 4.0  # how far a token's energy may lie from its kind's, in logarithms
+
+
+class Ends(nn.Module):
+    """Where tokens of one kind enter a stream, and where it tells their velocity.
+
+    The stream adds to what a Wiener filter takes of the noisy token (`blind_velocity`), whose energies e are
+    those of the kind's channels, learned, times what the stream says of this token: in a picture most of what
+    comes after frame 0 stands still, and a few tokens hold all that moves. What it adds is in units of the
+    filter's error, s sqrt(e / n) of the data with n = (1 - s)^2 e + s^2: EDM's skip and output scales
+    (2206.00364, section 5), token by token. At high noise that is the clean token itself, which lies near few
+    of its dimensions, so that a stream narrower than a token can tell it (2511.13720); near the data, detail
+    passes by the stream.
+    """
 
     def __init__(self, width: int, channels: int) -> None:
         super().__init__()
+        self.embed = nn.Linear(channels, width)
         self.out = start_at_zero(nn.Linear(width, channels))
+        self.loud = start_at_zero(nn.Linear(width, channels))
+        self.energy = nn.Parameter(torch.zeros(channels))  # of the kind: its logarithm, over QUICK
 
-    def forward(self, x: Tensor, modulation: Tensor) -> Tensor:
-        """(B, L, W), (B, K, 2, W) -> (B, L, D)."""
-        return self.out(modulate(x, *modulation.unbind(2)))
+    def velocity(self, h: Tensor, x: Tensor, s: Tensor) -> Tensor:
+        """What the stream ends with (B, L, W), noisy tokens (B, L, D), levels (B, L, 1) -> (B, L, D)."""
+        louder = LOUDEST * (self.loud(h).to(x) / LOUDEST).tanh()  # (B, L, D)
+        energy = (QUICK * self.energy + louder).exp()
+        unit = (energy / ((1 - s).square() * energy + s.square())).sqrt()  # of a velocity
+        return blind_velocity(x, s, energy) - unit * self.out(h)
+
+
+class VideoEnds(nn.Module):
+    """The picture's ends: tokens of frame 0, which enter latent by latent, and those that follow.
+
+    Frame 0 tells what there is, later latents how it changes: it gets PATCH^2 times as much of the stream.
+    """
+
+    def __init__(self, width: int, channels: int) -> None:
+        super().__init__()
+        self.first, self.later = Ends(width, channels), Ends(width, channels * PATCH**2)
+
+    def embed(self, x: Tensor, opening: int) -> Tensor:
+        """Noisy tokens (B, L, Dv PATCH^2), of which `opening` are of frame 0 -> their stream (B, M, W)."""
+        first, later = cut(x, opening)
+        return torch.cat([self.first.embed(first), self.later.embed(later)], dim=1)
+
+    def velocity(self, h: Tensor, x: Tensor, s: Tensor, opening: int) -> Tensor:
+        """What the stream ends with (B, M, W), noisy tokens (B, L, D), levels (B, M, 1) -> (B, L, D)."""
+        parts = zip((self.first, self.later), cut(x, opening), strict=True)
+        at = [opening * PATCH**2, h.shape[1] - opening * PATCH**2]
+        return joined(
+            *(
+                ends.velocity(h, x, s)
+                for (ends, x), h, s in zip(parts, h.split(at, dim=1), s.split(at, dim=1), strict=True)
+            )
+        )
 
 
 @configured
@@ -129,19 +176,18 @@ class JointDiT(nn.Module):
         self.latent_channels = Pair(video_channels, audio_channels)  # Dv, Da
         self.channels = Pair(video_channels * PATCH**2, audio_channels)  # of a token, D
         self.text = WordEncoder() if text is None else text
-        self.embed = nn.ModuleList(nn.Linear(channels, width) for channels in self.channels.there())
+        self.ends: Any = nn.ModuleList([VideoEnds(width, video_channels), Ends(width, audio_channels)])
         self.place = nn.ModuleList(nn.Linear(self.head_width, width) for _ in self.channels)
         self.level = nn.ModuleList(Modulation(width, coupling.meets) for _ in self.channels)
         self.blocks: Any = nn.ModuleList(
             Block(coupling, width, heads, self.text.width, mlp_ratio) for _ in range(blocks)
         )
-        self.readout = nn.ModuleList(Readout(width, channels) for channels in self.channels.there())
 
     def context(self, captions: Sequence[str], spec: LatentSpec) -> Context:
         """Once per clip: B captions, and the spec whose tokens will be drawn. "" means no caption."""
         text, here = self.text(captions)  # (B, S, E), (B, S)
         at = positions(spec)
-        turns = at.each(lambda at: angles(at, self.head_width).to(text.device))  # (L, head width / 2)
+        turns = at.each(lambda at: angles(at, self.head_width).to(text.device))  # (M, head width / 2)
         waves = turns.each(lambda turn: Rotary(turn.cos(), turn.sin()))
         return Context(
             words=tuple(block.read(text) for block in self.blocks),
@@ -149,32 +195,44 @@ class JointDiT(nn.Module):
             rotary=waves,
             place=waves.each(lambda wave, embed: embed(torch.cat(wave, dim=-1)), Pair(*self.place)),
             seconds=at.each(lambda at: at.seconds.to(text.device)),
+            opening=math.prod(grid(spec)[1:]),
         )
 
     def forward(
         self, x: Pair[Tensor], s: Pair[Tensor], context: Context, linked: Tensor | None = None
     ) -> Pair[Tensor]:
-        """The velocity of every token: what points from it to the clean token that the network predicts.
-
-        A velocity holds all of the noise, as wide as the token; clean tokens lie near few of their
-        dimensions, which a narrower stream can tell (Back to basics: let denoising generative models denoise,
-        2511.13720).
+        """The velocity of every token; of one that is given (level 0) it means nothing.
 
         Shapes: x video (B, Lv, Dv PATCH^2), audio (B, La, Da), one may be None; s (B, Kv), (B, Ka) the level
         of each run of L / K tokens; linked (B,) bool: False keeps that row's streams apart. Returns as x.
         """
+        s = self.levels(x, s, context)
         modulation, final = self.modulate(x, s, context, linked)  # (B, K, 6, W), (B, K, 2, W)
-        barrier = self.barrier(x, linked)
-        h = self.enter(x, context)  # (B, L, W)
+        h = self.enter(x, context)  # (B, M, W)
+        barrier = self.barrier(h, linked)
         for block, words in zip(self.blocks, context.words, strict=True):
-            h = block(h, modulation, context.rotary, words, context.mask, barrier)  # (B, L, W)
-        clean = h.each(lambda h, m, read: read(h, m), final, Pair(*self.readout))  # (B, L, D)
-        level = x.each(lambda x, s: spread(s, x.shape[1])[..., None], s)  # (B, L, 1)
-        return x.each(lambda x, clean, level: velocity_of(x, clean.to(x), level), clean, level)  # (B, L, D)
+            h = block(h, modulation, context.rotary, words, context.mask, barrier)  # (B, M, W)
+        h = h.each(lambda h, m: modulate(h, *m.unbind(2)), final)
+        level = h.each(lambda h, s: spread(s, h.shape[1])[..., None], s)  # (B, M, 1)
+        video, audio = self.ends
+        return Pair(
+            None if x.video is None else video.velocity(h.video, x.video, level.video, context.opening),
+            None if x.audio is None else audio.velocity(h.audio, x.audio, level.audio),
+        )  # (B, L, D)
+
+    def levels(self, x: Pair[Tensor], s: Pair[Tensor], context: Context) -> Pair[Tensor]:
+        """Levels of runs of tokens (B, K) -> of runs of the streams that tokens enter, (B, K)."""
+        if x.video is None:
+            return s
+        return s._replace(video=shared_levels(s.video, context.opening, x.video.shape[1]))
 
     def enter(self, x: Pair[Tensor], context: Context) -> Pair[Tensor]:
-        """Tokens (B, L, D) -> streams (B, L, W)."""
-        return x.each(lambda x, embed, place: embed(x) + place, Pair(*self.embed), context.place)
+        """Tokens (B, L, D) -> streams (B, M, W), in which frame 0 has PATCH^2 times its tokens."""
+        video, audio = self.ends
+        return Pair(
+            None if x.video is None else video.embed(x.video, context.opening) + context.place.video,
+            None if x.audio is None else audio.embed(x.audio) + context.place.audio,
+        )
 
     def barrier(self, x: Pair[Tensor], linked: Tensor | None) -> Tensor | None:
         """What keeps unlinked rows apart; None where all are linked or one modality is absent."""
@@ -185,7 +243,7 @@ class JointDiT(nn.Module):
     def modulate(
         self, x: Pair[Tensor], s: Pair[Tensor], context: Context, linked: Tensor | None
     ) -> tuple[Pair[Tensor], Pair[Tensor]]:
-        """The modulation of blocks and of readouts, one row per distinct level."""
+        """The modulation of blocks and of readouts, one row per distinct level of the streams."""
         meet = x.video is not None and x.audio is not None
         partner = at_the_same_time(s, context.seconds) if meet else Pair()
         both = [
@@ -206,6 +264,7 @@ class JointDiT(nn.Module):
 
 def at_the_same_time(s: Pair[Tensor], seconds: Pair[Tensor]) -> Pair[Tensor]:
     """The partner's level at the moment of each own level: (B, Kv) of the sound, (B, Ka) of the picture."""
-    centres = s.each(lambda s, at: at.unflatten(0, (s.shape[1], -1)).mean(1), seconds)  # (K,)
+    runs = seconds.each(lambda at, s: at.unflatten(0, (s.shape[1], -1)), s)  # (K, M / K), in order of time
+    centres = runs.each(lambda at: (at[:, 0] + at[:, -1]) / 2)  # (K,)
     apart = (centres.video[:, None] - centres.audio[None, :]).abs()  # (Kv, Ka)
     return Pair(s.audio[:, apart.argmin(1)], s.video[:, apart.argmin(0)])

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from avsim.diffusion.tokens import spread
@@ -40,9 +39,13 @@ def clean_of(x_s: Tensor, v: Tensor, level: Tensor) -> Tensor:
     return x_s - level * v
 
 
-def velocity_of(x_s: Tensor, x: Tensor, level: Tensor) -> Tensor:
-    """The velocity that points back to the data x: v = (x_s - x) / s; 0 where nothing is noised."""
-    return torch.where(level > 0, (x_s - x) / level.clamp(min=1e-4), 0.0)
+def blind_velocity(x_s: Tensor, level: Tensor, energy: Tensor | float = 1.0) -> Tensor:
+    """The velocity that the level s alone tells, of uncorrelated channels of energies e, (D,) or as x_s.
+
+    It points to what the Wiener filter takes for the data: v = (s - (1 - s) e) / ((1 - s)^2 e + s^2) x_s.
+    """
+    s, rest = level, 1 - level
+    return (s - rest * energy) / (rest.square() * energy + s.square()) * x_s
 
 
 def noise_of(x_s: Tensor, v: Tensor, level: Tensor) -> Tensor:

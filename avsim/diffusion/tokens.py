@@ -2,6 +2,8 @@
 
 A video token is a patch of `PATCH` x `PATCH` latents of one latent frame, tokens run over (t, h, w); an
 audio token is one audio latent. Odd grids are padded with zeros at the bottom and right, and cropped back.
+Inside the model frame 0 is `cut` into single latents: L tokens are M of a stream, M = L + (PATCH^2 - 1) h w
+of a picture, M = L of a sound.
 """
 
 from functools import lru_cache
@@ -9,7 +11,7 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange, repeat
+from einops import rearrange, reduce, repeat
 from torch import Tensor
 
 from avsim.clip import LatentSpec
@@ -56,8 +58,32 @@ def unpatchify(tokens: Tensor, spec: LatentSpec) -> Tensor:
     return video[..., : spec.video[1], : spec.video[2]]
 
 
+def cut(tokens: Tensor, opening: int) -> tuple[Tensor, Tensor]:
+    """Video tokens, `opening` of frame 0 -> its latents one by one, and the tokens that follow.
+
+    (B, L, Dv PATCH^2) -> (B, opening PATCH^2, Dv), (B, L - opening, Dv PATCH^2).
+    """
+    first, later = tokens.split([opening, tokens.shape[1] - opening], dim=1)
+    return rearrange(first, "b n (d pq) -> b (n pq) d", pq=PATCH**2), later
+
+
+def joined(first: Tensor, later: Tensor) -> Tensor:
+    """The inverse of `cut`."""
+    return torch.cat([rearrange(first, "b (n pq) d -> b n (d pq)", pq=PATCH**2), later], dim=1)
+
+
+def shared_levels(s: Tensor, opening: int, tokens: int) -> Tensor:
+    """Levels (B, K) of runs of `tokens` / K video tokens -> (B, K) of runs of what `cut` makes of these."""
+    if s.shape[1] == 1:
+        return s
+    if opening * s.shape[1] % tokens:  # a run that goes on after frame 0
+        s = spread(s, tokens)
+    runs = opening * s.shape[1] // tokens  # of frame 0
+    return torch.cat([s[:, :runs].repeat_interleave(PATCH**2, dim=1), s[:, runs:]], dim=1)
+
+
 class Positions(NamedTuple):
-    """Where tokens stand, each (L,) float32.
+    """Where tokens of a stream stand, each (M,) float32.
 
     `seconds` is the centre of the span that a token covers. `row` and `column` are measured from the middle
     of the picture in units of sqrt(height x width): they do not depend on the resolution, and squares stay
@@ -71,19 +97,24 @@ class Positions(NamedTuple):
 
 @lru_cache(maxsize=32)
 def positions(spec: LatentSpec) -> Pair[Positions]:
-    """Where the tokens of both modalities stand (on the CPU; the same tensors for every call)."""
+    """Where the tokens of both modalities stand, frame 0 `cut`: on the CPU, the same for every call."""
     t, h, w = grid(spec)
-    side = PATCH * spec.space_stride  # pixels that a token covers, each way
     unit = (spec.clip.height * spec.clip.width) ** 0.5
-    row = ((torch.arange(h, dtype=torch.float64) + 0.5) * side - spec.clip.height / 2) / unit
-    column = ((torch.arange(w, dtype=torch.float64) + 0.5) * side - spec.clip.width / 2) / unit
-    video = Positions(
-        repeat(spec.video_seconds(), "t -> (t h w)", h=h, w=w).float(),
-        repeat(row, "h -> (t h w)", t=t, w=w).float(),
-        repeat(column, "w -> (t h w)", t=t, h=h).float(),
-    )
+
+    def centres(patches: int, pixels: int) -> Tensor:
+        at = (torch.arange(patches * PATCH, dtype=torch.float64) + 0.5) * spec.space_stride
+        return (at - pixels / 2) / unit
+
+    seconds = repeat(spec.video_seconds(), "t -> t h w", h=h * PATCH, w=w * PATCH)
+    row = repeat(centres(h, spec.clip.height), "h -> t h w", t=t, w=w * PATCH)
+    column = repeat(centres(w, spec.clip.width), "w -> t h w", t=t, h=h * PATCH)
+    first, later = cut(patchify(torch.stack([seconds, row, column])[None]), h * w)
+    later = reduce(later, "b l (d pq) -> b l d", "mean", d=3)
     nowhere = torch.zeros(spec.audio)
-    return Pair(video, Positions(spec.audio_seconds().float(), nowhere, nowhere))
+    return Pair(
+        Positions(*torch.cat([first, later], dim=1)[0].float().unbind(1)),
+        Positions(spec.audio_seconds().float(), nowhere, nowhere),
+    )
 
 
 def spread(values: Tensor, tokens: int) -> Tensor:

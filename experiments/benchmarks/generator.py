@@ -30,7 +30,8 @@ from avsim.diffusion.model import JointDiT
 from avsim.diffusion.pair import Pair
 from avsim.diffusion.tokens import lengths
 
-SPEC = LatentSpec(ClipSpec(seconds=33 / 16))  # 33 frames at 16 fps: 144 video and 66 audio tokens
+# 33 frames at 16 fps: 144 video and 66 audio tokens; ours makes 64 of frame 0's 16, LTX2 doesn't.
+SPEC = LatentSpec(ClipSpec(seconds=33 / 16))
 WIDTH, HEADS, BLOCKS, WORDS = 192, 6, 8, 32
 
 

@@ -83,7 +83,7 @@ def test_attention_maps_are_those_of_the_pass_itself(make, coupling):
     model = make(coupling)
     x, s, context = tokens(model, 2), levels(2), model.context(["a", "b"], SPEC)
     maps = attention_maps(model, x, s, context)
-    assert maps.shape == (2, 2, 2, x.audio.shape[1], x.video.shape[1])
+    assert maps.shape == (2, 2, 2, x.audio.shape[1], len(context.seconds.video))
     total = maps.sum(-1)
     assert (total > 0).all() and (total <= 1 + 1e-5).all()
     assert coupling is not Cross or torch.allclose(total, torch.ones(()))

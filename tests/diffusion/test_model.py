@@ -4,8 +4,8 @@ import torch
 from avsim.clip import ClipSpec, LatentSpec
 from avsim.diffusion import JointDiT, Pair
 from avsim.diffusion.couplings import Cross, Joint
-from avsim.diffusion.model import at_the_same_time
-from avsim.diffusion.noising import clean_of
+from avsim.diffusion.model import QUICK, Ends, at_the_same_time
+from avsim.diffusion.noising import blind_velocity, clean_of
 from avsim.errors import InputError
 from avsim.weights import load_model, save_model
 from tests.diffusion.conftest import COUPLINGS, SPEC, levels, tokens
@@ -55,7 +55,7 @@ def test_a_level_may_be_said_once_a_clip_once_a_step_or_once_a_token(make, coupl
     model = make(coupling)
     x, s, context = tokens(model, 2), levels(2), model.context(["a", "b"], SPEC)
     once = model(x, s, context)
-    for runs in (Pair(SPEC.video[0], SPEC.audio), Pair(x.video.shape[1], 1)):
+    for runs in (Pair(SPEC.video[0], SPEC.audio), Pair(x.video.shape[1], 1), Pair(6, 2)):
         said = model(x, s.each(lambda s, n: s.repeat(1, n), runs), context)
         for one, other in zip(once, said, strict=True):
             torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
@@ -70,10 +70,10 @@ def test_a_partner_is_seen_at_the_same_time():
 
 
 @pytest.mark.parametrize("coupling", COUPLINGS)
-def test_it_starts_at_clean_tokens_of_zero_and_moves_on_from_there(make, coupling):
+def test_it_starts_at_what_the_level_alone_tells_and_moves_on_from_there(make, coupling):
     model = make(coupling, awake=False)
     for x_s, v, s in zip(tokens(model, 3), run(model), levels(3), strict=True):
-        torch.testing.assert_close(clean_of(x_s, v, s[..., None]), torch.zeros_like(v), rtol=0, atol=1e-6)
+        torch.testing.assert_close(v, blind_velocity(x_s, s[..., None]))
     optimizer = torch.optim.AdamW(model.parameters(), 1e-2)
     start = {name: p.clone() for name, p in model.named_parameters()}
     for step in range(3):  # readouts move first, then gates and outputs, then what lies behind them
@@ -92,6 +92,28 @@ def test_another_length_and_size_need_no_other_model(make):
         x = tokens(model, 1, spec)
         v = model(x, levels(1), model.context([""], spec))
         assert v.video.shape == x.video.shape and v.audio.shape == x.audio.shape
+
+
+def test_a_picture_of_one_token_alone_or_with_a_sound(make):
+    model, spec = make(), LatentSpec(ClipSpec(1 / 16, 16, 16))
+    x, context = tokens(model, 2, spec), model.context(["a", "b"], spec)
+    for each, s in ((x, levels(2)), (Pair(x.video), Pair(levels(2).video))):
+        assert model(each, s, context).video.shape == (2, 1, 16)
+
+
+def test_what_is_said_counts_in_units_of_the_filters_error(make):
+    ends, random = Ends(8, 3).double(), torch.Generator().manual_seed(0)
+    energy = torch.tensor([0.2, 1.0, 7.0])
+    with torch.no_grad():
+        ends.energy.copy_(energy.log() / QUICK)
+        ends.out.bias.copy_(torch.tensor([1.0, -1.0, 2.0]))
+    x, s = torch.randn(2, 4, 3, generator=random).double(), torch.full((2, 4, 1), 0.3).double()
+    wiener = blind_velocity(x, s, energy)
+    said = (clean_of(x, ends.velocity(torch.zeros(2, 4, 8).double(), x, s), s) - clean_of(x, wiener, s)).mean(
+        (0, 1)
+    )
+    error = 0.3 * (energy / (0.7**2 * energy + 0.3**2)).sqrt()
+    torch.testing.assert_close(said.float(), error * torch.tensor([1.0, -1.0, 2.0]))
 
 
 def test_bfloat16_autocast_stays_near_float32(make):

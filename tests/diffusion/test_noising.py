@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from avsim.diffusion.loss import CLEAREST, row_loss, token_loss, trivial
-from avsim.diffusion.noising import Noised, clean_of, noise_of, velocity_of
+from avsim.diffusion.noising import Noised, blind_velocity, clean_of, noise_of
 
 
 def noised(s: float, rows: int = 3, tokens: int = 6, runs: int = 2) -> Noised:
@@ -55,19 +55,22 @@ def test_the_trivial_predictor_has_the_loss_that_its_formula_says():
             assert token_loss(other * trivial(n), worse).mean() >= token_loss(trivial(n), n).mean() - 1e-3
 
 
-def test_velocity_and_clean_tokens_are_each_other():
+def test_the_blind_velocity_points_to_what_errs_least_in_every_channel():
     random = torch.Generator().manual_seed(3)
-    x, noise = (torch.randn(2, 6, 5, generator=random, dtype=torch.float64) for _ in range(2))
-    n = Noised(x, noise, torch.tensor([[0.0, 0.3, 1.0], [0.01, 0.5, 0.9]], dtype=torch.float64))
-    v = velocity_of(n.x_s, x, n.level)
-    given = (n.level == 0).expand_as(v)
-    torch.testing.assert_close(v[~given], n.v[~given])
-    assert (v[given] == 0).all()
-    torch.testing.assert_close(clean_of(n.x_s, v, n.level), x)
+    energy = torch.tensor([0.05, 1.0, 9.0], dtype=torch.float64)
+    x, noise = (torch.randn(1, 90_000, 3, generator=random, dtype=torch.float64) for _ in range(2))
+    for s in (0.05, 0.5, 0.95):
+        n = Noised(energy.sqrt() * x, noise, torch.tensor([[s]], dtype=torch.float64))
+        found = clean_of(n.x_s, blind_velocity(n.x_s, n.level, energy), n.level)
+        least = (n.x_s * n.x).mean(1) / n.x_s.square().mean(1) * n.x_s  # by least squares from the samples
+        torch.testing.assert_close(found, least, rtol=0, atol=0.04)
+        told = s**2 * energy / ((1 - s) ** 2 * energy + s**2)  # the error's energy, as `Ends` has it
+        torch.testing.assert_close((found - n.x).square().mean((0, 1)), told, rtol=0.03, atol=0)
+    assert blind_velocity(x, torch.tensor(0.0)).equal(-x) and blind_velocity(x, torch.tensor(1.0)).equal(x)
 
 
 def test_an_error_of_the_data_weighs_one_over_its_level_and_no_more_than_at_the_clearest():
     x, noise = torch.zeros(1, 4, 2), torch.ones(1, 4, 2)
     n = Noised(x, noise, torch.tensor([[0.001, CLEAREST, 0.5, 1.0]]))
-    loss = token_loss(velocity_of(n.x_s, x + 0.1, n.level), n)
+    loss = token_loss((n.x_s - (x + 0.1)) / n.level, n)
     torch.testing.assert_close(loss, 0.01 / torch.tensor([[CLEAREST, CLEAREST, 0.5, 1.0]]) ** 2)

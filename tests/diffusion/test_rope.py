@@ -6,7 +6,17 @@ from hypothesis import strategies as st
 from avsim.clip import ClipSpec, LatentSpec
 from avsim.diffusion.pair import Latents
 from avsim.diffusion.rope import rotary, rotate
-from avsim.diffusion.tokens import Positions, positions, to_latents, to_tokens
+from avsim.diffusion.tokens import (
+    Positions,
+    cut,
+    grid,
+    joined,
+    positions,
+    shared_levels,
+    spread,
+    to_latents,
+    to_tokens,
+)
 from avsim.errors import InputError
 
 seconds = st.floats(-5, 5)
@@ -68,16 +78,30 @@ def test_latents_and_tokens_round_trip(size):
 
 
 def test_tokens_stand_where_their_latents_are():
-    spec = LatentSpec(ClipSpec(seconds=1.0))
-    seconds = spec.video_seconds()
-    marked = seconds[:, None, None].expand(spec.video)[None, None].float()
-    assert torch.equal(to_tokens(Latents(marked, None)).video[0, :, 0], positions(spec).video.seconds)
+    spec = LatentSpec(ClipSpec(seconds=1.0, height=64, width=48))
+    seconds = spec.video_seconds().float()[:, None, None].expand(spec.video)
+    column = (torch.arange(6) - 2.5).expand(spec.video) * 8 / (64 * 48) ** 0.5
+    at, (_, h, w) = positions(spec).video, grid(spec)
+    for marked, found in ((seconds, at.seconds), (column, at.column)):
+        first, later = cut(to_tokens(Latents(marked[None, None], None)).video, h * w)
+        torch.testing.assert_close(torch.cat([first.mean(-1), later.mean(-1)], dim=1)[0], found)
+
+
+def test_cutting_frame_0_and_joining_it_again_changes_nothing():
+    x, s = torch.randn(2, 5 * 12, 8), torch.rand(2, 5)
+    first, later = cut(x, 12)
+    assert first.shape == (2, 48, 2) and later.shape == (2, 48, 8)
+    assert torch.equal(joined(first, later), x)
+    each = spread(shared_levels(s, 12, 60), 96)  # levels of the tokens that `cut` makes
+    assert torch.equal(each[:, ::12], s[:, [0, 0, 0, 0, 1, 2, 3, 4]])
 
 
 def test_places_do_not_depend_on_the_resolution():
     small, large = (positions(LatentSpec(ClipSpec(height=n, width=2 * n))).video for n in (64, 256))
     for name in ("row", "column"):
-        at_small, at_large = getattr(small, name).unique(), getattr(large, name).unique()
+        at_small, at_large = (
+            getattr(at, name)[at.seconds == at.seconds[0]].unique() for at in (small, large)
+        )
         coarse = at_large.unflatten(0, (len(at_small), -1)).mean(1)
         torch.testing.assert_close(coarse, at_small)
     assert small.column.max() > small.row.max()  # twice as wide as high
