@@ -17,14 +17,6 @@ from avsim.diffusion.tokens import to_tokens
 from avsim.seeds import generator
 
 
-@dataclass(frozen=True)
-class Dropout:
-    """Shares of the clips from which a condition is withheld, so that guidance can do without it."""
-
-    text: float = 0.1  # no caption
-    partner: float = 0.1  # picture and sound don't know each other
-
-
 @dataclass(frozen=True, eq=False)
 class Drawn:
     """A batch, ready for the model."""
@@ -35,22 +27,21 @@ class Drawn:
 
 
 def draw(
-    batch: LatentBatch, levels: LevelMixture, dropout: Dropout, shifts: Pair[float], seed: int, step: int
+    batch: LatentBatch, levels: LevelMixture, untold: float, shifts: Pair[float], seed: int, step: int
 ) -> Drawn:
-    """The draws of step `step` for every row of `batch`."""
+    """The draws of step `step` for every row; `untold` is the chance of a caption to be withheld."""
     tokens = to_tokens(Latents(batch.video, batch.audio))
-    noise, s, told, linked = [], [], [], []
+    noise, drawn, told = [], [], []
     for row in batch.rows.tolist():
         random = generator(seed, "diffusion", step, row)
-        s.append(levels.draw(batch.spec, shifts, random))
-        without_text, without_partner = torch.rand(2, generator=random).tolist()
-        told.append(without_text >= dropout.text)
-        linked.append(without_partner >= dropout.partner)
+        drawn.append(levels.draw(batch.spec, shifts, random))
+        told.append(float(torch.rand((), generator=random)) >= untold)
         noise.append(tokens.each(lambda x: torch.randn(x.shape[1:], generator=random)))  # noqa: B023
+    s = stacked([each.s for each in drawn])
     return Drawn(
-        tokens.each(lambda x, noise, s: Noised(x, noise.to(x), s.to(x)), stacked(noise), stacked(s)),
+        tokens.each(lambda x, noise, s: Noised(x, noise.to(x), s.to(x)), stacked(noise), s),
         [caption if tell else "" for caption, tell in zip(batch.captions, told, strict=True)],
-        torch.tensor(linked, device=tokens.there()[0].device),
+        torch.tensor([each.linked for each in drawn], device=tokens.there()[0].device),
     )
 
 

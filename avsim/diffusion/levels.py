@@ -1,10 +1,11 @@
 """How much noise each token trains under: a mixture of noise levels, drawn per clip, modality and time step.
 
 One model is trained for every task by drawing what each task will meet (Mixture of noise levels, 2405.13762;
-Diffusion forcing, 2407.01392): the modalities together, apart, one of them clean, or part of the clip clean.
+Diffusion forcing, 2407.01392): the modalities together, apart, alone, one of them clean, or part of the clip.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,36 +23,46 @@ def shifted(u: Tensor, shift: float) -> Tensor:
     return shift * u / (1 + (shift - 1) * u)
 
 
+class Levels(NamedTuple):
+    """What one clip trains under."""
+
+    s: Pair[Tensor]  # video (t,) one per latent frame, audio (l,) one per audio latent
+    linked: bool  # picture and sound know each other
+
+
 @dataclass(frozen=True)
 class LevelMixture:
     """What share of the clips trains under which kind of levels.
 
     Raises:
-        InputError: shares of the four kinds that don't add up to 1, or a share outside [0, 1].
+        InputError: shares of the five kinds that don't add up to 1, or a share outside [0, 1].
     """
 
-    together: float = 0.40  # both modalities at the same point of their paths: text -> picture and sound
-    apart: float = 0.30  # each modality at a point of its own
-    clean_video: float = 0.17  # the picture given: foley
-    clean_audio: float = 0.13  # the sound given: visualize
+    together: float = 0.34  # both modalities at the same point of their paths: text -> picture and sound
+    apart: float = 0.24  # each modality at a point of its own
+    clean_video: float = 0.20  # the picture given: foley
+    clean_audio: float = 0.12  # the sound given: visualize
+    alone: float = 0.10  # each modality as if the other weren't there: an image, a silent video, a sound
     spread: float = 1.0  # deviation of the logit of a point: how far it comes towards both ends of the path
     pure: float = 0.05  # of drawn points: exactly 1, where every sampler starts
     by_step: float = 0.20  # of clips: levels that change along time (half: a span given, half: all apart)
 
     def __post_init__(self) -> None:
-        kinds = (self.together, self.apart, self.clean_video, self.clean_audio)
+        kinds = (self.together, self.apart, self.clean_video, self.clean_audio, self.alone)
         if not all(0 <= share <= 1 for share in (*kinds, self.pure, self.by_step)):
             raise InputError(f"level shares must lie in [0, 1]; found {self}")
         if not self.spread > 0:
             raise InputError(f"the levels' spread is {self.spread}; it must be above 0")
         if abs(sum(kinds) - 1) > 1e-6:
-            raise InputError(f"the shares of the four kinds of levels add up to {sum(kinds):g}, not to 1")
+            raise InputError(f"the shares of the five kinds of levels add up to {sum(kinds):g}, not to 1")
 
-    def draw(self, spec: LatentSpec, shifts: Pair[float], generator: torch.Generator) -> Pair[Tensor]:
-        """Levels of one clip: video (t,) one per latent frame, audio (l,) one per audio latent."""
+    def draw(self, spec: LatentSpec, shifts: Pair[float], generator: torch.Generator) -> Levels:
+        """Draw the levels of a clip of `spec`, and whether its modalities are linked."""
         kind, by_step = torch.rand(2, generator=generator).tolist()
         if spec.video[0] == 1:  # an image alone: nothing beside it is given, and it has no span
             kind, by_step = 0.0, 1.0
+        foley, visualize = self.together + self.apart, self.together + self.apart + self.clean_video
+        alone = visualize + self.clean_audio
         video_steps, audio_steps = spec.video_spans(), spec.audio_spans()  # (t, 2), (l, 2)
         u_video = u_audio = self._points(1, generator).expand(len(video_steps))
         if kind >= self.together:
@@ -66,12 +77,11 @@ class LevelMixture:
         if self.by_step / 2 <= by_step < self.by_step:
             u = self._with_given_span(u, spec, generator)
         s_video, s_audio = shifted(u.video, shifts.video), shifted(u.audio, shifts.audio)
-        edge = self.together + self.apart
-        if edge <= kind < edge + self.clean_video:
+        if foley <= kind < visualize:
             s_video = torch.zeros_like(s_video)
-        elif kind >= edge + self.clean_video:
+        elif visualize <= kind < alone:
             s_audio = torch.zeros_like(s_audio)
-        return Pair(s_video, s_audio)
+        return Levels(Pair(s_video, s_audio), linked=kind < alone)
 
     def _points(self, count: int, generator: torch.Generator) -> Tensor:
         """Points of a path in (0, 1]: logit-normal, and exactly 1 with probability `pure`."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from avsim.data.batch import LatentBatch
 from avsim.data.encode import codec_folder
-from avsim.diffusion.draws import Drawn, Dropout, draw
+from avsim.diffusion.draws import Drawn, draw
 from avsim.diffusion.gaze import attention_maps, gaze
 from avsim.diffusion.levels import LevelMixture, shifted
 from avsim.diffusion.loss import row_loss, token_loss, trivial
@@ -36,7 +36,7 @@ class GeneratorSystem(L.LightningModule):
         video_codec: run or folder of the codec that made the video latents; exported along, never trained.
         audio_codec: and of the audio latents.
         levels: the mixture of noise levels.
-        dropout: of conditions.
+        untold: chance of a clip to train without its caption, so that guidance can do without it.
     """
 
     def __init__(
@@ -47,11 +47,11 @@ class GeneratorSystem(L.LightningModule):
         video_codec: str | None = None,
         audio_codec: str | None = None,
         levels: LevelMixture = LevelMixture(),  # noqa: B008
-        dropout: Dropout = Dropout(),  # noqa: B008
+        untold: float = 0.1,
     ) -> None:
         super().__init__()
         self.model, self.recipe, self.seed = model, recipe, seed
-        self.levels, self.dropout = levels, dropout
+        self.levels, self.untold = levels, untold
         self.codecs = {"video_codec": video_codec, "audio_codec": audio_codec}
         self.loaded: dict[str, nn.Module] | None = None  # codecs: in a dict, so not of this module's weights
         self.seen: list[dict[str, Tensor]] = []  # what validation found, row by row
@@ -69,7 +69,7 @@ class GeneratorSystem(L.LightningModule):
 
     def training_step(self, batch: LatentBatch, batch_index: int) -> Tensor:
         """Flow loss of both modalities, over the tokens that are not given."""
-        drawn = draw(batch, self.levels, self.dropout, self.model.shifts, self.seed, self.global_step)
+        drawn = draw(batch, self.levels, self.untold, self.model.shifts, self.seed, self.global_step)
         losses = self.losses(drawn, batch)  # (B, L)
         means = losses.each(lambda loss: row_loss(loss).mean())
         total = torch.stack(means.there()).sum()

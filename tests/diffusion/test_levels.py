@@ -15,7 +15,7 @@ SHIFTS = Pair(3.0, 0.5)
 
 @cache
 def draws(mixture: LevelMixture, count: int = 3000) -> list[Pair]:
-    return [mixture.draw(SPEC, SHIFTS, generator(0, "test", row)) for row in range(count)]
+    return [mixture.draw(SPEC, SHIFTS, generator(0, "test", row)).s for row in range(count)]
 
 
 def test_shift_keeps_the_ends_and_undoes_its_inverse():
@@ -27,7 +27,7 @@ def test_shift_keeps_the_ends_and_undoes_its_inverse():
 
 def test_an_image_alone_is_always_noised_and_as_a_whole():
     image = LatentSpec(ClipSpec(seconds=1 / 16))
-    found = [LevelMixture().draw(image, SHIFTS, generator(0, "image", row)) for row in range(300)]
+    found = [LevelMixture().draw(image, SHIFTS, generator(0, "image", row)).s for row in range(300)]
     assert all(len(s.video) == 1 and s.video > 0 for s in found)
 
 
@@ -38,8 +38,12 @@ def test_each_kind_has_its_share():
     clean_audio = sum(bool((s.audio == 0).all()) for s in found) / len(found)
     back = [(shifted(s.video[0], 1 / 3.0), shifted(s.audio[0], 1 / 0.5)) for s in found]
     together = sum(bool(torch.isclose(v, a, atol=1e-5)) for v, a in back) / len(found)
-    assert abs(clean_video - 0.17) < 0.025 and abs(clean_audio - 0.13) < 0.025
-    assert abs(together - 0.40) < 0.03
+    assert abs(clean_video - 0.20) < 0.025 and abs(clean_audio - 0.12) < 0.025
+    assert abs(together - 0.34) < 0.03
+    linked = [flat.draw(SPEC, SHIFTS, generator(0, "test", row)).linked for row in range(len(found))]
+    assert abs(linked.count(False) / len(linked) - 0.10) < 0.02
+    unlinked = [s for s, meets in zip(found, linked, strict=True) if not meets]
+    assert all((s.video > 0).all() and (s.audio > 0).all() for s in unlinked)  # nothing is given unseen
 
 
 def test_levels_change_along_time_in_as_many_clips_as_asked():
@@ -63,9 +67,11 @@ def test_clips_with_a_given_first_frame_are_among_them():
 
 
 def test_when_levels_change_together_the_sound_has_the_level_of_its_frame():
-    together = LevelMixture(together=1.0, apart=0.0, clean_video=0.0, clean_audio=0.0, by_step=1.0, pure=0.0)
+    together = LevelMixture(
+        together=1.0, apart=0.0, clean_video=0.0, clean_audio=0.0, alone=0.0, by_step=1.0, pure=0.0
+    )
     for row in range(50):
-        s = together.draw(SPEC, Pair(1.0, 1.0), generator(0, "test", row))
+        s = together.draw(SPEC, Pair(1.0, 1.0), generator(0, "test", row)).s
         for (start, end), level in zip(SPEC.audio_spans().tolist(), s.audio.tolist(), strict=True):
             middle = (start + end) / 2
             frame = next(i for i, span in enumerate(SPEC.video_spans()) if span[0] <= middle < span[1])
@@ -74,7 +80,7 @@ def test_when_levels_change_together_the_sound_has_the_level_of_its_frame():
 
 
 def test_shares_that_make_no_whole_are_refused():
-    with pytest.raises(InputError, match="add up to 1.3"):
+    with pytest.raises(InputError, match="add up to 1.36"):
         LevelMixture(together=0.7)
     with pytest.raises(InputError, match="lie in"):
         LevelMixture(pure=1.5)

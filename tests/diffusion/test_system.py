@@ -7,7 +7,7 @@ from avsim.codecs.video import VideoAutoencoder
 from avsim.data.batch import LatentBatch
 from avsim.diffusion import JointDiT, Latents, Pair
 from avsim.diffusion.couplings import Apart, Joint
-from avsim.diffusion.draws import Dropout, draw
+from avsim.diffusion.draws import draw
 from avsim.diffusion.levels import LevelMixture
 from avsim.diffusion.system import GeneratorSystem
 from avsim.optimizers import Recipe
@@ -69,7 +69,7 @@ def part(batch: LatentBatch, rows: slice) -> LatentBatch:
 
 def test_draws_belong_to_rows_not_to_processes():
     batch = latent_batch(6)
-    arguments = (LevelMixture(), Dropout(0.5, 0.5), SHIFTS, 3)
+    arguments = (LevelMixture(), 0.5, SHIFTS, 3)
     whole = draw(batch, *arguments, 11)
     halves = [draw(part(batch, rows), *arguments, 11) for rows in (slice(0, 2), slice(2, 6))]
     for name in ("x_s", "v", "s"):
@@ -84,7 +84,7 @@ def test_draws_belong_to_rows_not_to_processes():
 def test_two_processes_have_the_gradient_of_one(make):
     def gradient(batch: LatentBatch) -> list[torch.Tensor]:
         system = GeneratorSystem(make(), seed=5)
-        drawn = draw(batch, system.levels, system.dropout, SHIFTS, 5, 0)
+        drawn = draw(batch, system.levels, system.untold, SHIFTS, 5, 0)
         sum(loss.mean() for loss in system.losses(drawn, batch)).backward()
         return [p.grad for p in system.model.parameters()]
 
@@ -95,10 +95,10 @@ def test_two_processes_have_the_gradient_of_one(make):
 
 
 def test_dropped_conditions_are_as_many_as_asked():
-    found = [draw(latent_batch(50), LevelMixture(), Dropout(0.3, 0.2), SHIFTS, 0, step) for step in range(10)]
+    found = [draw(latent_batch(50), LevelMixture(), 0.3, SHIFTS, 0, step) for step in range(10)]
     untold = sum(caption == "" for drawn in found for caption in drawn.captions) / 500
-    apart = 1 - torch.cat([drawn.linked for drawn in found]).float().mean().item()
-    assert abs(untold - 0.3) < 0.06 and abs(apart - 0.2) < 0.06
+    alone = 1 - torch.cat([drawn.linked for drawn in found]).float().mean().item()
+    assert abs(untold - 0.3) < 0.06 and abs(alone - 0.1) < 0.05
 
 
 @pytest.mark.parametrize("coupling", COUPLINGS)
@@ -106,7 +106,7 @@ def test_it_fits_moves_its_weights_and_reloads_without_lightning(make, coupling,
     system = GeneratorSystem(
         make(coupling, awake=False),
         Recipe(matrix_learning_rate=2e-3, warmup_steps=1),
-        dropout=Dropout(0.1, 0.5),
+        levels=LevelMixture(together=0.2, apart=0.2, clean_video=0.1, clean_audio=0.1, alone=0.4),
     )
     start = {name: p.clone() for name, p in system.model.named_parameters()}
     logged = fit(system, Batches(6))
