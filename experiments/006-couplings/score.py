@@ -1,0 +1,194 @@
+"""Couplings, judged: python score.py RUNS [--count 64]: RUNS/COUPLING-SEED are runs, RUNS/table.md the table.
+
+From captions and pictures of `easy`, split "test": each run draws both jointly (the cascade `none` a picture
+first, then its sound) and a sound for the true picture; `truth` are the clips themselves, through the codecs.
+A number is the mean over seeds, with the 95 % interval of `joint`'s own and, of the others, of what they have
+more than `joint` at the same seed (Student's, over seeds). Losses are on held-out clips after the last step.
+"""
+
+import argparse
+import csv
+import json
+from collections import defaultdict
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+
+import torch
+from scipy import stats
+
+from avsim.clip import Clip, LatentSpec
+from avsim.data.resuming import check_settings
+from avsim.devices import quickest
+from avsim.diffusion import FOLEY, IMAGE, JOINT, Guidance, Latents, generate
+from avsim.errors import InputError
+from avsim.evaluation.events import EventSynchrony
+from avsim.evaluation.evidence import Detectors, Evidence
+from avsim.evaluation.oracle import perceived
+from avsim.files import atomic
+from avsim.simulator import Simulator, load
+from avsim.simulator.loading import part_folders
+from avsim.weights import TENSORS, hash_of
+from avsim.world import Truth, WorldDataset
+
+BATCH, STEPS, F1 = 16, 25, "F1 within 1 frame"
+JOINTLY, FOLEYED = "synchrony, joint", "synchrony, foley"
+LOGGED = {
+    "val/audio_own": "loss of the sound, its picture given",
+    "val/sync_gap": "less of it than with another picture",
+    "val/video": "loss of the picture, both noised",  # not what `none` was trained on: not shown of it
+}
+
+
+@torch.no_grad()
+def drawn(
+    simulator: Simulator, cascade: bool, known: list[tuple[Clip, Truth]], first: int
+) -> dict[str, list[Clip]]:
+    """A batch drawn jointly, and with sounds for its own pictures."""
+    see, hear = simulator.video_codec, simulator.audio_codec
+    captions, clip = [truth.caption for _, truth in known], known[0][0]
+    spec = LatentSpec(clip.spec, see.time_stride, see.space_stride, hear.hop)
+
+    def draw(task, video=None) -> Latents:
+        given, how = Latents(video, None), {"steps": STEPS, "guidance": Guidance(1.5)}
+        return generate(simulator.generator, captions, spec, given, task, seed=first, **how)
+
+    with quickest("cpu"):
+        true = see.encode(torch.stack([clip.frames for clip, _ in known]))
+        latents = {
+            JOINTLY: draw(FOLEY, draw(IMAGE).video) if cascade else draw(JOINT),
+            FOLEYED: draw(FOLEY, true),
+        }
+        return {name: clips(simulator, each, spec) for name, each in latents.items()}
+
+
+def clips(simulator: Simulator, latents: Latents, spec: LatentSpec) -> list[Clip]:
+    """Latents as clips."""
+    frames = simulator.video_codec.decode(latents.video, spec.clip).float().clamp(0, 1)
+    waves = simulator.audio_codec.decode(latents.audio, spec.clip).float().clamp(-1, 1)
+    rates = spec.clip.frames_per_second, spec.clip.sample_rate
+    return [Clip(*each, *rates) for each in zip(frames, waves, strict=True)]
+
+
+def synchrony(made: Iterable[tuple[str, Clip, Clip, Truth]]) -> dict[str, float]:
+    """Of clips that were made in some way from the picture or caption of true ones."""
+    judges, detectors = defaultdict(EventSynchrony), Detectors.shipped()
+    for way, one, clip, truth in made:
+        found = Evidence(one, detectors, truth.caption)
+        seen = perceived(clip, truth) if way == FOLEYED else found
+        heard, happens = ([event.seconds for event in each] for each in (found.onsets, seen.view.events))
+        judges[way].update(heard, happens, clip.frames_per_second, clip.seconds)
+    scores = {way: judge.scores() for way, judge in judges.items()}
+    return {way: each[F1].value for way, each in scores.items()} | {
+        f"{way}, by chance": each[f"chance of {F1}"].value for way, each in scores.items()
+    }
+
+
+def world(count: int) -> Iterable[list[tuple[Clip, Truth]]]:
+    """Clips that nothing was trained on, in batches."""
+    known = islice(WorldDataset("easy", seed=4, split="test"), count)
+    while batch := list(islice(known, BATCH)):
+        yield batch
+
+
+def of_run(run: Path, count: int) -> dict[str, float]:
+    """All numbers of a run."""
+    simulator = load(run)
+    cascade = run.name.startswith("none")
+    made = (
+        (way, one, clip, truth)
+        for number, batch in enumerate(world(count))
+        for way, ones in drawn(simulator, cascade, batch, number * BATCH).items()
+        for one, (clip, truth) in zip(ones, batch, strict=True)
+    )
+    found = synchrony(made)
+    with open(run / "csv" / "metrics.csv") as file:
+        last = [row for row in csv.DictReader(file) if row.get("val/audio_own")][-1]
+    shown = {name: title for name, title in LOGGED.items() if not (cascade and name == "val/video")}
+    return found | {title: float(last[name]) for name, title in shown.items()}
+
+
+@torch.no_grad()
+def of_truth(count: int) -> dict[str, float]:
+    """The same of true clips, through the codecs: the ceiling."""
+    simulator = load("small")
+    see, hear = simulator.video_codec, simulator.audio_codec
+
+    def coded() -> Iterable[tuple[str, Clip, Clip, Truth]]:
+        for batch in world(count):
+            frames, waves = (
+                torch.stack([getattr(clip, name) for clip, _ in batch]) for name in ("frames", "wave")
+            )
+            spec = LatentSpec(batch[0][0].spec, see.time_stride, see.space_stride, hear.hop)
+            with quickest("cpu"):
+                ones = clips(simulator, Latents(see.encode(frames), hear.encode(waves)), spec)
+            for one, (clip, truth) in zip(ones, batch, strict=True):
+                yield from ((way, one, clip, truth) for way in (JOINTLY, FOLEYED))
+
+    return synchrony(coded())
+
+
+def kept(folder: Path, generator: Path, count: int, find) -> dict[str, float]:
+    """What was found before, of the same weights, or what `find` finds."""
+    folder.mkdir(parents=True, exist_ok=True)
+    check_settings(folder, {"generator": hash_of(generator / TENSORS), "count": count}, "numbers")
+    file = folder / "numbers.json"
+    if not file.exists():
+        with atomic(file) as temporary:
+            temporary.write_text(json.dumps(find(), indent=1))
+    return json.loads(file.read_text())
+
+
+def interval(values: list[float], sign: str = "") -> str:
+    """Student's, in brackets."""
+    each = torch.tensor(values, dtype=torch.float64)
+    half = float(stats.t.ppf(0.975, len(values) - 1) * each.std() / len(values) ** 0.5)
+    return f" ({each.mean() - half:{sign}.3f} … {each.mean() + half:{sign}.3f})"
+
+
+def table(found: dict[str, dict[str, dict[str, float]]]) -> str:
+    """Coupling -> seed -> numbers, as rows."""
+    names = list(next(iter(found["joint"].values())))
+    lines = ["| coupling | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    for coupling, seeds in found.items():
+        cells = []
+        for name in names:
+            values = {seed: each[name] for seed, each in seeds.items() if name in each}
+            cell = f"{sum(values.values()) / len(values):.3f}" if values else "–"
+            if len(values) > 1 and coupling == "joint":
+                cell += interval(list(values.values()))
+            elif len(values) > 1:
+                cell += interval([value - found["joint"][seed][name] for seed, value in values.items()], "+")
+            cells.append(cell)
+        lines.append(f"| {coupling} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("runs", type=Path)
+    parser.add_argument("--count", type=int, default=64)
+    arguments = parser.parse_args()
+    found: dict[str, dict[str, dict[str, float]]] = defaultdict(dict)
+    for run in sorted(file.parent for file in arguments.runs.glob("*-*/finished")):
+        coupling, seed = run.name.rsplit("-", 1)
+        generator = part_folders(run, "generator")["generator"]
+        found[coupling][seed] = kept(
+            run / "score", generator, arguments.count, lambda run=run: of_run(run, arguments.count)
+        )
+    if "joint" not in found:
+        raise InputError(f"{arguments.runs}: no finished run of `joint`, to which the others are compared")
+    ceiling = part_folders("small", "video_codec")["video_codec"]
+    found["truth"]["–"] = kept(
+        arguments.runs / "truth", ceiling, arguments.count, lambda: of_truth(arguments.count)
+    )
+    text = table(found)
+    with atomic(arguments.runs / "table.md") as temporary:
+        temporary.write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
