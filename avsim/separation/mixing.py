@@ -56,7 +56,7 @@ def augment(batch: ClipBatch, seed: int, step: int, how: Augmentation) -> ClipBa
 
 @torch.no_grad()
 def through(batch: ClipBatch, see: VideoCodec, hear: AudioCodec, rows: Tensor) -> ClipBatch:
-    """A copy whose `rows` (B,) bool are seen and heard as the codecs keep them, as a drawn clip is.
+    """The batch, its `rows` (B,) bool seen and heard as the codecs keep them: a drawn clip is decoded, too.
 
     Stems and masks stay what they were: who makes which part of a sound is the same, whatever it lost.
     """

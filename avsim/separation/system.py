@@ -56,6 +56,9 @@ class SeparatorSystem(L.LightningModule):
             training, as what a generator draws is.
         audio_codec: and of a sound's.
         coded: chance of a clip to go through them.
+
+    Raises:
+        InputError: one codec alone, or a chance outside [0, 1].
     """
 
     def __init__(
@@ -74,6 +77,8 @@ class SeparatorSystem(L.LightningModule):
         super().__init__()
         if (video_codec is None) != (audio_codec is None):
             raise InputError("a separator's clips go through both codecs or none; one is given")
+        if not 0 <= coded <= 1:
+            raise InputError(f"coded is {coded}; it is a chance, 0 to 1")
         self.codecs: list[Any] = []  # in a list, so not of this module's weights
         if video_codec is not None and audio_codec is not None:
             folders = {"video_codec": video_codec, "audio_codec": audio_codec}
@@ -107,8 +112,8 @@ class SeparatorSystem(L.LightningModule):
             return batch
         see, hear = (codec.to(self.device) for codec in self.codecs)
         draws = [seeds.generator(self.seed, "coded", self.global_step, row) for row in batch.rows.tolist()]
-        rows = torch.cat([torch.rand(1, generator=draw) for draw in draws]) < self.coded
-        return through(batch, see, hear, rows.to(self.device))
+        rows = [float(torch.rand((), generator=draw)) < self.coded for draw in draws]
+        return through(batch, see, hear, torch.tensor(rows, device=self.device))
 
     def columns(self, batch: ClipBatch) -> Tensor:
         """The columns of the spectrum that a training step asks for: windows overlap, so one of `every`."""

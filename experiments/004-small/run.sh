@@ -16,7 +16,7 @@ world() { # FOLDER COUNT OPTIONS
   "$avsim" world --shards -n "$2" "${@:3}" --out "$run/$1"
 }
 world held-out 96 --level medium --split validation
-world medium 12000 --level medium
+world medium 24000 --level medium
 world short 1500 --level medium --seconds 1 --seed 11
 world long 1500 --level medium --seconds 4 --seed 12
 world full 1000 --level full
