@@ -133,8 +133,7 @@ def test_a_claim_dies_with_its_holder_though_a_worker_lives(tmp_path):
         "import os, time\n"
         "from avsim.files import claimed\n"
         f"with claimed({str(tmp_path / 'run')!r}):\n"
-        "    worker = os.fork()\n"
-        "    print(worker, flush=True) if worker else None\n"
+        "    os.fork() or print(os.getpid(), flush=True)\n"  # the worker itself: it lives, its hooks have run
         "    time.sleep(60)\n"
     )
     holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
