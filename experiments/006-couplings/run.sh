@@ -23,7 +23,7 @@ train() { # COUPLING SEED STEPS
   [ "$coupling" = none ] && coupling=joint && more=(-c "$here/none.yaml")
   [ -f "$out/$1-$2/finished" ] && return
   "$avsim" fit -c configs/base.yaml -c configs/generator.yaml -c "configs/coupling/$coupling.yaml" -c "$here/couplings.yaml" "${more[@]}" \
-    --seed "$2" --trainer.max_steps "$3" --trainer.val_check_interval "$3" --trainer.enable_progress_bar false --run "$out/$1-$2"
+    --seed "$2" --trainer.max_steps "$3" --trainer.val_check_interval "$3" --run "$out/$1-$2"
   touch "$out/$1-$2/finished"
 }
 export -f train
