@@ -42,6 +42,15 @@ def codec_folder(path: str | Path, part: str) -> Path:
     raise InputError(f"{path}: no {part} here; expected a run that trained one, or its folder")
 
 
+def load_codecs(paths: Mapping[str, str | Path | None]) -> dict[str, nn.Module]:
+    """The codecs of a training, by part ("video_codec", "audio_codec"); one without a path is left out.
+
+    Raises:
+        InputError: as `codec_folder` and `load_model`.
+    """
+    return {part: load_model(codec_folder(path, part)) for part, path in paths.items() if path is not None}
+
+
 def sha256(path: Path) -> str:
     """The digest of a file's bytes."""
     with open(path, "rb") as file:

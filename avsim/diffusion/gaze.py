@@ -41,7 +41,7 @@ class Gaze(NamedTuple):
 def gaze(maps: Tensor, seconds: Pair[Tensor]) -> Gaze:
     """Summarise maps (blocks, B, heads, La, Mv) of tokens at `seconds` (Mv,), (La,)."""
     weights = maps / maps.sum(-1, keepdim=True)
-    later = seconds.video[None, :] - seconds.audio[:, None]  # (La, Lv)
+    later = seconds.video[None, :] - seconds.audio[:, None]  # (La, Mv)
     close = (later.abs() <= NEAR).float()
     chance = close.mean()
     by_head = (weights * close).sum(-1).mean(-1) / chance  # (blocks, B, heads)

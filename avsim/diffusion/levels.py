@@ -5,6 +5,7 @@ Diffusion forcing, 2407.01392): the modalities together, apart, alone, one of th
 """
 
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import NamedTuple
 
 import torch
@@ -61,8 +62,8 @@ class LevelMixture:
         kind, by_step = torch.rand(2, generator=generator).tolist()
         if spec.video[0] == 1:  # an image alone: nothing beside it is given, and it has no span
             kind, by_step = 0.0, 1.0
-        foley, visualize = self.together + self.apart, self.together + self.apart + self.clean_video
-        alone = visualize + self.clean_audio
+        shares = (self.together, self.apart, self.clean_video, self.clean_audio)
+        _, foley, visualize, alone = accumulate(shares)  # where each kind begins
         video_steps, audio_steps = spec.video_spans(), spec.audio_spans()  # (t, 2), (l, 2)
         u_video = u_audio = self._points(1, generator).expand(len(video_steps))
         if kind >= self.together:

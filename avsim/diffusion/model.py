@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from avsim.clip import LatentSpec
 from avsim.diffusion.blocks import Block, Words, modulate
 from avsim.diffusion.couplings import Coupling, Joint, start_at_zero
-from avsim.diffusion.noising import blind_velocity
+from avsim.diffusion.noising import wiener
 from avsim.diffusion.pair import Pair
 from avsim.diffusion.rope import Rotary, angles
 from avsim.diffusion.text import TextEncoder, WordEncoder
@@ -84,13 +84,12 @@ LOUDEST = 4.0  # how far a token's energy may lie from its kind's, in logarithms
 class Ends(nn.Module):
     """Where tokens of one kind enter a stream, and where it tells their velocity.
 
-    The stream adds to what a Wiener filter takes of the noisy token (`blind_velocity`), whose energies e are
-    those of the kind's channels, learned, times what the stream says of this token: in a picture most of what
-    comes after frame 0 stands still, and a few tokens hold all that moves. What it adds is in units of the
-    filter's error, s sqrt(e / n) of the data with n = (1 - s)^2 e + s^2: EDM's skip and output scales
-    (2206.00364, section 5), token by token. At high noise that is the clean token itself, which lies near few
-    of its dimensions, so that a stream narrower than a token can tell it (2511.13720); near the data, detail
-    passes by the stream.
+    The stream adds to what a Wiener filter takes of the noisy token (`wiener`), whose energies are those of
+    the kind's channels, learned, times what the stream says of this token: in a picture most of what comes
+    after frame 0 stands still, and a few tokens hold all that moves. What it adds is in units of the filter's
+    error: EDM's skip and output scales (2206.00364, section 5), token by token. At high noise that is the
+    clean token itself, which lies near few of its dimensions, so that a stream narrower than a token can tell
+    it (2511.13720); near the data, detail passes by the stream.
     """
 
     def __init__(self, width: int, channels: int) -> None:
@@ -103,9 +102,8 @@ class Ends(nn.Module):
     def velocity(self, h: Tensor, x: Tensor, s: Tensor) -> Tensor:
         """What the stream ends with (B, L, W), noisy tokens (B, L, D), levels (B, L, 1) -> (B, L, D)."""
         louder = LOUDEST * (self.loud(h).to(x) / LOUDEST).tanh()  # (B, L, D)
-        energy = (QUICK * self.energy + louder).exp()
-        unit = (energy / ((1 - s).square() * energy + s.square())).sqrt()  # of a velocity
-        return blind_velocity(x, s, energy) - unit * self.out(h)
+        factor, error = wiener(s, (QUICK * self.energy + louder).exp())
+        return factor * x - error * self.out(h)
 
 
 class VideoEnds(nn.Module):

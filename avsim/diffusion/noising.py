@@ -39,13 +39,20 @@ def clean_of(x_s: Tensor, v: Tensor, level: Tensor) -> Tensor:
     return x_s - level * v
 
 
-def blind_velocity(x_s: Tensor, level: Tensor, energy: Tensor | float = 1.0) -> Tensor:
-    """The velocity that the level s alone tells, of uncorrelated channels of energies e, (D,) or as x_s.
+def wiener(level: Tensor, energy: Tensor | float = 1.0) -> tuple[Tensor, Tensor]:
+    """What the level s alone tells of the velocity, of uncorrelated channels of energies e.
 
-    It points to what the Wiener filter takes for the data: v = (s - (1 - s) e) / ((1 - s)^2 e + s^2) x_s.
+    With n = (1 - s)^2 e + s^2 the energy of x_s, the Wiener filter's velocity is (s - (1 - s) e) / n x_s, and
+    errs by sqrt(e / n). Returns that factor and that error.
     """
     s, rest = level, 1 - level
-    return (s - rest * energy) / (rest.square() * energy + s.square()) * x_s
+    noisy = rest.square() * energy + s.square()
+    return (s - rest * energy) / noisy, (energy / noisy).sqrt()
+
+
+def blind_velocity(x_s: Tensor, level: Tensor, energy: Tensor | float = 1.0) -> Tensor:
+    """The velocity of x_s that points to what the Wiener filter (`wiener`) takes for the data."""
+    return wiener(level, energy)[0] * x_s
 
 
 def noise_of(x_s: Tensor, v: Tensor, level: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch.distributed
 from torch import Tensor, nn
 
 from avsim.data.batch import LatentBatch
-from avsim.data.encode import codec_folder
+from avsim.data.encode import load_codecs
 from avsim.diffusion.draws import Drawn, draw
 from avsim.diffusion.gaze import attention_maps, gaze
 from avsim.diffusion.levels import LevelMixture, shifted
@@ -20,7 +20,6 @@ from avsim.diffusion.tokens import to_tokens
 from avsim.measures import bootstrap
 from avsim.optimizers import Recipe, configure
 from avsim.seeds import generator
-from avsim.weights import load_model
 
 BINS = 5  # of the noise level, for the logs
 NAMES = Pair("video", "audio")
@@ -59,8 +58,7 @@ class GeneratorSystem(L.LightningModule):
     def parts(self) -> dict[str, nn.Module]:
         """What this run exports: the generator, and the codecs whose latents it speaks."""
         if self.loaded is None:
-            folders = {name: path for name, path in self.codecs.items() if path is not None}
-            self.loaded = {name: load_model(codec_folder(path, name)) for name, path in folders.items()}
+            self.loaded = load_codecs(self.codecs)
         return {"generator": self.model, **self.loaded}
 
     def configure_optimizers(self) -> Any:

@@ -9,7 +9,7 @@ from torchmetrics import MeanMetric
 
 from avsim import seeds
 from avsim.data.batch import ClipBatch
-from avsim.data.encode import codec_folder
+from avsim.data.encode import load_codecs
 from avsim.errors import InputError
 from avsim.measures import si_sdr
 from avsim.optimizers import Recipe, configure
@@ -24,7 +24,6 @@ from avsim.separation.loss import (
 )
 from avsim.separation.mixing import NO_CHANGE, Augmentation, augment, through, truth
 from avsim.separation.separator import Separator, region_shares
-from avsim.weights import load_model
 
 SCORES = (
     "si_sdr",
@@ -79,10 +78,8 @@ class SeparatorSystem(L.LightningModule):
             raise InputError("a separator's clips go through both codecs or none; one is given")
         if not 0 <= coded <= 1:
             raise InputError(f"coded is {coded}; it is a chance, 0 to 1")
-        self.codecs: list[Any] = []  # in a list, so not of this module's weights
-        if video_codec is not None and audio_codec is not None:
-            folders = {"video_codec": video_codec, "audio_codec": audio_codec}
-            self.codecs = [load_model(codec_folder(path, name)) for name, path in folders.items()]
+        codecs = load_codecs({"video_codec": video_codec, "audio_codec": audio_codec})
+        self.codecs: list[Any] = list(codecs.values())  # in a list, so not of this module's weights
         self.coded = coded
         self.model, self.recipe, self.seed, self.spectrum = model, recipe, seed, spectrum
         self.augmentation, self.every = augmentation or NO_CHANGE, every

@@ -22,7 +22,7 @@ from safetensors.torch import load_file
 
 from avsim.clip import Clip
 from avsim.data.resuming import check_settings
-from avsim.data.shards import as_bytes, as_shorts, from_bytes, from_shorts, write_shard
+from avsim.data.shards import as_bytes, as_shorts, from_bytes, from_shorts, write_json, write_shard
 from avsim.devices import quickest
 from avsim.diffusion import FOLEY, JOINT, VISUALIZE, Guidance, Latents
 from avsim.evaluation.events import EventSynchrony
@@ -97,8 +97,7 @@ def judge(task: tuple[Path, str, str, str, int]) -> dict[str, Score]:
     if not kept.exists():
         torch.set_num_threads(1)
         found = {name: vars(score) for name, score in scores(out, way, world(level, split, count)).items()}
-        with atomic(kept) as temporary:
-            temporary.write_text(json.dumps(found, indent=1))
+        write_json(kept, found)
     return {name: Score(**score) for name, score in json.loads(kept.read_text()).items()}
 
 

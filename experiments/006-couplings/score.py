@@ -19,6 +19,7 @@ from scipy import stats
 
 from avsim.clip import Clip, LatentSpec
 from avsim.data.resuming import check_settings
+from avsim.data.shards import write_json
 from avsim.devices import quickest
 from avsim.diffusion import FOLEY, IMAGE, JOINT, Guidance, Latents, generate
 from avsim.errors import InputError
@@ -45,21 +46,25 @@ def drawn(
     simulator: Simulator, cascade: bool, known: list[tuple[Clip, Truth]], first: int
 ) -> dict[str, list[Clip]]:
     """A batch drawn jointly, and with sounds for its own pictures."""
-    see, hear = simulator.video_codec, simulator.audio_codec
-    captions, clip = [truth.caption for _, truth in known], known[0][0]
-    spec = LatentSpec(clip.spec, see.time_stride, see.space_stride, hear.hop)
+    captions, spec = [truth.caption for _, truth in known], spec_of(simulator, known[0][0])
 
     def draw(task, video=None) -> Latents:
         given, how = Latents(video, None), {"steps": STEPS, "guidance": Guidance(1.5)}
         return generate(simulator.generator, captions, spec, given, task, seed=first, **how)
 
     with quickest("cpu"):
-        true = see.encode(torch.stack([clip.frames for clip, _ in known]))
+        true = simulator.video_codec.encode(torch.stack([clip.frames for clip, _ in known]))
         latents = {
             JOINTLY: draw(FOLEY, draw(IMAGE).video) if cascade else draw(JOINT),
             FOLEYED: draw(FOLEY, true),
         }
         return {name: clips(simulator, each, spec) for name, each in latents.items()}
+
+
+def spec_of(simulator: Simulator, clip: Clip) -> LatentSpec:
+    """Of a clip's latents."""
+    see, hear = simulator.video_codec, simulator.audio_codec
+    return LatentSpec(clip.spec, see.time_stride, see.space_stride, hear.hop)
 
 
 def clips(simulator: Simulator, latents: Latents, spec: LatentSpec) -> list[Clip]:
@@ -119,9 +124,9 @@ def of_truth(count: int) -> dict[str, float]:
             frames, waves = (
                 torch.stack([getattr(clip, name) for clip, _ in batch]) for name in ("frames", "wave")
             )
-            spec = LatentSpec(batch[0][0].spec, see.time_stride, see.space_stride, hear.hop)
             with quickest("cpu"):
-                ones = clips(simulator, Latents(see.encode(frames), hear.encode(waves)), spec)
+                latents = Latents(see.encode(frames), hear.encode(waves))
+                ones = clips(simulator, latents, spec_of(simulator, batch[0][0]))
             for one, (clip, truth) in zip(ones, batch, strict=True):
                 yield from ((way, one, clip, truth) for way in (JOINTLY, FOLEYED))
 
@@ -134,8 +139,7 @@ def kept(folder: Path, generator: Path, count: int, find) -> dict[str, float]:
     check_settings(folder, {"generator": hash_of(generator / TENSORS), "count": count}, "numbers")
     file = folder / "numbers.json"
     if not file.exists():
-        with atomic(file) as temporary:
-            temporary.write_text(json.dumps(find(), indent=1))
+        write_json(file, find())
     return json.loads(file.read_text())
 
 
