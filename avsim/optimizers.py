@@ -1,6 +1,7 @@
 """How every part of avsim is optimised: Muon for hidden matrices, AdamW for the rest, one schedule."""
 
 import math
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,19 +40,20 @@ MOMENTUM = 0.95
 
 
 def orthogonalised(update: Tensor) -> Tensor:
-    """The semi-orthogonal matrix nearest to `update` (m, n), roughly: singular values end in 0.7 ... 1.2.
+    """The semi-orthogonal matrices nearest to `update` (..., m, n), roughly: singular values end in 0.7 ... 1.2.
 
     Five Newton-Schulz steps (Muon, Jordan 2024), in bfloat16 where the device is quick at it.
     """
-    x = update.to(torch.bfloat16 if quick_in_bfloat16(update.device) else torch.float32)
-    x = x / x.norm().clamp(min=1e-7)
-    tall = x.shape[0] > x.shape[1]
-    x = x.T if tall else x
+    x = update.flatten(0, -3) if update.ndim > 2 else update[None]  # (k, m, n)
+    x = x.to(torch.bfloat16 if quick_in_bfloat16(update.device) else torch.float32)
+    x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
+    tall = x.shape[1] > x.shape[2]
+    x = x.mT if tall else x
     a, b, c = NEWTON_SCHULZ
     for _ in range(5):
-        gram = x @ x.T
-        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    return (x.T if tall else x).to(update.dtype)
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return (x.mT if tall else x).to(update.dtype).view_as(update)
 
 
 class MuonAdamW(torch.optim.Optimizer):
@@ -89,23 +91,33 @@ class MuonAdamW(torch.optim.Optimizer):
                 loss = closure()
         for group in self.param_groups:
             if group["muon"]:
-                for weight in group["params"]:
-                    if weight.grad is not None:
-                        self._step_matrix(weight, weight.grad, group["lr"], group["weight_decay"])
+                self._step_matrices(group)
         if self.adamw is not None:
             self.adamw.step()
         return loss
 
     @torch.no_grad()
-    def _step_matrix(self, weight: Tensor, gradient: Tensor, rate: float, decay: float) -> None:
-        state = self.state[weight]
-        if not state:
-            state["momentum"] = torch.zeros_like(weight)
-        momentum = state["momentum"].lerp_(gradient, 1 - MOMENTUM)
-        update = gradient.lerp(momentum, MOMENTUM).flatten(1)  # Nesterov's
-        matched = 0.2 * max(update.shape) ** 0.5  # as large as AdamW's, entry by entry
-        weight.mul_(1 - rate * decay)
-        weight.add_(orthogonalised(update).view_as(weight), alpha=-rate * matched)
+    def _step_matrices(self, group: dict[str, Any]) -> None:
+        """Matrices of one shape together; a rate may be a tensor, and nothing waits for the device."""
+        weights = [weight for weight in group["params"] if weight.grad is not None]
+        if not weights:
+            return
+        for weight in weights:
+            if not self.state[weight]:
+                self.state[weight]["momentum"] = torch.zeros_like(weight)
+        gradients = [weight.grad for weight in weights]
+        momenta = [self.state[weight]["momentum"] for weight in weights]
+        torch._foreach_lerp_(momenta, gradients, 1 - MOMENTUM)
+        updates = torch._foreach_lerp(gradients, momenta, MOMENTUM)  # Nesterov's
+        torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
+        alike = defaultdict(list)
+        for weight, update in zip(weights, updates, strict=True):
+            alike[weight.shape].append((weight, update.flatten(1)))
+        for same in alike.values():
+            matrices, moves = zip(*same, strict=True)
+            matched = 0.2 * max(moves[0].shape) ** 0.5  # as large as AdamW's, entry by entry
+            turned = orthogonalised(torch.stack(moves)) * (-matched * group["lr"])
+            torch._foreach_add_(matrices, [move.view_as(matrices[0]) for move in turned])
 
 
 def configure(model: nn.Module, recipe: Recipe, total_steps: int) -> dict[str, Any]:

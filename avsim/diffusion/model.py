@@ -5,7 +5,8 @@ What a clip needs once (`JointDiT.context`: text, positions) is apart from what 
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
@@ -181,18 +182,19 @@ class JointDiT(nn.Module):
             Block(coupling, width, heads, self.text.width, mlp_ratio) for _ in range(blocks)
         )
 
-    def context(self, captions: Sequence[str], spec: LatentSpec) -> Context:
-        """Once per clip: B captions, and the spec whose tokens will be drawn. "" means no caption."""
+    def context(self, captions: Any, spec: LatentSpec) -> Context:
+        """Once per clip: B captions, and the spec whose tokens will be drawn. "" means no caption.
+
+        Captions are strings, or what else `text` reads.
+        """
         text, here = self.text(captions)  # (B, S, E), (B, S)
-        at = positions(spec)
-        turns = at.each(lambda at: angles(at, self.head_width).to(text.device))  # (M, head width / 2)
-        waves = turns.each(lambda turn: Rotary(turn.cos(), turn.sin()))
+        waves, seconds = standing(spec, self.head_width, text.device)
         return Context(
             words=tuple(block.read(text) for block in self.blocks),
             mask=here[:, None, None],
             rotary=waves,
             place=waves.each(lambda wave, embed: embed(torch.cat(wave, dim=-1)), Pair(*self.place)),
-            seconds=at.each(lambda at: at.seconds.to(text.device)),
+            seconds=seconds,
             opening=math.prod(grid(spec)[1:]),
         )
 
@@ -258,6 +260,16 @@ class JointDiT(nn.Module):
     def hidden_matrices(self) -> Iterator[nn.Parameter]:
         """The blocks' matrices, which Muon trains; embeddings, readouts, modulation and text are AdamW's."""
         return (weight for weight in self.blocks.parameters() if weight.ndim == 2 and min(weight.shape) > 6)
+
+
+@lru_cache(maxsize=32)
+def standing(spec: LatentSpec, head_width: int, device: torch.device) -> tuple[Pair[Rotary], Pair[Tensor]]:
+    """Where the tokens of a stream stand, as its heads are turned; and their seconds, (M,)."""
+    with torch.inference_mode(False):  # a training may ask for them next
+        at = positions(spec)
+        turns = at.each(lambda at: angles(at, head_width).to(device))  # (M, head width / 2)
+        waves = turns.each(lambda turn: Rotary(turn.cos(), turn.sin()))
+        return waves, at.each(lambda at: at.seconds.to(device))
 
 
 def at_the_same_time(s: Pair[Tensor], seconds: Pair[Tensor]) -> Pair[Tensor]:

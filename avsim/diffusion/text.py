@@ -66,9 +66,11 @@ class WordEncoder(TextEncoder):
         with torch.no_grad():
             self.pieces.weight[0] = 0
 
-    def forward(self, captions: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """B captions -> tokens (B, length, E) and which of them are there (B, length)."""
-        ids = torch.tensor([self.hashes(caption) for caption in captions], device=self.place.device)
+    def forward(self, captions: Sequence[str] | Tensor) -> tuple[Tensor, Tensor]:
+        """B captions, or their `hashes` (B, length - 1, PIECES) -> tokens (B, length, E), which are there."""
+        ids = captions
+        if not isinstance(ids, Tensor):
+            ids = torch.tensor([self.hashes(caption) for caption in captions], device=self.place.device)
         here = F.pad((ids > 0).any(-1), (1, 0), value=True)  # (B, S)
         count = (ids > 0).sum(-1, keepdim=True).clamp(min=1)  # (B, S - 1, 1)
         words = self.pieces(ids).sum(2) / count.sqrt()  # (B, S - 1, E)
