@@ -40,7 +40,7 @@ MOMENTUM = 0.95
 
 
 def orthogonalised(update: Tensor) -> Tensor:
-    """The semi-orthogonal matrices nearest to `update` (..., m, n), roughly: singular values end in 0.7 ... 1.2.
+    """The semi-orthogonal matrices nearest to `update` (..., m, n), roughly: singular values in 0.7 ... 1.2.
 
     Five Newton-Schulz steps (Muon, Jordan 2024), in bfloat16 where the device is quick at it.
     """

@@ -11,11 +11,14 @@ from avsim.clip import LatentSpec
 from avsim.diffusion.guidance import Guidance, guide
 from avsim.diffusion.model import JointDiT
 from avsim.diffusion.pair import Latents, Pair
-from avsim.diffusion.sampler import Sampler, euler, path
+from avsim.diffusion.sampler import Sampler, ancestral, path
 from avsim.diffusion.tasks import JOINT, Given, Task
 from avsim.diffusion.tokens import lengths, to_latents, to_tokens
 from avsim.errors import InputError
 from avsim.seeds import normal_rows
+
+NAMES = Pair("video", "audio")
+ETA = 1.0  # of the sampler, see `ancestral`
 
 
 @torch.no_grad()
@@ -30,13 +33,14 @@ def generate(
     guidance: Guidance = Guidance(),  # noqa: B008  # frozen
     seed: int = 0,
     first_row: int = 0,
-    sampler: Sampler = euler,
+    sampler: Sampler | None = None,
 ) -> Latents:
     """Draw one clip of `spec` for each caption ("" for none); row i depends on (seed, first_row + i) alone.
 
     `given` holds the latents that the task takes as they are or starts from (B or 1 rows): all of a modality
     that is given anywhere, with any finite values where it isn't. What is given comes back as it went in, bit
-    for bit. Returns video (B, Dv, t, h, w) and audio (B, Da, l), None where the task has no such modality.
+    for bit. Without a `sampler`, it is `ancestral`. Returns video (B, Dv, t, h, w) and audio (B, Da, l), None
+    where the task has no such modality.
 
     Raises:
         InputError: no captions, a task that needs latents which `given` lacks, or latents of a wrong shape.
@@ -55,6 +59,12 @@ def generate(
     both = len(start.there()) == 2
     free = [both and bool((start > 0).any()) for start in start]
     denoise = guide(model, told, untold, guidance, free)
+
+    def anew(step: int) -> Pair[Tensor]:
+        of = seed, "anew", step
+        return x.each(lambda x, name: normal_rows(tuple(x.shape), *of, name, first_row=first_row), NAMES)
+
+    sampler = sampler or ancestral(ETA, anew)
     return to_latents(sampler(denoise, x, path(levels, steps, model.shifts)), spec)
 
 
@@ -72,7 +82,6 @@ def begin(
     Raises:
         InputError: latents that are needed but absent, of a wrong shape, or not finite.
     """
-    names = Pair("video", "audio")
     tokens = Pair(*zip(lengths(spec), model.channels, strict=True))  # (L, D) of each
     grids = Pair(*zip(model.latent_channels, (spec.video, (spec.audio,)), strict=True))
 
@@ -82,8 +91,8 @@ def begin(
     def needed(start: Tensor, latents: Tensor | None, name: str, grid: tuple[int, tuple[int, ...]]) -> Any:
         return None if bool((start == 1).all()) else usable(latents, name, (rows, grid[0], *grid[1]))
 
-    held = to_tokens(start.each(needed, given, names, grids))
-    return start.each(noise, names, tokens).each(mixed, start, held)
+    held = to_tokens(start.each(needed, given, NAMES, grids))
+    return start.each(noise, NAMES, tokens).each(mixed, start, held)
 
 
 def mixed(noise: Tensor, start: Tensor, given: Tensor | None) -> Tensor:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from avsim.clip import LatentSpec
 from avsim.diffusion.blocks import Block, Words, modulate
 from avsim.diffusion.couplings import Coupling, Joint, start_at_zero
-from avsim.diffusion.noising import wiener
+from avsim.diffusion.noising import clean_of, wiener
 from avsim.diffusion.pair import Pair
 from avsim.diffusion.rope import Rotary, angles
 from avsim.diffusion.text import TextEncoder, WordEncoder
@@ -100,22 +100,30 @@ class Ends(nn.Module):
         self.loud = start_at_zero(nn.Linear(width, channels))
         self.energy = nn.Parameter(torch.zeros(channels))  # of the kind: its logarithm, over QUICK
 
-    def velocity(self, h: Tensor, x: Tensor, s: Tensor) -> Tensor:
-        """What the stream ends with (B, L, W), noisy tokens (B, L, D), levels (B, L, 1) -> (B, L, D)."""
+    def velocity(self, h: Tensor, x: Tensor, s: Tensor, mean: Tensor | float = 0.0) -> Tensor:
+        """What the stream ends with (B, L, W), noisy tokens (B, L, D), levels (B, L, 1) -> (B, L, D).
+
+        `mean` (B, L, D) is what the tokens are expected to be before any of that is known.
+        """
         louder = LOUDEST * (self.loud(h).to(x) / LOUDEST).tanh()  # (B, L, D)
         factor, error = wiener(s, (QUICK * self.energy + louder).exp())
-        return factor * x - error * self.out(h)
+        return factor * (x - (1 - s) * mean) - mean - error * self.out(h)
 
 
 class VideoEnds(nn.Module):
     """The picture's ends: tokens of frame 0, which enter latent by latent, and those that follow.
 
     Frame 0 tells what there is, later latents how it changes: it gets PATCH^2 times as much of the stream.
+    Where a thing was and no longer is, a change takes back what frame 0 told, in more detail than a stream
+    holds: later tokens are expected to be what `undo` makes of frame 0's latents in their own place, as far
+    as the stream says (`gone`).
     """
 
     def __init__(self, width: int, channels: int) -> None:
         super().__init__()
         self.first, self.later = Ends(width, channels), Ends(width, channels * PATCH**2)
+        self.undo = nn.Linear(channels, channels, bias=False)
+        self.gone = start_at_zero(nn.Linear(width, channels * PATCH**2))
 
     def embed(self, x: Tensor, opening: int) -> Tensor:
         """Noisy tokens (B, L, Dv PATCH^2), of which `opening` are of frame 0 -> their stream (B, M, W)."""
@@ -124,14 +132,14 @@ class VideoEnds(nn.Module):
 
     def velocity(self, h: Tensor, x: Tensor, s: Tensor, opening: int) -> Tensor:
         """What the stream ends with (B, M, W), noisy tokens (B, L, D), levels (B, M, 1) -> (B, L, D)."""
-        parts = zip((self.first, self.later), cut(x, opening), strict=True)
         at = [opening * PATCH**2, h.shape[1] - opening * PATCH**2]
-        return joined(
-            *(
-                ends.velocity(h, x, s)
-                for (ends, x), h, s in zip(parts, h.split(at, dim=1), s.split(at, dim=1), strict=True)
-            )
-        )
+        (h_first, h_later), (s_first, s_later) = h.split(at, dim=1), s.split(at, dim=1)
+        x_first, x_later = cut(x, opening)
+        v_first = self.first.velocity(h_first, x_first, s_first)
+        told = clean_of(x_first, v_first, s_first).detach()  # (B, opening PATCH^2, Dv)
+        undone = joined(self.undo(told), x_later[:, :0])  # (B, opening, D)
+        mean = self.gone(h_later) * undone.repeat(1, at[1] // opening, 1)
+        return joined(v_first, self.later.velocity(h_later, x_later, s_later, mean))
 
 
 @configured

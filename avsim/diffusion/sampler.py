@@ -11,6 +11,7 @@ from torch import Tensor
 
 from avsim.diffusion.guidance import Denoise
 from avsim.diffusion.levels import shifted
+from avsim.diffusion.noising import clean_of, noise_of
 from avsim.diffusion.pair import Pair
 from avsim.diffusion.tokens import spread
 from avsim.errors import InputError
@@ -50,6 +51,34 @@ def euler(denoise: Denoise, x: Pair[Tensor], levels: Sequence[Pair[Tensor]]) -> 
     for now, then in pairwise(levels):
         x = move(x, denoise(x, now), now, then)
     return x
+
+
+def ancestral(eta: float, noise: Callable[[int], Pair[Tensor]]) -> Sampler:
+    """Euler's steps with noise drawn anew between them: what was begun wrongly is not kept to the end.
+
+    With sigma = s / (1 - s), a step to sigma' goes on with a share eta sqrt(1 - (sigma' / sigma)^2) of fresh
+    noise (DDIM, 2010.02502, eq. 16: `eta` 0 is Euler's step, 1 is DDPM's). `noise(i)` are normal tokens
+    (B, L, D) for step i.
+
+    Raises:
+        InputError: an `eta` outside [0, 1].
+    """
+    if not 0 <= eta <= 1:
+        raise InputError(f"eta, the noise that is drawn anew, is {eta}; it must lie in [0, 1]")
+
+    def step(x: Tensor, v: Tensor, now: Tensor, then: Tensor, fresh: Tensor) -> Tensor:
+        s, after = (spread(level, x.shape[1])[..., None] for level in (now, then))  # (B, L, 1)
+        v, ratio = v.to(x), after * (1 - s) / (s * (1 - after))
+        share = eta * (1 - ratio.square()).sqrt()
+        kept = (1 - share.square()).sqrt() * noise_of(x, v, s) + share * fresh.to(x)
+        return torch.where(s == after, x, (1 - after) * clean_of(x, v, s) + after * kept)
+
+    def sampler(denoise: Denoise, x: Pair[Tensor], levels: Sequence[Pair[Tensor]]) -> Pair[Tensor]:
+        for i, (now, then) in enumerate(pairwise(levels)):
+            x = x.each(step, denoise(x, now), now, then, noise(i))
+        return x
+
+    return sampler
 
 
 def heun(denoise: Denoise, x: Pair[Tensor], levels: Sequence[Pair[Tensor]]) -> Pair[Tensor]:

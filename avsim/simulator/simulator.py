@@ -35,6 +35,7 @@ from avsim.simulator.fitting import frames_for, frames_over, picture_for, sound_
 
 log = logging.getLogger("avsim")
 STEPS, GUIDANCE = 30, 1.5
+FOLLOWING = Guidance(text=1.0, audio=2.0)  # of a sound that is to follow its picture; as many passes
 STRENGTH = 0.6  # of an edit: how much noise it starts from
 LONGER = 1.5  # times the training's length, from where on a clip is called long
 MENTIONED = 8  # unknown words of a prompt that a warning names
@@ -94,7 +95,7 @@ class Simulator:
         seed: int = 0,
         size: tuple[int, int] | None = None,
         steps: int = STEPS,
-        guidance: float | Guidance = GUIDANCE,
+        guidance: float | Guidance = FOLLOWING,
     ) -> Clip:
         """A sound for a picture, whose frames come back untouched; the model sees a copy at `size`."""
         spec = self._spec(clip.seconds, size)

@@ -31,6 +31,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import nn
 
 import avsim
@@ -65,7 +66,7 @@ def run(arguments: argparse.Namespace) -> None:
             auto_configure_optimizers=False,
             trainer_defaults={"callbacks": [_Signals()]},
         )
-    except (ArgumentError, yaml.YAMLError) as error:
+    except (ArgumentError, MisconfigurationException, yaml.YAMLError) as error:
         raise InputError(shortened(str(error))) from error
     except ValueError as error:
         # jsonargparse wraps what a constructor raised in what else it tried.

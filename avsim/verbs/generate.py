@@ -45,9 +45,9 @@ def add(subparsers: Any) -> None:
     )
     parser.add_argument("--steps", type=int, default=30, help="of the sampler (default %(default)s)")
     parser.add_argument(
-        "--guidance", type=_guidance, default=(1.5, 1.0, 1.0), metavar="TEXT[,VIDEO,AUDIO]",
+        "--guidance", type=_guidance, metavar="TEXT[,VIDEO,AUDIO]",
         help="scales of guidance: by the text, of the picture by its sound, of the sound by its picture "
-        "(default 1.5,1,1; 1 guides nothing)",
+        "(default 1.5,1,1, for a given film 1,1,2; 1 guides nothing)",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="of the first clip (default 0), others count on")
     parser.add_argument("-n", "--count", type=int, default=1, help="how many clips (default 1)")
@@ -146,8 +146,9 @@ def _draw(
         "seed": seed,
         "size": arguments.size,
         "steps": arguments.steps,
-        "guidance": Guidance(*arguments.guidance),
     }
+    if arguments.guidance is not None:
+        how["guidance"] = Guidance(*arguments.guidance)
     seconds = 2.0 if arguments.seconds is None else arguments.seconds
     match task:
         case "foley":

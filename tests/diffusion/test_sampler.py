@@ -4,7 +4,7 @@ import torch
 from avsim.diffusion.levels import shifted
 from avsim.diffusion.noising import clean_of
 from avsim.diffusion.pair import Pair
-from avsim.diffusion.sampler import euler, heun, path
+from avsim.diffusion.sampler import ancestral, euler, heun, path
 from avsim.errors import InputError
 from tests.diffusion.conftest import SPEC, tokens
 
@@ -23,6 +23,10 @@ def velocity(x, s):
     return x.each(each, s)
 
 
+def fresh(step, shape=(1, 4, 1)):
+    return Pair(*(torch.randn(shape, generator=torch.Generator().manual_seed(step)) for _ in range(2)))
+
+
 def error(sampler, steps: int, shifts: Pair) -> float:
     z = torch.linspace(-2, 2, 41, dtype=torch.float64).view(1, -1, 1)
     start = Pair(*(torch.ones(1, 1, dtype=torch.float64),) * 2)
@@ -38,6 +42,19 @@ def test_twice_the_steps_divide_the_error_by_two_to_the_order(sampler, order, sh
         assert 2**order * 0.85 < coarse / fine < 2**order * 1.15
 
 
+def test_with_noise_drawn_anew_as_many_ways_lead_to_the_same_distribution():
+    z = torch.randn(1, 20_000, 1, generator=torch.Generator().manual_seed(99))
+    levels = path(Pair(torch.ones(1, 1)), 500, Pair(3.0, 1.0))
+    for eta in (0.5, 1.0):
+        x = ancestral(eta, lambda step: fresh(step, z.shape))(velocity, Pair(z), levels).video
+        assert abs(x.mean() - MEAN) < 0.01 and abs(x.std() - DEVIATION) < 0.02
+        assert abs(torch.corrcoef(torch.stack([x, z]).flatten(1))[0, 1]) < (0.9 if eta == 0.5 else 0.1)
+    same = ancestral(0.0, lambda step: fresh(step, z.shape))(velocity, Pair(z), levels).video
+    torch.testing.assert_close(same, euler(velocity, Pair(z), levels).video, atol=1e-4, rtol=1e-4)
+    with pytest.raises(InputError, match="eta"):
+        ancestral(1.5, fresh)
+
+
 def test_the_path_starts_where_it_should_and_ends_clean():
     start = Pair(torch.tensor([[1.0, 0.5, 0.0]]), torch.ones(1, 1))
     levels = path(start, 4, Pair(2.0, 1.0))
@@ -49,7 +66,7 @@ def test_the_path_starts_where_it_should_and_ends_clean():
         path(start, 0, Pair(1.0, 1.0))
 
 
-@pytest.mark.parametrize("sampler", [euler, heun])
+@pytest.mark.parametrize("sampler", [euler, heun, ancestral(1.0, fresh)])
 def test_given_tokens_stay_whatever_the_model_says(sampler):
     x = Pair(torch.tensor([[[0.1], [-0.0], [3.0], [4.0]]]), None)
     start = Pair(torch.tensor([[0.0, 1.0]]), None)
@@ -61,7 +78,9 @@ def test_given_tokens_stay_whatever_the_model_says(sampler):
     assert not torch.isfinite(out.video[:, 2:]).any()
 
 
-@pytest.mark.parametrize("sampler", [euler, heun])
+@pytest.mark.parametrize(
+    "sampler", [euler, heun, ancestral(1.0, lambda step: Pair(torch.ones(1), torch.ones(1)))]
+)
 @torch.no_grad()
 def test_the_last_step_ends_at_the_models_clean_tokens(sampler, make):
     model = make()
