@@ -35,7 +35,7 @@ from avsim.simulator.fitting import frames_for, frames_over, picture_for, sound_
 
 log = logging.getLogger("avsim")
 STEPS, GUIDANCE = 30, 1.5
-FOLLOWING = Guidance(text=1.0, audio=2.0)  # of a sound that is to follow its picture; as many passes
+FOLLOWING = Guidance(text=1.0, audio=4.0)  # of a sound that is to follow its picture; as many passes
 STRENGTH = 0.6  # of an edit: how much noise it starts from
 LONGER = 1.5  # times the training's length, from where on a clip is called long
 MENTIONED = 8  # unknown words of a prompt that a warning names

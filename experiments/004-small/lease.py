@@ -73,11 +73,11 @@ class Kind:
         return replace(self.spec, clip=replace(clip, seconds=1 / clip.frames_per_second))
 
 
-def kinds(scale: float) -> list[Kind]:
-    """Clips of 2, 1 and 4 s; a small scale is for a rehearsal."""
+def kinds(size: float) -> list[Kind]:
+    """Clips of 2, 1 and 4 s; a small `size` is for a rehearsal."""
     table = ((2.0, 0.86, 0.84, 112, 300_000), (1.0, 0.07, 0.06, 192, 30_000), (4.0, 0.07, 0.10, 56, 24_000))
     return [
-        Kind(LatentSpec(ClipSpec(seconds)), share, steps, max(4, int(rows * scale)), int(room * scale))
+        Kind(LatentSpec(ClipSpec(seconds)), share, steps, max(4, int(rows * size)), int(room * size))
         for seconds, share, steps, rows, room in table
     ]
 
@@ -366,7 +366,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=8.0, help="of training")
     parser.add_argument("--commit", default="", help="noted down")
     parser.add_argument("--eager", action="store_true", help="do not compile")
-    parser.add_argument("--scale", type=float, default=1.0, help="of batches and room: small for a rehearsal")
+    parser.add_argument("--size", type=float, default=1.0, help="of batches and room: small for a rehearsal")
     said = parser.parse_args()
     began = time.monotonic()
 
@@ -374,7 +374,7 @@ def main() -> None:
         print(f"{time.monotonic() - began:6.1f} s", *what, flush=True)
 
     model = load_model(SMALL / "generator")
-    table, hashes = kinds(said.scale), model.text.hashes
+    table, hashes = kinds(said.size), model.text.hashes
     loader = DataLoader(
         Rendered(table, hashes, model.shifts),
         batch_size=None,
