@@ -55,6 +55,11 @@ class ClipSpec:
         return samples_of(self.frames, self.frames_per_second, self.sample_rate)
 
     @property
+    def still(self) -> ClipSpec:
+        """Of its first frame alone."""
+        return replace(self, seconds=1 / self.frames_per_second)
+
+    @property
     def size(self) -> tuple[int, int]:
         """(H, W)."""
         return self.height, self.width

@@ -300,8 +300,8 @@ class _AssembleImages(_AssembleLatents):
     def __call__(self, rows: list[Row]) -> LatentBatch:
         clips = super().__call__(rows)
         assert clips.video is not None
-        one = replace(clips.spec.clip, seconds=1 / clips.spec.clip.frames_per_second)
-        return replace(clips, spec=replace(clips.spec, clip=one), video=clips.video[:, :, :1], audio=None)
+        still = replace(clips.spec, clip=clips.spec.clip.still)
+        return replace(clips, spec=still, video=clips.video[:, :, :1], audio=None)
 
 
 def stack(samples: list[Sample], spec: ClipSpec, rows: Tensor) -> ClipBatch:

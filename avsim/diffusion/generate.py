@@ -10,14 +10,13 @@ from torch import Tensor
 from avsim.clip import LatentSpec
 from avsim.diffusion.guidance import Guidance, guide
 from avsim.diffusion.model import JointDiT
-from avsim.diffusion.pair import Latents, Pair
+from avsim.diffusion.pair import NAMES, Latents, Pair
 from avsim.diffusion.sampler import Sampler, ancestral, path
 from avsim.diffusion.tasks import JOINT, Given, Task
 from avsim.diffusion.tokens import lengths, to_latents, to_tokens
 from avsim.errors import InputError
 from avsim.seeds import normal_rows
 
-NAMES = Pair("video", "audio")
 ETA = 1.0  # of the sampler, see `ancestral`
 
 

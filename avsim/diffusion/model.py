@@ -5,7 +5,7 @@ What a clip needs once (`JointDiT.context`: text, positions) is apart from what 
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -190,10 +190,10 @@ class JointDiT(nn.Module):
             Block(coupling, width, heads, self.text.width, mlp_ratio) for _ in range(blocks)
         )
 
-    def context(self, captions: Any, spec: LatentSpec) -> Context:
+    def context(self, captions: Sequence[str] | Tensor, spec: LatentSpec) -> Context:
         """Once per clip: B captions, and the spec whose tokens will be drawn. "" means no caption.
 
-        Captions are strings, or what else `text` reads.
+        They may also be tensors that `text` reads, such as a `WordEncoder`'s hashes.
         """
         text, here = self.text(captions)  # (B, S, E), (B, S)
         waves, seconds = standing(spec, self.head_width, text.device)

@@ -28,5 +28,6 @@ class Pair(NamedTuple, Generic[Value]):
         return [value for value in self if value is not None]
 
 
+NAMES = Pair("video", "audio")
 Latents = Pair[Any]
 """Latents of unit variance: tensors video (B, Dv, t, h, w) and audio (B, Da, l), either may be None."""

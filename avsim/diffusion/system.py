@@ -15,14 +15,13 @@ from avsim.diffusion.levels import LevelMixture, shifted
 from avsim.diffusion.loss import row_loss, token_loss, trivial
 from avsim.diffusion.model import Context, JointDiT
 from avsim.diffusion.noising import Noised
-from avsim.diffusion.pair import Latents, Pair
+from avsim.diffusion.pair import NAMES, Latents, Pair
 from avsim.diffusion.tokens import to_tokens
 from avsim.measures import bootstrap
 from avsim.optimizers import Recipe, configure
 from avsim.seeds import generator
 
 BINS = 5  # of the noise level, for the logs
-NAMES = Pair("video", "audio")
 
 
 class GeneratorSystem(L.LightningModule):

@@ -134,8 +134,7 @@ class Simulator:
     ) -> Clip:
         """A clip with sound that begins with the first frame of `image`, which comes back decoded."""
         spec = self._spec(seconds, size)
-        still = replace(spec.clip, seconds=1 / spec.clip.frames_per_second)
-        first = self._seen(frames_for(image, still))  # (1, Dv, 1, h, w)
+        first = self._seen(frames_for(image, spec.clip.still))  # (1, Dv, 1, h, w)
         video = torch.cat([first, torch.zeros_like(first).expand(-1, -1, spec.video[0] - 1, -1, -1)], 2)
         return self._draw([prompt], spec, ANIMATE, Latents(video, None), seed, steps, guidance)[0]
 

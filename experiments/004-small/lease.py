@@ -28,13 +28,14 @@ from avsim.codecs.losses import cue_parts, distortion
 from avsim.codecs.varied import varied
 from avsim.codecs.video import padded
 from avsim.data.batch import LatentBatch
-from avsim.data.shards import as_bytes, as_shorts
+from avsim.data.shards import as_bytes, as_shorts, from_bytes, from_shorts
 from avsim.devices import quickest
 from avsim.diffusion import Latents, Pair
 from avsim.diffusion.levels import LevelMixture
 from avsim.diffusion.loss import row_loss, token_loss
 from avsim.diffusion.noising import Noised
 from avsim.diffusion.system import GeneratorSystem
+from avsim.diffusion.text import PIECES
 from avsim.diffusion.tokens import grid, to_tokens
 from avsim.measures import psnr
 from avsim.optimizers import Recipe, configure, scale
@@ -54,6 +55,7 @@ AVERAGE = 0.9995
 CLIPS = 32  # rendered together
 TOLD = 4  # levels drawn for each clip
 HELD_OUT = 96
+SECOND = 32  # audio latents in one
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,7 @@ class Kind:
     @property
     def images(self) -> LatentSpec:
         """Of the first frames."""
-        clip = self.spec.clip
-        return replace(self.spec, clip=replace(clip, seconds=1 / clip.frames_per_second))
+        return replace(self.spec, clip=self.spec.clip.still)
 
 
 def kinds(size: float) -> list[Kind]:
@@ -130,13 +131,12 @@ class Rendered(Dataset):
 class Pool:
     """Latents of one kind on the device, and levels to train them under; a writer and a reader at once."""
 
-    def __init__(self, kind: Kind, words: tuple[int, int], device: str) -> None:
-        t = kind.spec.video[0]
-        n, d = kind.room, device
-        h, w = grid(kind.spec)[1:]
+    def __init__(self, kind: Kind, channels: Pair[int], words: tuple[int, int], device: str) -> None:
+        n, d = kind.room // CLIPS * CLIPS, device
+        t, h, w = grid(kind.spec)
         self.kind, self.count, self.seen = kind, torch.zeros((), device=d), 0
-        self.video = torch.zeros(n, t * h * w, 256, dtype=torch.float16, device=d)
-        self.audio = torch.zeros(n, kind.spec.audio, 32, dtype=torch.float16, device=d)
+        self.video = torch.zeros(n, t * h * w, channels.video, dtype=torch.float16, device=d)
+        self.audio = torch.zeros(n, kind.spec.audio, channels.audio, dtype=torch.float16, device=d)
         self.words = torch.zeros(n, *words, dtype=torch.int16, device=d)
         self.levels = (
             torch.ones(TOLD * n, t, device=d),
@@ -147,7 +147,7 @@ class Pool:
 
     def add(self, tokens: Pair[Tensor], batch: dict[str, Any]) -> None:
         """Take a batch in; when there is no more room, for the oldest."""
-        at = self.seen % (len(self.video) // CLIPS * CLIPS)
+        at = self.seen % len(self.video)
         rows, drawn = slice(at, at + CLIPS), slice(TOLD * at, TOLD * (at + CLIPS))
         self.video[rows], self.audio[rows] = tokens.video, tokens.audio
         self.words[rows] = batch["words"].to(self.words.device)
@@ -159,17 +159,17 @@ class Pool:
     @property
     def held(self) -> int:
         """How many there are."""
-        return min(self.seen, len(self.video) // CLIPS * CLIPS)
+        return min(self.seen, len(self.video))
 
-    def draw(self, most: int) -> tuple[Tensor, Tensor]:
+    def draw(self, count: int) -> tuple[Tensor, Tensor]:
         """Which clips (B,), and which levels of a first frame or a clip (B,)."""
-        most = torch.rand(2, most, device=self.count.device) * self.count
-        rows, levels = most[0].long(), (most[1] * TOLD).long()
+        at = torch.rand(2, count, device=self.count.device) * self.count
+        rows, levels = at[0].long(), (at[1] * TOLD).long()
         return rows.clamp(max=len(self.video) - 1), levels.clamp(max=len(self.image_levels) - 1)
 
 
 def loss_of(
-    model: nn.Module, words: Tensor, spec: LatentSpec, x: Pair[Tensor], s: Pair[Tensor], linked: Tensor
+    model: nn.Module, words: Tensor, spec: LatentSpec, x: Pair[Tensor], s: Pair[Tensor], linked: Tensor | None
 ) -> Pair[Tensor]:
     """Means over a batch."""
     told = torch.rand(len(words), 1, 1, device=words.device) >= UNTOLD
@@ -298,7 +298,6 @@ class Feeder(threading.Thread):
         self.see, self.hear = (
             Refitted(load_model(SMALL / name, device)) for name in ("video_codec", "audio_codec")
         )
-        self.original = [load_model(SMALL / name, device) for name in ("video_codec", "audio_codec")]
         self.held_out: list[tuple[LatentBatch, Tensor]] = []
         self.failed: queue.Queue[BaseException] = queue.Queue()
         self.stopped, self.began, self.spent = False, time.monotonic(), 0.0
@@ -320,11 +319,12 @@ class Feeder(threading.Thread):
 
     def take(self, batch: dict[str, Any]) -> None:
         """One batch: into its pool, or among what is held out."""
-        frames = batch["frames"].to(self.device).float() / 255
-        waves = batch["waves"].to(self.device).float() / 32767
-        see, hear = self.original
+        frames, waves = (
+            from_bytes(batch["frames"].to(self.device)),
+            from_shorts(batch["waves"].to(self.device)),
+        )
         with torch.no_grad():
-            latents = Latents(see.encode(frames), hear.encode(waves))
+            latents = Latents(self.see.shown.encode(frames), self.hear.shown.encode(waves))
         if batch["kind"] < 0:
             spec, names = self.pools[0].kind.spec, batch["captions"]
             rows = torch.arange(CLIPS) + CLIPS * len(self.held_out)
@@ -347,12 +347,14 @@ class Feeder(threading.Thread):
             for i, clip in enumerate(padded(frames[:16, :, :32], 4, 8))
         ]
         some = torch.stack(some)
-        noise = torch.randn(16, 64, 1 + some.shape[2] // 4, 8, 8, device=self.device)
-        made, _ = self.see.codec(some, 0.01 * noise)
+        see, hear = self.see.codec, self.hear.codec
+        noise = torch.randn(16, see.channels, 1 + some.shape[2] // 4, 8, 8, device=self.device)
+        made, _ = see(some, 0.01 * noise)
         self.see.train(0.02 * distortion(some, made, 2.0), done)
-        start = int(torch.randint(waves.shape[-1] // 500 - 31, (), generator=generator(SEED, "crop", number)))
-        found = self.hear.codec.cues(waves[..., 500 * start : 500 * (start + 32)])
-        made, _ = self.hear.codec(found, 0.05 * torch.randn(len(found), 32, 32, device=self.device))
+        room = waves.shape[-1] // hear.hop - SECOND
+        start = int(torch.randint(room + 1, (), generator=generator(SEED, "crop", number)))
+        found = hear.cues(waves[..., hear.hop * start : hear.hop * (start + SECOND)])
+        made, _ = hear(found, 0.05 * torch.randn(len(found), hear.channels, SECOND, device=self.device))
         weights = {"frame": 6.0, "patch": 2.0, "balance": 0.5, "delay": 0.5}
         parts = cue_parts(found, made)
         self.hear.train(sum(weights.get(name, 1.0) * part for name, part in parts.items()), done)
@@ -384,7 +386,8 @@ def main() -> None:
     batches = iter(loader)  # before the device is touched: its processes are forks
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model.to(device)
-    pools = [Pool(kind, (model.text.length - 1, len(hashes("a")[0])), device) for kind in table]
+    words = model.text.length - 1, PIECES
+    pools = [Pool(kind, model.channels, words, device) for kind in table]
     started: list[float] = []
 
     def clock() -> float:
@@ -405,12 +408,11 @@ def main() -> None:
             names = ("video", "audio", "audio_own", "sync_gap")
             scores = {name: torch.cat([row[name] for row in rows]).mean() for name in names}
         with torch.no_grad():
-            for name, codec in (("ships", feeder.original[0]), ("refitted", feeder.see.shown)):
-                seen = [
-                    psnr(frames, codec.decode(batch.video, batch.spec.clip))
-                    for batch, frames in feeder.held_out
-                ]
-                scores[f"psnr {name}"] = torch.cat([each.flatten() for each in seen]).mean()
+            see = feeder.see.shown
+            seen = [
+                psnr(frames, see.decode(batch.video, batch.spec.clip)) for batch, frames in feeder.held_out
+            ]
+            scores["psnr"] = torch.cat([each.flatten() for each in seen]).mean()
         return ", ".join(f"{name} {float(value):.4f}" for name, value in scores.items())
 
     def export() -> None:
@@ -423,7 +425,7 @@ def main() -> None:
         for name, part in parts.items():
             save_model(part.shown, said.out / name, dtype=torch.bfloat16, step=part.steps, spec=spec, **notes)
 
-    while len(feeder.held_out) * CLIPS < HELD_OUT or min(pool.held for pool in pools[:1]) < 4 * CLIPS:
+    while len(feeder.held_out) * CLIPS < HELD_OUT or pools[0].held < 4 * CLIPS:
         if not feeder.failed.empty():
             raise feeder.failed.get()
         time.sleep(0.2)
