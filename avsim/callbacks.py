@@ -25,12 +25,14 @@ from torch import Tensor, nn
 
 from avsim import separation
 from avsim.clip import Clip, ClipSpec
+from avsim.diffusion import Guidance
 from avsim.errors import InputError
 from avsim.logging import Metrics
 from avsim.report import player
 from avsim.seeds import derive
 from avsim.simulator import Simulator, load
 from avsim.simulator.samples import Sample, shown_energy, shown_stems, write_samples
+from avsim.simulator.simulator import GUIDANCE, STEPS
 from avsim.weights import save_model
 
 
@@ -236,8 +238,8 @@ class Samples(Callback):
         seeds: list[int],
         every_n_steps: int = 1000,
         foley: int = 1,  # clips of the validation set
-        steps: int = 30,  # of the sampler
-        guidance: float = 1.5,
+        steps: int = STEPS,  # of the sampler
+        guidance: Guidance = GUIDANCE,
         separator: str | None = None,  # folder of a run that trained one
         regions: int = 2,  # to separate in each clip
     ) -> None:

@@ -13,6 +13,7 @@ from avsim.codecs.spectra import istft, stft
 FLOOR = 1e-9  # of power: 84 dB below a full-scale sine
 CUES = 4  # level, balance, and the cosine and the sine of the delay
 MOMENTUM = 0.99  # of the fast form
+MOST = 4.0  # of power that is made up for, where phases that fit badly cancel
 
 
 def cues(left_right: Tensor) -> Tensor:
@@ -56,4 +57,14 @@ def waveform(found: Tensor, n_fft: int, hop: int, window: Tensor, rounds: int = 
         now = stft(istft(level * phase, n_fft, hop, window), n_fft, hop, window)
         ahead = now + MOMENTUM * (now - before)
         phase, before = ahead / ahead.abs().clamp(min=1e-12), now
-    return istft(spectra(found, phase), n_fft, hop, window)
+    made = stft(istft(spectra(found, phase), n_fft, hop, window), n_fft, hop, window)
+    return istft(made * lost(found, made)[:, None, None], n_fft, hop, window)
+
+
+def lost(found: Tensor, made: Tensor) -> Tensor:
+    """Where phases fit badly, neighbours cancel: what each frame of the spectra `made` has to be raised by,
+    to be as loud as its cues say; (B, 4, M, F), (B, 2, M, F) -> gains (B, F).
+    """
+    told = (2 * found[:, 0].float()).exp().sum(1)
+    kept = made.abs().square().mean(1).sum(1)
+    return ((told + FLOOR) / (kept + FLOOR)).clamp(1 / MOST, MOST).sqrt()

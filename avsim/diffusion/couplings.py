@@ -58,7 +58,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tenso
     On a CPU it is spelled out: with a few hundred tokens torch's fused kernel takes 2 to 8 times as long in
     training (`experiments/benchmarks/attention.py`).
     """
-    if q.device.type != "cpu" or q.shape[:-1].numel() * k.shape[-2] > MANY:
+    if q.device.type != "cpu" or not torch.is_grad_enabled() or q.shape[:-1].numel() * k.shape[-2] > MANY:
         return rearrange(F.scaled_dot_product_attention(q, k, v, mask), "b h l d -> b l (h d)")
     scores = (q * q.shape[-1] ** -0.5) @ k.mT  # (B, heads, Lq, Lk)
     if mask is not None:

@@ -13,13 +13,12 @@ NEAR = 0.125  # seconds: what counts as the same moment
 
 @torch.no_grad()
 def attention_maps(model: JointDiT, x: Pair[Tensor], s: Pair[Tensor], context: Context) -> Tensor | None:
-    """The attention of each audio token to each of the picture's stream in every block and head.
+    """The attention of each audio token to each of the picture's in every block and head.
 
-    Arguments as of `JointDiT.forward`, both modalities there. Returns (blocks, B, heads, La, Mv), over the
-    picture's stream (`JointDiT.enter`); a row sums to 1 (`Cross`) or to what the sound leaves of itself
-    (`Joint`, `Single`). None: they never meet.
+    Arguments as of `JointDiT.forward`, both modalities there. Returns (blocks, B, heads, La, Lv); a row sums
+    to 1 (`Cross`) or to what the sound leaves of itself (`Joint`, `Single`). None: they never meet.
     """
-    modulation, _ = model.modulate(x, model.levels(x, s, context), context, None)
+    modulation, _ = model.modulate(x, s, context, None)
     h, maps = model.enter(x, context), []
     for block, words in zip(model.blocks, context.words, strict=True):
         own, heads = block.prepare(h, modulation, context.rotary)
@@ -39,9 +38,9 @@ class Gaze(NamedTuple):
 
 
 def gaze(maps: Tensor, seconds: Pair[Tensor]) -> Gaze:
-    """Summarise maps (blocks, B, heads, La, Mv) of tokens at `seconds` (Mv,), (La,)."""
+    """Summarise maps (blocks, B, heads, La, Lv) of tokens at `seconds` (Lv,), (La,)."""
     weights = maps / maps.sum(-1, keepdim=True)
-    later = seconds.video[None, :] - seconds.audio[:, None]  # (La, Mv)
+    later = seconds.video[None, :] - seconds.audio[:, None]  # (La, Lv)
     close = (later.abs() <= NEAR).float()
     chance = close.mean()
     by_head = (weights * close).sum(-1).mean(-1) / chance  # (blocks, B, heads)

@@ -28,7 +28,7 @@ def generate(
     given: Latents | None = None,
     task: Task | Given = JOINT,
     *,
-    steps: int = 30,
+    steps: int = 12,
     guidance: Guidance = Guidance(),  # noqa: B008  # frozen
     seed: int = 0,
     first_row: int = 0,
@@ -82,7 +82,7 @@ def begin(
         InputError: latents that are needed but absent, of a wrong shape, or not finite.
     """
     tokens = Pair(*zip(lengths(spec), model.channels, strict=True))  # (L, D) of each
-    grids = Pair(*zip(model.latent_channels, (spec.video, (spec.audio,)), strict=True))
+    grids = Pair(*zip(model.channels, (spec.video, (spec.audio,)), strict=True))
 
     def noise(_: Tensor, name: str, shape: tuple[int, int]) -> Tensor:
         return normal_rows((rows, *shape), seed, "noise", name, first_row=first_row)

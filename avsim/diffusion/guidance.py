@@ -24,14 +24,17 @@ class Guidance:
     """Scales; 1 guides nothing and costs nothing.
 
     Raises:
-        InputError: a scale that is negative or not a number.
+        InputError: a scale that is negative or not a number, or a level outside [0, 1].
     """
 
     text: float = 1.5  # how much both follow the caption
     video: float = 1.0  # how much the picture follows its sound
     audio: float = 1.0  # how much the sound follows its picture: sync guidance
+    least: float = 0.0  # level below which nothing is guided (2404.07724): details need none
 
     def __post_init__(self) -> None:
+        if not 0 <= self.least <= 1:
+            raise InputError(f"guidance least is {self.least}; it is a noise level, in [0, 1]")
         for name in ("text", "video", "audio"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise InputError(f"guidance {name} is {getattr(self, name)}; it must be 0 or more")
@@ -60,6 +63,16 @@ def guided(denoise: Denoise, *withouts: Without) -> Denoise:
         return total
 
     return told
+
+
+def down_to(least: float, denoise: Denoise, below: Denoise) -> Denoise:
+    """`denoise` while any level is at `least` or above, then `below`."""
+
+    def either(x: Pair[Tensor], s: Pair[Tensor]) -> Pair[Tensor]:
+        high = any(bool((levels >= least).any()) for levels in s.there())
+        return (denoise if high else below)(x, s)
+
+    return either if least > 0 else denoise
 
 
 def conditioned(model: JointDiT, context: Context) -> Denoise:
@@ -93,4 +106,5 @@ def guide(
         withouts.append(Without(without_partner(model, told, "video"), Pair(guidance.video, 1.0)))
     if guidance.audio != 1 and free[1]:
         withouts.append(Without(without_partner(model, told, "audio"), Pair(1.0, guidance.audio)))
-    return guided(conditioned(model, told), *withouts)
+    plain = conditioned(model, told)
+    return down_to(guidance.least, guided(plain, *withouts), plain) if withouts else plain

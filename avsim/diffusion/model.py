@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from avsim.clip import LatentSpec
 from avsim.diffusion.blocks import Block, Words, modulate
 from avsim.diffusion.couplings import Coupling, Joint, start_at_zero
-from avsim.diffusion.noising import clean_of, wiener
+from avsim.diffusion.noising import wiener
 from avsim.diffusion.pair import Pair
 from avsim.diffusion.rope import Rotary, angles
 from avsim.diffusion.text import TextEncoder, WordEncoder
-from avsim.diffusion.tokens import PATCH, cut, grid, joined, positions, shared_levels, spread
+from avsim.diffusion.tokens import positions, spread
 from avsim.errors import InputError
 from avsim.weights import configured
 
@@ -31,8 +31,8 @@ class Context(NamedTuple):
     words: tuple[Pair[Words], ...]  # the text as each block reads it
     mask: Tensor  # (B, 1, 1, S), which words are there
     rotary: Pair[Rotary]
-    place: Pair[Tensor]  # (M, W), a learned function of where a token of a stream stands
-    seconds: Pair[Tensor]  # (M,)
+    place: Pair[Tensor]  # (L, W), a learned function of where a token stands
+    seconds: Pair[Tensor]  # (L,)
     opening: int  # video tokens of frame 0
 
 
@@ -100,46 +100,28 @@ class Ends(nn.Module):
         self.loud = start_at_zero(nn.Linear(width, channels))
         self.energy = nn.Parameter(torch.zeros(channels))  # of the kind: its logarithm, over QUICK
 
-    def velocity(self, h: Tensor, x: Tensor, s: Tensor, mean: Tensor | float = 0.0) -> Tensor:
-        """What the stream ends with (B, L, W), noisy tokens (B, L, D), levels (B, L, 1) -> (B, L, D).
-
-        `mean` (B, L, D) is what the tokens are expected to be before any of that is known.
-        """
+    def velocity(self, h: Tensor, x: Tensor, s: Tensor) -> Tensor:
+        """What the stream ends with (B, L, W), noisy tokens (B, L, D), levels (B, L, 1) -> (B, L, D)."""
         louder = LOUDEST * (self.loud(h).to(x) / LOUDEST).tanh()  # (B, L, D)
         factor, error = wiener(s, (QUICK * self.energy + louder).exp())
-        return factor * (x - (1 - s) * mean) - mean - error * self.out(h)
+        return factor * x - error * self.out(h)
 
 
 class VideoEnds(nn.Module):
-    """The picture's ends: tokens of frame 0, which enter latent by latent, and those that follow.
-
-    Frame 0 tells what there is, later latents how it changes: it gets PATCH^2 times as much of the stream.
-    Where a thing was and no longer is, a change takes back what frame 0 told, in more detail than a stream
-    holds: later tokens are expected to be what `undo` makes of frame 0's latents in their own place, as far
-    as the stream says (`gone`).
-    """
+    """The picture's ends: frame 0 tells what there is, later latents tell how it changes."""
 
     def __init__(self, width: int, channels: int) -> None:
         super().__init__()
-        self.first, self.later = Ends(width, channels), Ends(width, channels * PATCH**2)
-        self.undo = nn.Linear(channels, channels, bias=False)
-        self.gone = start_at_zero(nn.Linear(width, channels * PATCH**2))
+        self.first, self.later = Ends(width, channels), Ends(width, channels)
 
     def embed(self, x: Tensor, opening: int) -> Tensor:
-        """Noisy tokens (B, L, Dv PATCH^2), of which `opening` are of frame 0 -> their stream (B, M, W)."""
-        first, later = cut(x, opening)
-        return torch.cat([self.first.embed(first), self.later.embed(later)], dim=1)
+        """Noisy tokens (B, L, Dv), of which `opening` are of frame 0 -> their stream (B, L, W)."""
+        return torch.cat([self.first.embed(x[:, :opening]), self.later.embed(x[:, opening:])], dim=1)
 
     def velocity(self, h: Tensor, x: Tensor, s: Tensor, opening: int) -> Tensor:
-        """What the stream ends with (B, M, W), noisy tokens (B, L, D), levels (B, M, 1) -> (B, L, D)."""
-        at = [opening * PATCH**2, h.shape[1] - opening * PATCH**2]
-        (h_first, h_later), (s_first, s_later) = h.split(at, dim=1), s.split(at, dim=1)
-        x_first, x_later = cut(x, opening)
-        v_first = self.first.velocity(h_first, x_first, s_first)
-        told = clean_of(x_first, v_first, s_first).detach()  # (B, opening PATCH^2, Dv)
-        undone = joined(self.undo(told), x_later[:, :0])  # (B, opening, D)
-        mean = self.gone(h_later) * undone.repeat(1, at[1] // opening, 1)
-        return joined(v_first, self.later.velocity(h_later, x_later, s_later, mean))
+        """What the stream ends with (B, L, W), noisy tokens (B, L, Dv), levels (B, L, 1) -> (B, L, Dv)."""
+        first = self.first.velocity(h[:, :opening], x[:, :opening], s[:, :opening])
+        return torch.cat([first, self.later.velocity(h[:, opening:], x[:, opening:], s[:, opening:])], dim=1)
 
 
 @configured
@@ -180,8 +162,7 @@ class JointDiT(nn.Module):
             raise InputError(f"width {width} in {heads} heads: heads must be a multiple of 8 wide")
         self.coupling, self.head_width = coupling, width // heads
         self.shifts = Pair(video_shift, audio_shift)
-        self.latent_channels = Pair(video_channels, audio_channels)  # Dv, Da
-        self.channels = Pair(video_channels * PATCH**2, audio_channels)  # of a token, D
+        self.channels = Pair(video_channels, audio_channels)  # of a token, D
         self.text = WordEncoder() if text is None else text
         self.ends: Any = nn.ModuleList([VideoEnds(width, video_channels), Ends(width, audio_channels)])
         self.place = nn.ModuleList(nn.Linear(self.head_width, width) for _ in self.channels)
@@ -203,7 +184,7 @@ class JointDiT(nn.Module):
             rotary=waves,
             place=waves.each(lambda wave, embed: embed(torch.cat(wave, dim=-1)), Pair(*self.place)),
             seconds=seconds,
-            opening=math.prod(grid(spec)[1:]),
+            opening=math.prod(spec.video[1:]),
         )
 
     def forward(
@@ -211,31 +192,24 @@ class JointDiT(nn.Module):
     ) -> Pair[Tensor]:
         """The velocity of every token; of one that is given (level 0) it means nothing.
 
-        Shapes: x video (B, Lv, Dv PATCH^2), audio (B, La, Da), one may be None; s (B, Kv), (B, Ka) the level
+        Shapes: x video (B, Lv, Dv), audio (B, La, Da), one may be None; s (B, Kv), (B, Ka) the level
         of each run of L / K tokens; linked (B,) bool: False keeps that row's streams apart. Returns as x.
         """
-        s = self.levels(x, s, context)
         modulation, final = self.modulate(x, s, context, linked)  # (B, K, 6, W), (B, K, 2, W)
-        h = self.enter(x, context)  # (B, M, W)
+        h = self.enter(x, context)  # (B, L, W)
         barrier = self.barrier(h, linked)
         for block, words in zip(self.blocks, context.words, strict=True):
-            h = block(h, modulation, context.rotary, words, context.mask, barrier)  # (B, M, W)
+            h = block(h, modulation, context.rotary, words, context.mask, barrier)  # (B, L, W)
         h = h.each(lambda h, m: modulate(h, *m.unbind(2)), final)
-        level = h.each(lambda h, s: spread(s, h.shape[1])[..., None], s)  # (B, M, 1)
+        level = h.each(lambda h, s: spread(s, h.shape[1])[..., None], s)  # (B, L, 1)
         video, audio = self.ends
         return Pair(
             None if x.video is None else video.velocity(h.video, x.video, level.video, context.opening),
             None if x.audio is None else audio.velocity(h.audio, x.audio, level.audio),
         )  # (B, L, D)
 
-    def levels(self, x: Pair[Tensor], s: Pair[Tensor], context: Context) -> Pair[Tensor]:
-        """Levels of runs of tokens (B, K) -> of runs of the streams that tokens enter, (B, K)."""
-        if x.video is None:
-            return s
-        return s._replace(video=shared_levels(s.video, context.opening, x.video.shape[1]))
-
     def enter(self, x: Pair[Tensor], context: Context) -> Pair[Tensor]:
-        """Tokens (B, L, D) -> streams (B, M, W), in which frame 0 has PATCH^2 times its tokens."""
+        """Tokens (B, L, D) -> streams (B, L, W)."""
         video, audio = self.ends
         return Pair(
             None if x.video is None else video.embed(x.video, context.opening) + context.place.video,
@@ -251,7 +225,7 @@ class JointDiT(nn.Module):
     def modulate(
         self, x: Pair[Tensor], s: Pair[Tensor], context: Context, linked: Tensor | None
     ) -> tuple[Pair[Tensor], Pair[Tensor]]:
-        """The modulation of blocks and of readouts, one row per distinct level of the streams."""
+        """The modulation of blocks and of readouts, one row per distinct level."""
         meet = x.video is not None and x.audio is not None
         partner = at_the_same_time(s, context.seconds) if meet else Pair()
         both = [
@@ -272,17 +246,17 @@ class JointDiT(nn.Module):
 
 @lru_cache(maxsize=32)
 def standing(spec: LatentSpec, head_width: int, device: torch.device) -> tuple[Pair[Rotary], Pair[Tensor]]:
-    """Where the tokens of a stream stand, as its heads are turned; and their seconds, (M,)."""
+    """Where the tokens stand, as heads are turned; and their seconds, (L,)."""
     with torch.inference_mode(False):  # a training may ask for them next
         at = positions(spec)
-        turns = at.each(lambda at: angles(at, head_width).to(device))  # (M, head width / 2)
+        turns = at.each(lambda at: angles(at, head_width).to(device))  # (L, head width / 2)
         waves = turns.each(lambda turn: Rotary(turn.cos(), turn.sin()))
         return waves, at.each(lambda at: at.seconds.to(device))
 
 
 def at_the_same_time(s: Pair[Tensor], seconds: Pair[Tensor]) -> Pair[Tensor]:
     """The partner's level at the moment of each own level: (B, Kv) of the sound, (B, Ka) of the picture."""
-    runs = seconds.each(lambda at, s: at.unflatten(0, (s.shape[1], -1)), s)  # (K, M / K), in order of time
+    runs = seconds.each(lambda at, s: at.unflatten(0, (s.shape[1], -1)), s)  # (K, L / K), in order of time
     centres = runs.each(lambda at: (at[:, 0] + at[:, -1]) / 2)  # (K,)
     apart = (centres.video[:, None] - centres.audio[None, :]).abs()  # (Kv, Ka)
     return Pair(s.audio[:, apart.argmin(1)], s.video[:, apart.argmin(0)])

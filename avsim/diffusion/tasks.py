@@ -10,16 +10,12 @@ Task("edit", start=0.6)                          nothing is given, all starts fr
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-import torch.nn.functional as F
-from einops import rearrange
 from torch import Tensor
 
 from avsim.clip import LatentSpec
 from avsim.diffusion.pair import Pair
-from avsim.diffusion.tokens import PATCH, grid
 from avsim.errors import InputError
 
 Part = Callable[[Tensor], Tensor]
@@ -85,8 +81,7 @@ class Box:
 class Given:
     """Where each latent of a clip starts: 0 is given, 1 is pure noise, between is an edit.
 
-    Shapes: video (t, h, w), audio (l,), levels in [0, 1]; None: the clip lacks that modality. Latents of one
-    patch start together, at the highest of their levels.
+    Shapes: video (t, h, w), audio (l,), levels in [0, 1]; None: the clip lacks that modality.
 
     Raises:
         InputError: no modality, or levels outside [0, 1].
@@ -114,15 +109,7 @@ class Given:
         ):
             if level is not None and tuple(level.shape) != shape:
                 raise InputError(f"starting levels of {name}: {tuple(level.shape)}; the spec needs {shape}")
-        starts: Pair[Any] = Pair(self._patches(), None if self.audio is None else self.audio.float())
-        return starts
-
-    def _patches(self) -> Tensor | None:
-        if self.video is None:
-            return None
-        h, w = self.video.shape[1:]
-        padded = F.pad(self.video.float(), (0, -w % PATCH, 0, -h % PATCH))
-        return rearrange(padded, "t (h p) (w q) -> (t h w) (p q)", p=PATCH, q=PATCH).amax(-1)
+        return Pair(self.video, self.audio).each(lambda level: level.float().flatten())
 
 
 @dataclass(frozen=True)
@@ -144,10 +131,7 @@ class Task:
             shape = spec.video
             free = ~self.video(spec.video_spans())[:, None, None].expand(shape)
             if self.keep_outside is not None:
-                _, rows, columns = grid(spec)
-                patches = self.keep_outside.touches(rows, columns)
-                cells = patches.repeat_interleave(PATCH, 0).repeat_interleave(PATCH, 1)
-                free = free & cells[: shape[1], : shape[2]]
+                free = free & self.keep_outside.touches(*shape[1:])
             video = torch.where(free, self.start, 0.0)
         return Given(video, audio)
 

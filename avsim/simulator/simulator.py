@@ -34,8 +34,9 @@ from avsim.separation.separator import Separator
 from avsim.simulator.fitting import frames_for, frames_over, picture_for, sound_for, wave_for
 
 log = logging.getLogger("avsim")
-STEPS, GUIDANCE = 30, 1.5
-FOLLOWING = Guidance(text=1.0, audio=4.0)  # of a sound that is to follow its picture; as many passes
+STEPS = 12
+GUIDANCE = Guidance(text=1.0, video=8.0, audio=4.0, least=0.5)  # picture and sound follow each other
+ALONE = 1.5  # guidance by the text, where there is but one of them
 STRENGTH = 0.6  # of an edit: how much noise it starts from
 LONGER = 1.5  # times the training's length, from where on a clip is called long
 MENTIONED = 8  # unknown words of a prompt that a warning names
@@ -95,7 +96,7 @@ class Simulator:
         seed: int = 0,
         size: tuple[int, int] | None = None,
         steps: int = STEPS,
-        guidance: float | Guidance = FOLLOWING,
+        guidance: float | Guidance = GUIDANCE,
     ) -> Clip:
         """A sound for a picture, whose frames come back untouched; the model sees a copy at `size`."""
         spec = self._spec(clip.seconds, size)
@@ -144,7 +145,7 @@ class Simulator:
         seed: int = 0,
         size: tuple[int, int] | None = None,
         steps: int = STEPS,
-        guidance: float | Guidance = GUIDANCE,
+        guidance: float | Guidance = ALONE,
     ) -> Clip:
         """One frame from words, without sound."""
         spec = self._spec(1 / self.spec.frames_per_second, size)
@@ -156,7 +157,7 @@ class Simulator:
         seconds: float = 2.0,
         seed: int = 0,
         steps: int = STEPS,
-        guidance: float | Guidance = GUIDANCE,
+        guidance: float | Guidance = ALONE,
     ) -> Clip:
         """A sound from words, without a picture."""
         return self._draw([prompt], self._spec(seconds, None), SOUND, Latents(), seed, steps, guidance)[0]

@@ -6,9 +6,11 @@ from lightning.pytorch import LightningModule
 from torch import nn
 
 from avsim import separation
+from avsim.diffusion import Guidance
 from avsim.simulator.datamodule import Prompts
 from avsim.simulator.loading import load
 from avsim.simulator.samples import Sample
+from avsim.simulator.simulator import GUIDANCE, STEPS
 
 
 class SimulatorSystem(LightningModule):
@@ -19,7 +21,7 @@ class SimulatorSystem(LightningModule):
         separator: another with the separator; None: that of `simulator`, if it has one.
         seconds: length of the clips.
         steps: of the sampler.
-        guidance: scale of the text.
+        guidance: its scales.
         regions: how many to find in each clip; None: as many as there seem to be.
     """
 
@@ -28,8 +30,8 @@ class SimulatorSystem(LightningModule):
         simulator: str,
         separator: str | None = None,
         seconds: float = 2.0,
-        steps: int = 30,
-        guidance: float = 1.5,
+        steps: int = STEPS,
+        guidance: Guidance = GUIDANCE,
         regions: int | None = None,
     ) -> None:
         super().__init__()

@@ -43,11 +43,11 @@ def add(subparsers: Any) -> None:
     parser.add_argument(
         "--size", type=_size, metavar="WxH", help="pixels (default: as the generator was trained)"
     )
-    parser.add_argument("--steps", type=int, default=30, help="of the sampler (default %(default)s)")
+    parser.add_argument("--steps", type=int, default=12, help="of the sampler (default %(default)s)")
     parser.add_argument(
-        "--guidance", type=_guidance, metavar="TEXT[,VIDEO,AUDIO]",
-        help="scales of guidance: by the text, of the picture by its sound, of the sound by its picture "
-        "(default 1.5,1,1, for a given film 1,1,4; 1 guides nothing)",
+        "--guidance", type=_guidance, metavar="TEXT[,VIDEO,AUDIO[,LEAST]]",
+        help="scales of guidance: by the text, of the picture by its sound, of the sound by its picture, and "
+        "the noise level below which there is none (default 1,8,4,0.5, with --only 1.5; 1 guides nothing)",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="of the first clip (default 0), others count on")
     parser.add_argument("-n", "--count", type=int, default=1, help="how many clips (default 1)")
@@ -65,15 +65,16 @@ def _size(text: str) -> tuple[int, int]:
     return int(height), int(width)
 
 
-def _guidance(text: str) -> tuple[float, float, float]:
+def _guidance(text: str) -> list[float]:
     try:
         scales = [float(scale) for scale in text.split(",")]
     except ValueError:
         scales = []
-    if len(scales) not in (1, 3):
-        raise argparse.ArgumentTypeError(f"{text!r}; expected one number, or three: TEXT,VIDEO,AUDIO")
-    text_scale, video, audio = [*scales, 1.0, 1.0][:3]
-    return text_scale, video, audio
+    if len(scales) not in (1, 3, 4):
+        raise argparse.ArgumentTypeError(
+            f"{text!r}; expected one number, three or four: TEXT,VIDEO,AUDIO,LEAST"
+        )
+    return scales
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -34,7 +34,7 @@ from avsim.evaluation.score import Score
 from avsim.files import atomic
 from avsim.simulator import Simulator, load
 from avsim.simulator.loading import part_folders
-from avsim.simulator.simulator import FOLLOWING
+from avsim.simulator.simulator import GUIDANCE, STEPS
 from avsim.weights import TENSORS, hash_of
 from avsim.world import Truth, WorldDataset
 
@@ -83,7 +83,7 @@ def ways(
         if task is None:
             return see.decode(video, spec.clip).float(), hear.decode(audio, spec.clip).float()
     captions = ["" if way == UNTOLD else truth.caption for _, truth in clips]
-    guidance = Guidance(*how["following" if task is FOLEY else "guidance"])
+    guidance = Guidance(*how["guidance"])
     drawn = simulator._draw(captions, spec, task, Latents(video, audio), seed, how["steps"], guidance)
     return (
         frames if task is FOLEY else torch.stack([clip.frames for clip in drawn]),
@@ -208,16 +208,17 @@ def main() -> None:
     parser.add_argument("--level", default="medium")
     parser.add_argument("--split", default="test", help='or "held out": combinations that no training had')
     parser.add_argument("--count", type=int, default=256)
-    parser.add_argument("--steps", type=int, default=25)
+    parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument(
-        "--guidance", type=float, nargs=3, default=(1.5, 1.0, 1.0), metavar=("TEXT", "VIDEO", "AUDIO")
-    )
-    parser.add_argument(
-        "--following", type=float, nargs=3, default=astuple(FOLLOWING), help="guidance for a given picture"
+        "--guidance",
+        type=float,
+        nargs=4,
+        default=astuple(GUIDANCE),
+        metavar=("TEXT", "VIDEO", "AUDIO", "LEAST"),
     )
     parser.add_argument("--jobs", type=int, default=2)
     arguments = parser.parse_args()
-    how = {name: getattr(arguments, name) for name in ("steps", "guidance", "following")}
+    how = {name: getattr(arguments, name) for name in ("steps", "guidance")}
     world_of = arguments.level, arguments.split, arguments.count
     generator = part_folders(arguments.model, "generator")["generator"]
     arguments.out.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,7 @@ frames that couplings.yaml mixes. The cascade `none` is charged for the picture 
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
@@ -14,10 +15,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from avsim.clip import ClipSpec, LatentSpec
 from avsim.data.datamodule import IMAGES
 from avsim.diffusion import JointDiT, Pair
-from avsim.diffusion.couplings import Cross, Joint, Single
+from avsim.diffusion.couplings import Coupling, Cross, Joint, Single
 from avsim.diffusion.text import WordEncoder
 from avsim.diffusion.tokens import lengths
 
+HERE = Path(__file__).parent
+COUPLINGS = {"cross": Cross, "joint": Joint, "single": Single, "none": Joint}  # none.yaml: a cascade's levels
 CLIP, IMAGE = (LatentSpec(ClipSpec(seconds, 64, 64)) for seconds in (2.0, 1 / 16))
 
 
@@ -32,28 +35,36 @@ def flops(model: JointDiT, spec: LatentSpec, sounds: bool = True) -> int:
     return counter.get_total_flops()
 
 
-def main(steps: int) -> None:
-    said = yaml.safe_load((Path(__file__).parent / "couplings.yaml").read_text())
-    arguments = said["model"]["init_args"]["model"]["init_args"]
-    arguments["text"] = WordEncoder(**arguments["text"]["init_args"])
-    images = said["data"]["init_args"]["images"]
-    cost, size = {}, {}
-    for name, coupling, alone in (
-        ("cross", Cross, 0),
-        ("joint", Joint, 0),
-        ("single", Single, 0),
-        ("none", Joint, 0.5),
-    ):
-        model = JointDiT(**arguments, coupling=coupling)
+def settings(name: str) -> dict[str, Any]:
+    """What a yaml of this folder says of the system."""
+    return yaml.safe_load((HERE / name).read_text())["model"]["init_args"]
+
+
+def built(coupling: type[Coupling]) -> JointDiT:
+    """The model of couplings.yaml, with a coupling."""
+    arguments = settings("couplings.yaml")["model"]["init_args"]
+    text = WordEncoder(**arguments["text"]["init_args"])
+    return JointDiT(**{**arguments, "text": text, "coupling": coupling})
+
+
+def costs(clips: float, images: float) -> dict[str, tuple[float, int]]:
+    """Of each coupling: FLOPs of `clips` clips and `images` first frames, and parameters."""
+    found = {}
+    for name, coupling in COUPLINGS.items():
+        model = built(coupling)
+        alone = settings("none.yaml")["levels"]["alone"] if name == "none" else 0.0
         clip = (1 - alone) * flops(model, CLIP) + alone * flops(model, CLIP, sounds=False)
-        cost[name] = (1 - images) * clip + images * IMAGES * flops(model, IMAGE, sounds=False)
-        size[name] = sum(weight.numel() for weight in model.parameters())
-    for name, each in cost.items():
-        print(
-            name,
-            round(steps * cost["joint"] / each),
-            f"{each / 1e9:.3f} GFLOP a row, {size[name] / 1e6:.2f} M",
-        )
+        cost = clips * clip + images * flops(model, IMAGE, sounds=False)
+        found[name] = cost, sum(weight.numel() for weight in model.parameters())
+    return found
+
+
+def main(steps: int) -> None:
+    images = yaml.safe_load((HERE / "couplings.yaml").read_text())["data"]["init_args"]["images"]
+    found = costs(1 - images, images * IMAGES)
+    for name, (cost, size) in found.items():
+        told = f"{cost / 1e9:.3f} GFLOP a row, {size / 1e6:.2f} M"
+        print(name, round(steps * found["joint"][0] / cost), told)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """Couplings, judged: python score.py RUNS [--count 64]: RUNS/COUPLING-SEED are runs, RUNS/table.md the table.
 
 From captions and pictures of `easy`, split "test": each run draws both jointly (the cascade `none` a picture
-first, then its sound) and a sound for the true picture; `truth` are the clips themselves, through the codecs.
-A number is the mean over seeds, with the 95 % interval of `joint`'s own and, of the others, of what they have
-more than `joint` at the same seed (Student's, over seeds). Losses are on held-out clips after the last step.
+first, then its sound) and a sound for the true picture; the first of them are kept for `avsim compare`.
+`truth` are the clips themselves, through the codecs. A number is the mean over seeds, with the 95 % interval
+of `joint`'s own and, of the others, of what they have more than `joint` at the same seed (Student's, over
+seeds). Losses are on held-out clips after the last step.
 """
 
 import argparse
@@ -11,7 +12,8 @@ import csv
 import json
 from collections import defaultdict
 from collections.abc import Iterable
-from itertools import islice
+from dataclasses import replace
+from itertools import chain, islice
 from pathlib import Path
 
 import torch
@@ -29,10 +31,12 @@ from avsim.evaluation.oracle import perceived
 from avsim.files import atomic
 from avsim.simulator import Simulator, load
 from avsim.simulator.loading import part_folders
-from avsim.weights import TENSORS, hash_of
+from avsim.simulator.samples import Sample, write_samples
+from avsim.weights import TENSORS, hash_of, load_model
 from avsim.world import Truth, WorldDataset
 
-BATCH, STEPS, F1 = 16, 25, "F1 within 1 frame"
+BATCH, STEPS, F1 = 16, 12, "F1 within 1 frame"
+SHOWN = 8  # clips of a run that are kept
 JOINTLY, FOLEYED = "synchrony, joint", "synchrony, foley"
 LOGGED = {
     "val/audio_own": "loss of the sound, its picture given",
@@ -98,7 +102,7 @@ def world(count: int) -> Iterable[list[tuple[Clip, Truth]]]:
 
 def of_run(run: Path, count: int) -> dict[str, float]:
     """All numbers of a run."""
-    simulator = load(run)
+    simulator = replace(load("small"), generator=load_model(part_folders(run, "generator")["generator"]))
     cascade = run.name.startswith("none")
     made = (
         (way, one, clip, truth)
@@ -106,11 +110,23 @@ def of_run(run: Path, count: int) -> dict[str, float]:
         for way, ones in drawn(simulator, cascade, batch, number * BATCH).items()
         for one, (clip, truth) in zip(ones, batch, strict=True)
     )
-    found = synchrony(made)
+    found = synchrony(sampled(made, run))
     with open(run / "csv" / "metrics.csv") as file:
         last = [row for row in csv.DictReader(file) if row.get("val/audio_own")][-1]
     shown = {name: title for name, title in LOGGED.items() if not (cascade and name == "val/video")}
     return found | {title: float(last[name]) for name, title in shown.items()}
+
+
+def sampled(
+    made: Iterable[tuple[str, Clip, Clip, Truth]], run: Path
+) -> Iterable[tuple[str, Clip, Clip, Truth]]:
+    """The same; the first are written to the run's samples."""
+    samples: dict[str, list[Sample]] = defaultdict(list)
+    for way, one, clip, truth in made:
+        if (number := len(samples[way])) < SHOWN:
+            samples[way].append(Sample(one, truth.caption, number, way.rpartition(" ")[2]))
+        yield way, one, clip, truth
+    write_samples([*chain(*samples.values())], run / "samples" / "step=00000000")
 
 
 @torch.no_grad()

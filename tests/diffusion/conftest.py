@@ -12,7 +12,7 @@ from avsim.diffusion.tokens import lengths
 
 COUPLINGS = [Apart, Cross, Joint, Single]
 MEETING = [Cross, Joint, Single]
-SPEC = LatentSpec(ClipSpec(seconds=0.75, height=32, width=48))  # 4 x 2 x 3 video tokens, 24 audio tokens
+SPEC = LatentSpec(ClipSpec(seconds=0.75, height=32, width=48))  # 4 x 4 x 6 video tokens, 24 audio tokens
 
 
 @pytest.fixture(autouse=True)

@@ -133,6 +133,18 @@ def test_guidance_is_linear_and_free_where_it_is_1(make):
     assert len(seen) == 5  # nothing is told: nothing is left untold
 
 
+def test_below_its_least_level_nothing_is_guided(make):
+    model, seen = make(), []
+    model.register_forward_hook(lambda module, args, out: seen.append(float(args[1].audio.max())))
+    plain = generate(model, ["a"], SPEC, latents(1), FOLEY, steps=4, guidance=Guidance(1.0), seed=1)
+    unguided = list(seen)
+    seen.clear()
+    how = Guidance(2.0, least=unguided[2])
+    some = generate(model, ["a"], SPEC, latents(1), FOLEY, steps=4, guidance=how, seed=1)
+    assert seen == [level for level in unguided[:3] for _ in range(2)] + unguided[3:]
+    assert not torch.equal(some.audio, plain.audio)
+
+
 def test_without_the_other_one_no_other_one_is_heard(make):
     model = make()
     denoise = without_partner(model, model.context(["a"], SPEC), "audio")
@@ -153,6 +165,8 @@ def test_what_cannot_be_used_is_named(make):
         generate(model, ["a"], SPEC, Latents(torch.full((1, 4, *SPEC.video), torch.nan), None), FOLEY)
     with pytest.raises(InputError, match="captions are empty"):
         generate(model, [], SPEC)
+    with pytest.raises(InputError, match="guidance least is 2"):
+        Guidance(least=2)
     with pytest.raises(InputError, match="guidance audio is -1"):
         Guidance(audio=-1)
     with pytest.raises(InputError, match="both are absent"):

@@ -8,12 +8,7 @@ from avsim.diffusion.pair import Latents
 from avsim.diffusion.rope import rotary, rotate
 from avsim.diffusion.tokens import (
     Positions,
-    cut,
-    grid,
-    joined,
     positions,
-    shared_levels,
-    spread,
     to_latents,
     to_tokens,
 )
@@ -81,21 +76,9 @@ def test_tokens_stand_where_their_latents_are():
     spec = LatentSpec(ClipSpec(seconds=1.0, height=64, width=48))
     seconds = spec.video_seconds().float()[:, None, None].expand(spec.video)
     column = (torch.arange(6) - 2.5).expand(spec.video) * 8 / (64 * 48) ** 0.5
-    at, (_, h, w) = positions(spec).video, grid(spec)
-    for marked, found in ((seconds, at.seconds), (column, at.column)):
-        first, later = cut(to_tokens(Latents(marked[None, None], None)).video, h * w)
-        told = torch.cat([first.mean(-1), later.mean(-1)], dim=1)[0]
-        torch.testing.assert_close(told, found)
-        assert marked is not seconds or torch.equal(told, found)
-
-
-def test_cutting_frame_0_and_joining_it_again_changes_nothing():
-    x, s = torch.randn(2, 5 * 12, 8), torch.rand(2, 5)
-    first, later = cut(x, 12)
-    assert first.shape == (2, 48, 2) and later.shape == (2, 48, 8)
-    assert torch.equal(joined(first, later), x)
-    each = spread(shared_levels(s, 12, 60), 96)  # levels of the tokens that `cut` makes
-    assert torch.equal(each[:, ::12], s[:, [0, 0, 0, 0, 1, 2, 3, 4]])
+    row = (torch.arange(8) - 3.5)[:, None].expand(spec.video) * 8 / (64 * 48) ** 0.5
+    for marked, found in zip((seconds, row, column), positions(spec).video, strict=True):
+        torch.testing.assert_close(to_tokens(Latents(marked[None, None], None)).video[0, :, 0], found)
 
 
 def test_places_do_not_depend_on_the_resolution():

@@ -1,5 +1,7 @@
+import csv
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -7,18 +9,36 @@ import torch
 
 from avsim.weights import SMALL, load_model
 
-LEASE = Path(__file__).parents[2] / "experiments" / "004-small" / "lease.py"
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
+
+
+def lease(experiment, *arguments):
+    command = [sys.executable, EXPERIMENTS / experiment / "lease.py", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_couplings_train_side_by_side_on_the_same_clips_levels_and_noise(tmp_path):
+    few = "--minutes", 0.1, "--rows", 2, "--clips", 32, "--held-out", 32
+    lease("006-couplings", tmp_path, *few, "--packed")
+    for file in tmp_path.glob("*.tar"):
+        with tarfile.open(file) as packed:
+            packed.extractall(tmp_path, filter="data")
+    runs = sorted(file.parent for file in tmp_path.glob("*/finished"))
+    assert [run.name for run in runs] == [
+        f"{name}-{seed}" for name in ("cross", "joint", "none", "single") for seed in range(3)
+    ]
+    made = {run.name: load_model(run / "simulator" / "generator") for run in runs}
+    assert not torch.equal(made["joint-0"].place[0].weight, made["joint-1"].place[0].weight)
+    last = {run.name: list(csv.DictReader((run / "csv" / "metrics.csv").open()))[-1] for run in runs}
+    assert all(0 < float(row["val/audio_own"]) < 3 for row in last.values())
+    assert int(last["cross-0"]["step"]) < int(last["joint-0"]["step"]) <= int(last["none-0"]["step"])
 
 
 @pytest.mark.slow
 def test_what_a_lease_trains_speaks_the_latents_that_ship(tmp_path):
-    done = subprocess.run(
-        [sys.executable, LEASE, tmp_path / "out", "--minutes", "0.3", "--size", "0.03"],
-        capture_output=True,
-        text=True,
-        timeout=900,
-    )
-    assert done.returncode == 0, done.stderr
+    lease("004-small", tmp_path / "out", "--minutes", 0.3, "--size", 0.03)
     for name in ("generator", "video_codec", "audio_codec"):
         now, before = load_model(tmp_path / "out" / name), load_model(SMALL / name)
         changed = {
