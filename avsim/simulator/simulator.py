@@ -35,7 +35,7 @@ from avsim.simulator.fitting import frames_for, frames_over, picture_for, sound_
 
 log = logging.getLogger("avsim")
 STEPS = 12
-GUIDANCE = Guidance(text=1.0, video=8.0, audio=4.0, least=0.5)  # picture and sound follow each other
+GUIDANCE = Guidance(text=1.0, video=8.0, audio=5.0, least=0.5)  # picture and sound follow each other
 ALONE = 1.5  # guidance by the text, where there is but one of them
 STRENGTH = 0.6  # of an edit: how much noise it starts from
 LONGER = 1.5  # times the training's length, from where on a clip is called long

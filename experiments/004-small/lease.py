@@ -244,10 +244,8 @@ def main() -> None:
         return ", ".join(f"{name} {float(value):.4f}" for name, value in scores.items())
 
     def export() -> None:
-        notes = {
-            "commit": said.commit,
-            "command": f"python experiments/004-small/lease.py --minutes {said.minutes:g} --refit {said.refit:g}",
-        }
+        how = f"--minutes {said.minutes:g} --refit {said.refit:g}"
+        notes = {"commit": said.commit, "command": f"python experiments/004-small/lease.py {how}"}
         spec = asdict(table[0].spec.clip)
         parts = {"generator": trained, "video_codec": feeder.see, "audio_codec": feeder.hear}
         for name, part in parts.items():
