@@ -28,7 +28,7 @@ def generate(
     given: Latents | None = None,
     task: Task | Given = JOINT,
     *,
-    steps: int = 12,
+    steps: int = 8,
     guidance: Guidance = Guidance(),  # noqa: B008  # frozen
     seed: int = 0,
     first_row: int = 0,

@@ -34,9 +34,7 @@ from avsim.separation.separator import Separator
 from avsim.simulator.fitting import frames_for, frames_over, picture_for, sound_for, wave_for
 
 log = logging.getLogger("avsim")
-STEPS = 12
-GUIDANCE = Guidance(text=1.0, video=8.0, audio=5.0, least=0.5)  # picture and sound follow each other
-ALONE = 1.5  # guidance by the text, where there is but one of them
+STEPS, GUIDANCE = 8, Guidance(text=1.5, video=5.0, audio=5.0, least=0.5)
 STRENGTH = 0.6  # of an edit: how much noise it starts from
 LONGER = 1.5  # times the training's length, from where on a clip is called long
 MENTIONED = 8  # unknown words of a prompt that a warning names
@@ -145,7 +143,7 @@ class Simulator:
         seed: int = 0,
         size: tuple[int, int] | None = None,
         steps: int = STEPS,
-        guidance: float | Guidance = ALONE,
+        guidance: float | Guidance = GUIDANCE,
     ) -> Clip:
         """One frame from words, without sound."""
         spec = self._spec(1 / self.spec.frames_per_second, size)
@@ -157,7 +155,7 @@ class Simulator:
         seconds: float = 2.0,
         seed: int = 0,
         steps: int = STEPS,
-        guidance: float | Guidance = ALONE,
+        guidance: float | Guidance = GUIDANCE,
     ) -> Clip:
         """A sound from words, without a picture."""
         return self._draw([prompt], self._spec(seconds, None), SOUND, Latents(), seed, steps, guidance)[0]

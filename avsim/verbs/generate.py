@@ -43,11 +43,11 @@ def add(subparsers: Any) -> None:
     parser.add_argument(
         "--size", type=_size, metavar="WxH", help="pixels (default: as the generator was trained)"
     )
-    parser.add_argument("--steps", type=int, default=12, help="of the sampler (default %(default)s)")
+    parser.add_argument("--steps", type=int, default=8, help="of the sampler (default %(default)s)")
     parser.add_argument(
         "--guidance", type=_guidance, metavar="TEXT[,VIDEO,AUDIO[,LEAST]]",
         help="scales of guidance: by the text, of the picture by its sound, of the sound by its picture, and "
-        "the noise level below which there is none (default 1,8,5,0.5, with --only 1.5; 1 guides nothing)",
+        "the noise level below which there is none (default 1.5,5,5,0.5; 1 guides nothing)",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="of the first clip (default 0), others count on")
     parser.add_argument("-n", "--count", type=int, default=1, help="how many clips (default 1)")

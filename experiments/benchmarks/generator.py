@@ -30,7 +30,7 @@ from avsim.diffusion.model import JointDiT
 from avsim.diffusion.pair import Pair
 from avsim.diffusion.tokens import lengths
 
-# 33 frames at 16 fps: 144 video and 66 audio tokens; ours makes 64 of frame 0's 16, LTX2 doesn't.
+# 33 frames at 16 fps: 9 x 8 x 8 video and 66 audio tokens.
 SPEC = LatentSpec(ClipSpec(seconds=33 / 16))
 WIDTH, HEADS, BLOCKS, WORDS = 192, 6, 8, 32
 
@@ -132,23 +132,23 @@ def ltx2(batch: int, device: torch.device) -> tuple[nn.Module, Callable[..., Any
     from diffusers import LTX2VideoTransformer3DModel
 
     model = LTX2VideoTransformer3DModel(
-        in_channels=64, out_channels=64, num_attention_heads=HEADS, attention_head_dim=WIDTH // HEADS,
+        in_channels=16, out_channels=16, num_attention_heads=HEADS, attention_head_dim=WIDTH // HEADS,
         cross_attention_dim=WIDTH, num_layers=BLOCKS, audio_in_channels=16, audio_out_channels=16,
         audio_num_attention_heads=HEADS, audio_attention_head_dim=WIDTH // HEADS,
         audio_cross_attention_dim=WIDTH,
-        caption_channels=96, vae_scale_factors=(4, 16, 16), audio_hop_length=500,
+        caption_channels=96, vae_scale_factors=(4, 8, 8), audio_hop_length=500,
     ).to(device)  # fmt: skip
     waken(model)
     video, audio = lengths(SPEC)
     inputs = dict(
-        hidden_states=torch.randn(batch, video, 64, device=device),
+        hidden_states=torch.randn(batch, video, 16, device=device),
         audio_hidden_states=torch.randn(batch, audio, 16, device=device),
         encoder_hidden_states=torch.randn(batch, WORDS, 96, device=device),
         audio_encoder_hidden_states=torch.randn(batch, WORDS, 96, device=device),
         timestep=torch.rand(batch, 1, device=device) * 1000,
         encoder_attention_mask=torch.ones(batch, WORDS, device=device),
         audio_encoder_attention_mask=torch.ones(batch, WORDS, device=device),
-        num_frames=9, height=4, width=4, fps=16.0, audio_num_frames=audio, return_dict=False,
+        num_frames=9, height=8, width=8, fps=16.0, audio_num_frames=audio, return_dict=False,
     )  # fmt: skip
     return model, lambda: model(**inputs)
 
