@@ -110,23 +110,23 @@ def of_run(run: Path, count: int) -> dict[str, float]:
         for way, ones in drawn(simulator, cascade, batch, number * BATCH).items()
         for one, (clip, truth) in zip(ones, batch, strict=True)
     )
-    found = synchrony(sampled(made, run))
     with open(run / "csv" / "metrics.csv") as file:
         last = [row for row in csv.DictReader(file) if row.get("val/audio_own")][-1]
+    found = synchrony(sampled(made, run / "samples" / f"step={int(last['step']):08d}"))
     shown = {name: title for name, title in LOGGED.items() if not (cascade and name == "val/video")}
     return found | {title: float(last[name]) for name, title in shown.items()}
 
 
 def sampled(
-    made: Iterable[tuple[str, Clip, Clip, Truth]], run: Path
+    made: Iterable[tuple[str, Clip, Clip, Truth]], folder: Path
 ) -> Iterable[tuple[str, Clip, Clip, Truth]]:
-    """The same; the first are written to the run's samples."""
+    """The same; the first are written to `folder`."""
     samples: dict[str, list[Sample]] = defaultdict(list)
     for way, one, clip, truth in made:
         if (number := len(samples[way])) < SHOWN:
             samples[way].append(Sample(one, truth.caption, number, way.rpartition(" ")[2]))
         yield way, one, clip, truth
-    write_samples([*chain(*samples.values())], run / "samples" / "step=00000000")
+    write_samples([*chain(*samples.values())], folder)
 
 
 @torch.no_grad()
