@@ -239,7 +239,7 @@ class Samples(Callback):
         every_n_steps: int = 1000,
         foley: int = 1,  # clips of the validation set
         steps: int = STEPS,  # of the sampler
-        guidance: Guidance = GUIDANCE,
+        guidance: float | Guidance = GUIDANCE,
         separator: str | None = None,  # folder of a run that trained one
         regions: int = 2,  # to separate in each clip
     ) -> None:

@@ -18,12 +18,15 @@ from torch import Tensor
 from avsim.clip import LatentSpec
 from avsim.data.batch import LatentBatch
 from avsim.data.shards import as_bytes, as_shorts, from_bytes, from_shorts
+from avsim.devices import quickest
 from avsim.diffusion import JointDiT, Latents, Pair
 from avsim.diffusion.levels import LevelMixture
 from avsim.diffusion.loss import row_loss, token_loss
 from avsim.diffusion.noising import Noised
+from avsim.diffusion.system import GeneratorSystem
 from avsim.diffusion.text import PIECES
 from avsim.diffusion.tokens import lengths, to_tokens
+from avsim.errors import InputError
 from avsim.optimizers import Recipe, configure, scale
 from avsim.seeds import generator
 from avsim.world import WorldDataset
@@ -42,6 +45,10 @@ class Part:
     rows: int
     weight: float  # of their loss
     still: bool = False  # first frames alone
+
+    def __post_init__(self) -> None:
+        if 0 < self.levels.alone < 1:
+            raise InputError("rows whose modalities know each other go apart from those whose don't")
 
     @property
     def linked(self) -> bool:
@@ -72,7 +79,7 @@ def rendered(
     captions = [truth.caption for truth in truths]
     levels = []
     for number, part in enumerate(kind.parts):
-        of = (seed, "levels", number, kind.spec.clip.seconds, first)
+        of = (seed, "levels", number, kind.spec.clip.frames, first)
         drawn = [
             part.levels.draw(part.spec(kind.spec), shifts, generator(*of, i)).s for i in range(TOLD * CLIPS)
         ]
@@ -185,10 +192,17 @@ class Trained:
             pool.count.fill_(CLIPS)
             self.gradients.append(self.graph(lambda number=number: self.gradient(number, compiled)))
         self.update = self.graph(self.step)
+        self.forget()
+
+    def forget(self) -> None:
+        """What the optimizer remembers of steps that were only tried."""
         self.losses.zero_()
+        for state in self.optimizer.state.values():
+            for value in state.values():
+                value.zero_()
 
     def timed(self) -> list[float]:
-        """Milliseconds of each graph; call it before the training alone, for it trains."""
+        """Milliseconds of each graph; only before the training."""
         found = []
         for work in (*self.gradients, self.update) if self.cuda else ():
             torch.cuda.synchronize()
@@ -198,7 +212,7 @@ class Trained:
                     work()
             torch.cuda.synchronize()
             found.append((time.monotonic() - began) * 50)
-        self.losses.zero_()
+        self.forget()
         return found
 
     def streamed(self) -> AbstractContextManager[Any]:
@@ -269,9 +283,16 @@ class Trained:
 
     def means(self) -> list[list[list[float]]]:
         """Of each pool and part: the losses of picture and sound since the last call."""
-        found = [
-            [[round(value / max(1.0, row[2]), 4) for value in row[:2]] for row in pool]
-            for pool in self.losses.tolist()
-        ]
-        self.losses.zero_()
-        return found
+        with self.streamed():
+            sums = self.losses.tolist()
+            self.losses.zero_()
+        return [[[round(value / max(1.0, row[2]), 4) for value in row[:2]] for row in pool] for pool in sums]
+
+
+@torch.no_grad()
+def scores(model: JointDiT, held_out: Sequence[LatentBatch], seed: int) -> dict[str, float]:
+    """What a validation under Lightning logs."""
+    system = GeneratorSystem(model, seed=seed)
+    with quickest(held_out[0].rows.device):
+        rows = [system.score(batch, i) for i, batch in enumerate(held_out)]
+    return {name: float(torch.cat([row[name] for row in rows]).mean()) for name in rows[0]}

@@ -126,6 +126,8 @@ def test_one_frame_and_one_pixel_are_few_but_enough(run, inputs, tmp_path):
         (["--seconds", "0"], "seconds"),
         (["--seconds", "nan"], "seconds"),
         (["--guidance", "a"], "guidance"),
+        (["--guidance", "1,1,1,2"], "guidance least is 2"),
+        (["--guidance", "1,1,1,0,1"], "TEXT,VIDEO,AUDIO,LEAST"),
         (["--guidance=-1"], "guidance"),
         (["--video", "a", "--audio", "b"], "not allowed with"),
     ],

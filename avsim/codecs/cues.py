@@ -62,9 +62,10 @@ def waveform(found: Tensor, n_fft: int, hop: int, window: Tensor, rounds: int = 
 
 
 def lost(found: Tensor, made: Tensor) -> Tensor:
-    """Where phases fit badly, neighbours cancel: what each frame of the spectra `made` has to be raised by,
-    to be as loud as its cues say; (B, 4, M, F), (B, 2, M, F) -> gains (B, F).
+    """What each frame of `made` has lost, where phases fit badly and neighbours cancel.
+
+    Cues (B, 4, M, F), spectra (B, 2, M, F) -> the gains that make them as loud as the cues say, (B, F).
     """
-    told = (2 * found[:, 0].float()).exp().sum(1)
+    told = ((2 * found[:, 0].float()).exp() - FLOOR).clamp(min=0).sum(1)
     kept = made.abs().square().mean(1).sum(1)
     return ((told + FLOOR) / (kept + FLOOR)).clamp(1 / MOST, MOST).sqrt()

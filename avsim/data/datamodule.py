@@ -208,7 +208,7 @@ class LatentData(_Data):
         held_out: a folder whose splits are validated and tested on; by default the first one's.
         batch_size: clips in a batch, of whatever length.
         images: share of the training batches that are first frames alone, without sound; they have
-            `IMAGES` times as many rows, and take about as long.
+            `IMAGES` times as many rows.
         workers: processes that load.
         seed: of the order.
 

@@ -55,8 +55,8 @@ MANY = 1 << 26  # rows, heads, queries and keys multiplied, from which on no sof
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
     """Softmax attention, (B, heads, L, head width) -> (B, L, heads x head width); a mask as torch takes it.
 
-    On a CPU it is spelled out: with a few hundred tokens torch's fused kernel takes 2 to 8 times as long in
-    training (`experiments/benchmarks/attention.py`).
+    Training on a CPU spells it out: over a few hundred keys torch's fused kernel takes 2 to 5 times as long
+    in bfloat16, over 640 as long (`experiments/benchmarks/attention.py`).
     """
     if q.device.type != "cpu" or not torch.is_grad_enabled() or q.shape[:-1].numel() * k.shape[-2] > MANY:
         return rearrange(F.scaled_dot_product_attention(q, k, v, mask), "b h l d -> b l (h d)")

@@ -13,7 +13,7 @@ from avsim.diffusion.model import JointDiT
 from avsim.diffusion.pair import NAMES, Latents, Pair
 from avsim.diffusion.sampler import Sampler, ancestral, path
 from avsim.diffusion.tasks import JOINT, Given, Task
-from avsim.diffusion.tokens import lengths, to_latents, to_tokens
+from avsim.diffusion.tokens import grid, lengths, to_latents, to_tokens
 from avsim.errors import InputError
 from avsim.seeds import normal_rows
 
@@ -57,6 +57,8 @@ def generate(
     untold = told if guidance.text == 1 else model.context([""] * len(captions), spec)
     both = len(start.there()) == 2
     free = [both and bool((start > 0).any()) for start in start]
+    highest = max(float(start.max()) for start in start.there())
+    guidance = replace(guidance, least=guidance.least * highest)
     denoise = guide(model, told, untold, guidance, free)
 
     def anew(step: int) -> Pair[Tensor]:
@@ -82,7 +84,7 @@ def begin(
         InputError: latents that are needed but absent, of a wrong shape, or not finite.
     """
     tokens = Pair(*zip(lengths(spec), model.channels, strict=True))  # (L, D) of each
-    grids = Pair(*zip(model.channels, (spec.video, (spec.audio,)), strict=True))
+    grids = Pair(*zip(model.channels, grid(spec), strict=True))
 
     def noise(_: Tensor, name: str, shape: tuple[int, int]) -> Tensor:
         return normal_rows((rows, *shape), seed, "noise", name, first_row=first_row)

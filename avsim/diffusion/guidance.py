@@ -21,7 +21,7 @@ Denoise = Callable[[Pair[Tensor], Pair[Tensor]], Pair[Tensor]]
 
 @dataclass(frozen=True)
 class Guidance:
-    """Scales; 1 guides nothing and costs nothing.
+    """Scales, of which 1 guides nothing and costs nothing, and how far down they count.
 
     Raises:
         InputError: a scale that is negative or not a number, or a level outside [0, 1].
@@ -30,7 +30,7 @@ class Guidance:
     text: float = 1.5  # how much both follow the caption
     video: float = 1.0  # how much the picture follows its sound
     audio: float = 1.0  # how much the sound follows its picture: sync guidance
-    least: float = 0.0  # level below which nothing is guided (2404.07724): details need none
+    least: float = 0.0  # guided until all levels are below it (2404.07724), as a share of where they start
 
     def __post_init__(self) -> None:
         if not 0 <= self.least <= 1:

@@ -89,8 +89,7 @@ class Ends(nn.Module):
     the kind's channels, learned, times what the stream says of this token: in a picture most of what comes
     after frame 0 stands still, and a few tokens hold all that moves. What it adds is in units of the filter's
     error: EDM's skip and output scales (2206.00364, section 5), token by token. At high noise that is the
-    clean token itself, which lies near few of its dimensions, so that a stream narrower than a token can tell
-    it (2511.13720); near the data, detail passes by the stream.
+    clean token itself (2511.13720); near the data, detail passes by the stream.
     """
 
     def __init__(self, width: int, channels: int) -> None:

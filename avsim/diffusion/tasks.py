@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from avsim.clip import LatentSpec
-from avsim.diffusion.pair import Pair
+from avsim.diffusion.pair import NAMES, Pair
+from avsim.diffusion.tokens import grid
 from avsim.errors import InputError
 
 Part = Callable[[Tensor], Tensor]
@@ -103,13 +104,11 @@ class Given:
         Raises:
             InputError: levels of other shapes than the latents of `spec`.
         """
-        for name, level, shape in (
-            ("video", self.video, spec.video),
-            ("audio", self.audio, (spec.audio,)),
-        ):
+        levels = Pair(self.video, self.audio)
+        for name, level, shape in zip(NAMES, levels, grid(spec), strict=True):
             if level is not None and tuple(level.shape) != shape:
                 raise InputError(f"starting levels of {name}: {tuple(level.shape)}; the spec needs {shape}")
-        return Pair(self.video, self.audio).each(lambda level: level.float().flatten())
+        return levels.each(lambda level: level.float().flatten())
 
 
 @dataclass(frozen=True)

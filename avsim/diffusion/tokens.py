@@ -3,31 +3,36 @@
 A video token is one latent, tokens run over (t, h, w); an audio token is one audio latent.
 """
 
+import math
 from functools import lru_cache
 from typing import NamedTuple
 
 import torch
-from einops import repeat
+from einops import rearrange, repeat
 from torch import Tensor
 
 from avsim.clip import LatentSpec
 from avsim.diffusion.pair import Latents, Pair
 
 
+def grid(spec: LatentSpec) -> Pair[tuple[int, ...]]:
+    """(t, h, w) of the picture, (l,) of the sound."""
+    return Pair(spec.video, (spec.audio,))
+
+
 def lengths(spec: LatentSpec) -> tuple[int, int]:
     """(Lv, La): tokens of the picture and of the sound."""
-    t, h, w = spec.video
-    return t * h * w, spec.audio
+    return math.prod(spec.video), spec.audio
 
 
 def to_tokens(latents: Latents) -> Pair[Tensor]:
     """Latents (B, Dv, t, h, w), (B, Da, l) -> tokens (B, Lv, Dv), (B, La, Da)."""
-    return latents.each(lambda latents: latents.flatten(2).mT)
+    return latents.each(lambda latents: rearrange(latents, "b d ... -> b (...) d"))
 
 
 def to_latents(tokens: Pair[Tensor], spec: LatentSpec) -> Latents:
     """Tokens -> latents of `spec`: the inverse of `to_tokens`, exact."""
-    return tokens.each(lambda tokens, grid: tokens.mT.unflatten(2, grid), Pair(spec.video, (spec.audio,)))
+    return tokens.each(lambda tokens, grid: tokens.mT.unflatten(2, grid), grid(spec))
 
 
 class Positions(NamedTuple):

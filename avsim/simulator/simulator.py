@@ -52,7 +52,7 @@ class Simulator:
     """A generator with the codecs of its latents, a separator, or whichever of them a folder holds.
 
     Every method that draws takes a `seed`; the same seed gives the same frames and samples, bit for bit, on
-    one machine. `guidance` is the scale of the text, or a `Guidance`.
+    one machine. `guidance` is a `Guidance`, or the scale of the text alone beside the usual others.
     """
 
     generator: JointDiT | None = None
@@ -221,7 +221,7 @@ class Simulator:
         """Clips of `spec`, one for each prompt. A clip's seed is its row in one endless batch of seed 0."""
         if steps < 1:
             raise InputError(f"steps is {steps}; it must be at least 1")
-        scale = guidance if isinstance(guidance, Guidance) else Guidance(text=guidance)
+        scale = guidance if isinstance(guidance, Guidance) else replace(GUIDANCE, text=guidance)
         for prompt in prompts:
             self._look_at(prompt)
         with quickest(self.device):

@@ -21,7 +21,7 @@ class SimulatorSystem(LightningModule):
         separator: another with the separator; None: that of `simulator`, if it has one.
         seconds: length of the clips.
         steps: of the sampler.
-        guidance: its scales.
+        guidance: scale of the text, or all of them.
         regions: how many to find in each clip; None: as many as there seem to be.
     """
 
@@ -31,7 +31,7 @@ class SimulatorSystem(LightningModule):
         separator: str | None = None,
         seconds: float = 2.0,
         steps: int = STEPS,
-        guidance: Guidance = GUIDANCE,
+        guidance: float | Guidance = GUIDANCE,
         regions: int | None = None,
     ) -> None:
         super().__init__()

@@ -43,11 +43,11 @@ def add(subparsers: Any) -> None:
     parser.add_argument(
         "--size", type=_size, metavar="WxH", help="pixels (default: as the generator was trained)"
     )
-    parser.add_argument("--steps", type=int, default=8, help="of the sampler (default %(default)s)")
+    parser.add_argument("--steps", type=int, help="of the sampler (default 8)")
     parser.add_argument(
-        "--guidance", type=_guidance, metavar="TEXT[,VIDEO,AUDIO[,LEAST]]",
+        "--guidance", type=_guidance, metavar="TEXT[,VIDEO[,AUDIO[,LEAST]]]",
         help="scales of guidance: by the text, of the picture by its sound, of the sound by its picture, and "
-        "the noise level below which there is none (default 1.5,5,5,0.5; 1 guides nothing)",
+        "the share of the noise down to which there is any (default 1.5,5,5,0.5; scales of 1: none)",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="of the first clip (default 0), others count on")
     parser.add_argument("-n", "--count", type=int, default=1, help="how many clips (default 1)")
@@ -67,14 +67,12 @@ def _size(text: str) -> tuple[int, int]:
 
 def _guidance(text: str) -> list[float]:
     try:
-        scales = [float(scale) for scale in text.split(",")]
+        numbers = [float(number) for number in text.split(",")]
     except ValueError:
-        scales = []
-    if len(scales) not in (1, 3, 4):
-        raise argparse.ArgumentTypeError(
-            f"{text!r}; expected one number, three or four: TEXT,VIDEO,AUDIO,LEAST"
-        )
-    return scales
+        numbers = []
+    if not 1 <= len(numbers) <= 4:
+        raise argparse.ArgumentTypeError(f"{text!r}; expected numbers, as TEXT or TEXT,VIDEO,AUDIO,LEAST")
+    return numbers
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -140,16 +138,19 @@ def _given(arguments: argparse.Namespace) -> tuple[Clip | None, str]:
 def _draw(
     simulator: Simulator, arguments: argparse.Namespace, given: Clip | None, task: str, seed: int
 ) -> Clip:
-    from avsim.diffusion import Guidance
-    from avsim.simulator.simulator import STRENGTH
+    from dataclasses import astuple
 
+    from avsim.diffusion import Guidance
+    from avsim.simulator.simulator import GUIDANCE, STEPS, STRENGTH
+
+    usual = astuple(GUIDANCE)
+    said = arguments.guidance or ()
     how = {
         "seed": seed,
         "size": arguments.size,
-        "steps": arguments.steps,
+        "steps": STEPS if arguments.steps is None else arguments.steps,
+        "guidance": Guidance(*said, *usual[len(said) :]),
     }
-    if arguments.guidance is not None:
-        how["guidance"] = Guidance(*arguments.guidance)
     seconds = 2.0 if arguments.seconds is None else arguments.seconds
     match task:
         case "foley":

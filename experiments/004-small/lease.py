@@ -1,8 +1,8 @@
-"""The generator on a GPU that is lent for minutes: python lease.py OUT [--minutes 8] [--commit HASH].
+"""The generator on a GPU that is lent for minutes: python lease.py OUT [--minutes 8] [--init FOLDER].
 
-From INIT on, by default what ships. All cores render worlds, which are encoded as they come and stay on the
-GPU: it trains from the first minute, and seldom sees a clip as often as twenty times. A step is one CUDA
-graph; its rate follows the clock. On the same clips both decoders may be refitted; their latents stay what
+From what ships on, or from FOLDER. All cores render worlds, which are encoded as they come and stay on the
+GPU: it trains from the first minute, and seldom sees a clip as often as twenty times. A step is two CUDA
+graphs; its rate follows the clock. On the same clips both decoders may be refitted; their latents stay what
 they are.
 
 OUT/generator, OUT/video_codec and OUT/audio_codec (averages, in bfloat16) are written every 100 s.
@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from leased import CLIPS, TICKS, Kind, Part, Pool, Trained, as_batch, on_device, rendered
+from leased import CLIPS, TICKS, Kind, Part, Pool, Trained, as_batch, on_device, rendered, scores
 
 from avsim.clip import ClipSpec, LatentSpec
 from avsim.codecs.losses import cue_parts, distortion
@@ -36,7 +36,6 @@ from avsim.data.batch import LatentBatch
 from avsim.devices import quickest
 from avsim.diffusion import Latents, Pair
 from avsim.diffusion.levels import LevelMixture
-from avsim.diffusion.system import GeneratorSystem
 from avsim.measures import psnr
 from avsim.optimizers import Recipe, configure, scale
 from avsim.seeds import generator
@@ -228,23 +227,20 @@ def main() -> None:
     trained.prepare(compiled=not said.eager and device == "cuda")
     say("graphs are made, ms:", trained.timed())
     feeder.start()
-    system = GeneratorSystem(trained.shown, seed=SEED)
 
     def held_out() -> str:
-        with torch.no_grad(), quickest(device):
-            rows = [system.score(batch, i) for i, (batch, _) in enumerate(feeder.held_out)]
-            names = ("video", "audio", "audio_own", "sync_gap")
-            scores = {name: torch.cat([row[name] for row in rows]).mean() for name in names}
+        found = scores(trained.shown, [batch for batch, _ in feeder.held_out], SEED)
         with torch.no_grad():
             see = feeder.see.shown
             seen = [
                 psnr(frames, see.decode(batch.video, batch.spec.clip)) for batch, frames in feeder.held_out
             ]
-            scores["psnr"] = torch.cat([each.flatten() for each in seen]).mean()
-        return ", ".join(f"{name} {float(value):.4f}" for name, value in scores.items())
+        found["psnr"] = float(torch.cat([each.flatten() for each in seen]).mean())
+        names = ("video", "audio", "audio_own", "sync_gap", "psnr")
+        return ", ".join(f"{name} {found[name]:.4f}" for name in names)
 
     def export() -> None:
-        how = f"--minutes {said.minutes:g} --refit {said.refit:g}"
+        how = f"--init {said.init} --minutes {said.minutes:g} --refit {said.refit:g}"
         notes = {"commit": said.commit, "command": f"python experiments/004-small/lease.py {how}"}
         spec = asdict(table[0].spec.clip)
         parts = {"generator": trained, "video_codec": feeder.see, "audio_codec": feeder.hear}

@@ -21,13 +21,11 @@ from budget import CLIP, COUPLINGS, HERE, built, costs, settings
 from torch.utils.data import DataLoader, Dataset
 
 sys.path.insert(0, str(HERE.parent))
-from leased import CLIPS, TICKS, Kind, Part, Pool, Trained, as_batch, on_device, rendered
+from leased import CLIPS, TICKS, Kind, Part, Pool, Trained, as_batch, on_device, rendered, scores
 
 from avsim.data.batch import LatentBatch
-from avsim.devices import quickest
 from avsim.diffusion import Latents
 from avsim.diffusion.levels import LevelMixture
-from avsim.diffusion.system import GeneratorSystem
 from avsim.optimizers import Recipe
 from avsim.weights import SMALL, load_model, save_model
 from avsim.world import WorldDataset
@@ -55,6 +53,7 @@ def kind(rows: int, room: int) -> Kind:
 
 
 MEETING, CASCADE = (0, 1), (2, 3, 1)  # which of these parts
+DRAWN = {MEETING: (0, 0), CASCADE: (3, 2)}  # and which of them tell of the picture, and of the sound
 
 
 class Rendered(Dataset):
@@ -69,15 +68,6 @@ class Rendered(Dataset):
 
     def __getitem__(self, k: int) -> dict[str, Any]:
         return rendered(self.worlds[k * CLIPS >= self.held_out], k * CLIPS, self.kind, *self.how)
-
-
-@torch.no_grad()
-def scores(model: Any, held_out: list[LatentBatch]) -> dict[str, float]:
-    """As a validation under Lightning logs them."""
-    system = GeneratorSystem(model, seed=SEED)
-    with quickest(held_out[0].video.device):
-        rows = [system.score(batch, i) for i, batch in enumerate(held_out)]
-    return {f"val/{name}": float(torch.cat([row[name] for row in rows]).mean()) for name in rows[0]}
 
 
 def write(run: Path, trained: Trained, curve: list[dict[str, float]], **notes: Any) -> None:
@@ -131,7 +121,7 @@ def main() -> None:
     say("loaded; makes graphs on", device)
     for training in trainings:
         training.prepare()
-    say("graphs are made, ms:", [training.timed() for training in trainings[: len(COUPLINGS)]])
+    say("graphs are made, ms:", [training.timed() for training in trainings])
 
     held_out: list[LatentBatch] = []
     for batch in batches:
@@ -145,6 +135,8 @@ def main() -> None:
             pool.seen += CLIPS
     say(f"{pool.held} clips, {len(held_out) * CLIPS} held out")
 
+    if device == "cuda":
+        torch.cuda.synchronize()
     started, rounds, told = time.monotonic(), 0, time.monotonic()
     curves: list[list[dict[str, float]]] = [[] for _ in runs]
     while (done := (time.monotonic() - started) / (60 * said.minutes)) < 1:
@@ -157,7 +149,8 @@ def main() -> None:
         if time.monotonic() - told > 10:
             told = time.monotonic()
             for curve, training in zip(curves, trainings, strict=True):
-                picture, sound = training.means()[0][training.parts[0]]
+                means = training.means()[0]
+                picture, sound = (means[part][k] for k, part in enumerate(DRAWN[tuple(training.parts)]))
                 curve.append({"step": training.steps, "train/video": picture, "train/audio": sound})
             say(f"round {rounds}", [list(curve[-1].values()) for curve in curves])
     if device == "cuda":
@@ -165,7 +158,7 @@ def main() -> None:
 
     command = f"python experiments/006-couplings/lease.py --minutes {said.minutes:g} --rows {said.rows}"
     for training, curve, (name, seed) in zip(trainings, curves, runs, strict=True):
-        found = scores(training.shown, held_out)
+        found = {f"val/{key}": value for key, value in scores(training.shown, held_out, SEED).items()}
         say(name, seed, training.steps, {key: round(value, 4) for key, value in found.items()})
         curve.append({"step": training.steps, **found})
         write(said.out / f"{name}-{seed}", training, curve, commit=said.commit, command=command)

@@ -152,7 +152,8 @@ def of_truth(count: int) -> dict[str, float]:
 def kept(folder: Path, generator: Path, count: int, find) -> dict[str, float]:
     """What was found before, of the same weights, or what `find` finds."""
     folder.mkdir(parents=True, exist_ok=True)
-    check_settings(folder, {"generator": hash_of(generator / TENSORS), "count": count}, "numbers")
+    settings = {"generator": hash_of(generator / TENSORS), "count": count, "steps": STEPS}
+    check_settings(folder, settings, "numbers")
     file = folder / "numbers.json"
     if not file.exists():
         write_json(file, find())

@@ -18,10 +18,10 @@ from avsim.diffusion import (
 from avsim.diffusion.generate import begin
 from avsim.diffusion.guidance import Without, guided, without_partner
 from avsim.diffusion.pair import Pair
-from avsim.diffusion.tasks import Box, everything, outside, since, until
+from avsim.diffusion.tasks import Box, everything, nothing, outside, since, until
 from avsim.diffusion.tokens import to_tokens
 from avsim.errors import InputError
-from tests.diffusion.conftest import COUPLINGS, SPEC
+from tests.diffusion.conftest import COUPLINGS, SPEC, tokens
 
 FAST = dict(steps=2, guidance=Guidance(1.0))
 TASKS = [
@@ -133,6 +133,14 @@ def test_guidance_is_linear_and_free_where_it_is_1(make):
     assert len(seen) == 5  # nothing is told: nothing is left untold
 
 
+def test_an_edit_is_guided_from_where_it_starts(make):
+    model, seen = make(), []
+    model.register_forward_hook(lambda module, args, out: seen.append(float(args[1].audio.max())))
+    task = Task("edit", nothing, nothing, 0.4)
+    generate(model, ["a"], SPEC, latents(1), task, steps=4, guidance=Guidance(2.0, least=0.5))
+    assert len(seen) > 5 and max(seen) == pytest.approx(0.4) and len(seen) > len(set(seen))
+
+
 def test_below_its_least_level_nothing_is_guided(make):
     model, seen = make(), []
     model.register_forward_hook(lambda module, args, out: seen.append(float(args[1].audio.max())))
@@ -148,7 +156,7 @@ def test_below_its_least_level_nothing_is_guided(make):
 def test_without_the_other_one_no_other_one_is_heard(make):
     model = make()
     denoise = without_partner(model, model.context(["a"], SPEC), "audio")
-    x = Pair(torch.randn(1, 24, 16), torch.randn(1, 24, 6))
+    x = tokens(model, 1)
     s = Pair(torch.ones(1, 1), torch.ones(1, 1))
     with torch.no_grad():
         v = denoise(x, s)

@@ -90,8 +90,3 @@ def test_places_do_not_depend_on_the_resolution():
         coarse = at_large.unflatten(0, (len(at_small), -1)).mean(1)
         torch.testing.assert_close(coarse, at_small)
     assert small.column.max() > small.row.max()  # twice as wide as high
-
-
-def test_odd_grids_keep_their_middle():
-    at = positions(LatentSpec(ClipSpec(height=64, width=64))).video
-    torch.testing.assert_close(at.row.mean(), torch.tensor(0.0), atol=1e-6, rtol=0)
