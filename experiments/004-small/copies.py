@@ -1,0 +1,80 @@
+"""Are drawn clips copies? python copies.py SCORED LATENTS [LATENTS ...]: SCORED is what score.py wrote.
+
+A clip's embedding are the latents of its frame 0 and the mean of those that follow; both what was drawn
+jointly and held-out truth have been through the codecs. LATENTS are of the training's clips. What is blurred
+lies near everything, so that nearness to them proves no copy: as many clips that nothing was trained on are
+rendered, and a copyist's nearest clip would more often than not be one of the training's.
+"""
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from avsim.data.latents import LatentSource
+from avsim.data.shards import from_bytes
+from avsim.devices import quickest
+from avsim.evaluation.diversity import Memorization, nearest
+from avsim.measures import bootstrap
+from avsim.weights import SMALL, load_model
+from avsim.world import WorldDataset
+
+BATCH = 32
+
+
+def embedded(video: Tensor) -> Tensor:
+    """Latents (B, Dv, t, h, w) -> (B, 2 Dv h w)."""
+    return torch.cat([video[:, :, 0], video[:, :, 1:].mean(2)], 1).flatten(1)
+
+
+@torch.no_grad()
+def drawn(folder: Path) -> Iterator[Tensor]:
+    """Embeddings of the clips that score.py left in a folder, batch by batch."""
+    see = load_model(SMALL / "video_codec")
+    for file in sorted(folder.glob("*.safetensors")):
+        with quickest("cpu"):
+            yield embedded(see.encode(from_bytes(load_file(file)["frames"])).float())
+
+
+@torch.no_grad()
+def unseen(count: int) -> Tensor:
+    """Embeddings of clips of `medium` that nothing was trained on."""
+    see, world = load_model(SMALL / "video_codec"), WorldDataset("medium", seed=9, split="validation")
+    found = []
+    for first in range(0, count, BATCH):
+        frames = torch.stack([world[i][0].frames for i in range(first, min(first + BATCH, count))])
+        with quickest("cpu"):
+            found.append(embedded(see.encode(frames).float()))
+    return torch.cat(found)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("scored", type=Path)
+    parser.add_argument("latents", type=Path, nargs="+")
+    parser.add_argument("--unseen", type=int, default=1500, help="clips to render")
+    arguments = parser.parse_args()
+    sources = [LatentSource(folder) for folder in arguments.latents]
+    known = torch.cat([embedded(source.take(i)[0][None]) for source in sources for i in range(len(source))])
+    made = torch.cat([*drawn(arguments.scored / "joint")])
+    few = known[:: max(1, len(known) // arguments.unseen)]
+    share = bootstrap((nearest(made, few) < nearest(made, unseen(len(few)))).double())
+    interval = f"{float(share.mean):.3f} ({float(share.low):.3f} … {float(share.high):.3f})"
+    print(
+        f"{len(made)} drawn; nearer to one of {len(few)} of the training than of as many unseen: {interval}"
+    )
+    judge = Memorization(known, torch.cat([*drawn(arguments.scored / "through codecs")]))
+    for one in made:
+        judge.update(one)
+    print(f"{len(known)} training clips")
+    for name, score in judge.scores().items():
+        print(f"{name}: {score.value:.3f} ({score.low:.3f} … {score.high:.3f})")
+
+
+if __name__ == "__main__":
+    main()
