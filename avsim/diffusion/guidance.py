@@ -34,7 +34,7 @@ class Guidance:
 
     def __post_init__(self) -> None:
         if not 0 <= self.least <= 1:
-            raise InputError(f"guidance least is {self.least}; it is a noise level, in [0, 1]")
+            raise InputError(f"guidance least is {self.least}; it must lie in [0, 1]")
         for name in ("text", "video", "audio"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise InputError(f"guidance {name} is {getattr(self, name)}; it must be 0 or more")
