@@ -26,13 +26,14 @@ from torch import Tensor, nn
 from avsim import separation
 from avsim.clip import Clip, ClipSpec
 from avsim.diffusion import Guidance
+from avsim.diffusion.generate import STEPS
 from avsim.errors import InputError
 from avsim.logging import Metrics
 from avsim.report import player
 from avsim.seeds import derive
 from avsim.simulator import Simulator, load
 from avsim.simulator.samples import Sample, shown_energy, shown_stems, write_samples
-from avsim.simulator.simulator import GUIDANCE, STEPS
+from avsim.simulator.simulator import GUIDANCE
 from avsim.weights import save_model
 
 

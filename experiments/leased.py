@@ -7,7 +7,7 @@ the same runs as plain calls, for a rehearsal.
 
 import copy
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
@@ -35,6 +35,12 @@ CLIPS = 32  # rendered together
 TOLD = 4  # levels drawn for each clip
 TICKS = 10_000  # of a training's clock, by which rates go
 UNTOLD = 0.2  # share of captions that are withheld
+
+
+def stopwatch() -> Callable[..., None]:
+    """A `print` that begins with the seconds since now."""
+    began = time.monotonic()
+    return lambda *what: print(f"{time.monotonic() - began:6.1f} s", *what, flush=True)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from avsim.diffusion.tokens import grid, lengths, to_latents, to_tokens
 from avsim.errors import InputError
 from avsim.seeds import normal_rows
 
+STEPS = 8  # of the sampler
 ETA = 1.0  # of the sampler, see `ancestral`
 
 
@@ -28,7 +29,7 @@ def generate(
     given: Latents | None = None,
     task: Task | Given = JOINT,
     *,
-    steps: int = 8,
+    steps: int = STEPS,
     guidance: Guidance = Guidance(),  # noqa: B008  # frozen
     seed: int = 0,
     first_row: int = 0,

@@ -29,12 +29,13 @@ from avsim.diffusion import (
     generate,
     nothing,
 )
+from avsim.diffusion.generate import STEPS
 from avsim.errors import InputError
 from avsim.separation.separator import Separator
 from avsim.simulator.fitting import frames_for, frames_over, picture_for, sound_for, wave_for
 
 log = logging.getLogger("avsim")
-STEPS, GUIDANCE = 8, Guidance(text=1.5, video=5.0, audio=5.0, least=0.5)
+GUIDANCE = Guidance(text=1.5, video=5.0, audio=5.0, least=0.5)
 STRENGTH = 0.6  # of an edit: how much noise it starts from
 LONGER = 1.5  # times the training's length, from where on a clip is called long
 MENTIONED = 8  # unknown words of a prompt that a warning names

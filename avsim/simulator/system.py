@@ -7,10 +7,11 @@ from torch import nn
 
 from avsim import separation
 from avsim.diffusion import Guidance
+from avsim.diffusion.generate import STEPS
 from avsim.simulator.datamodule import Prompts
 from avsim.simulator.loading import load
 from avsim.simulator.samples import Sample
-from avsim.simulator.simulator import GUIDANCE, STEPS
+from avsim.simulator.simulator import GUIDANCE
 
 
 class SimulatorSystem(LightningModule):

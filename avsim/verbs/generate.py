@@ -141,7 +141,8 @@ def _draw(
     from dataclasses import astuple
 
     from avsim.diffusion import Guidance
-    from avsim.simulator.simulator import GUIDANCE, STEPS, STRENGTH
+    from avsim.diffusion.generate import STEPS
+    from avsim.simulator.simulator import GUIDANCE, STRENGTH
 
     usual = astuple(GUIDANCE)
     said = arguments.guidance or ()

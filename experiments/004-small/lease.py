@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from leased import CLIPS, TICKS, Kind, Part, Pool, Trained, as_batch, on_device, rendered, scores
+from leased import CLIPS, TICKS, Kind, Part, Pool, Trained, as_batch, on_device, rendered, scores, stopwatch
 
 from avsim.clip import ClipSpec, LatentSpec
 from avsim.codecs.losses import cue_parts, distortion
@@ -198,10 +198,7 @@ def main() -> None:
     parser.add_argument("--refit", type=float, default=0.4, help="share of the feeder's time for decoders")
     parser.add_argument("--size", type=float, default=1.0, help="of batches and room: small for a rehearsal")
     said = parser.parse_args()
-    began = time.monotonic()
-
-    def say(*what: Any) -> None:
-        print(f"{time.monotonic() - began:6.1f} s", *what, flush=True)
+    say = stopwatch()
 
     model = load_model(said.init)
     table, hashes = kinds(said.size), model.text.hashes

@@ -25,6 +25,7 @@ from avsim.data.resuming import check_settings
 from avsim.data.shards import as_bytes, as_shorts, from_bytes, from_shorts, write_json, write_shard
 from avsim.devices import quickest
 from avsim.diffusion import FOLEY, JOINT, VISUALIZE, Guidance, Latents
+from avsim.diffusion.generate import STEPS
 from avsim.evaluation.events import EventSynchrony
 from avsim.evaluation.evidence import Detectors, Evidence
 from avsim.evaluation.integrity import Integrity
@@ -34,7 +35,7 @@ from avsim.evaluation.score import Score
 from avsim.files import atomic
 from avsim.simulator import Simulator, load
 from avsim.simulator.loading import part_folders
-from avsim.simulator.simulator import GUIDANCE, STEPS
+from avsim.simulator.simulator import GUIDANCE
 from avsim.weights import TENSORS, hash_of
 from avsim.world import Truth, WorldDataset
 

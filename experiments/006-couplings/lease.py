@@ -21,7 +21,7 @@ from budget import CLIP, COUPLINGS, HERE, built, costs, settings
 from torch.utils.data import DataLoader, Dataset
 
 sys.path.insert(0, str(HERE.parent))
-from leased import CLIPS, TICKS, Kind, Part, Pool, Trained, as_batch, on_device, rendered, scores
+from leased import CLIPS, TICKS, Kind, Part, Pool, Trained, as_batch, on_device, rendered, scores, stopwatch
 
 from avsim.data.batch import LatentBatch
 from avsim.diffusion import Latents
@@ -96,10 +96,7 @@ def main() -> None:
     parser.add_argument("--commit", default="", help="noted down")
     parser.add_argument("--packed", action="store_true", help="leave the runs in OUT/*.tar")
     said = parser.parse_args()
-    began = time.monotonic()
-
-    def say(*what: Any) -> None:
-        print(f"{time.monotonic() - began:6.1f} s", *what, flush=True)
+    say = stopwatch()
 
     runs = [(name, seed) for seed in range(SEEDS) for name in COUPLINGS]
     models = []

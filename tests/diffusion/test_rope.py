@@ -6,12 +6,7 @@ from hypothesis import strategies as st
 from avsim.clip import ClipSpec, LatentSpec
 from avsim.diffusion.pair import Latents
 from avsim.diffusion.rope import rotary, rotate
-from avsim.diffusion.tokens import (
-    Positions,
-    positions,
-    to_latents,
-    to_tokens,
-)
+from avsim.diffusion.tokens import Positions, positions, to_latents, to_tokens
 from avsim.errors import InputError
 
 seconds = st.floats(-5, 5)
