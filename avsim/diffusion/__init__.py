@@ -29,6 +29,7 @@ from avsim.diffusion.tasks import (
     Task,
     everything,
     nothing,
+    until,
 )
 
 __all__ = [
@@ -47,4 +48,5 @@ __all__ = [
     "everything",
     "generate",
     "nothing",
+    "until",
 ]

@@ -74,3 +74,22 @@ def picture_for(frames: Tensor, frames_per_second: float, wave: Tensor, sample_r
     missing = max(0, count - frames.shape[1])
     frames = torch.cat([frames[:, :count], frames[:, -1:].expand(-1, missing, -1, -1)], 1)
     return Clip.fitted(frames, wave, frames_per_second, sample_rate)
+
+
+def held_to(part: Tensor, length: int) -> Tensor:
+    """Frames (3, T, H, W) or a wave (A, N), their last moment held up to `length` along dimension 1."""
+    return torch.cat([part, part[:, -1:].expand(-1, length - part.shape[1], *part.shape[2:])], 1)
+
+
+GLIDE = 0.005  # seconds in which a step between two waves fades
+
+
+def joined(before: Tensor, after: Tensor, sample_rate: int) -> Tensor:
+    """`after` (A, N), whose beginning was drawn as `before` (A, M) sounds, from sample M on without a click.
+
+    Returns (A, N), its first M samples `before`'s.
+    """
+    count = before.shape[1]
+    step = before[:, -1:] - after[:, count - 1 : count]  # (A, 1)
+    fade = torch.exp(-torch.arange(after.shape[1] - count) / (GLIDE * sample_rate))
+    return torch.cat([before, after[:, count:] + step * fade], 1)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from avsim import separation
-from avsim.clip import Clip, ClipSpec, LatentSpec, Region, Stems
+from avsim.clip import Clip, ClipSpec, LatentSpec, Region, Stems, samples_of
 from avsim.devices import quickest
 from avsim.diffusion import (
     ANIMATE,
@@ -28,17 +28,27 @@ from avsim.diffusion import (
     everything,
     generate,
     nothing,
+    until,
 )
 from avsim.diffusion.generate import STEPS
 from avsim.errors import InputError
 from avsim.separation.separator import Separator
-from avsim.simulator.fitting import frames_for, frames_over, picture_for, sound_for, wave_for
+from avsim.simulator.fitting import (
+    frames_for,
+    frames_over,
+    held_to,
+    joined,
+    picture_for,
+    sound_for,
+    wave_for,
+)
 
 log = logging.getLogger("avsim")
 GUIDANCE = Guidance(text=1.5, video=5.0, audio=5.0, least=0.5)
 STRENGTH = 0.6  # of an edit: how much noise it starts from
 LONGER = 1.5  # times the training's length, from where on a clip is called long
 MENTIONED = 8  # unknown words of a prompt that a warning names
+FAR = 1_000_003  # between the seeds of an extension's windows, that those of clips may count on
 KEPT = ("picture", "sound")  # what an edit may leave as it is
 
 
@@ -203,6 +213,49 @@ class Simulator:
         if keep == "sound":
             return picture_for(drawn.frames, drawn.frames_per_second, clip.wave, clip.sample_rate)  # type: ignore[arg-type]
         return drawn
+
+    def extend(
+        self,
+        clip: Clip,
+        prompt: str = "",
+        seconds: float = 2.0,
+        seed: int = 0,
+        size: tuple[int, int] | None = None,
+        steps: int = STEPS,
+        guidance: float | Guidance = GUIDANCE,
+    ) -> Clip:
+        """A clip that goes on for `seconds`, window by window as long as the training's clips.
+
+        A window begins with what was seen and heard last, half of it long. The clip comes back at the
+        generator's rates and size; at those it is untouched.
+
+        Raises:
+            InputError: a clip without picture or sound, or `seconds` of less than a frame.
+        """
+        if clip.frames is None or clip.wave is None:
+            missing = "picture" if clip.frames is None else "sound"
+            raise InputError(f"extend needs a clip with both picture and sound; its {missing} is missing")
+        spec = self._spec(self.spec.seconds, size)
+        own = replace(spec.clip, seconds=clip.seconds)
+        frames, wave = frames_for(clip, own), wave_for(clip, own)
+        rate, stride = own.frames_per_second, spec.time_stride
+        wanted = frames.shape[1] + round(seconds * rate)
+        if wanted == frames.shape[1]:
+            raise InputError(f"extend by {seconds:g} s: that is less than a frame")
+        longest = 1 + spec.clip.frames // 2  # that a window is given
+        while frames.shape[1] < wanted:
+            seed += FAR
+            known = 1 + stride * ((min(frames.shape[1], longest) - 1) // stride)  # frames, of whole latents
+            seen, heard = frames[:, -known:], wave[:, -samples_of(known, rate, own.sample_rate) :]
+            given = Latents(
+                self._seen(held_to(seen, spec.clip.frames)), self._heard(held_to(heard, spec.clip.samples))
+            )
+            task = Task("extend", until(known / rate), until(known / rate))
+            drawn = self._draw([prompt], spec, task, given, seed, steps, guidance)[0]
+            assert drawn.frames is not None and drawn.wave is not None
+            new = joined(heard, drawn.wave, own.sample_rate)[:, heard.shape[1] :]
+            frames, wave = torch.cat([frames, drawn.frames[:, known:]], 1), torch.cat([wave, new], 1)
+        return Clip.fitted(frames[:, :wanted], wave, rate, own.sample_rate)
 
     def separate(self, clip: Clip, regions: Sequence[Region]) -> Stems:
         """The stem of each region and, last, of what is off screen; they add up to the clip's sound."""

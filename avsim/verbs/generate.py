@@ -19,7 +19,7 @@ def add(subparsers: Any) -> None:
         "generate",
         help="make clips: video with its sound",
         description="Make clips from words alone, or the sound of a film, the picture of a sound, what "
-        "follows an image, a film made anew, a picture alone or a sound alone. What is wholly given "
+        "follows an image or a film, a film made anew, a picture or a sound alone. What is wholly given "
         "comes back untouched.",
     )
     parser.add_argument(
@@ -36,6 +36,7 @@ def add(subparsers: Any) -> None:
     given.add_argument(
         "--edit", type=Path, metavar="FILM", help="draw this film (or sound) anew, as the prompt says"
     )
+    given.add_argument("--extend", type=Path, metavar="FILM", help="make this film go on for --seconds")
     given.add_argument("--only", choices=("image", "sound"), help="make a picture, or a sound, from words")
     parser.add_argument("--strength", type=float, help="of an edit, above 0 and at most 1 (default 0.6)")
     parser.add_argument("--keep", choices=("picture", "sound"), help="what an edit leaves untouched")
@@ -132,6 +133,8 @@ def _given(arguments: argparse.Namespace) -> tuple[Clip | None, str]:
         return media.read(arguments.image, seconds=1e-3, want="frames").first_frame(), "animate"
     if arguments.edit is not None:
         return media.read(arguments.edit, seconds=arguments.seconds), "edit"
+    if arguments.extend is not None:
+        return media.read(arguments.extend), "extend"
     return None, arguments.only or "joint"
 
 
@@ -164,6 +167,9 @@ def _draw(
             assert given is not None
             strength = STRENGTH if arguments.strength is None else arguments.strength
             return simulator.edit(given, arguments.prompt, strength, arguments.keep, **how)
+        case "extend":
+            assert given is not None
+            return simulator.extend(given, arguments.prompt, seconds, **how)
         case "image":
             return simulator.image(arguments.prompt, **how)
         case "sound":

@@ -8,6 +8,7 @@ import torch
 import avsim
 from avsim.clip import Clip, Region
 from avsim.errors import InputError
+from avsim.simulator.fitting import joined
 from tests.small.models import SPEC
 
 HOW = {"steps": 3}
@@ -214,3 +215,32 @@ def test_what_a_prompt_says_in_vain_is_told_once(simulator, caplog):
         "words that may mean nothing to the model: zeppelin",
         f"a prompt of 9001 tokens: the first {simulator.generator.text.length} are read, the rest is cut",
     ]
+
+
+@pytest.mark.parametrize("seconds", [0.5, 1.0, 1.5])
+def test_a_clip_goes_on_and_what_there_was_comes_back_untouched(simulator, seconds):
+    clip = simulator.generate("a", seconds=seconds, **HOW)
+    longer = simulator.extend(clip, "a", seconds=1.25, seed=1, **HOW)
+    count, samples = clip.frames.shape[1], clip.wave.shape[1]
+    assert longer.frames.shape[1] == count + 10 and longer.wave.shape[1] == samples + 20000
+    assert torch.equal(longer.frames[:, :count], clip.frames)
+    assert torch.equal(longer.wave[:, :samples], clip.wave)
+    assert (longer.frames[:, count:].diff(dim=1).abs().amax((0, 2, 3)) > 0).all()  # each is drawn, not held
+    other = simulator.extend(clip, "a", seconds=1.25, seed=2, **HOW)
+    assert not torch.equal(other.frames[:, count:], longer.frames[:, count:])
+
+
+def test_windows_of_an_extension_meet_without_a_click():
+    before, after = torch.ones(2, 100), torch.zeros(2, 400)
+    whole = joined(before, after, 16000)
+    assert torch.equal(whole[:, :100], before)
+    assert whole.diff(dim=1).abs().max() < 0.02 and whole[:, -1].abs().max() < 0.05
+
+
+def test_an_extension_needs_picture_sound_and_a_frame_more(simulator):
+    clip = simulator.generate("a", seconds=0.5, **HOW)
+    for part, missing in ((clip.silent(), "sound is missing"), (clip.unseen(), "picture is missing")):
+        with pytest.raises(InputError, match=missing):
+            simulator.extend(part)
+    with pytest.raises(InputError, match="less than a frame"):
+        simulator.extend(clip, seconds=0.01)
