@@ -21,6 +21,7 @@ STEPS = 8  # of the sampler
 ETA = 1.0  # of the sampler, see `ancestral`
 
 
+@torch.inference_mode(False)  # a gradient may be needed (`guidance.by_ear`)
 @torch.no_grad()
 def generate(
     model: JointDiT,
@@ -59,8 +60,11 @@ def generate(
     both = len(start.there()) == 2
     free = [both and bool((start > 0).any()) for start in start]
     highest = max(float(start.max()) for start in start.there())
-    guidance = replace(guidance, least=guidance.least * highest)
-    denoise = guide(model, told, untold, guidance, free)
+
+    def to_hear(call: int) -> Tensor:
+        return normal_rows(tuple(x.audio.shape), seed, "ear", call, first_row=first_row)
+
+    denoise = guide(model, told, untold, guidance.from_(highest), free, to_hear)
 
     def anew(step: int) -> Pair[Tensor]:
         of = seed, "anew", step

@@ -2,17 +2,24 @@
 
 Three things can be left untold: the text, the sound (to the picture), the picture (to the sound). Each is a
 `denoise` of its own, and `guided` wraps them around the one that knows everything (Classifier-free diffusion
-guidance, 2207.12598; one scale per condition).
+guidance, 2207.12598; one scale per condition), at high noise alone (2404.07724).
+
+A model that hears better than it draws can also correct what it draws by ear (`by_ear`).
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import count
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
+from avsim.diffusion.loss import token_loss
 from avsim.diffusion.model import Context, JointDiT
+from avsim.diffusion.noising import Noised, clean_of
 from avsim.diffusion.pair import Pair
+from avsim.diffusion.tokens import spread
 from avsim.errors import InputError
 
 Denoise = Callable[[Pair[Tensor], Pair[Tensor]], Pair[Tensor]]
@@ -23,6 +30,8 @@ Denoise = Callable[[Pair[Tensor], Pair[Tensor]], Pair[Tensor]]
 class Guidance:
     """Scales, of which 1 guides nothing and costs nothing, and how far down they count.
 
+    A least level is a share of where the tokens start: above it, or at it, there is guidance.
+
     Raises:
         InputError: a scale that is negative or not a number, or a level outside [0, 1].
     """
@@ -30,14 +39,24 @@ class Guidance:
     text: float = 1.5  # how much both follow the caption
     video: float = 1.0  # how much the picture follows its sound
     audio: float = 1.0  # how much the sound follows its picture: sync guidance
-    least: float = 0.0  # guided until all levels are below it (2404.07724), as a share of where they start
+    least: float = 0.0  # of the levels at which one follows the other
+    ear: float = 0.0  # how far the picture is turned to what the model hears; 0: not, and costs nothing
+    text_least: float = 0.0  # of the levels at which both follow the caption
+    hearings: int = 1  # of which the ear takes the mean
 
     def __post_init__(self) -> None:
-        if not 0 <= self.least <= 1:
-            raise InputError(f"guidance least is {self.least}; it must lie in [0, 1]")
-        for name in ("text", "video", "audio"):
+        for name in ("least", "text_least"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"guidance {name} is {getattr(self, name)}; it must lie in [0, 1]")
+        if self.hearings < 1:
+            raise InputError(f"guidance hearings is {self.hearings}; it must be at least 1")
+        for name in ("text", "video", "audio", "ear"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise InputError(f"guidance {name} is {getattr(self, name)}; it must be 0 or more")
+
+    def from_(self, highest: float) -> "Guidance":
+        """The same with levels as they are, of clips that start at `highest`."""
+        return replace(self, least=self.least * highest, text_least=self.text_least * highest)
 
 
 class Without(NamedTuple):
@@ -45,6 +64,7 @@ class Without(NamedTuple):
 
     denoise: Denoise
     scale: Pair[float]
+    least: float = 0.0  # of the levels at which it counts
 
 
 def guided(denoise: Denoise, *withouts: Without) -> Denoise:
@@ -52,7 +72,9 @@ def guided(denoise: Denoise, *withouts: Without) -> Denoise:
 
     def told(x: Pair[Tensor], s: Pair[Tensor]) -> Pair[Tensor]:
         v = total = denoise(x, s)
-        for without, scale in withouts:
+        for without, scale, least in withouts:
+            if not reaches(s, least):
+                continue
             less = without(x, s)
             total = Pair(
                 *(
@@ -65,14 +87,9 @@ def guided(denoise: Denoise, *withouts: Without) -> Denoise:
     return told
 
 
-def down_to(least: float, denoise: Denoise, below: Denoise) -> Denoise:
-    """`denoise` while any level is at `least` or above, then `below`."""
-
-    def either(x: Pair[Tensor], s: Pair[Tensor]) -> Pair[Tensor]:
-        high = any(bool((levels >= least).any()) for levels in s.there())
-        return (denoise if high else below)(x, s)
-
-    return either if least > 0 else denoise
+def reaches(s: Pair[Tensor], least: float) -> bool:
+    """Whether any level is at `least` or above."""
+    return any(bool((levels >= least).any()) for levels in s.there())
 
 
 def conditioned(model: JointDiT, context: Context) -> Denoise:
@@ -91,20 +108,71 @@ def without_partner(model: JointDiT, context: Context, modality: str) -> Denoise
     return alone
 
 
+LISTEN = 0.8  # the level of the sound that the picture has to explain
+
+
+def by_ear(
+    denoise: Denoise,
+    model: JointDiT,
+    context: Context,
+    guidance: Guidance,
+    noise: Callable[[int], Tensor],
+) -> Denoise:
+    """`denoise`, its picture turned to where the model would sooner hear the sound that goes with it.
+
+    By Bayes' rule p(picture | sound) ~ p(picture) p(sound | picture): the gradient of the sound's own flow
+    loss, given the noisy picture, is a classifier's guidance (2105.05233), and the model is the classifier.
+    Every hearing costs a pass and its gradient. In root mean square over a clip it turns the velocity by
+    `guidance.ear` x level: what is far from explaining the sound isn't turned further, but elsewhere.
+
+    Args:
+        denoise: what draws; the sound that it is about to reach is what the picture has to explain.
+        model: as it hears.
+        context: of the clips.
+        guidance: how far, from which level up, and of how many hearings the gradient is the mean.
+        noise: noise(i) of the sound (B, La, Da) for hearing i.
+    """
+    calls = count()
+
+    def told(x: Pair[Tensor], s: Pair[Tensor]) -> Pair[Tensor]:
+        v = denoise(x, s)
+        if not guidance.least <= float(s.video.max()) < 1:  # at pure noise there is nothing to hear
+            return v
+        clean = clean_of(x.audio, v.audio.to(x.audio), spread(s.audio, x.audio.shape[1])[..., None])
+        slope = torch.zeros_like(x.video)
+        for _ in range(guidance.hearings):
+            sound = Noised(clean, noise(next(calls)).to(clean), torch.full_like(s.audio[:, :1], LISTEN))
+            with torch.enable_grad():
+                picture = x.video.detach().requires_grad_()
+                heard = model(Pair(picture, sound.x_s), Pair(s.video, sound.s), context).audio
+                slope += torch.autograd.grad(token_loss(heard, sound).sum(), picture)[0]
+        slope = slope / slope.square().mean((1, 2), keepdim=True).sqrt().clamp(min=1e-12)
+        level = spread(s.video, slope.shape[1])[..., None]  # (B, Lv, 1)
+        return Pair(v.video + guidance.ear * level * slope, v.audio)
+
+    return told
+
+
 def guide(
-    model: JointDiT, told: Context, untold: Context, guidance: Guidance, free: Sequence[bool]
+    model: JointDiT,
+    told: Context,
+    untold: Context,
+    guidance: Guidance,
+    free: Sequence[bool],
+    noise: Callable[[int], Tensor],
 ) -> Denoise:
     """The `denoise` of a clip under `guidance`.
 
     `told` has the captions, `untold` has none; `free` (video, audio) says which modality is being drawn
-    beside another: no pass is spent on guiding one that is given, absent or alone.
+    beside another: no pass is spent on guiding one that is given, absent or alone. `noise` is `by_ear`'s.
     """
+    text, video, audio, least = guidance.text, guidance.video, guidance.audio, guidance.least
     withouts = []
-    if guidance.text != 1:
-        withouts.append(Without(conditioned(model, untold), Pair(guidance.text, guidance.text)))
-    if guidance.video != 1 and free[0]:
-        withouts.append(Without(without_partner(model, told, "video"), Pair(guidance.video, 1.0)))
-    if guidance.audio != 1 and free[1]:
-        withouts.append(Without(without_partner(model, told, "audio"), Pair(1.0, guidance.audio)))
-    plain = conditioned(model, told)
-    return down_to(guidance.least, guided(plain, *withouts), plain) if withouts else plain
+    if text != 1:
+        withouts.append(Without(conditioned(model, untold), Pair(text, text), guidance.text_least))
+    if video != 1 and free[0]:
+        withouts.append(Without(without_partner(model, told, "video"), Pair(video, 1.0), least))
+    if audio != 1 and free[1]:
+        withouts.append(Without(without_partner(model, told, "audio"), Pair(1.0, audio), least))
+    denoise = guided(conditioned(model, told), *withouts)
+    return by_ear(denoise, model, told, guidance, noise) if guidance.ear and free[0] else denoise

@@ -46,9 +46,10 @@ def add(subparsers: Any) -> None:
     )
     parser.add_argument("--steps", type=int, help="of the sampler (default 8)")
     parser.add_argument(
-        "--guidance", type=_guidance, metavar="TEXT[,VIDEO[,AUDIO[,LEAST]]]",
+        "--guidance", type=_guidance, metavar="TEXT[,VIDEO[,AUDIO[,LEAST[,EAR]]]]",
         help="scales of guidance: by the text, of the picture by its sound, of the sound by its picture, and "
-        "the share of the noise down to which there is any (default 1.5,5,5,0.5; scales of 1: none)",
+        "the share of the noise down to which these follow each other, and how far the picture is corrected "
+        "by ear (default 2,3,5,0.5,0.3; scales of 1, an ear of 0: none)",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="of the first clip (default 0), others count on")
     parser.add_argument("-n", "--count", type=int, default=1, help="how many clips (default 1)")
@@ -71,8 +72,8 @@ def _guidance(text: str) -> list[float]:
         numbers = [float(number) for number in text.split(",")]
     except ValueError:
         numbers = []
-    if not 1 <= len(numbers) <= 4:
-        raise argparse.ArgumentTypeError(f"{text!r}; expected numbers, as TEXT or TEXT,VIDEO,AUDIO,LEAST")
+    if not 1 <= len(numbers) <= 5:
+        raise argparse.ArgumentTypeError(f"{text!r}; expected numbers, as TEXT or TEXT,VIDEO,AUDIO,LEAST,EAR")
     return numbers
 
 

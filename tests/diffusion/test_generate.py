@@ -16,7 +16,9 @@ from avsim.diffusion import (
     generate,
 )
 from avsim.diffusion.generate import begin
-from avsim.diffusion.guidance import Without, guided, without_partner
+from avsim.diffusion.guidance import Without, by_ear, conditioned, guided, without_partner
+from avsim.diffusion.loss import token_loss
+from avsim.diffusion.noising import Noised
 from avsim.diffusion.pair import Pair
 from avsim.diffusion.tasks import Box, everything, nothing, outside, since, until
 from avsim.diffusion.tokens import to_tokens
@@ -117,7 +119,8 @@ def test_guidance_is_linear_and_free_where_it_is_1(make):
 
         return denoise
 
-    v = guided(says(1.0), Without(says(0.5), Pair(3.0, 1.0)), Without(says(2.0), Pair(1.0, 2.0)))(None, None)
+    withouts = Without(says(0.5), Pair(3.0, 1.0)), Without(says(2.0), Pair(1.0, 2.0), least=0.6)
+    v = guided(says(1.0), *withouts)(None, Pair(torch.tensor(0.5), torch.tensor(0.6)))
     assert v.video.item() == 1 + 2 * 0.5 and v.audio.item() == 10 - 10 and calls == [1.0, 0.5, 2.0]
     model = make()
     seen = []
@@ -147,10 +150,67 @@ def test_below_its_least_level_nothing_is_guided(make):
     plain = generate(model, ["a"], SPEC, latents(1), FOLEY, steps=4, guidance=Guidance(1.0), seed=1)
     unguided = list(seen)
     seen.clear()
-    how = Guidance(2.0, least=unguided[2])
+    how = Guidance(2.0, text_least=unguided[2])
     some = generate(model, ["a"], SPEC, latents(1), FOLEY, steps=4, guidance=how, seed=1)
     assert seen == [level for level in unguided[:3] for _ in range(2)] + unguided[3:]
     assert not torch.equal(some.audio, plain.audio)
+
+
+def test_the_ear_turns_a_picture_to_where_its_sound_is_sooner_heard(make):
+    model = make()
+    context, x = model.context(["a", "b"], SPEC), tokens(model, 2)
+    s = Pair(torch.full((2, 1), 0.7), torch.zeros(2, 1))  # the sound is given
+    noise = torch.randn(x.audio.shape, generator=torch.Generator().manual_seed(1))
+
+    def heard(picture):
+        sound = Noised(x.audio, noise, torch.full((2, 1), 0.8))
+        v = model(Pair(picture, sound.x_s), Pair(s.video, sound.s), context)
+        return token_loss(v.audio, sound).sum()
+
+    with torch.no_grad():
+        plain = conditioned(model, context)
+        turned = by_ear(plain, model, context, Guidance(ear=0.01), lambda call: noise)(x, s)
+        straight = plain(x, s)
+        change = straight.video - turned.video  # of the data, per level: x - s v
+        assert heard(x.video + change) < heard(x.video) < heard(x.video - change)
+        assert torch.equal(turned.audio, straight.audio)
+    size = change.square().mean((1, 2)).sqrt()
+    torch.testing.assert_close(size, torch.full((2,), 0.01 * 0.7), rtol=1e-4, atol=1e-6)
+
+
+def test_the_ear_listens_where_a_picture_is_drawn_for_a_sound_and_there_is_something_to_hear(make):
+    model, how = make(), Guidance(1.0, ear=0.3, least=0.5, hearings=2)
+    plain = Guidance(1.0)
+
+    def drawn(model, task, guidance):
+        return generate(model, ["a"], SPEC, latents(1), task, steps=4, guidance=guidance)
+
+    for task in (JOINT, VISUALIZE, ANIMATE):
+        seen = []
+        hook = model.register_forward_hook(lambda *call: seen.append(call[1][1].video.max().item()))  # noqa: B023
+        with torch.inference_mode():
+            one, other = (
+                generate(model, ["a"], SPEC, latents(1), task, steps=4, guidance=g) for g in (how, plain)
+            )
+        hook.remove()
+        assert not torch.equal(one.video, other.video) and torch.isfinite(one.video).all()
+        levels = seen[-4:]  # of the four plain steps
+        heard = [level for level in levels if 0.5 <= level < 1]
+        assert heard and len(seen) == 4 + 4 + 2 * len(heard)
+        if task is ANIMATE:
+            assert torch.equal(one.video[:, :, 0], latents(1).video[:, :, 0])
+    for task in (FOLEY, IMAGE, SOUND):
+        one, other = (
+            generate(model, ["a"], SPEC, latents(1), task, steps=4, guidance=g) for g in (how, plain)
+        )
+        assert all(torch.equal(*both) for both in zip(one.there(), other.there(), strict=True))
+
+
+def test_the_ear_hears_each_clip_by_itself(make):
+    model, how = make(), Guidance(1.0, ear=0.3)
+    whole = generate(model, ["a", "b"], SPEC, steps=3, guidance=how)
+    alone = generate(model, ["b"], SPEC, steps=3, guidance=how, first_row=1)
+    torch.testing.assert_close(whole.video[1:], alone.video, rtol=1e-3, atol=1e-4)
 
 
 def test_without_the_other_one_no_other_one_is_heard(make):
@@ -177,6 +237,10 @@ def test_what_cannot_be_used_is_named(make):
         Guidance(least=2)
     with pytest.raises(InputError, match="guidance audio is -1"):
         Guidance(audio=-1)
+    with pytest.raises(InputError, match="guidance ear is -1"):
+        Guidance(ear=-1)
+    with pytest.raises(InputError, match="hearings is 0"):
+        Guidance(hearings=0)
     with pytest.raises(InputError, match="both are absent"):
         Given(None, None)
     with pytest.raises(InputError, match=r"starting levels of audio: \(3,\)"):
