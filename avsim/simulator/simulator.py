@@ -45,11 +45,17 @@ from avsim.simulator.fitting import (
 
 log = logging.getLogger("avsim")
 GUIDANCE = Guidance(text=2.0, video=3.0, audio=5.0, least=0.5, ear=0.3, text_least=0.8)
+USUAL = {"visualize": replace(GUIDANCE, video=4.0, ear=0.4, hearings=4)}  # a given sound is heard for sure
 STRENGTH = 0.6  # of an edit: how much noise it starts from
 LONGER = 1.5  # times the training's length, from where on a clip is called long
 MENTIONED = 8  # unknown words of a prompt that a warning names
 FAR = 1_000_003  # between the seeds of an extension's windows, that those of clips may count on
 KEPT = ("picture", "sound")  # what an edit may leave as it is
+
+
+def usual(task: str) -> Guidance:
+    """The guidance of a task that isn't told another."""
+    return USUAL.get(task, GUIDANCE)
 
 
 @lru_cache(maxsize=64)
@@ -63,7 +69,7 @@ class Simulator:
     """A generator with the codecs of its latents, a separator, or whichever of them a folder holds.
 
     Every method that draws takes a `seed`; the same seed gives the same frames and samples, bit for bit, on
-    one machine. `guidance` is a `Guidance`, or the scale of the text alone beside the usual others.
+    one machine. `guidance` is a `Guidance`, or the scale of the text alone beside the usual others (`usual`).
     """
 
     generator: JointDiT | None = None
@@ -80,7 +86,7 @@ class Simulator:
         seed: int = 0,
         size: tuple[int, int] | None = None,
         steps: int = STEPS,
-        guidance: float | Guidance = GUIDANCE,
+        guidance: float | Guidance | None = None,
     ) -> Clip:
         """A clip with sound from words. `size` is (H, W); by default that of the training clips."""
         return self.batch([prompt], seconds, seed, size, steps, guidance)[0]
@@ -92,7 +98,7 @@ class Simulator:
         seed: int = 0,
         size: tuple[int, int] | None = None,
         steps: int = STEPS,
-        guidance: float | Guidance = GUIDANCE,
+        guidance: float | Guidance | None = None,
     ) -> list[Clip]:
         """A clip for each prompt, drawn together; clip i has the seed `seed` + i."""
         spec = self._spec(seconds, size)
@@ -105,7 +111,7 @@ class Simulator:
         seed: int = 0,
         size: tuple[int, int] | None = None,
         steps: int = STEPS,
-        guidance: float | Guidance = GUIDANCE,
+        guidance: float | Guidance | None = None,
     ) -> Clip:
         """A sound for a picture, whose frames come back untouched; the model sees a copy at `size`."""
         spec = self._spec(clip.seconds, size)
@@ -121,7 +127,7 @@ class Simulator:
         seed: int = 0,
         size: tuple[int, int] | None = None,
         steps: int = STEPS,
-        guidance: float | Guidance = GUIDANCE,
+        guidance: float | Guidance | None = None,
     ) -> Clip:
         """A picture for a sound, whose samples come back untouched."""
         if clip.wave is None:
@@ -140,7 +146,7 @@ class Simulator:
         seed: int = 0,
         size: tuple[int, int] | None = None,
         steps: int = STEPS,
-        guidance: float | Guidance = GUIDANCE,
+        guidance: float | Guidance | None = None,
     ) -> Clip:
         """A clip with sound that begins with the first frame of `image`, which comes back decoded."""
         spec = self._spec(seconds, size)
@@ -154,7 +160,7 @@ class Simulator:
         seed: int = 0,
         size: tuple[int, int] | None = None,
         steps: int = STEPS,
-        guidance: float | Guidance = GUIDANCE,
+        guidance: float | Guidance | None = None,
     ) -> Clip:
         """One frame from words, without sound."""
         spec = self._spec(1 / self.spec.frames_per_second, size)
@@ -166,7 +172,7 @@ class Simulator:
         seconds: float = 2.0,
         seed: int = 0,
         steps: int = STEPS,
-        guidance: float | Guidance = GUIDANCE,
+        guidance: float | Guidance | None = None,
     ) -> Clip:
         """A sound from words, without a picture."""
         return self._draw([prompt], self._spec(seconds, None), SOUND, Latents(), seed, steps, guidance)[0]
@@ -180,7 +186,7 @@ class Simulator:
         seed: int = 0,
         size: tuple[int, int] | None = None,
         steps: int = STEPS,
-        guidance: float | Guidance = GUIDANCE,
+        guidance: float | Guidance | None = None,
     ) -> Clip:
         """A clip drawn anew, as `prompt` says, from a copy of which `strength`, in (0, 1], is noise.
 
@@ -222,7 +228,7 @@ class Simulator:
         seed: int = 0,
         size: tuple[int, int] | None = None,
         steps: int = STEPS,
-        guidance: float | Guidance = GUIDANCE,
+        guidance: float | Guidance | None = None,
     ) -> Clip:
         """A clip that goes on for `seconds`, window by window as long as the training's clips.
 
@@ -270,18 +276,19 @@ class Simulator:
         given: Latents,
         seed: int,
         steps: int,
-        guidance: float | Guidance,
+        guidance: float | Guidance | None,
     ) -> list[Clip]:
         """Clips of `spec`, one for each prompt. A clip's seed is its row in one endless batch of seed 0."""
         if steps < 1:
             raise InputError(f"steps is {steps}; it must be at least 1")
-        scale = guidance if isinstance(guidance, Guidance) else replace(GUIDANCE, text=guidance)
+        if not isinstance(guidance, Guidance):
+            guidance = usual(task.name) if guidance is None else replace(usual(task.name), text=guidance)
         for prompt in prompts:
             self._look_at(prompt)
         with quickest(self.device):
             latents = generate(
                 self.part("generator"), prompts, spec, given, task,
-                steps=steps, guidance=scale, seed=0, first_row=seed,
+                steps=steps, guidance=guidance, seed=0, first_row=seed,
             )  # fmt: skip
             frames, wave = (  # (B, 3, T, H, W), (B, A, N)
                 [None] * len(prompts) if each is None else codec.decode(each, spec.clip).float().cpu()

@@ -11,7 +11,6 @@ from avsim.diffusion.generate import STEPS
 from avsim.simulator.datamodule import Prompts
 from avsim.simulator.loading import load
 from avsim.simulator.samples import Sample
-from avsim.simulator.simulator import GUIDANCE
 
 
 class SimulatorSystem(LightningModule):
@@ -22,7 +21,7 @@ class SimulatorSystem(LightningModule):
         separator: another with the separator; None: that of `simulator`, if it has one.
         seconds: length of the clips.
         steps: of the sampler.
-        guidance: scale of the text, or all of them.
+        guidance: scale of the text, or all of them; None: the usual ones.
         regions: how many to find in each clip; None: as many as there seem to be.
     """
 
@@ -32,7 +31,7 @@ class SimulatorSystem(LightningModule):
         separator: str | None = None,
         seconds: float = 2.0,
         steps: int = STEPS,
-        guidance: float | Guidance = GUIDANCE,
+        guidance: float | Guidance | None = None,
         regions: int | None = None,
     ) -> None:
         super().__init__()

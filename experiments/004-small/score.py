@@ -24,7 +24,7 @@ from avsim.clip import Clip
 from avsim.data.resuming import check_settings
 from avsim.data.shards import as_bytes, as_shorts, from_bytes, from_shorts, write_json, write_shard
 from avsim.devices import quickest
-from avsim.diffusion import FOLEY, JOINT, VISUALIZE, Guidance, Latents
+from avsim.diffusion import FOLEY, JOINT, VISUALIZE, Latents
 from avsim.diffusion.generate import STEPS
 from avsim.evaluation.events import EventSynchrony
 from avsim.evaluation.evidence import Detectors, Evidence
@@ -35,7 +35,7 @@ from avsim.evaluation.score import Score
 from avsim.files import atomic
 from avsim.simulator import Simulator, load
 from avsim.simulator.loading import part_folders
-from avsim.simulator.simulator import GUIDANCE
+from avsim.simulator.simulator import usual
 from avsim.weights import TENSORS, hash_of
 from avsim.world import Truth, WorldDataset
 
@@ -53,7 +53,7 @@ def world(level: str, split: str, count: int) -> Iterator[tuple[Clip, Truth]]:
     return islice(WorldDataset(level, seed=4, split=split), count)
 
 
-def draw(model: str, out: Path, level: str, split: str, count: int, how: dict) -> None:
+def draw(model: str, out: Path, level: str, split: str, count: int, steps: int) -> None:
     """Write every clip in every way, in whole batches, where it isn't there yet."""
     simulator = load(model)
     data = WorldDataset(level, seed=4, split=split)
@@ -62,13 +62,13 @@ def draw(model: str, out: Path, level: str, split: str, count: int, how: dict) -
         missing = [way for way, file in files.items() if not file.exists()]
         clips = [data[number] for number in range(first, first + BATCH)] if missing else []
         for way in missing:
-            frames, wave = ways(simulator, way, clips, first, how)
+            frames, wave = ways(simulator, way, clips, first, steps)
             write_shard(files[way], {"frames": as_bytes(frames.clamp(0, 1)), "wave": as_shorts(wave)})
 
 
 @torch.no_grad()
 def ways(
-    simulator: Simulator, way: str, clips: list[tuple[Clip, Truth]], seed: int, how: dict
+    simulator: Simulator, way: str, clips: list[tuple[Clip, Truth]], seed: int, steps: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Frames (B, 3, T, H, W) and waves (B, A, N) of some clips in one way."""
     frames = torch.stack([clip.frames for clip, _ in clips])
@@ -84,8 +84,7 @@ def ways(
         if task is None:
             return see.decode(video, spec.clip).float(), hear.decode(audio, spec.clip).float()
     captions = ["" if way == UNTOLD else truth.caption for _, truth in clips]
-    guidance = Guidance(*how["guidance"])
-    drawn = simulator._draw(captions, spec, task, Latents(video, audio), seed, how["steps"], guidance)
+    drawn = simulator._draw(captions, spec, task, Latents(video, audio), seed, steps, None)
     return (
         frames if task is FOLEY else torch.stack([clip.frames for clip in drawn]),
         wave if task is VISUALIZE else torch.stack([clip.wave for clip in drawn]),
@@ -210,22 +209,16 @@ def main() -> None:
     parser.add_argument("--split", default="test", help='or "held out": combinations that no training had')
     parser.add_argument("--count", type=int, default=256)
     parser.add_argument("--steps", type=int, default=STEPS)
-    parser.add_argument(
-        "--guidance",
-        type=float,
-        nargs=4,
-        default=astuple(GUIDANCE),
-        metavar=("TEXT", "VIDEO", "AUDIO", "LEAST"),
-    )
     parser.add_argument("--jobs", type=int, default=2)
     arguments = parser.parse_args()
-    how = {name: getattr(arguments, name) for name in ("steps", "guidance")}
     world_of = arguments.level, arguments.split, arguments.count
     generator = part_folders(arguments.model, "generator")["generator"]
     arguments.out.mkdir(parents=True, exist_ok=True)
-    settings = {"generator": hash_of(generator / TENSORS), "world": world_of[:2], **how}
+    settings = {"generator": hash_of(generator / TENSORS), "world": world_of[:2]}
+    settings |= {"steps": arguments.steps}
+    settings |= {"guidance": {way: astuple(usual(task.name)) for way, task in TASKS.items()}}
     check_settings(arguments.out, json.loads(json.dumps(settings)), "clips drawn")
-    draw(arguments.model, arguments.out, *world_of, how)
+    draw(arguments.model, arguments.out, *world_of, arguments.steps)
     tasks = [(arguments.out, way, *world_of) for way in WAYS]
     with ProcessPoolExecutor(arguments.jobs) as pool:
         found = dict(zip(WAYS, pool.map(judge, tasks), strict=True))
