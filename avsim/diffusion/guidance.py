@@ -109,6 +109,7 @@ def without_partner(model: JointDiT, context: Context, modality: str) -> Denoise
 
 
 LISTEN = 0.8  # the level of the sound that the picture has to explain
+DIM = 0.93  # level of a picture, above which there is nothing to hear in it yet
 
 
 def by_ear(
@@ -136,7 +137,7 @@ def by_ear(
 
     def told(x: Pair[Tensor], s: Pair[Tensor]) -> Pair[Tensor]:
         v = denoise(x, s)
-        if not guidance.least <= float(s.video.max()) < 1:  # at pure noise there is nothing to hear
+        if not guidance.least <= float(s.video.max()) <= DIM:
             return v
         clean = clean_of(x.audio, v.audio.to(x.audio), spread(s.audio, x.audio.shape[1])[..., None])
         slope = torch.zeros_like(x.video)

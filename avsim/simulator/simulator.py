@@ -44,8 +44,8 @@ from avsim.simulator.fitting import (
 )
 
 log = logging.getLogger("avsim")
-GUIDANCE = Guidance(text=2.0, video=3.0, audio=5.0, least=0.5, ear=0.3, text_least=0.8)
-USUAL = {"visualize": replace(GUIDANCE, video=4.0, ear=0.4, hearings=4)}  # a given sound is heard for sure
+GUIDANCE = Guidance(text=2.0, video=3.0, audio=8.0, least=0.5, ear=0.3, text_least=0.88)
+USUAL = {"visualize": replace(GUIDANCE, video=4.0, ear=0.4, hearings=2)}  # a given sound is heard for sure
 STRENGTH = 0.6  # of an edit: how much noise it starts from
 LONGER = 1.5  # times the training's length, from where on a clip is called long
 MENTIONED = 8  # unknown words of a prompt that a warning names

@@ -16,7 +16,7 @@ from avsim.diffusion import (
     generate,
 )
 from avsim.diffusion.generate import begin
-from avsim.diffusion.guidance import Without, by_ear, conditioned, guided, without_partner
+from avsim.diffusion.guidance import DIM, Without, by_ear, conditioned, guided, without_partner
 from avsim.diffusion.loss import token_loss
 from avsim.diffusion.noising import Noised
 from avsim.diffusion.pair import Pair
@@ -195,7 +195,7 @@ def test_the_ear_listens_where_a_picture_is_drawn_for_a_sound_and_there_is_somet
         hook.remove()
         assert not torch.equal(one.video, other.video) and torch.isfinite(one.video).all()
         levels = seen[-4:]  # of the four plain steps
-        heard = [level for level in levels if 0.5 <= level < 1]
+        heard = [level for level in levels if 0.5 <= level <= DIM]
         assert heard and len(seen) == 4 + 4 + 2 * len(heard)
         if task is ANIMATE:
             assert torch.equal(one.video[:, :, 0], latents(1).video[:, :, 0])
