@@ -176,4 +176,5 @@ def guide(
     if audio != 1 and free[1]:
         withouts.append(Without(without_partner(model, told, "audio"), Pair(1.0, audio), least))
     denoise = guided(conditioned(model, told), *withouts)
-    return by_ear(denoise, model, told, guidance, noise) if guidance.ear and free[0] else denoise
+    hears = guidance.ear > 0 and free[0] and model.coupling.meets
+    return by_ear(denoise, model, told, guidance, noise) if hears else denoise

@@ -15,6 +15,7 @@ from avsim.diffusion import (
     Task,
     generate,
 )
+from avsim.diffusion.couplings import Apart
 from avsim.diffusion.generate import begin
 from avsim.diffusion.guidance import DIM, Without, by_ear, conditioned, guided, without_partner
 from avsim.diffusion.loss import token_loss
@@ -204,6 +205,14 @@ def test_the_ear_listens_where_a_picture_is_drawn_for_a_sound_and_there_is_somet
             generate(model, ["a"], SPEC, latents(1), task, steps=4, guidance=g) for g in (how, plain)
         )
         assert all(torch.equal(*both) for both in zip(one.there(), other.there(), strict=True))
+
+
+def test_streams_that_never_meet_hear_nothing(make):
+    model = make(Apart)
+    one, other = (
+        generate(model, ["a"], SPEC, steps=3, guidance=how) for how in (Guidance(1.0, ear=0.3), Guidance(1.0))
+    )
+    assert torch.equal(one.video, other.video)
 
 
 def test_the_ear_hears_each_clip_by_itself(make):
