@@ -33,7 +33,6 @@ from avsim.report import player
 from avsim.seeds import derive
 from avsim.simulator import Simulator, load
 from avsim.simulator.samples import Sample, shown_energy, shown_stems, write_samples
-from avsim.simulator.simulator import GUIDANCE
 from avsim.weights import save_model
 
 
@@ -240,7 +239,7 @@ class Samples(Callback):
         every_n_steps: int = 1000,
         foley: int = 1,  # clips of the validation set
         steps: int = STEPS,  # of the sampler
-        guidance: float | Guidance = GUIDANCE,
+        guidance: float | Guidance | None = None,
         separator: str | None = None,  # folder of a run that trained one
         regions: int = 2,  # to separate in each clip
     ) -> None:

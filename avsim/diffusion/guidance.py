@@ -28,7 +28,7 @@ Denoise = Callable[[Pair[Tensor], Pair[Tensor]], Pair[Tensor]]
 
 @dataclass(frozen=True)
 class Guidance:
-    """Scales, of which 1 guides nothing and costs nothing, and how far down they count.
+    """Scales, of which 1 (of the ear, 0) guides nothing and costs nothing, and how far down they count.
 
     A least level is a share of where the tokens start: above it, or at it, there is guidance.
 
@@ -39,8 +39,8 @@ class Guidance:
     text: float = 1.5  # how much both follow the caption
     video: float = 1.0  # how much the picture follows its sound
     audio: float = 1.0  # how much the sound follows its picture: sync guidance
-    least: float = 0.0  # of the levels at which one follows the other
-    ear: float = 0.0  # how far the picture is turned to what the model hears; 0: not, and costs nothing
+    least: float = 0.0  # of the levels at which one follows the other, by scale or by ear
+    ear: float = 0.0  # how far the picture is turned to where its sound is sooner heard (`by_ear`)
     text_least: float = 0.0  # of the levels at which both follow the caption
     hearings: int = 1  # of which the ear takes the mean
 
@@ -48,8 +48,8 @@ class Guidance:
         for name in ("least", "text_least"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"guidance {name} is {getattr(self, name)}; it must lie in [0, 1]")
-        if self.hearings < 1:
-            raise InputError(f"guidance hearings is {self.hearings}; it must be at least 1")
+        if self.hearings < 1 or self.hearings != int(self.hearings):
+            raise InputError(f"guidance hearings is {self.hearings}; it must be a whole number from 1 on")
         for name in ("text", "video", "audio", "ear"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise InputError(f"guidance {name} is {getattr(self, name)}; it must be 0 or more")
@@ -68,7 +68,7 @@ class Without(NamedTuple):
 
 
 def guided(denoise: Denoise, *withouts: Without) -> Denoise:
-    """V = v(all) + sum over what is left untold of (scale - 1) (v(all) - v(without it))."""
+    """V = v(all) + sum over what is left untold of (scale - 1) (v(all) - v(without it)), from `least` up."""
 
     def told(x: Pair[Tensor], s: Pair[Tensor]) -> Pair[Tensor]:
         v = total = denoise(x, s)
@@ -123,8 +123,8 @@ def by_ear(
 
     By Bayes' rule p(picture | sound) ~ p(picture) p(sound | picture): the gradient of the sound's own flow
     loss, given the noisy picture, is a classifier's guidance (2105.05233), and the model is the classifier.
-    Every hearing costs a pass and its gradient. In root mean square over a clip it turns the velocity by
-    `guidance.ear` x level: what is far from explaining the sound isn't turned further, but elsewhere.
+    Every hearing costs a pass and its gradient. In root mean square over what is drawn of a clip it turns the
+    velocity by `guidance.ear` x level: a picture far from its sound isn't turned further, but elsewhere.
 
     Args:
         denoise: what draws; the sound that it is about to reach is what the picture has to explain.
@@ -137,7 +137,7 @@ def by_ear(
 
     def told(x: Pair[Tensor], s: Pair[Tensor]) -> Pair[Tensor]:
         v = denoise(x, s)
-        if not guidance.least <= float(s.video.max()) <= DIM:
+        if not reaches(Pair(s.video), guidance.least) or bool((s.video > DIM).any()):
             return v
         clean = clean_of(x.audio, v.audio.to(x.audio), spread(s.audio, x.audio.shape[1])[..., None])
         slope = torch.zeros_like(x.video)
@@ -147,9 +147,11 @@ def by_ear(
                 picture = x.video.detach().requires_grad_()
                 heard = model(Pair(picture, sound.x_s), Pair(s.video, sound.s), context).audio
                 slope += torch.autograd.grad(token_loss(heard, sound).sum(), picture)[0]
-        slope = slope / slope.square().mean((1, 2), keepdim=True).sqrt().clamp(min=1e-12)
         level = spread(s.video, slope.shape[1])[..., None]  # (B, Lv, 1)
-        return Pair(v.video + guidance.ear * level * slope, v.audio)
+        slope = torch.where(level > 0, slope, 0.0)
+        drawn = (level > 0).sum((1, 2), keepdim=True) * slope.shape[2]
+        size = (slope.square().sum((1, 2), keepdim=True) / drawn.clamp(min=1)).sqrt()
+        return Pair(v.video + guidance.ear * level * slope / size.clamp(min=1e-12), v.audio)
 
     return told
 

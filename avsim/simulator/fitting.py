@@ -91,5 +91,5 @@ def joined(before: Tensor, after: Tensor, sample_rate: int) -> Tensor:
     """
     count = before.shape[1]
     step = before[:, -1:] - after[:, count - 1 : count]  # (A, 1)
-    fade = torch.exp(-torch.arange(after.shape[1] - count) / (GLIDE * sample_rate))
-    return torch.cat([before, after[:, count:] + step * fade], 1)
+    fade = torch.exp(-torch.arange(after.shape[1] - count, device=after.device) / (GLIDE * sample_rate))
+    return torch.cat([before, (after[:, count:] + step * fade).clamp(-1, 1)], 1)

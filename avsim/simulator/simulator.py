@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -69,7 +70,8 @@ class Simulator:
     """A generator with the codecs of its latents, a separator, or whichever of them a folder holds.
 
     Every method that draws takes a `seed`; the same seed gives the same frames and samples, bit for bit, on
-    one machine. `guidance` is a `Guidance`, or the scale of the text alone beside the usual others (`usual`).
+    one machine (on a GPU as far as its attention's gradient does, which `Guidance.ear` needs). `guidance` is
+    a `Guidance`, or the scale of the text alone beside the task's usual others (`usual`).
     """
 
     generator: JointDiT | None = None
@@ -233,10 +235,11 @@ class Simulator:
         """A clip that goes on for `seconds`, window by window as long as the training's clips.
 
         A window begins with what was seen and heard last, half of it long. The clip comes back at the
-        generator's rates and size; at those it is untouched.
+        generator's rates, channels and size; at those it is untouched.
 
         Raises:
-            InputError: a clip without picture or sound, or `seconds` of less than a frame.
+            InputError: a clip without picture or sound, `seconds` of less than a frame, or a generator of
+                clips so short that a window has no room for anything new.
         """
         if clip.frames is None or clip.wave is None:
             missing = "picture" if clip.frames is None else "sound"
@@ -245,10 +248,14 @@ class Simulator:
         own = replace(spec.clip, seconds=clip.seconds)
         frames, wave = frames_for(clip, own), wave_for(clip, own)
         rate, stride = own.frames_per_second, spec.time_stride
-        wanted = frames.shape[1] + round(seconds * rate)
-        if wanted == frames.shape[1]:
-            raise InputError(f"extend by {seconds:g} s: that is less than a frame")
+        if not (math.isfinite(seconds) and seconds * rate >= 1 - 1e-6):
+            raise InputError(f"extend by {seconds:g} s: expected a frame or more, {1 / rate:g} s")
+        wanted = frames.shape[1] + frames_over(seconds, rate)
         longest = 1 + spec.clip.frames // 2  # that a window is given
+        if longest >= spec.clip.frames:
+            raise InputError(
+                f"{self.source}: its clips of {spec.clip.frames} frames are too short to extend by"
+            )
         while frames.shape[1] < wanted:
             seed += FAR
             known = 1 + stride * ((min(frames.shape[1], longest) - 1) // stride)  # frames, of whole latents
@@ -261,6 +268,9 @@ class Simulator:
             assert drawn.frames is not None and drawn.wave is not None
             new = joined(heard, drawn.wave, own.sample_rate)[:, heard.shape[1] :]
             frames, wave = torch.cat([frames, drawn.frames[:, known:]], 1), torch.cat([wave, new], 1)
+            wave = wave_for(
+                Clip(None, wave, rate, own.sample_rate), replace(own, seconds=frames.shape[1] / rate)
+            )
         return Clip.fitted(frames[:, :wanted], wave, rate, own.sample_rate)
 
     def separate(self, clip: Clip, regions: Sequence[Region]) -> Stems:

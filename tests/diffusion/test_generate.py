@@ -190,9 +190,7 @@ def test_the_ear_listens_where_a_picture_is_drawn_for_a_sound_and_there_is_somet
         seen = []
         hook = model.register_forward_hook(lambda *call: seen.append(call[1][1].video.max().item()))  # noqa: B023
         with torch.inference_mode():
-            one, other = (
-                generate(model, ["a"], SPEC, latents(1), task, steps=4, guidance=g) for g in (how, plain)
-            )
+            one, other = drawn(model, task, how), drawn(model, task, plain)
         hook.remove()
         assert not torch.equal(one.video, other.video) and torch.isfinite(one.video).all()
         levels = seen[-4:]  # of the four plain steps
@@ -201,10 +199,23 @@ def test_the_ear_listens_where_a_picture_is_drawn_for_a_sound_and_there_is_somet
         if task is ANIMATE:
             assert torch.equal(one.video[:, :, 0], latents(1).video[:, :, 0])
     for task in (FOLEY, IMAGE, SOUND):
-        one, other = (
-            generate(model, ["a"], SPEC, latents(1), task, steps=4, guidance=g) for g in (how, plain)
-        )
+        one, other = drawn(model, task, how), drawn(model, task, plain)
         assert all(torch.equal(*both) for both in zip(one.there(), other.there(), strict=True))
+
+
+def test_what_is_given_takes_nothing_from_what_the_ear_turns(make):
+    model = make()
+    context, x = model.context(["a"], SPEC), tokens(model, 1)
+    level = torch.full((1, SPEC.video[0]), 0.7)
+    level[:, 0] = 0  # the first frame is given
+    s, plain = Pair(level, torch.full((1, 1), 0.7)), conditioned(model, context)
+    with torch.no_grad():
+        turned = by_ear(plain, model, context, Guidance(ear=0.2), lambda call: torch.ones(x.audio.shape))(
+            x, s
+        )
+        change = (turned.video - plain(x, s).video).unflatten(1, SPEC.video)[0]
+    assert not change[0].any()
+    assert change[1:].square().mean().sqrt() == pytest.approx(0.2 * 0.7, rel=1e-3)
 
 
 def test_streams_that_never_meet_hear_nothing(make):
@@ -248,8 +259,9 @@ def test_what_cannot_be_used_is_named(make):
         Guidance(audio=-1)
     with pytest.raises(InputError, match="guidance ear is -1"):
         Guidance(ear=-1)
-    with pytest.raises(InputError, match="hearings is 0"):
-        Guidance(hearings=0)
+    for hearings in (0, 1.5):
+        with pytest.raises(InputError, match=f"hearings is {hearings}"):
+            Guidance(hearings=hearings)
     with pytest.raises(InputError, match="both are absent"):
         Given(None, None)
     with pytest.raises(InputError, match=r"starting levels of audio: \(3,\)"):

@@ -10,6 +10,7 @@ from avsim.clip import Clip, Region
 from avsim.diffusion import Guidance
 from avsim.errors import InputError
 from avsim.simulator.fitting import joined
+from avsim.simulator.simulator import Simulator, usual
 from tests.small.models import SPEC
 
 HOW = {"steps": 3}
@@ -244,5 +245,39 @@ def test_an_extension_needs_picture_sound_and_a_frame_more(simulator):
     for part, missing in ((clip.silent(), "sound is missing"), (clip.unseen(), "picture is missing")):
         with pytest.raises(InputError, match=missing):
             simulator.extend(part)
-    with pytest.raises(InputError, match="less than a frame"):
-        simulator.extend(clip, seconds=0.01)
+    for seconds in (0.01, -0.5, float("nan"), float("inf")):
+        with pytest.raises(InputError, match="a frame or more"):
+            simulator.extend(clip, seconds=seconds)
+
+
+def test_a_window_is_told_what_came_before_it(simulator, monkeypatch):
+    told, draw = [], Simulator._draw
+
+    def noted(self, prompts, spec, task, given, *rest):
+        told.append((task.given(spec), given))
+        return draw(self, prompts, spec, task, given, *rest)
+
+    clip = simulator.generate("a", seconds=1.0, **HOW)
+    monkeypatch.setattr(Simulator, "_draw", noted)
+    longer = simulator.extend(clip, "a", seconds=0.5, **HOW)
+    assert longer.frames.shape[1] == 12
+    start, given = told[0]
+    known = 5  # frames of a window of 8: one and the first four that share a latent
+    assert (start.video[:2] == 0).all() and (start.audio == 0).sum() == 20  # 5 / 8 s of latents of 1 / 32 s
+    torch.testing.assert_close(given.video[:, :, :2], simulator._seen(clip.frames[:, -known:])[:, :, :2])
+
+
+def test_a_film_of_another_rate_size_and_channels_goes_on(simulator):
+    silent, heard = film(1.0, 30.0, (45, 80)), sound(44100, 44100, 1)
+    clip = Clip.fitted(silent.frames, heard.wave, 30.0, 44100)
+    longer = simulator.extend(clip, seconds=0.5, **HOW)
+    assert longer.frames.shape == (3, 12, SPEC["height"], SPEC["width"]) and longer.wave.shape == (2, 24000)
+
+
+def test_a_picture_for_a_sound_has_a_guidance_of_its_own(simulator):
+    heard = sound(16000, 16000, 2)
+    by_default, told, other = (
+        simulator.visualize(heard, **HOW, guidance=how) for how in (None, usual("visualize"), usual("joint"))
+    )
+    assert torch.equal(by_default.frames, told.frames)
+    assert not torch.equal(by_default.frames, other.frames)

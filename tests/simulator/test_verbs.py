@@ -98,6 +98,17 @@ def test_an_image_is_animated(run, silent, tmp_path):
     assert media.probe(tmp_path / "out.mp4").has_wave
 
 
+def test_a_film_goes_on(run, tmp_path):
+    clip = Clip(torch.rand(3, 8, SPEC["height"], SPEC["width"]), 0.1 * torch.randn(2, 16000), 8.0, 16000)
+    film, out = media.write(clip, tmp_path / "film.mp4"), tmp_path / "out.mp4"
+    how = ("--seconds", "0.5", "--guidance", "2,3,8,0.5,0.1")
+    done = generate(tmp_path, run, "--extend", film, *how, "--out", out)
+    assert done.code == 0, done
+    assert media.probe(out).frames_per_second == 8 and media.read(out).frames.shape[1] == 12
+    done = generate(tmp_path, run, "--extend", film, "--seconds=-1", "--out", tmp_path / "no.mp4")
+    assert done.code == 2 and "a frame or more" in done.err and not (tmp_path / "no.mp4").exists()
+
+
 def test_a_picture_alone_and_a_sound_alone(run, tmp_path):
     done = generate(
         tmp_path, run, "--only", "image", "--prompt", "a ball", "-n", "2", "--out", tmp_path / "many"
