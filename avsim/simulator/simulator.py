@@ -46,11 +46,8 @@ from avsim.simulator.fitting import (
 
 log = logging.getLogger("avsim")
 GUIDANCE = Guidance(text=2.0, video=3.0, audio=8.0, least=0.5, ear=0.3, text_least=0.88)
-USUAL = {  # of tasks that have their own
-    "visualize": Guidance(
-        text=1.5, video=4.0, audio=8.0, least=0.2, ear=0.4, hearings=3
-    ),  # slower, and surer
-}
+TO_A_SOUND = Guidance(text=1.5, video=4.0, audio=8.0, least=0.2, ear=0.4, hearings=3)  # slower, and surer
+USUAL = {"visualize": TO_A_SOUND}  # of tasks that have their own
 STRENGTH = 0.6  # of an edit: how much noise it starts from
 LONGER = 1.5  # times the training's length, from where on a clip is called long
 MENTIONED = 8  # unknown words of a prompt that a warning names
