@@ -64,7 +64,7 @@ def generate(
     def to_hear(call: int) -> Tensor:
         return normal_rows(tuple(x.audio.shape), seed, "ear", call, first_row=first_row)
 
-    denoise = guide(model, told, untold, guidance.from_(highest), free, to_hear)
+    denoise = guide(model, told, untold, guidance.starting_at(highest), free, to_hear)
 
     def anew(step: int) -> Pair[Tensor]:
         of = seed, "anew", step

@@ -54,7 +54,7 @@ class Guidance:
             if not 0 <= getattr(self, name) < float("inf"):
                 raise InputError(f"guidance {name} is {getattr(self, name)}; it must be 0 or more")
 
-    def from_(self, highest: float) -> "Guidance":
+    def starting_at(self, highest: float) -> "Guidance":
         """The same with levels as they are, of clips that start at `highest`."""
         return replace(self, least=self.least * highest, text_least=self.text_least * highest)
 

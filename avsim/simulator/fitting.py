@@ -71,8 +71,7 @@ def sound_for(frames: Tensor, frames_per_second: float, wave: Tensor, sample_rat
 def picture_for(frames: Tensor, frames_per_second: float, wave: Tensor, sample_rate: int) -> Clip:
     """A clip of this wave, untouched; silence is added where the last frame outlasts it."""
     count = frames_over(wave.shape[1] / sample_rate, frames_per_second)
-    missing = max(0, count - frames.shape[1])
-    frames = torch.cat([frames[:, :count], frames[:, -1:].expand(-1, missing, -1, -1)], 1)
+    frames = held_to(frames[:, :count], count)
     return Clip.fitted(frames, wave, frames_per_second, sample_rate)
 
 

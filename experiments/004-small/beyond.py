@@ -9,6 +9,7 @@ import argparse
 from itertools import islice
 
 import torch
+from score import said_by
 
 from avsim.clip import Clip, samples_of
 from avsim.evaluation.evidence import Detectors, Evidence
@@ -59,17 +60,10 @@ def lengthened(simulator: Simulator, detectors: Detectors, count: int) -> None:
         whole = simulator.extend(simulator.generate(caption, WHOLE, seed=seed), caption, WHOLE, seed=seed)
         for panel, start in zip(panels.values(), (0.0, WHOLE), strict=True):
             panel.update(Evidence(part(whole, start, start + WHOLE), detectors, caption))
-    scores = [
-        {
-            f"{verdict.question.name}: {name}": score.value
-            for verdict in panel.verdicts()
-            for name, score in verdict.scores.items()
-        }
-        for panel in panels.values()
-    ]
+    scores = [said_by(panel) for panel in panels.values()]
     print(f"| of {count} clips | " + " | ".join(panels) + " |\n|---|---|---|")
     for name in SHOWN:
-        print(f"| {name} | " + " | ".join(f"{each[name]:.2f}" for each in scores) + " |")
+        print(f"| {name} | " + " | ".join(f"{each[name].value:.2f}" for each in scores) + " |")
 
 
 if __name__ == "__main__":

@@ -127,17 +127,22 @@ def scores(out: Path, way: str, clips: Iterator[tuple[Clip, Truth]]) -> dict[str
                 clip.frames_per_second,
                 clip.seconds,
             )
-    numbers = {
-        f"{verdict.question.name}: {name}": score
-        for verdict in panel.verdicts()
-        for name, score in verdict.scores.items()
-    }
+    numbers = said_by(panel)
     for title, one in [*moments.items(), *((f"integrity of {name}", one) for name, one in things.items())]:
         numbers |= {f"{title}: {name}": score for name, score in one.scores().items()}
     for title in moments:
         chance = numbers[f"{title}: chance of F1 within 1 frame"].value
         numbers[f"{title}: F1 within 1 frame"] = replace(numbers[f"{title}: F1 within 1 frame"], floor=chance)
     return numbers
+
+
+def said_by(panel: Panel) -> dict[str, Score]:
+    """All numbers of a panel, as "judge: number"."""
+    return {
+        f"{verdict.question.name}: {name}": score
+        for verdict in panel.verdicts()
+        for name, score in verdict.scores.items()
+    }
 
 
 F1, RIGHT_FRAMES = "F1 within 1 frame", "clips with at least 90 % of frames right"
@@ -214,9 +219,12 @@ def main() -> None:
     world_of = arguments.level, arguments.split, arguments.count
     generator = part_folders(arguments.model, "generator")["generator"]
     arguments.out.mkdir(parents=True, exist_ok=True)
-    settings = {"generator": hash_of(generator / TENSORS), "world": world_of[:2]}
-    settings |= {"steps": arguments.steps}
-    settings |= {"guidance": {way: astuple(usual(task.name)) for way, task in TASKS.items()}}
+    settings = {
+        "generator": hash_of(generator / TENSORS),
+        "world": world_of[:2],
+        "steps": arguments.steps,
+        "guidance": {way: astuple(usual(task.name)) for way, task in TASKS.items()},
+    }
     check_settings(arguments.out, json.loads(json.dumps(settings)), "clips drawn")
     draw(arguments.model, arguments.out, *world_of, arguments.steps)
     tasks = [(arguments.out, way, *world_of) for way in WAYS]
