@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,7 +20,8 @@ from avsim.clip import LatentSpec
 from avsim.data.batch import LatentBatch
 from avsim.data.shards import as_bytes, as_shorts, from_bytes, from_shorts
 from avsim.devices import quickest
-from avsim.diffusion import JointDiT, Latents, Pair
+from avsim.diffusion import Guidance, JointDiT, Latents, Pair
+from avsim.diffusion.distillation import Lessons, by_heart
 from avsim.diffusion.levels import LevelMixture
 from avsim.diffusion.loss import row_loss, token_loss
 from avsim.diffusion.noising import Noised
@@ -35,6 +37,7 @@ CLIPS = 32  # rendered together
 TOLD = 4  # levels drawn for each clip
 TICKS = 10_000  # of a training's clock, by which rates go
 UNTOLD = 0.2  # share of captions that are withheld
+UNTOLD_GIVEN = 0.4  # the same where a picture is given, which tells most of what they would
 
 
 def stopwatch() -> Callable[..., None]:
@@ -156,8 +159,23 @@ class Pool:
         return spec, x, s, self.words[rows].long()
 
 
+def moved(x: Tensor, steps: int) -> Tensor:
+    """Where, in clips' tokens (B, L, D) of `steps` latent frames, anything ever moves: in [0, 1], (B, L).
+
+    Frame 0 is left out. A place counts all along: when something moves there is what has to be drawn.
+    """
+    later = x.unflatten(1, (steps, -1))[:, 1:]  # (B, t, hw, D)
+    apart = (later - later.mean(1, keepdim=True)).square().mean(-1).amax(1)  # (B, hw)
+    share = (apart / (apart + 1))[:, None].expand(-1, steps - 1, -1)
+    return torch.cat([torch.zeros_like(share[:, :1]), share], dim=1).flatten(1)
+
+
 class Trained:
-    """A generator, its optimizer and its average; its steps as graphs, where the device has them."""
+    """A generator, its optimizer and its average; its steps as graphs, where the device has them.
+
+    Guided by `lessons` (of what is drawn, and of a picture for a given sound), its average can become the
+    teacher of steps whose targets are what guidance says (`teach`).
+    """
 
     def __init__(
         self,
@@ -167,8 +185,11 @@ class Trained:
         average: float,
         seed: int = 0,
         parts: Sequence[int] = (),  # of a pool's kind; all of them
+        motion: float = 0.0,  # by how much more a token weighs where something moves
+        lessons: Sequence[Guidance] = (),
     ) -> None:
         self.model, self.pools, self.recipe, self.average = model.train(), pools, recipe, average
+        self.motion = motion
         self.parts = parts or range(len(pools[0].kind.parts))
         self.device = pools[0].count.device
         self.cuda = self.device.type == "cuda"
@@ -186,7 +207,9 @@ class Trained:
         count = len(pools[0].kind.parts)
         self.losses = torch.zeros(len(pools), count, 3, device=self.device)  # picture, sound, steps
         self.stream = torch.cuda.Stream() if self.cuda else None
-        self.gradients: list[Any] = []
+        self.gradients: dict[bool, list[Any]] = {False: [], True: []}  # of data, of lessons
+        self.lessons = Lessons.table(lessons, self.device) if lessons else None
+        self.teacher = copy.deepcopy(self.shown).requires_grad_(False)
         self.update: Any = None
         self.steps = 0
 
@@ -194,9 +217,11 @@ class Trained:
         """Make the graphs; of the blocks' compilations, those of the first pool's linked rows."""
         if compiled:
             self.model.compile(dynamic=False)
-        for number, pool in enumerate(self.pools):
-            pool.count.fill_(CLIPS)
-            self.gradients.append(self.graph(lambda number=number: self.gradient(number, compiled)))
+        for taught in (False, True)[: 1 + (self.lessons is not None)]:
+            for number, pool in enumerate(self.pools):
+                pool.count.fill_(CLIPS)
+                work = partial(self.gradient, number, compiled, taught)
+                self.gradients[taught].append(self.graph(work))
         self.update = self.graph(self.step)
         self.forget()
 
@@ -210,7 +235,7 @@ class Trained:
     def timed(self) -> list[float]:
         """Milliseconds of each graph; only before the training."""
         found = []
-        for work in (*self.gradients, self.update) if self.cuda else ():
+        for work in (*self.gradients[False], *self.gradients[True], self.update) if self.cuda else ():
             torch.cuda.synchronize()
             began = time.monotonic()
             with self.streamed():
@@ -240,31 +265,54 @@ class Trained:
             work()
         return graph.replay
 
-    def gradient(self, number: int, compiled: bool = False) -> None:
+    def gradient(self, number: int, compiled: bool = False, taught: bool = False) -> None:
         """Of all parts of a step on one pool."""
         torch._foreach_zero_([weight.grad for weight in self.weights])
         for index in self.parts:
             part = self.pools[number].kind.parts[index]
             eager = compiled and (number > 0 or not part.linked)  # compiling pays for what is used most
             with torch.compiler.set_stance("force_eager") if eager else nullcontext():
-                means = self.loss(self.pools[number], index)
+                means = self.loss(self.pools[number], index, taught)
                 (part.weight * torch.stack(means.there()).sum()).backward()
             for column, mean in enumerate(means):
                 if mean is not None:
                     self.losses[number, index, column] += mean.detach()
             self.losses[number, index, 2] += 1
 
-    def loss(self, pool: Pool, index: int) -> Pair[Tensor]:
+    def loss(self, pool: Pool, index: int, taught: bool = False) -> Pair[Tensor]:
         """Of one part, means over its rows."""
         part = pool.kind.parts[index]
         with torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False):
             spec, x, s, words = pool.draw(index, self.random)
-            told = torch.rand(len(words), 1, 1, device=self.device, generator=self.random) >= UNTOLD
+            picture = (s.video == 0).all(1)[:, None, None]  # is given
+            withheld = UNTOLD + (UNTOLD_GIVEN - UNTOLD) * picture
+            told = torch.rand(len(words), 1, 1, device=self.device, generator=self.random) >= withheld
             context = self.model.context(words * told, spec)
-            noised = x.each(lambda x, s: Noised(x, self.noise(x), s), s)
+            noised = target = x.each(lambda x, s: Noised(x, self.noise(x), s), s)
             linked = None if part.linked or part.still else torch.zeros_like(told[:, 0, 0])
+            if taught and part.linked and not part.still:
+                target = self.lesson(noised, words * told, spec)
             v = self.model(noised.each(lambda n: n.x_s), noised.each(lambda n: n.s), context, linked)
-            return v.each(lambda v, n: row_loss(token_loss(v, n)).mean(), noised)
+            errors = v.each(token_loss, target)
+            if self.motion and not part.still:
+                weight = 1 + self.motion * moved(x.video, spec.video[0])
+                errors = errors._replace(video=weight * errors.video)
+            return errors.each(lambda each: row_loss(each).mean())
+
+    def lesson(self, noised: Pair[Noised], words: Tensor, spec: LatentSpec) -> Pair[Noised]:
+        """What the teacher says of them, guided."""
+        assert self.lessons is not None
+        sound = (noised.audio.s == 0).all(1)  # is given
+        with torch.no_grad():
+            told, untold = (self.teacher.context(each, spec) for each in (words, torch.zeros_like(words)))
+        lessons = Lessons.of(self.lessons, sound.long())
+        return by_heart(self.teacher, told, untold, noised, lessons, self.noise(noised.audio.x))
+
+    def teach(self) -> None:
+        """From now on the average is the teacher, and the pupil begins as it."""
+        with torch.no_grad(), self.streamed():
+            for model in (self.teacher, self.model):
+                torch._foreach_copy_(list(model.parameters()), list(self.shown.parameters()))
 
     def noise(self, x: Tensor) -> Tensor:
         """As `x`."""
@@ -277,13 +325,13 @@ class Trained:
         with torch.no_grad():
             torch._foreach_lerp_(list(self.shown.parameters()), self.weights, 1 - self.average)
 
-    def train(self, number: int, done: float) -> None:
+    def train(self, number: int, done: float, taught: bool = False) -> None:
         """A step on clips of one pool, `done` of all the training being over."""
         with self.streamed():
             for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
                 group["lr"].fill_(peak * scale(int(done * TICKS), self.recipe, TICKS))
             self.pools[number].count.fill_(self.pools[number].held)
-            self.gradients[number]()
+            self.gradients[taught][number]()
             self.update()
         self.steps += 1
 

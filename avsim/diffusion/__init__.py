@@ -9,6 +9,7 @@
     guidance    wrappers around `denoise`
     sampler     dx/ds = v from noise to data
     tasks       what is given, where the rest starts
+    distillation  guidance learned by heart
     generate    all of it: captions -> latents
 
 Importing this room imports neither Lightning nor wandb; only `system.py` does.

@@ -142,18 +142,33 @@ def by_ear(
         clean = clean_of(x.audio, v.audio.to(x.audio), spread(s.audio, x.audio.shape[1])[..., None])
         slope = torch.zeros_like(x.video)
         for _ in range(guidance.hearings):
-            sound = Noised(clean, noise(next(calls)).to(clean), torch.full_like(s.audio[:, :1], LISTEN))
-            with torch.enable_grad():
-                picture = x.video.detach().requires_grad_()
-                heard = model(Pair(picture, sound.x_s), Pair(s.video, sound.s), context).audio
-                slope += torch.autograd.grad(token_loss(heard, sound).sum(), picture)[0]
-        level = spread(s.video, slope.shape[1])[..., None]  # (B, Lv, 1)
-        slope = torch.where(level > 0, slope, 0.0)
-        drawn = (level > 0).sum((1, 2), keepdim=True) * slope.shape[2]
-        size = (slope.square().sum((1, 2), keepdim=True) / drawn.clamp(min=1)).sqrt()
-        return Pair(v.video + guidance.ear * level * slope / size.clamp(min=1e-12), v.audio)
+            slope += hearing(model, context, x.video, s, clean, noise(next(calls)).to(clean))
+        return Pair(turned(v.video, slope, s.video, guidance.ear), v.audio)
 
     return told
+
+
+def hearing(
+    model: JointDiT, context: Context, picture: Tensor, s: Pair[Tensor], clean: Tensor, noise: Tensor
+) -> Tensor:
+    """The gradient of a sound's flow loss by the noisy picture (B, Lv, Dv): where it is heard less.
+
+    `clean` and `noise` (B, La, Da) are the sound, and what it is noised with to the level `LISTEN`.
+    """
+    sound = Noised(clean, noise, torch.full_like(s.audio[:, :1], LISTEN))
+    with torch.enable_grad():
+        picture = picture.detach().requires_grad_()
+        heard = model(Pair(picture, sound.x_s), Pair(s.video, sound.s), context).audio
+        return torch.autograd.grad(token_loss(heard, sound).sum(), picture)[0]
+
+
+def turned(v: Tensor, slope: Tensor, s: Tensor, ear: float | Tensor) -> Tensor:
+    """The picture's velocity (B, Lv, Dv), turned by `ear` x its level along a gradient, as `by_ear` says."""
+    level = spread(s, slope.shape[1])[..., None]  # (B, Lv, 1)
+    slope = slope * (level > 0)
+    drawn = (level > 0).sum((1, 2), keepdim=True) * slope.shape[2]
+    size = (slope.square().sum((1, 2), keepdim=True) / drawn.clamp(min=1)).sqrt()
+    return v + ear * level * slope / size.clamp(min=1e-12)
 
 
 def guide(

@@ -1,11 +1,13 @@
-"""The generator on a GPU that is lent for minutes: python lease.py OUT [--minutes 8] [--init FOLDER].
+"""The generator on a GPU that is lent for minutes: python lease.py OUT [--minutes 8] [--taught 2].
 
-From what ships on, or from FOLDER. All cores render worlds, which are encoded as they come and stay on the
+From what ships on, or from `--init`. All cores render worlds, which are encoded as they come and stay on the
 GPU: it trains from the first minute, and seldom sees a clip as often as twenty times. A step is two CUDA
 graphs; its rate follows the clock. On the same clips both decoders may be refitted; their latents stay what
-they are.
+they are. For the last minutes a pupil learns to draw in one pass what the generator draws when it is guided
+(`avsim.diffusion.distillation`).
 
-OUT/generator, OUT/video_codec and OUT/audio_codec (averages, in bfloat16) are written every 100 s.
+OUT/generator, OUT/taught, OUT/video_codec and OUT/audio_codec (averages, in bfloat16) are written every
+100 s. A file OUT/until with a time in seconds (`date +%s`) ends it sooner or later than `--taught` says.
 """
 
 import argparse
@@ -15,7 +17,7 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -39,16 +41,20 @@ from avsim.diffusion.levels import LevelMixture
 from avsim.measures import psnr
 from avsim.optimizers import Recipe, configure, scale
 from avsim.seeds import generator
+from avsim.simulator.simulator import GUIDANCE, TO_A_SOUND
 from avsim.weights import SMALL, load_model, save_model
 from avsim.world import LEVELS, WorldDataset
 
 SEED = 8
-MET = LevelMixture(together=0.34, apart=0.20, clean_video=0.22, clean_audio=0.24, alone=0.0, spread=1.5)
+MET = LevelMixture(together=0.34, apart=0.16, clean_video=0.22, clean_audio=0.28, alone=0.0, spread=1.5)
 ALONE = LevelMixture(together=0.0, apart=0.0, clean_video=0.0, clean_audio=0.0, alone=1.0, spread=1.5)
-RECIPE = Recipe(1e-3, 2e-3, warmup_steps=100, decay_from=0.25, final=0.02)  # of the clock's ticks
+RECIPE = Recipe(6e-4, 1.2e-3, warmup_steps=100, decay_from=0.2, final=0.02)  # of the clock's ticks
 DECODERS = Recipe(5e-4, warmup_steps=100, decay_from=0.25, final=0.02)
-AVERAGE = 0.9995
-FALLS = 0.1  # share of clips in which things fall, beside those of `medium`
+AVERAGE = 0.998
+MOTION = 3.0  # by how much more a token weighs where something moves
+FALLS, STRIKES = 0.1, 0.15  # shares of clips in which things fall or are struck, beside those of `medium`
+LESSONS = replace(GUIDANCE, ear=0.35), replace(TO_A_SOUND, ear=0.55)  # of one hearing each
+LATE = 0.75  # the rate of a training that is so far over is the highest of lessons
 HELD_OUT = 96
 SECOND = 32  # audio latents in one
 
@@ -68,7 +74,7 @@ def kinds(size: float) -> list[Kind]:
 
 
 class Rendered(Dataset):
-    """Batch k of clips that were never seen; the first few are held out. Some more than `medium` has fall."""
+    """Batch k of clips that were never seen; the first few are held out. More things than usual move."""
 
     def __init__(self, kinds: list[Kind], hashes: Any, shifts: Pair[float]) -> None:
         self.kinds, self.hashes, self.shifts = kinds, hashes, shifts
@@ -76,7 +82,7 @@ class Rendered(Dataset):
         self.held = WorldDataset(medium, seed=SEED, split="validation")
         self.worlds = [
             [WorldDataset(replace(world, spec=kind.spec.clip), seed=SEED) for kind in kinds]
-            for world in (medium, replace(medium, scenes=("drop",)))
+            for world in (medium, *(replace(medium, scenes=(scene,)) for scene in ("drop", "strike")))
         ]
 
     def __len__(self) -> int:
@@ -84,12 +90,13 @@ class Rendered(Dataset):
 
     def __getitem__(self, k: int) -> dict[str, Any]:
         held = k * CLIPS < HELD_OUT
-        falls, which = torch.rand(2, generator=generator(SEED, "batch", k)).tolist()
+        scene, which = torch.rand(2, generator=generator(SEED, "batch", k)).tolist()
         kind = 0
         while not held and which > self.kinds[kind].rendered and kind + 1 < len(self.kinds):
             which -= self.kinds[kind].rendered
             kind += 1
-        world = self.held if held else self.worlds[falls < FALLS][kind]
+        more = 1 if scene < FALLS else 2 if scene < FALLS + STRIKES else 0
+        world = self.held if held else self.worlds[more][kind]
         found = rendered(world, k * CLIPS, self.kinds[kind], self.hashes, self.shifts, SEED)
         return {"kind": -1 if held else kind, **found}
 
@@ -192,6 +199,7 @@ def main() -> None:
     )
     parser.add_argument("out", type=Path)
     parser.add_argument("--minutes", type=float, default=8.0, help="of training")
+    parser.add_argument("--taught", type=float, default=0.0, help="minutes of learning what guidance says")
     parser.add_argument("--commit", default="", help="noted down")
     parser.add_argument("--eager", action="store_true", help="do not compile")
     parser.add_argument("--init", type=Path, default=SMALL / "generator", help="where it starts")
@@ -215,11 +223,13 @@ def main() -> None:
     started: list[float] = []
 
     def clock() -> float:
-        """Share of the training's time that is over."""
-        return min(1.0, (time.monotonic() - started[0]) / (60 * said.minutes)) if started else 0.0
+        """Share of all the time that is over."""
+        minutes = said.minutes + said.taught
+        return min(1.0, (time.monotonic() - started[0]) / (60 * minutes)) if started else 0.0
 
     feeder = Feeder(batches, pools, device, clock, said.refit)
-    trained = Trained(model, pools, RECIPE, AVERAGE, SEED)
+    lessons = LESSONS if said.taught else ()
+    trained = Trained(model, pools, RECIPE, AVERAGE, SEED, motion=MOTION, lessons=lessons)
     say("loaded; makes graphs on", device)
     trained.prepare(compiled=not said.eager and device == "cuda")
     say("graphs are made, ms:", trained.timed())
@@ -236,11 +246,11 @@ def main() -> None:
         names = ("video", "audio", "audio_own", "sync_gap", "psnr")
         return ", ".join(f"{name} {found[name]:.4f}" for name in names)
 
-    def export() -> None:
-        how = f"--init {said.init} --minutes {said.minutes:g} --refit {said.refit:g}"
+    def export(name: str) -> None:
+        how = f"--init {said.init} --minutes {said.minutes:g} --refit {said.refit:g} --taught {said.taught:g}"
         notes = {"commit": said.commit, "command": f"python experiments/004-small/lease.py {how}"}
         spec = asdict(table[0].spec.clip)
-        parts = {"generator": trained, "video_codec": feeder.see, "audio_codec": feeder.hear}
+        parts = {name: trained, "video_codec": feeder.see, "audio_codec": feeder.hear}
         for name, part in parts.items():
             save_model(part.shown, said.out / name, dtype=torch.bfloat16, step=part.steps, spec=spec, **notes)
 
@@ -250,28 +260,45 @@ def main() -> None:
         time.sleep(0.2)
     say("before:", held_out())
     started.append(time.monotonic())
-    random, told, minute = torch.Generator().manual_seed(SEED), 0.0, time.monotonic()
-    while clock() < 1:
-        weights = torch.tensor([pool.kind.trained * (pool.held >= 4 * CLIPS) for pool in pools])
-        trained.train(int(torch.multinomial(weights, 1, generator=random)), clock())
-        if trained.steps % 20:
-            continue
-        if device == "cuda":
-            torch.cuda.synchronize()
-        if not feeder.failed.empty():
-            raise feeder.failed.get()
-        if time.monotonic() - told > 10:
-            told = time.monotonic()
-            seen = [pool.seen for pool in pools]
-            say(f"step {trained.steps}, decoders {feeder.see.steps}, clips {seen}, losses {trained.means()}")
-        if time.monotonic() - minute > 100:
-            minute = time.monotonic()
-            say(held_out())
-            export()
+    random = torch.Generator().manual_seed(SEED)
+
+    def run(name: str, over: Callable[[], float], taught: bool = False) -> None:
+        """Train until all of `over` is."""
+        told = minute = time.monotonic()
+        while (done := over()) < 1:
+            weights = torch.tensor([pool.kind.trained * (pool.held >= 4 * CLIPS) for pool in pools])
+            rate = LATE + (1 - LATE) * done if taught else done
+            trained.train(int(torch.multinomial(weights, 1, generator=random)), rate, taught)
+            if trained.steps % 20:
+                continue
+            if device == "cuda":
+                torch.cuda.synchronize()
+            if not feeder.failed.empty():
+                raise feeder.failed.get()
+            if time.monotonic() - told > 10:
+                told = time.monotonic()
+                seen = [pool.seen for pool in pools]
+                say(f"step {trained.steps}, decoders {feeder.see.steps}, clips {seen}: {trained.means()}")
+            if time.monotonic() - minute > 100:
+                minute = time.monotonic()
+                say(name, held_out())
+                export(name)
+        say(name, "ends:", held_out())
+        export(name)
+
+    run("generator", lambda: (time.monotonic() - started[0]) / (60 * said.minutes))
+    if said.taught:
+        trained.teach()
+        began = time.time()
+
+        def over() -> float:
+            until = said.out / "until"
+            end = float(until.read_text()) if until.exists() else began + 60 * said.taught
+            return (time.time() - began) / max(1.0, end - began)
+
+        run("taught", over, taught=True)
     feeder.stopped = True
     feeder.join(10)
-    say("after:", held_out())
-    export()
     say("written to", said.out)
     os._exit(0)  # its renderers need not end what they are at
 

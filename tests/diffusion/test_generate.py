@@ -16,8 +16,9 @@ from avsim.diffusion import (
     generate,
 )
 from avsim.diffusion.couplings import Apart
+from avsim.diffusion.distillation import Lessons, by_heart
 from avsim.diffusion.generate import begin
-from avsim.diffusion.guidance import DIM, Without, by_ear, conditioned, guided, without_partner
+from avsim.diffusion.guidance import DIM, Without, by_ear, conditioned, guide, guided, without_partner
 from avsim.diffusion.loss import token_loss
 from avsim.diffusion.noising import Noised
 from avsim.diffusion.pair import Pair
@@ -268,3 +269,27 @@ def test_what_cannot_be_used_is_named(make):
         generate(model, ["a"], SPEC, task=Given(None, torch.ones(3)))
     with pytest.raises(InputError, match="expected 0 <= top"):
         Box(0.5, 0, 0.5, 1)
+
+
+def test_a_lesson_is_what_guidance_says_row_by_row(make):
+    model = make()
+    told, untold = model.context(["a", "b"], SPEC), model.context(["", ""], SPEC)
+    x, steps = tokens(model, 2), SPEC.video[0]
+    both, given = Guidance(2.0, 3.0, 4.0, 0.5, 0.3, 0.8), Guidance(1.5, 2.0, 1.0, 0.2, 0.4)
+    level = torch.full((2, steps), 0.7)
+    level[0, 0] = 0  # one has a given frame
+    heard = torch.tensor([[0.9], [0.0]])  # the other a given sound
+    noised = x.each(lambda x, s: Noised(x, torch.randn_like(x), s), Pair(level, heard))
+    noise = torch.randn_like(x.audio)
+    lessons = Lessons.of(Lessons.table([both, given], "cpu"), torch.tensor([0, 1]))
+    target = by_heart(model, told, untold, noised, lessons, noise)
+    at, s = noised.each(lambda n: n.x_s), noised.each(lambda n: n.s)
+    torch.testing.assert_close(target.each(lambda n: n.x_s), at)  # nothing else is shown to the pupil
+    for row, (guidance, free) in enumerate(((both, (True, True)), (given, (True, False)))):
+        v = guide(model, told, untold, guidance, free, lambda call: noise)(at, s)
+        torch.testing.assert_close(target.video.v[row], v.video[row], rtol=1e-3, atol=1e-4)
+        if free[1]:
+            torch.testing.assert_close(target.audio.v[row], v.audio[row], rtol=1e-3, atol=1e-4)
+    with torch.no_grad():
+        plain = model(at, s, told)
+    assert (target.video.v - plain.video).abs().mean() > 0.01

@@ -1,0 +1,85 @@
+"""Guidance learned by heart: what several passes and a gradient say becomes the target of one pass.
+
+A model that is trained on these targets draws without guidance what it drew with it (On distillation of
+guided diffusion models, 2210.03142, its first stage, with scales that stay what they are).
+"""
+
+from collections.abc import Sequence
+from dataclasses import astuple, fields
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from avsim.diffusion.guidance import DIM, Guidance, hearing, turned
+from avsim.diffusion.model import Context, JointDiT
+from avsim.diffusion.noising import Noised, clean_of, noise_of
+from avsim.diffusion.pair import Pair
+
+
+class Lessons(NamedTuple):
+    """The guidance of each row of a batch, (B, 1, 1) each, as tensors that a CUDA graph can read."""
+
+    text: Tensor
+    video: Tensor
+    audio: Tensor
+    least: Tensor
+    ear: Tensor
+    text_least: Tensor
+    hearings: Tensor
+
+    @classmethod
+    def table(cls, guidances: Sequence[Guidance], device: torch.device | str) -> Tensor:
+        """(G, 7), a row for each."""
+        assert cls._fields == tuple(field.name for field in fields(Guidance))
+        return torch.tensor([astuple(each) for each in guidances], dtype=torch.float32, device=device)
+
+    @classmethod
+    def of(cls, table: Tensor, which: Tensor) -> "Lessons":
+        """Rows `which` (B,) of a table."""
+        return cls(*(column[:, None, None] for column in table[which].unbind(1)))
+
+
+@torch.no_grad()
+def by_heart(
+    teacher: JointDiT,
+    told: Context,
+    untold: Context,
+    noised: Pair[Noised],
+    lessons: Lessons,
+    noise: Tensor,
+) -> Pair[Noised]:
+    """Linked clips, noised as they are, whose velocity is what a guided teacher says: a student's target.
+
+    As `guidance.guide`, but each row has its own guidance, and of a row that hears several times one hearing
+    counts: over a training's steps the mean comes by itself. Nothing asks the device.
+
+    Args:
+        teacher: what is guided.
+        told: the context with captions; `untold` has none.
+        untold: see `told`.
+        noised: tokens of both modalities.
+        lessons: of each row.
+        noise: of the sound that is listened to, (B, La, Da).
+    """
+    x, s = noised.each(lambda n: n.x_s), noised.each(lambda n: n.s)
+    v = teacher(x, s, told).each(torch.Tensor.float)
+    less = teacher(x, s, untold)
+    alone = Pair(
+        teacher(Pair(x.video), Pair(s.video), told).video,
+        teacher(Pair(None, x.audio), Pair(None, s.audio), told).audio,
+    )
+    highest = s.each(lambda s: s.amax(1)[:, None, None])  # (B, 1, 1)
+    above = torch.maximum(highest.video, highest.audio)
+    by_text = (above >= lessons.text_least) * (lessons.text - 1)
+
+    def pushed(v: Tensor, less: Tensor, alone: Tensor, scale: Tensor) -> Tensor:
+        by_partner = (above >= lessons.least) * (scale - 1)
+        return v + by_text * (v - less) + by_partner * (v - alone)
+
+    v = v.each(pushed, less, alone, Pair(lessons.video, lessons.audio))
+    heard = clean_of(x.audio, v.audio, noised.audio.level)
+    hears = (highest.video >= lessons.least) & (highest.video <= DIM)
+    slope = hearing(teacher, told, x.video, s, heard, noise)
+    v = Pair(turned(v.video, slope, s.video, hears * lessons.ear), v.audio)
+    return noised.each(lambda n, v: Noised(clean_of(n.x_s, v, n.level), noise_of(n.x_s, v, n.level), n.s), v)
