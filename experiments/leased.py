@@ -24,7 +24,7 @@ from avsim.diffusion import Guidance, JointDiT, Latents, Pair
 from avsim.diffusion.distillation import Lessons, by_heart
 from avsim.diffusion.levels import LevelMixture
 from avsim.diffusion.loss import row_loss, token_loss
-from avsim.diffusion.noising import Noised
+from avsim.diffusion.noising import Noised, clean_of
 from avsim.diffusion.system import GeneratorSystem
 from avsim.diffusion.text import PIECES
 from avsim.diffusion.tokens import lengths, to_tokens
@@ -37,7 +37,7 @@ CLIPS = 32  # rendered together
 TOLD = 4  # levels drawn for each clip
 TICKS = 10_000  # of a training's clock, by which rates go
 UNTOLD = 0.2  # share of captions that are withheld
-UNTOLD_GIVEN = 0.4  # the same where a picture is given, which tells most of what they would
+UNTOLD_GIVEN = 0.5  # the same where a picture is given, which tells most of what they would
 
 
 def stopwatch() -> Callable[..., None]:
@@ -288,25 +288,41 @@ class Trained:
             withheld = UNTOLD + (UNTOLD_GIVEN - UNTOLD) * picture
             told = torch.rand(len(words), 1, 1, device=self.device, generator=self.random) >= withheld
             context = self.model.context(words * told, spec)
-            noised = target = x.each(lambda x, s: Noised(x, self.noise(x), s), s)
             linked = None if part.linked or part.still else torch.zeros_like(told[:, 0, 0])
             if taught and part.linked and not part.still:
-                target = self.lesson(noised, words * told, spec)
+                noised = self.lesson(x, s, words * told, spec)
+            else:
+                noised = x.each(lambda x, s: Noised(x, self.noise(x), s), s)
             v = self.model(noised.each(lambda n: n.x_s), noised.each(lambda n: n.s), context, linked)
-            errors = v.each(token_loss, target)
+            errors = v.each(token_loss, noised)
             if self.motion and not part.still:
-                weight = 1 + self.motion * moved(x.video, spec.video[0])
+                known = 1 - s.video[:, :1].square()  # where it moves must not be told to who can't know
+                weight = 1 + self.motion * known * moved(x.video, spec.video[0])
                 errors = errors._replace(video=weight * errors.video)
             return errors.each(lambda each: row_loss(each).mean())
 
-    def lesson(self, noised: Pair[Noised], words: Tensor, spec: LatentSpec) -> Pair[Noised]:
-        """What the teacher says of them, guided."""
+    def lesson(self, x: Pair[Tensor], s: Pair[Tensor], words: Tensor, spec: LatentSpec) -> Pair[Noised]:
+        """Clips as a sampler meets them, noised to `s`, with what the guided teacher says of them as `v`.
+
+        Half of the rows have a sound that came some time before or after its picture; half, apart from that,
+        are not data but what the teacher takes for it from a step further up.
+        """
         assert self.lessons is not None
-        sound = (noised.audio.s == 0).all(1)  # is given
         with torch.no_grad():
             told, untold = (self.teacher.context(each, spec) for each in (words, torch.zeros_like(words)))
-        lessons = Lessons.of(self.lessons, sound.long())
-        return by_heart(self.teacher, told, untold, noised, lessons, self.noise(noised.audio.x))
+            rows, count = x.audio.shape[:2]
+            drawn = torch.rand(4, rows, 1, 1, device=self.device, generator=self.random)
+            late = (drawn[0] < 0.5) * (drawn[1] * count).long()  # (B, 1, 1)
+            at = (torch.arange(count, device=self.device)[None, :, None] - late) % count  # (B, La, 1)
+            x = Pair(x.video, x.audio.gather(1, at.expand_as(x.audio)))
+            up = s.each(lambda s: s + (s > 0) * (1 - s) * (0.2 + 0.3 * drawn[2, :, 0]))
+            above = x.each(lambda x, s: Noised(x, self.noise(x), s), up)
+            v = self.teacher(above.each(lambda n: n.x_s), up, told)
+            guess = above.each(lambda n, v: clean_of(n.x_s, v.float(), n.level), v)
+            x = x.each(lambda x, guess: torch.where(drawn[3] < 0.5, guess, x), guess)
+            noised = x.each(lambda x, s: Noised(x, self.noise(x), s), s)
+            lessons = Lessons.of(self.lessons, (s.audio == 0).all(1).long())  # the second for a given sound
+            return by_heart(self.teacher, told, untold, noised, lessons, self.noise(x.audio))
 
     def teach(self) -> None:
         """From now on the average is the teacher, and the pupil begins as it."""

@@ -27,10 +27,11 @@ class Lessons(NamedTuple):
     ear: Tensor
     text_least: Tensor
     hearings: Tensor
+    words: Tensor
 
     @classmethod
     def table(cls, guidances: Sequence[Guidance], device: torch.device | str) -> Tensor:
-        """(G, 7), a row for each."""
+        """(G, 8), a row for each."""
         assert cls._fields == tuple(field.name for field in fields(Guidance))
         return torch.tensor([astuple(each) for each in guidances], dtype=torch.float32, device=device)
 
@@ -65,10 +66,9 @@ def by_heart(
     x, s = noised.each(lambda n: n.x_s), noised.each(lambda n: n.s)
     v = teacher(x, s, told).each(torch.Tensor.float)
     less = teacher(x, s, untold)
-    alone = Pair(
-        teacher(Pair(x.video), Pair(s.video), told).video,
-        teacher(Pair(None, x.audio), Pair(None, s.audio), told).audio,
-    )
+    picture, sound = Pair(x.video), Pair(None, x.audio)
+    alone = Pair(teacher(picture, Pair(s.video), told).video, teacher(sound, Pair(None, s.audio), told).audio)
+    by_words = alone.audio - teacher(sound, Pair(None, s.audio), untold).audio
     highest = s.each(lambda s: s.amax(1)[:, None, None])  # (B, 1, 1)
     above = torch.maximum(highest.video, highest.audio)
     by_text = (above >= lessons.text_least) * (lessons.text - 1)
@@ -78,6 +78,7 @@ def by_heart(
         return v + by_text * (v - less) + by_partner * (v - alone)
 
     v = v.each(pushed, less, alone, Pair(lessons.video, lessons.audio))
+    v = Pair(v.video, v.audio + (lessons.words - 1) * by_words)
     heard = clean_of(x.audio, v.audio, noised.audio.level)
     hears = (highest.video >= lessons.least) & (highest.video <= DIM)
     slope = hearing(teacher, told, x.video, s, heard, noise)

@@ -54,9 +54,9 @@ def generate(
     x = x.each(lambda x: x.to(device))
     levels = start.each(lambda start: runs(start, spec).to(device).expand(len(captions), -1))  # (B, K)
     if not any(captions):
-        guidance = replace(guidance, text=1.0)  # there is nothing to be told: a pass without it says the same
+        guidance = replace(guidance, text=1.0, words=1.0)  # a pass without a caption says the same
     told = model.context(captions, spec)
-    untold = told if guidance.text == 1 else model.context([""] * len(captions), spec)
+    untold = told if guidance.text == guidance.words == 1 else model.context([""] * len(captions), spec)
     both = len(start.there()) == 2
     free = [both and bool((start > 0).any()) for start in start]
     highest = max(float(start.max()) for start in start.there())

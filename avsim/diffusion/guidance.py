@@ -43,6 +43,7 @@ class Guidance:
     ear: float = 0.0  # how far the picture is turned to where its sound is sooner heard (`by_ear`)
     text_least: float = 0.0  # of the levels at which both follow the caption
     hearings: int = 1  # of which the ear takes the mean
+    words: float = 1.0  # how much the sound follows the caption, its picture being left out of it
 
     def __post_init__(self) -> None:
         for name in ("least", "text_least"):
@@ -50,7 +51,7 @@ class Guidance:
                 raise InputError(f"guidance {name} is {getattr(self, name)}; it must lie in [0, 1]")
         if self.hearings < 1 or self.hearings != int(self.hearings):
             raise InputError(f"guidance hearings is {self.hearings}; it must be a whole number from 1 on")
-        for name in ("text", "video", "audio", "ear"):
+        for name in ("text", "video", "audio", "ear", "words"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise InputError(f"guidance {name} is {getattr(self, name)}; it must be 0 or more")
 
@@ -65,21 +66,22 @@ class Without(NamedTuple):
     denoise: Denoise
     scale: Pair[float]
     least: float = 0.0  # of the levels at which it counts
+    told: Denoise | None = None  # what it is compared with, if not with all that is known
 
 
 def guided(denoise: Denoise, *withouts: Without) -> Denoise:
-    """V = v(all) + sum over what is left untold of (scale - 1) (v(all) - v(without it)), from `least` up."""
+    """V = v(all) + sum over what is left untold of (scale - 1) (v(told) - v(without it)), from `least` up."""
 
     def told(x: Pair[Tensor], s: Pair[Tensor]) -> Pair[Tensor]:
-        v = total = denoise(x, s)
-        for without, scale, least in withouts:
+        full = total = denoise(x, s)
+        for without, scale, least, more in withouts:
             if not reaches(s, least):
                 continue
-            less = without(x, s)
+            less, v = without(x, s), more(x, s) if more else full
             total = Pair(
                 *(
-                    now if untold is None else now + (by - 1) * (full - untold)
-                    for now, full, untold, by in zip(total, v, less, scale, strict=True)
+                    now if untold is None else now + (by - 1) * (told - untold)
+                    for now, told, untold, by in zip(total, v, less, scale, strict=True)
                 )
             )
         return total
@@ -192,6 +194,9 @@ def guide(
         withouts.append(Without(without_partner(model, told, "video"), Pair(video, 1.0), least))
     if audio != 1 and free[1]:
         withouts.append(Without(without_partner(model, told, "audio"), Pair(1.0, audio), least))
+    if guidance.words != 1 and free[1]:
+        alone, wordless = (without_partner(model, each, "audio") for each in (told, untold))
+        withouts.append(Without(wordless, Pair(1.0, guidance.words), told=alone))
     denoise = guided(conditioned(model, told), *withouts)
     hears = guidance.ear > 0 and free[0] and model.coupling.meets
     return by_ear(denoise, model, told, guidance, noise) if hears else denoise

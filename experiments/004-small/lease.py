@@ -53,7 +53,7 @@ DECODERS = Recipe(5e-4, warmup_steps=100, decay_from=0.25, final=0.02)
 AVERAGE = 0.998
 MOTION = 3.0  # by how much more a token weighs where something moves
 FALLS, STRIKES = 0.1, 0.15  # shares of clips in which things fall or are struck, beside those of `medium`
-LESSONS = replace(GUIDANCE, ear=0.35), replace(TO_A_SOUND, ear=0.55)  # of one hearing each
+LESSONS = replace(GUIDANCE, ear=0.35, words=2.0), replace(TO_A_SOUND, ear=0.55)  # of one hearing each
 LATE = 0.75  # the rate of a training that is so far over is the highest of lessons
 HELD_OUT = 96
 SECOND = 32  # audio latents in one

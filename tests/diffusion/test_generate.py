@@ -158,6 +158,23 @@ def test_below_its_least_level_nothing_is_guided(make):
     assert not torch.equal(some.audio, plain.audio)
 
 
+def test_a_sound_follows_its_words_beside_its_picture(make):
+    model = make()
+    told, untold = model.context(["a bell"], SPEC), model.context([""], SPEC)
+    x, s = tokens(model, 1), Pair(torch.full((1, 1), 0.5), torch.full((1, 1), 0.4))
+    alone = [without_partner(model, each, "audio") for each in (told, untold)]
+    with torch.no_grad():
+        plain = conditioned(model, told)(x, s)
+        more, less = (each(x, s).audio for each in alone)
+        how = Guidance(1.0, words=3.0)
+        v = guide(model, told, untold, how, (True, True), lambda call: x.audio)(x, s)
+    torch.testing.assert_close(v.audio, plain.audio + 2 * (more - less))
+    assert torch.equal(v.video, plain.video) and not torch.equal(more, less)
+    given = dict(given=latents(1), task=VISUALIZE, steps=2, seed=3)
+    one, other = (generate(model, ["a"], SPEC, guidance=g, **given) for g in (how, Guidance(1.0)))
+    assert torch.equal(one.video, other.video)  # the sound is given
+
+
 def test_the_ear_turns_a_picture_to_where_its_sound_is_sooner_heard(make):
     model = make()
     context, x = model.context(["a", "b"], SPEC), tokens(model, 2)
@@ -275,7 +292,7 @@ def test_a_lesson_is_what_guidance_says_row_by_row(make):
     model = make()
     told, untold = model.context(["a", "b"], SPEC), model.context(["", ""], SPEC)
     x, steps = tokens(model, 2), SPEC.video[0]
-    both, given = Guidance(2.0, 3.0, 4.0, 0.5, 0.3, 0.8), Guidance(1.5, 2.0, 1.0, 0.2, 0.4)
+    both, given = Guidance(2.0, 3.0, 4.0, 0.5, 0.3, 0.8, words=2.0), Guidance(1.5, 2.0, 1.0, 0.2, 0.4)
     level = torch.full((2, steps), 0.7)
     level[0, 0] = 0  # one has a given frame
     heard = torch.tensor([[0.9], [0.0]])  # the other a given sound
