@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from avsim.clip import LatentSpec
-from avsim.diffusion.guidance import Guidance, guide
+from avsim.diffusion.guidance import Guidance, by_ear, guide
 from avsim.diffusion.model import JointDiT
 from avsim.diffusion.pair import NAMES, Latents, Pair
 from avsim.diffusion.sampler import Sampler, ancestral, path
@@ -35,13 +35,15 @@ def generate(
     seed: int = 0,
     first_row: int = 0,
     sampler: Sampler | None = None,
+    listener: JointDiT | None = None,
 ) -> Latents:
     """Draw one clip of `spec` for each caption ("" for none); row i depends on (seed, first_row + i) alone.
 
     `given` holds the latents that the task takes as they are or starts from (B or 1 rows): all of a modality
     that is given anywhere, with any finite values where it isn't. What is given comes back as it went in, bit
-    for bit. Without a `sampler`, it is `ancestral`. Returns video (B, Dv, t, h, w) and audio (B, Da, l), None
-    where the task has no such modality.
+    for bit. Without a `sampler`, it is `ancestral`. A `listener` hears for `guidance.ear`, if it isn't the
+    model itself: one that has guidance by heart hears what it means to hear. Returns video (B, Dv, t, h, w)
+    and audio (B, Da, l), None where the task has no such modality.
 
     Raises:
         InputError: no captions, a task that needs latents which `given` lacks, or latents of a wrong shape.
@@ -61,10 +63,15 @@ def generate(
     free = [both and bool((start > 0).any()) for start in start]
     highest = max(float(start.max()) for start in start.there())
 
+    ear = (model, told) if listener is None else (listener, listener.context(captions, spec))
+
     def to_hear(call: int) -> Tensor:
         return normal_rows(tuple(x.audio.shape), seed, "ear", call, first_row=first_row)
 
-    denoise = guide(model, told, untold, guidance.starting_at(highest), free, to_hear)
+    guidance = guidance.starting_at(highest)
+    denoise = guide(model, told, untold, guidance, free)
+    if guidance.ear > 0 and free[0] and ear[0].coupling.meets:
+        denoise = by_ear(denoise, *ear, guidance, to_hear)
 
     def anew(step: int) -> Pair[Tensor]:
         of = seed, "anew", step

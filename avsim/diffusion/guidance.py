@@ -179,12 +179,11 @@ def guide(
     untold: Context,
     guidance: Guidance,
     free: Sequence[bool],
-    noise: Callable[[int], Tensor],
 ) -> Denoise:
-    """The `denoise` of a clip under `guidance`.
+    """The `denoise` of a clip under `guidance`, but for what `by_ear` does.
 
     `told` has the captions, `untold` has none; `free` (video, audio) says which modality is being drawn
-    beside another: no pass is spent on guiding one that is given, absent or alone. `noise` is `by_ear`'s.
+    beside another: no pass is spent on guiding one that is given, absent or alone.
     """
     text, video, audio, least = guidance.text, guidance.video, guidance.audio, guidance.least
     withouts = []
@@ -197,6 +196,4 @@ def guide(
     if guidance.words != 1 and free[1]:
         alone, wordless = (without_partner(model, each, "audio") for each in (told, untold))
         withouts.append(Without(wordless, Pair(1.0, guidance.words), told=alone))
-    denoise = guided(conditioned(model, told), *withouts)
-    hears = guidance.ear > 0 and free[0] and model.coupling.meets
-    return by_ear(denoise, model, told, guidance, noise) if hears else denoise
+    return guided(conditioned(model, told), *withouts)

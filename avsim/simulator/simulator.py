@@ -45,9 +45,11 @@ from avsim.simulator.fitting import (
 )
 
 log = logging.getLogger("avsim")
-GUIDANCE = Guidance(text=2.0, video=3.0, audio=8.0, least=0.5, ear=0.3, text_least=0.88)
+GUIDANCE = Guidance(text=2.0, video=3.0, audio=8.0, least=0.5, ear=0.3, text_least=0.88, words=2.0)
 TO_A_SOUND = Guidance(text=1.5, video=4.0, audio=8.0, least=0.2, ear=0.4, hearings=3)  # slower, and surer
 USUAL = {"visualize": TO_A_SOUND}  # of tasks that have their own
+BY_HEART = Guidance(text=1.0, ear=0.3, least=0.5)  # what a pupil still needs: its teacher's ear
+TAUGHT = ("joint", "animate", "extend")  # what a pupil draws as well as its teacher
 STRENGTH = 0.6  # of an edit: how much noise it starts from
 LONGER = 1.5  # times the training's length, from where on a clip is called long
 MENTIONED = 8  # unknown words of a prompt that a warning names
@@ -55,9 +57,9 @@ FAR = 1_000_003  # between the seeds of an extension's windows, that those of cl
 KEPT = ("picture", "sound")  # what an edit may leave as it is
 
 
-def usual(task: str) -> Guidance:
-    """The guidance of a task that isn't told another."""
-    return USUAL.get(task, GUIDANCE)
+def usual(task: str, by_heart: bool = False) -> Guidance:
+    """The guidance of a task that isn't told another; or of a pupil, who has the rest of it by heart."""
+    return BY_HEART if by_heart else USUAL.get(task, GUIDANCE)
 
 
 @lru_cache(maxsize=64)
@@ -72,10 +74,12 @@ class Simulator:
 
     Every method that draws takes a `seed`; the same seed gives the same frames and samples, bit for bit, on
     one machine (on a GPU as far as its attention's gradient does, which `Guidance.ear` needs). `guidance` is
-    a `Guidance`, or the scale of the text alone beside the task's usual others (`usual`).
+    a `Guidance`, or the scale of the text alone beside the task's usual others (`usual`). Where it isn't
+    told, the `pupil` draws what it was taught (`TAUGHT`): a pass for what takes the generator several.
     """
 
     generator: JointDiT | None = None
+    pupil: JointDiT | None = None  # of the generator: draws in one pass as that draws guided
     video_codec: Any = None  # a codecs.protocol.VideoCodec
     audio_codec: Any = None  # a codecs.protocol.AudioCodec
     separator: Separator | None = None
@@ -292,14 +296,17 @@ class Simulator:
         """Clips of `spec`, one for each prompt. A clip's seed is its row in one endless batch of seed 0."""
         if steps < 1:
             raise InputError(f"steps is {steps}; it must be at least 1")
+        teacher, pupil = self.part("generator"), self.pupil
+        by_heart = guidance is None and pupil is not None and task.name in TAUGHT
         if not isinstance(guidance, Guidance):
-            guidance = usual(task.name) if guidance is None else replace(usual(task.name), text=guidance)
+            how = usual(task.name, by_heart)
+            guidance = how if guidance is None else replace(how, text=guidance)
         for prompt in prompts:
             self._look_at(prompt)
         with quickest(self.device):
             latents = generate(
-                self.part("generator"), prompts, spec, given, task,
-                steps=steps, guidance=guidance, seed=0, first_row=seed,
+                pupil if by_heart and pupil else teacher, prompts, spec, given, task,
+                steps=steps, guidance=guidance, seed=0, first_row=seed, listener=teacher,
             )  # fmt: skip
             frames, wave = (  # (B, 3, T, H, W), (B, A, N)
                 [None] * len(prompts) if each is None else codec.decode(each, spec.clip).float().cpu()
@@ -370,5 +377,5 @@ class Simulator:
 
     def parts(self) -> dict[str, nn.Module]:
         """The models that are here, by name."""
-        names = ("generator", "video_codec", "audio_codec", "separator")
+        names = ("generator", "pupil", "video_codec", "audio_codec", "separator")
         return {name: part for name in names if (part := getattr(self, name)) is not None}

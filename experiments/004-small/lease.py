@@ -6,7 +6,7 @@ graphs; its rate follows the clock. On the same clips both decoders may be refit
 they are. For the last minutes a pupil learns to draw in one pass what the generator draws when it is guided
 (`avsim.diffusion.distillation`).
 
-OUT/generator, OUT/taught, OUT/video_codec and OUT/audio_codec (averages, in bfloat16) are written every
+OUT/generator, OUT/pupil, OUT/video_codec and OUT/audio_codec (averages, in bfloat16) are written every
 100 s. A file OUT/until with a time in seconds (`date +%s`) ends it sooner or later than `--taught` says.
 """
 
@@ -249,7 +249,8 @@ def main() -> None:
         return ", ".join(f"{name} {found[name]:.4f}" for name in names)
 
     def export(name: str) -> None:
-        how = f"--init {said.init} --minutes {said.minutes:g} --refit {said.refit:g} --taught {said.taught:g}"
+        how = f"OUT --minutes {said.minutes:g} --refit {said.refit:g} --taught {said.taught:g}"
+        how += f" --init {said.init}" * (said.init != SMALL / "generator")
         notes = {"commit": said.commit, "command": f"python experiments/004-small/lease.py {how}"}
         spec = asdict(table[0].spec.clip)
         parts = {name: trained, "video_codec": feeder.see, "audio_codec": feeder.hear}
@@ -298,7 +299,7 @@ def main() -> None:
             end = float(until.read_text()) if until.exists() else began + 60 * said.taught
             return (time.time() - began) / max(1.0, end - began)
 
-        run("taught", over, taught=True)
+        run("pupil", over, taught=True)
     feeder.stopped = True
     feeder.join(10)
     say("written to", said.out)

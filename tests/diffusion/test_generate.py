@@ -167,7 +167,7 @@ def test_a_sound_follows_its_words_beside_its_picture(make):
         plain = conditioned(model, told)(x, s)
         more, less = (each(x, s).audio for each in alone)
         how = Guidance(1.0, words=3.0)
-        v = guide(model, told, untold, how, (True, True), lambda call: x.audio)(x, s)
+        v = guide(model, told, untold, how, (True, True))(x, s)
     torch.testing.assert_close(v.audio, plain.audio + 2 * (more - less))
     assert torch.equal(v.video, plain.video) and not torch.equal(more, less)
     given = dict(given=latents(1), task=VISUALIZE, steps=2, seed=3)
@@ -244,6 +244,18 @@ def test_streams_that_never_meet_hear_nothing(make):
     assert torch.equal(one.video, other.video)
 
 
+def test_another_model_may_listen(make):
+    model, how = make(), Guidance(1.0, ear=0.3)
+    other = make(blocks=3)
+    own, same, heard = (
+        generate(model, ["a"], SPEC, steps=3, guidance=how, listener=listener)
+        for listener in (None, model, other)
+    )
+    assert torch.equal(own.video, same.video) and not torch.equal(own.video, heard.video)
+    deaf = generate(model, ["a"], SPEC, steps=3, guidance=how, listener=make(Apart))
+    assert torch.equal(deaf.video, generate(model, ["a"], SPEC, steps=3, guidance=Guidance(1.0)).video)
+
+
 def test_the_ear_hears_each_clip_by_itself(make):
     model, how = make(), Guidance(1.0, ear=0.3)
     whole = generate(model, ["a", "b"], SPEC, steps=3, guidance=how)
@@ -303,7 +315,8 @@ def test_a_lesson_is_what_guidance_says_row_by_row(make):
     at, s = noised.each(lambda n: n.x_s), noised.each(lambda n: n.s)
     torch.testing.assert_close(target.each(lambda n: n.x_s), at)  # nothing else is shown to the pupil
     for row, (guidance, free) in enumerate(((both, (True, True)), (given, (True, False)))):
-        v = guide(model, told, untold, guidance, free, lambda call: noise)(at, s)
+        plain = guide(model, told, untold, guidance, free)
+        v = by_ear(plain, model, told, guidance, lambda call: noise)(at, s)
         torch.testing.assert_close(target.video.v[row], v.video[row], rtol=1e-3, atol=1e-4)
         if free[1]:
             torch.testing.assert_close(target.audio.v[row], v.audio[row], rtol=1e-3, atol=1e-4)

@@ -1,6 +1,8 @@
 """Every direction from one checkpoint: what is given stays untouched, the same seed gives the same bits."""
 
+import copy
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,7 +12,7 @@ from avsim.clip import Clip, Region
 from avsim.diffusion import Guidance
 from avsim.errors import InputError
 from avsim.simulator.fitting import joined
-from avsim.simulator.simulator import Simulator, usual
+from avsim.simulator.simulator import BY_HEART, Simulator, usual
 from tests.small.models import SPEC
 
 HOW = {"steps": 3}
@@ -281,3 +283,22 @@ def test_a_picture_for_a_sound_has_a_guidance_of_its_own(simulator):
     )
     assert torch.equal(by_default.frames, told.frames)
     assert not torch.equal(by_default.frames, other.frames)
+
+
+def test_a_pupil_draws_what_it_was_taught_unless_guidance_is_told(simulator):
+    pupil = copy.deepcopy(simulator.generator)
+    with torch.no_grad():
+        for weight in pupil.parameters():
+            weight += 0.1
+    both, alone = replace(simulator, pupil=pupil), replace(simulator, generator=pupil)
+    assert [*both.parts()][:2] == ["generator", "pupil"]
+    how = HOW | {"seconds": 0.5}
+    by_heart, deaf = (both.generate("a", **how), alone.generate("a", **how, guidance=BY_HEART))
+    assert not torch.equal(by_heart.frames, simulator.generate("a", **how).frames)
+    assert not torch.equal(by_heart.frames, deaf.frames)  # it is the teacher who listens
+    for guidance in (2.0, usual("joint")):
+        told = [each.generate("a", **how, guidance=guidance) for each in (both, simulator)]
+        assert torch.equal(told[0].frames, told[1].frames)
+    silent = film()
+    foley = [each.foley(silent, **HOW) for each in (both, simulator)]
+    assert torch.equal(foley[0].wave, foley[1].wave)
