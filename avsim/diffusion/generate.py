@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from avsim.clip import LatentSpec
-from avsim.diffusion.guidance import Guidance, by_ear, guide
+from avsim.diffusion.guidance import Guidance, by_ear, conditioned, from_above, guide
 from avsim.diffusion.model import JointDiT
 from avsim.diffusion.pair import NAMES, Latents, Pair
 from avsim.diffusion.sampler import Sampler, ancestral, path
@@ -35,15 +35,16 @@ def generate(
     seed: int = 0,
     first_row: int = 0,
     sampler: Sampler | None = None,
-    listener: JointDiT | None = None,
+    pupil: JointDiT | None = None,
+    by_heart: float = 0.0,
 ) -> Latents:
     """Draw one clip of `spec` for each caption ("" for none); row i depends on (seed, first_row + i) alone.
 
     `given` holds the latents that the task takes as they are or starts from (B or 1 rows): all of a modality
     that is given anywhere, with any finite values where it isn't. What is given comes back as it went in, bit
-    for bit. Without a `sampler`, it is `ancestral`. A `listener` hears for `guidance.ear`, if it isn't the
-    model itself: one that has guidance by heart hears what it means to hear. Returns video (B, Dv, t, h, w)
-    and audio (B, Da, l), None where the task has no such modality.
+    for bit. Without a `sampler`, it is `ancestral`. At the level `by_heart` and above, a share of where the
+    clips start, a `pupil` that has the guidance by heart draws instead. Returns video (B, Dv, t, h, w) and
+    audio (B, Da, l), None where the task has no such modality.
 
     Raises:
         InputError: no captions, a task that needs latents which `given` lacks, or latents of a wrong shape.
@@ -63,15 +64,16 @@ def generate(
     free = [both and bool((start > 0).any()) for start in start]
     highest = max(float(start.max()) for start in start.there())
 
-    ear = (model, told) if listener is None else (listener, listener.context(captions, spec))
-
     def to_hear(call: int) -> Tensor:
         return normal_rows(tuple(x.audio.shape), seed, "ear", call, first_row=first_row)
 
     guidance = guidance.starting_at(highest)
     denoise = guide(model, told, untold, guidance, free)
-    if guidance.ear > 0 and free[0] and ear[0].coupling.meets:
-        denoise = by_ear(denoise, *ear, guidance, to_hear)
+    if pupil is not None:
+        taught = conditioned(pupil, pupil.context(captions, spec))
+        denoise = from_above(taught, by_heart * highest, denoise)
+    if guidance.ear > 0 and free[0] and model.coupling.meets:  # a pupil would hear what it means to hear
+        denoise = by_ear(denoise, model, told, guidance, to_hear)
 
     def anew(step: int) -> Pair[Tensor]:
         of = seed, "anew", step

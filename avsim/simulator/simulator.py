@@ -48,8 +48,8 @@ log = logging.getLogger("avsim")
 GUIDANCE = Guidance(text=2.0, video=3.0, audio=8.0, least=0.5, ear=0.3, text_least=0.88, words=2.0)
 TO_A_SOUND = Guidance(text=1.5, video=4.0, audio=8.0, least=0.2, ear=0.4, hearings=3)  # slower, and surer
 USUAL = {"visualize": TO_A_SOUND}  # of tasks that have their own
-BY_HEART = Guidance(text=1.0, ear=0.3, least=0.5)  # what a pupil still needs: its teacher's ear
-TAUGHT = ("joint", "animate", "extend")  # what a pupil draws as well as its teacher
+AFTER_A_PUPIL = {"visualize": Guidance(text=1.0, video=3.0, audio=8.0, least=0.25, ear=0.3)}
+BY_HEART = {"joint": 0.8, "animate": 0.8, "extend": 0.8, "visualize": 0.5}  # from where up a pupil draws
 STRENGTH = 0.6  # of an edit: how much noise it starts from
 LONGER = 1.5  # times the training's length, from where on a clip is called long
 MENTIONED = 8  # unknown words of a prompt that a warning names
@@ -57,9 +57,9 @@ FAR = 1_000_003  # between the seeds of an extension's windows, that those of cl
 KEPT = ("picture", "sound")  # what an edit may leave as it is
 
 
-def usual(task: str, by_heart: bool = False) -> Guidance:
-    """The guidance of a task that isn't told another; or of a pupil, who has the rest of it by heart."""
-    return BY_HEART if by_heart else USUAL.get(task, GUIDANCE)
+def usual(task: str, pupil: bool = False) -> Guidance:
+    """The guidance of a task that isn't told another; with a `pupil`, what it leaves to be guided."""
+    return (AFTER_A_PUPIL if pupil else {}).get(task) or USUAL.get(task, GUIDANCE)
 
 
 @lru_cache(maxsize=64)
@@ -75,7 +75,7 @@ class Simulator:
     Every method that draws takes a `seed`; the same seed gives the same frames and samples, bit for bit, on
     one machine (on a GPU as far as its attention's gradient does, which `Guidance.ear` needs). `guidance` is
     a `Guidance`, or the scale of the text alone beside the task's usual others (`usual`). Where it isn't
-    told, the `pupil` draws what it was taught (`TAUGHT`): a pass for what takes the generator several.
+    told, the `pupil` draws while there is much noise (`BY_HEART`): one pass for the generator's several.
     """
 
     generator: JointDiT | None = None
@@ -296,17 +296,16 @@ class Simulator:
         """Clips of `spec`, one for each prompt. A clip's seed is its row in one endless batch of seed 0."""
         if steps < 1:
             raise InputError(f"steps is {steps}; it must be at least 1")
-        teacher, pupil = self.part("generator"), self.pupil
-        by_heart = guidance is None and pupil is not None and task.name in TAUGHT
+        pupil = self.pupil if guidance is None and task.name in BY_HEART else None
         if not isinstance(guidance, Guidance):
-            how = usual(task.name, by_heart)
+            how = usual(task.name, pupil is not None)
             guidance = how if guidance is None else replace(how, text=guidance)
         for prompt in prompts:
             self._look_at(prompt)
         with quickest(self.device):
             latents = generate(
-                pupil if by_heart and pupil else teacher, prompts, spec, given, task,
-                steps=steps, guidance=guidance, seed=0, first_row=seed, listener=teacher,
+                self.part("generator"), prompts, spec, given, task, steps=steps, guidance=guidance,
+                seed=0, first_row=seed, pupil=pupil, by_heart=BY_HEART.get(task.name, 0.0),
             )  # fmt: skip
             frames, wave = (  # (B, 3, T, H, W), (B, A, N)
                 [None] * len(prompts) if each is None else codec.decode(each, spec.clip).float().cpu()

@@ -35,7 +35,7 @@ from avsim.evaluation.score import Score
 from avsim.files import atomic
 from avsim.simulator import Simulator, load
 from avsim.simulator.loading import part_folders
-from avsim.simulator.simulator import usual
+from avsim.simulator.simulator import BY_HEART, usual
 from avsim.weights import TENSORS, hash_of
 from avsim.world import Truth, WorldDataset
 
@@ -217,13 +217,15 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     arguments = parser.parse_args()
     world_of = arguments.level, arguments.split, arguments.count
-    generator = part_folders(arguments.model, "generator")["generator"]
+    folders = part_folders(arguments.model, "generator")
+    parts = [name for name in folders if name != "separator"]
     arguments.out.mkdir(parents=True, exist_ok=True)
     settings = {
-        "generator": hash_of(generator / TENSORS),
+        "weights": {name: hash_of(folders[name] / TENSORS) for name in parts},
         "world": world_of[:2],
         "steps": arguments.steps,
-        "guidance": {way: astuple(usual(task.name)) for way, task in TASKS.items()},
+        "guidance": {way: astuple(usual(task.name, "pupil" in parts)) for way, task in TASKS.items()},
+        "by heart": {way: BY_HEART.get(task.name) for way, task in TASKS.items()},
     }
     check_settings(arguments.out, json.loads(json.dumps(settings)), "clips drawn")
     draw(arguments.model, arguments.out, *world_of, arguments.steps)

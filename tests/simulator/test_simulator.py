@@ -12,7 +12,7 @@ from avsim.clip import Clip, Region
 from avsim.diffusion import Guidance
 from avsim.errors import InputError
 from avsim.simulator.fitting import joined
-from avsim.simulator.simulator import BY_HEART, Simulator, usual
+from avsim.simulator.simulator import Simulator, usual
 from tests.small.models import SPEC
 
 HOW = {"steps": 3}
@@ -293,9 +293,9 @@ def test_a_pupil_draws_what_it_was_taught_unless_guidance_is_told(simulator):
     both, alone = replace(simulator, pupil=pupil), replace(simulator, generator=pupil)
     assert [*both.parts()][:2] == ["generator", "pupil"]
     how = HOW | {"seconds": 0.5}
-    by_heart, deaf = (both.generate("a", **how), alone.generate("a", **how, guidance=BY_HEART))
+    by_heart, taught = both.generate("a", **how), alone.generate("a", **how, guidance=Guidance(1.0))
     assert not torch.equal(by_heart.frames, simulator.generate("a", **how).frames)
-    assert not torch.equal(by_heart.frames, deaf.frames)  # it is the teacher who listens
+    assert not torch.equal(by_heart.frames, taught.frames)  # its teacher goes on from there
     for guidance in (2.0, usual("joint")):
         told = [each.generate("a", **how, guidance=guidance) for each in (both, simulator)]
         assert torch.equal(told[0].frames, told[1].frames)
