@@ -21,10 +21,10 @@ from avsim.data.batch import LatentBatch
 from avsim.data.shards import as_bytes, as_shorts, from_bytes, from_shorts
 from avsim.devices import quickest
 from avsim.diffusion import Guidance, JointDiT, Latents, Pair
-from avsim.diffusion.distillation import Lessons, by_heart
+from avsim.diffusion.distillation import Lessons, lesson
 from avsim.diffusion.levels import LevelMixture
 from avsim.diffusion.loss import row_loss, token_loss
-from avsim.diffusion.noising import Noised, clean_of
+from avsim.diffusion.noising import Noised
 from avsim.diffusion.system import GeneratorSystem
 from avsim.diffusion.text import PIECES
 from avsim.diffusion.tokens import lengths, to_tokens
@@ -302,27 +302,12 @@ class Trained:
             return errors.each(lambda each: row_loss(each).mean())
 
     def lesson(self, x: Pair[Tensor], s: Pair[Tensor], words: Tensor, spec: LatentSpec) -> Pair[Noised]:
-        """Clips as a sampler meets them, noised to `s`, with what the guided teacher says of them as `v`.
-
-        Half of the rows have a sound that came some time before or after its picture; half, apart from that,
-        are not data but what the teacher takes for it from a step further up.
-        """
+        """What the teacher says of clips as a sampler meets them."""
         assert self.lessons is not None
         with torch.no_grad():
             told, untold = (self.teacher.context(each, spec) for each in (words, torch.zeros_like(words)))
-            rows, count = x.audio.shape[:2]
-            drawn = torch.rand(4, rows, 1, 1, device=self.device, generator=self.random)
-            late = (drawn[0] < 0.5) * (drawn[1] * count).long()  # (B, 1, 1)
-            at = (torch.arange(count, device=self.device)[None, :, None] - late) % count  # (B, La, 1)
-            x = Pair(x.video, x.audio.gather(1, at.expand_as(x.audio)))
-            up = s.each(lambda s: s + (s > 0) * (1 - s) * (0.2 + 0.3 * drawn[2, :, 0]))
-            above = x.each(lambda x, s: Noised(x, self.noise(x), s), up)
-            v = self.teacher(above.each(lambda n: n.x_s), up, told)
-            guess = above.each(lambda n, v: clean_of(n.x_s, v.float(), n.level), v)
-            x = x.each(lambda x, guess: torch.where(drawn[3] < 0.5, guess, x), guess)
-            noised = x.each(lambda x, s: Noised(x, self.noise(x), s), s)
-            lessons = Lessons.of(self.lessons, (s.audio == 0).all(1).long())  # the second for a given sound
-            return by_heart(self.teacher, told, untold, noised, lessons, self.noise(x.audio))
+        chance = torch.rand(4, len(words), 1, 1, device=self.device, generator=self.random)
+        return lesson(self.teacher, told, untold, x, s, self.lessons, chance, self.noise)
 
     def teach(self) -> None:
         """From now on the average is the teacher, and the pupil begins as it."""

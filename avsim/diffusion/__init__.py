@@ -6,13 +6,12 @@
     levels      the mixture of noise levels        model       JointDiT: tokens, levels -> velocity
     rope        rotary seconds, rows, columns      loss, draws, gaze, system      training
 
-    guidance    wrappers around `denoise`
+    guidance    wrappers around `denoise`          distillation, pupil            guidance learned by heart
     sampler     dx/ds = v from noise to data
     tasks       what is given, where the rest starts
-    distillation  guidance learned by heart
     generate    all of it: captions -> latents
 
-Importing this room imports neither Lightning nor wandb; only `system.py` does.
+Importing this room imports neither Lightning nor wandb; only `system.py` and `pupil.py` do.
 """
 
 from avsim.diffusion.generate import generate

@@ -4,7 +4,7 @@ A model that is trained on these targets draws without guidance what it drew wit
 guided diffusion models, 2210.03142, its first stage, with scales that stay what they are).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import astuple, fields
 from typing import NamedTuple
 
@@ -39,6 +39,57 @@ class Lessons(NamedTuple):
     def of(cls, table: Tensor, which: Tensor) -> "Lessons":
         """Rows `which` (B,) of a table."""
         return cls(*(column[:, None, None] for column in table[which].unbind(1)))
+
+
+LESSONS = (  # of one hearing each: over a training's steps their mean comes by itself
+    Guidance(text=2.0, video=3.0, audio=8.0, least=0.5, ear=0.35, text_least=0.88, words=2.0),
+    Guidance(text=1.5, video=4.0, audio=8.0, least=0.2, ear=0.55),  # of a picture for a given sound
+)
+LATE = 0.5  # share of clips whose sound comes some time before or after its picture
+GUESSED = 0.5  # share of clips that are what a teacher takes for the data, from further up
+UP = 0.2, 0.5  # how far, as a share of what is left to the top: about a step of eight
+
+
+@torch.no_grad()
+def lesson(
+    teacher: JointDiT,
+    told: Context,
+    untold: Context,
+    x: Pair[Tensor],
+    s: Pair[Tensor],
+    table: Tensor,
+    chance: Tensor,
+    noise: Callable[[Tensor], Tensor],
+) -> Pair[Noised]:
+    """Linked clips as a sampler meets them, with what the guided teacher says of them as their velocity.
+
+    A sampler meets what the model took for data a step before, and sounds that aren't where their picture
+    is: of data alone a pupil would not learn what the ear is for. Nothing asks the device, so that it fits a
+    CUDA graph.
+
+    Args:
+        teacher: what is guided.
+        told: the context with captions; `untold` has none.
+        untold: see `told`.
+        x: clean tokens (B, L, D).
+        s: their levels (B, K).
+        table: of `Lessons`: what is drawn beside another, a picture for a given sound.
+        chance: uniform draws (4, B, 1, 1).
+        noise: normal draws like a tensor.
+    """
+    late, shift, up, guessed = chance
+    count = x.audio.shape[1]
+    shift = (late < LATE) * (shift * count).long()  # (B, 1, 1)
+    at = (torch.arange(count, device=shift.device)[None, :, None] - shift) % count  # (B, La, 1)
+    x = Pair(x.video, x.audio.gather(1, at.expand_as(x.audio)))
+    above = s.each(lambda s: s + (s > 0) * (1 - s) * (UP[0] + (UP[1] - UP[0]) * up[:, 0]))
+    noised = x.each(lambda x, s: Noised(x, noise(x), s), above)
+    v = teacher(noised.each(lambda n: n.x_s), above, told)
+    guess = noised.each(lambda n, v: clean_of(n.x_s, v.float(), n.level), v)
+    x = x.each(lambda x, guess: torch.where(guessed < GUESSED, guess, x), guess)
+    noised = x.each(lambda x, s: Noised(x, noise(x), s), s)
+    lessons = Lessons.of(table, (s.audio == 0).all(1).long())
+    return by_heart(teacher, told, untold, noised, lessons, noise(x.audio))
 
 
 @torch.no_grad()

@@ -50,7 +50,7 @@ def add(subparsers: Any) -> None:
         help="scales of guidance: by the text, of the picture by its sound, of the sound by its picture, the "
         "share of the noise down to which these follow each other, and how far the picture is corrected by "
         "ear (default 2,3,8,0.5,0.3, with --audio 1.5,4,8,0.2,0.4; scales of 1 and an ear of 0: none); "
-        "unless it is given, a pupil that has it by heart draws films, in a third of the time",
+        "unless it is given, a pupil that has it by heart draws while there is much noise",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="of the first clip (default 0), others count on")
     parser.add_argument("-n", "--count", type=int, default=1, help="how many clips (default 1)")

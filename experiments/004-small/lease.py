@@ -36,7 +36,8 @@ from avsim.codecs.varied import varied
 from avsim.codecs.video import padded
 from avsim.data.batch import LatentBatch
 from avsim.devices import quickest
-from avsim.diffusion import Guidance, Latents, Pair
+from avsim.diffusion import Latents, Pair
+from avsim.diffusion.distillation import LESSONS
 from avsim.diffusion.levels import LevelMixture
 from avsim.measures import psnr
 from avsim.optimizers import Recipe, configure, scale
@@ -52,10 +53,6 @@ DECODERS = Recipe(5e-4, warmup_steps=100, decay_from=0.25, final=0.02)
 AVERAGE = 0.998
 MOTION = 3.0  # by how much more a token weighs where something moves
 FALLS, STRIKES = 0.1, 0.15  # shares of clips in which things fall or are struck, beside those of `medium`
-LESSONS = (  # the simulator's own guidance, of one hearing each; its modules are not on such machines
-    Guidance(text=2.0, video=3.0, audio=8.0, least=0.5, ear=0.35, text_least=0.88, words=2.0),
-    Guidance(text=1.5, video=4.0, audio=8.0, least=0.2, ear=0.55),  # of a picture for a sound
-)
 LATE = 0.75  # the rate of a training that is so far over is the highest of lessons
 HELD_OUT = 96
 SECOND = 32  # audio latents in one

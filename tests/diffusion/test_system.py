@@ -8,8 +8,11 @@ from avsim.data.batch import LatentBatch
 from avsim.diffusion import JointDiT, Latents, Pair
 from avsim.diffusion.couplings import Apart, Joint
 from avsim.diffusion.draws import draw
+from avsim.diffusion.guidance import Guidance, conditioned, guide
 from avsim.diffusion.levels import LevelMixture
+from avsim.diffusion.pupil import PupilSystem
 from avsim.diffusion.system import GeneratorSystem
+from avsim.diffusion.tokens import to_tokens
 from avsim.optimizers import Recipe
 from avsim.weights import load_model, save_model
 from tests.diffusion.conftest import COUPLINGS, MEETING, SPEC
@@ -188,3 +191,37 @@ def test_a_trained_sound_follows_the_picture_that_it_is_given(make):
         out.audio.flatten(1), batch.audio.roll(1, 0).flatten(1)
     ).mean()
     assert own > 0.5 and own > swapped + 0.4
+
+
+def test_a_pupil_learns_what_guidance_says(make, tmp_path):
+    save_model(make(), tmp_path / "run" / "simulator" / "generator")
+    how = Guidance(2.0, 2.0, 2.0)
+    recipe = Recipe(learning_rate=5e-3, warmup_steps=5)
+    system = PupilSystem(str(tmp_path / "run"), [how, how], recipe=recipe, untold=0.0)
+    parts = system.parts()
+    assert set(parts) == {"generator", "pupil"} and parts["pupil"] is system.model
+    assert not any("teacher" in name for name in system.state_dict())
+    teacher, batch = parts["generator"], latent_batch(8, 77)
+    before = {name: weight.clone() for name, weight in teacher.named_parameters()}
+    x = to_tokens(Latents(batch.video, batch.audio)).each(lambda x: 0.5 * x + 0.5 * torch.randn_like(x))
+    s = Pair(torch.full((8, 1), 0.5), torch.full((8, 1), 0.5))
+    told, untold = teacher.context(batch.captions, SPEC), teacher.context([""] * 8, SPEC)
+    with torch.no_grad():
+        target = guide(teacher, told, untold, how, (True, True))(x, s)
+
+    def away() -> list[float]:
+        with torch.no_grad():
+            said = conditioned(system.model, system.model.context(batch.captions, SPEC))(x, s)
+        return said.each(lambda v, t: (v - t).square().mean().item(), target).there()
+
+    first = away()
+    fit(system, Batches(60, rows=8))
+    assert all(after < 0.8 * error for after, error in zip(away(), first, strict=True))
+    assert all(torch.equal(weight, before[name]) for name, weight in teacher.named_parameters())
+
+
+def test_a_pupil_of_pictures_alone_is_a_generator(make, tmp_path):
+    save_model(make(), tmp_path)
+    logged = fit(PupilSystem(str(tmp_path)), Batches(2, keep="video"))
+    same = fit(GeneratorSystem(make()), Batches(2, keep="video"))
+    assert logged["train/loss"] == same["train/loss"]
