@@ -37,7 +37,6 @@ CLIPS = 32  # rendered together
 TOLD = 4  # levels drawn for each clip
 TICKS = 10_000  # of a training's clock, by which rates go
 UNTOLD = 0.2  # share of captions that are withheld
-UNTOLD_GIVEN = 0.5  # the same where a picture is given, which tells most of what they would
 
 
 def stopwatch() -> Callable[..., None]:
@@ -187,9 +186,10 @@ class Trained:
         parts: Sequence[int] = (),  # of a pool's kind; all of them
         motion: float = 0.0,  # by how much more a token weighs where something moves
         lessons: Sequence[Guidance] = (),
+        given: float = UNTOLD,  # share of captions that are withheld where a picture is given
     ) -> None:
         self.model, self.pools, self.recipe, self.average = model.train(), pools, recipe, average
-        self.motion = motion
+        self.motion, self.untold = motion, (UNTOLD, given)
         self.parts = parts or range(len(pools[0].kind.parts))
         self.device = pools[0].count.device
         self.cuda = self.device.type == "cuda"
@@ -285,7 +285,7 @@ class Trained:
         with torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False):
             spec, x, s, words = pool.draw(index, self.random)
             picture = (s.video == 0).all(1)[:, None, None]  # is given
-            withheld = UNTOLD + (UNTOLD_GIVEN - UNTOLD) * picture
+            withheld = self.untold[0] + (self.untold[1] - self.untold[0]) * picture
             told = torch.rand(len(words), 1, 1, device=self.device, generator=self.random) >= withheld
             context = self.model.context(words * told, spec)
             linked = None if part.linked or part.still else torch.zeros_like(told[:, 0, 0])
@@ -296,7 +296,7 @@ class Trained:
             v = self.model(noised.each(lambda n: n.x_s), noised.each(lambda n: n.s), context, linked)
             errors = v.each(token_loss, noised)
             if self.motion and not part.still:
-                known = 1 - s.video[:, :1].square()  # where it moves must not be told to who can't know
+                known = 1 - s.video[:, :1].square()  # where it moves is seldom told to who can't know
                 weight = 1 + self.motion * known * moved(x.video, spec.video[0])
                 errors = errors._replace(video=weight * errors.video)
             return errors.each(lambda each: row_loss(each).mean())

@@ -30,7 +30,7 @@ PART = 64  # clips in a shard: the most that a kill can lose
 
 
 def codec_folder(path: str | Path, part: str) -> Path:
-    """The folder of a codec: `path` itself, or `part` of the run or the simulator that lies there.
+    """The folder of a codec or another `part`: `path` itself, or the part of the run or simulator there.
 
     Raises:
         InputError: no codec there.

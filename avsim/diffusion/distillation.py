@@ -41,7 +41,7 @@ class Lessons(NamedTuple):
         return cls(*(column[:, None, None] for column in table[which].unbind(1)))
 
 
-LESSONS = (  # of one hearing each: over a training's steps their mean comes by itself
+LESSONS = (  # of one hearing each; what they agree on is what a pupil learns, so it is less than `ear`
     Guidance(text=2.0, video=3.0, audio=8.0, least=0.5, ear=0.35, text_least=0.88, words=2.0),
     Guidance(text=1.5, video=4.0, audio=8.0, least=0.2, ear=0.55),  # of a picture for a given sound
 )
@@ -103,8 +103,8 @@ def by_heart(
 ) -> Pair[Noised]:
     """Linked clips, noised as they are, whose velocity is what a guided teacher says: a student's target.
 
-    As `guidance.guide`, but each row has its own guidance, and of a row that hears several times one hearing
-    counts: over a training's steps the mean comes by itself. Nothing asks the device.
+    As `guidance.guide` and `by_ear`, but each row has its own guidance, and hears once, whatever its
+    `hearings`. Nothing asks the device.
 
     Args:
         teacher: what is guided.
@@ -132,6 +132,7 @@ def by_heart(
     v = Pair(v.video, v.audio + (lessons.words - 1) * by_words)
     heard = clean_of(x.audio, v.audio, noised.audio.level)
     hears = (highest.video >= lessons.least) & (highest.video <= DIM)
-    slope = hearing(teacher, told, x.video, s, heard, noise)
-    v = Pair(turned(v.video, slope, s.video, hears * lessons.ear), v.audio)
+    if teacher.coupling.meets:
+        slope = hearing(teacher, told, x.video, s, heard, noise)
+        v = Pair(turned(v.video, slope, s.video, hears * lessons.ear), v.audio)
     return noised.each(lambda n, v: Noised(clean_of(n.x_s, v, n.level), noise_of(n.x_s, v, n.level), n.s), v)

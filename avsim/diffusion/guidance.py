@@ -2,7 +2,8 @@
 
 Three things can be left untold: the text, the sound (to the picture), the picture (to the sound). Each is a
 `denoise` of its own, and `guided` wraps them around the one that knows everything (Classifier-free diffusion
-guidance, 2207.12598; one scale per condition), at high noise alone (2404.07724).
+guidance, 2207.12598; one scale per condition), at high noise alone (2404.07724). What the text says of the
+sound alone is a fourth guide (`Guidance.words`), at all levels.
 
 A model that hears better than it draws can also correct what it draws by ear (`by_ear`).
 """
@@ -43,7 +44,7 @@ class Guidance:
     ear: float = 0.0  # how far the picture is turned to where its sound is sooner heard (`by_ear`)
     text_least: float = 0.0  # of the levels at which both follow the caption
     hearings: int = 1  # of which the ear takes the mean
-    words: float = 1.0  # how much the sound follows the caption, its picture being left out of it
+    words: float = 1.0  # how much the sound follows the caption, its picture left out of it; at all levels
 
     def __post_init__(self) -> None:
         for name in ("least", "text_least"):
@@ -113,6 +114,18 @@ def without_partner(model: JointDiT, context: Context, modality: str) -> Denoise
         return model(*only, context)
 
     return alone
+
+
+def remembered(denoise: Denoise) -> Denoise:
+    """`denoise`, asked once where it is asked twice for the same tokens."""
+    last: list[tuple[Pair[Tensor], Pair[Tensor]]] = []
+
+    def told(x: Pair[Tensor], s: Pair[Tensor]) -> Pair[Tensor]:
+        if not (last and last[0][0] is x):
+            last[:] = [(x, denoise(x, s))]
+        return last[0][1]
+
+    return told
 
 
 LISTEN = 0.8  # the level of the sound that the picture has to explain
@@ -196,9 +209,10 @@ def guide(
         withouts.append(Without(conditioned(model, untold), Pair(text, text), guidance.text_least))
     if video != 1 and free[0]:
         withouts.append(Without(without_partner(model, told, "video"), Pair(video, 1.0), least))
+    sound_alone = remembered(without_partner(model, told, "audio"))
     if audio != 1 and free[1]:
-        withouts.append(Without(without_partner(model, told, "audio"), Pair(1.0, audio), least))
+        withouts.append(Without(sound_alone, Pair(1.0, audio), least))
     if guidance.words != 1 and free[1]:
-        alone, wordless = (without_partner(model, each, "audio") for each in (told, untold))
-        withouts.append(Without(wordless, Pair(1.0, guidance.words), told=alone))
+        wordless = without_partner(model, untold, "audio")
+        withouts.append(Without(wordless, Pair(1.0, guidance.words), told=sound_alone))
     return guided(conditioned(model, told), *withouts)

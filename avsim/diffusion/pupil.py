@@ -3,13 +3,13 @@
 import copy
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from avsim.data.batch import LatentBatch
+from avsim.data.encode import codec_folder
 from avsim.diffusion.distillation import LESSONS, Lessons, lesson
 from avsim.diffusion.draws import Drawn
 from avsim.diffusion.guidance import Guidance
@@ -17,8 +17,9 @@ from avsim.diffusion.model import JointDiT
 from avsim.diffusion.noising import Noised
 from avsim.diffusion.pair import Pair
 from avsim.diffusion.system import GeneratorSystem
+from avsim.errors import InputError
 from avsim.seeds import generator
-from avsim.weights import CONFIG, load_model
+from avsim.weights import TENSORS, hash_of, load_model
 
 
 class PupilSystem(GeneratorSystem):
@@ -29,19 +30,33 @@ class PupilSystem(GeneratorSystem):
 
     Args:
         teacher: a generator's folder, or a run that exported one.
-        lessons: guidance of what is drawn beside another, and of a picture for a given sound.
+        lessons: guidance of what is drawn beside another, and of a picture for a given sound (`LESSONS`).
         **settings: as `GeneratorSystem`'s, but for its model.
+
+    Raises:
+        InputError: no generator there, lessons that aren't two, or a checkpoint of another teacher's pupil.
     """
 
-    def __init__(self, teacher: str, lessons: Sequence[Guidance] = LESSONS, **settings: Any) -> None:
-        folder = Path(teacher)
-        if not (folder / CONFIG).is_file():
-            folder = folder / "simulator" / "generator"
+    def __init__(self, teacher: str, lessons: Sequence[Guidance] | None = None, **settings: Any) -> None:
+        if lessons is not None and len(lessons) != 2:
+            raise InputError(
+                f"{len(lessons)} lessons; expected two: drawn beside another, and for a given sound"
+            )
+        folder = codec_folder(teacher, "generator")
         model = load_model(folder, expected=JointDiT)
         super().__init__(copy.deepcopy(model).train(), **settings)
         # In a dict: they are not this module's weights, and no checkpoint keeps them.
         self.teachers: dict[str, JointDiT] = {"generator": model.eval().requires_grad_(False)}
-        self.lessons = tuple(lessons)
+        self.lessons, self.teacher_hash = tuple(lessons or LESSONS), hash_of(folder / TENSORS)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Notes down whose pupil this is."""
+        checkpoint["teacher"] = self.teacher_hash
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Goes on with the same teacher alone."""
+        if checkpoint.get("teacher") != self.teacher_hash:
+            raise InputError("this checkpoint's pupil had another teacher: its weights have changed since")
 
     def parts(self) -> dict[str, nn.Module]:
         """What this run exports: the teacher as it is, its pupil, and the codecs."""

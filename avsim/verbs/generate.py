@@ -46,11 +46,11 @@ def add(subparsers: Any) -> None:
     )
     parser.add_argument("--steps", type=int, help="of the sampler (default 8)")
     parser.add_argument(
-        "--guidance", type=_guidance, metavar="TEXT[,VIDEO[,AUDIO[,LEAST[,EAR]]]]",
+        "--guidance", type=_guidance, metavar="TEXT[,VIDEO[,AUDIO[,LEAST[,EAR[,WORDS]]]]]",
         help="scales of guidance: by the text, of the picture by its sound, of the sound by its picture, the "
-        "share of the noise down to which these follow each other, and how far the picture is corrected by "
-        "ear (default 2,3,8,0.5,0.3, with --audio 1.5,4,8,0.2,0.4; scales of 1 and an ear of 0: none); "
-        "unless it is given, a pupil that has it by heart draws while there is much noise",
+        "share of the noise down to which these follow each other, how far the picture is corrected by ear, "
+        "and by the text of the sound alone (2,3,8,0.5,0.3,2, with --audio 1.5,4,8,0.2,0.4; scales of 1 and "
+        "an ear of 0: none); without this a pupil that has it by heart draws while there is much noise",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="of the first clip (default 0), others count on")
     parser.add_argument("-n", "--count", type=int, default=1, help="how many clips (default 1)")
@@ -68,13 +68,18 @@ def _size(text: str) -> tuple[int, int]:
     return int(height), int(width)
 
 
+SCALES = ("text", "video", "audio", "least", "ear", "words")  # as they are told
+
+
 def _guidance(text: str) -> list[float]:
     try:
         numbers = [float(number) for number in text.split(",")]
     except ValueError:
         numbers = []
-    if not 1 <= len(numbers) <= 5:
-        raise argparse.ArgumentTypeError(f"{text!r}; expected numbers, as TEXT or TEXT,VIDEO,AUDIO,LEAST,EAR")
+    if not 1 <= len(numbers) <= 6:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}; expected numbers, as TEXT or TEXT,VIDEO,AUDIO,LEAST,EAR,WORDS"
+        )
     return numbers
 
 
@@ -143,9 +148,8 @@ def _given(arguments: argparse.Namespace) -> tuple[Clip | None, str]:
 def _draw(
     simulator: Simulator, arguments: argparse.Namespace, given: Clip | None, task: str, seed: int
 ) -> Clip:
-    from dataclasses import astuple
+    from dataclasses import replace
 
-    from avsim.diffusion import Guidance
     from avsim.diffusion.generate import STEPS
     from avsim.simulator.simulator import STRENGTH, usual
 
@@ -154,7 +158,7 @@ def _draw(
         "seed": seed,
         "size": arguments.size,
         "steps": STEPS if arguments.steps is None else arguments.steps,
-        "guidance": Guidance(*said, *astuple(usual(task))[len(said) :]) if said else None,
+        "guidance": replace(usual(task), **dict(zip(SCALES, said, strict=False))) if said else None,
     }
     seconds = 2.0 if arguments.seconds is None else arguments.seconds
     match task:

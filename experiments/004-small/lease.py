@@ -53,6 +53,7 @@ DECODERS = Recipe(5e-4, warmup_steps=100, decay_from=0.25, final=0.02)
 AVERAGE = 0.998
 MOTION = 3.0  # by how much more a token weighs where something moves
 FALLS, STRIKES = 0.1, 0.15  # shares of clips in which things fall or are struck, beside those of `medium`
+UNTOLD_GIVEN = 0.5  # share of captions that are withheld where a picture tells most of what they would
 LATE = 0.75  # the rate of a training that is so far over is the highest of lessons
 HELD_OUT = 96
 SECOND = 32  # audio latents in one
@@ -228,7 +229,7 @@ def main() -> None:
 
     feeder = Feeder(batches, pools, device, clock, said.refit)
     lessons = LESSONS if said.taught else ()
-    trained = Trained(model, pools, RECIPE, AVERAGE, SEED, motion=MOTION, lessons=lessons)
+    trained = Trained(model, pools, RECIPE, AVERAGE, SEED, motion=MOTION, lessons=lessons, given=UNTOLD_GIVEN)
     say("loaded; makes graphs on", device)
     trained.prepare(compiled=not said.eager and device == "cuda")
     say("graphs are made, ms:", trained.timed())
@@ -286,14 +287,16 @@ def main() -> None:
         say(name, "ends:", held_out())
         export(name)
 
-    run("generator", lambda: (time.monotonic() - started[0]) / (60 * said.minutes))
+    until = said.out / "until"
+    until.unlink(missing_ok=True)  # of another training
+    run("generator", lambda: (time.monotonic() - started[0]) / max(1.0, 60 * said.minutes))
     if said.taught:
         trained.teach()
         began = time.time()
 
         def over() -> float:
-            until = said.out / "until"
-            end = float(until.read_text()) if until.exists() else began + 60 * said.taught
+            told = until.read_text() if until.exists() else ""
+            end = float(told) if told.strip() else began + 60 * said.taught
             return (time.time() - began) / max(1.0, end - began)
 
         run("pupil", over, taught=True)

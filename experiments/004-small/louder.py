@@ -31,7 +31,7 @@ def main() -> None:
         with quickest("cpu"):
             wave = codec.decode(codec.encode(clip.wave[None]), clip.spec)[0].float()
         lost.append(float(loudness(clip.wave, clip.sample_rate) - loudness(wave, clip.sample_rate)))
-    gain = float(torch.tensor(lost).median())  # dB
+    gain = float(torch.tensor([each for each in lost if math.isfinite(each)]).median())  # dB
     levels = codec.decoder.read.bias.unflatten(0, (CUES, -1))[0]
     levels += gain / 20 * math.log(10) / SPREAD[0]
     notes = json.loads((SMALL / "audio_codec" / CONFIG).read_text())["notes"]

@@ -16,7 +16,7 @@ from avsim.diffusion import (
     generate,
 )
 from avsim.diffusion.couplings import Apart
-from avsim.diffusion.distillation import Lessons, by_heart
+from avsim.diffusion.distillation import Lessons, by_heart, lesson
 from avsim.diffusion.generate import begin
 from avsim.diffusion.guidance import DIM, Without, by_ear, conditioned, guide, guided, without_partner
 from avsim.diffusion.loss import token_loss
@@ -308,8 +308,9 @@ def test_what_cannot_be_used_is_named(make):
         Box(0.5, 0, 0.5, 1)
 
 
-def test_a_lesson_is_what_guidance_says_row_by_row(make):
-    model = make()
+@pytest.mark.parametrize("coupling", COUPLINGS)
+def test_a_lesson_is_what_guidance_says_row_by_row(make, coupling):
+    model = make(coupling)
     told, untold = model.context(["a", "b"], SPEC), model.context(["", ""], SPEC)
     x, steps = tokens(model, 2), SPEC.video[0]
     both, given = Guidance(2.0, 3.0, 4.0, 0.5, 0.3, 0.8, words=2.0), Guidance(1.5, 2.0, 1.0, 0.2, 0.4)
@@ -324,10 +325,36 @@ def test_a_lesson_is_what_guidance_says_row_by_row(make):
     torch.testing.assert_close(target.each(lambda n: n.x_s), at)  # nothing else is shown to the pupil
     for row, (guidance, free) in enumerate(((both, (True, True)), (given, (True, False)))):
         plain = guide(model, told, untold, guidance, free)
-        v = by_ear(plain, model, told, guidance, lambda call: noise)(at, s)
+        hears = coupling.meets
+        v = by_ear(plain, model, told, guidance, lambda call: noise)(at, s) if hears else plain(at, s)
         torch.testing.assert_close(target.video.v[row], v.video[row], rtol=1e-3, atol=1e-4)
         if free[1]:
             torch.testing.assert_close(target.audio.v[row], v.audio[row], rtol=1e-3, atol=1e-4)
     with torch.no_grad():
         plain = model(at, s, told)
     assert (target.video.v - plain.video).abs().mean() > 0.01
+
+
+def test_a_lesson_is_of_clips_as_a_sampler_meets_them(make):
+    model = make()
+    told, untold, x = model.context(["a"] * 4, SPEC), model.context([""] * 4, SPEC), tokens(model, 4)
+    level = torch.full((4, SPEC.video[0]), 0.6)
+    level[:, 0] = 0
+    heard = torch.tensor([[0.6], [0.6], [0.6], [0.0]])
+    chance = torch.tensor([[0.9, 0.1, 0.9, 0.1], [0.5] * 4, [0.5] * 4, [0.9, 0.9, 0.1, 0.9]])[..., None, None]
+    table = Lessons.table([Guidance(1.0), Guidance(1.0, video=3.0)], "cpu")
+    found = lesson(model, told, untold, x, Pair(level, heard), table, chance, torch.zeros_like)
+    data = found.each(lambda n: n.x_s)
+    kept = x.each(lambda x, n: (1 - n.level) * x, found)
+    late = x.audio.roll(12, 1)  # half of 24
+    torch.testing.assert_close(data.each(lambda d: d[0]), kept.each(lambda k: k[0]))
+    torch.testing.assert_close(data.video[1], kept.video[1])
+    torch.testing.assert_close(data.audio[1], 0.4 * late[1])
+    assert (data.video[2] - kept.video[2]).abs().mean() > 0.01  # a guess
+    opening = SPEC.video[1] * SPEC.video[2]
+    assert torch.equal(data.video[:, :opening], x.video[:, :opening])  # is given
+    torch.testing.assert_close(data.audio[3], late[3])
+    with torch.no_grad():
+        plain = model(data, Pair(level, heard), told)
+    same = (found.video.v - plain.video).abs().mean((1, 2))
+    assert (same[:3] < 1e-4).all() and same[3] > 1e-3  # the second lesson is of given sounds

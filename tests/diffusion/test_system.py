@@ -13,6 +13,7 @@ from avsim.diffusion.levels import LevelMixture
 from avsim.diffusion.pupil import PupilSystem
 from avsim.diffusion.system import GeneratorSystem
 from avsim.diffusion.tokens import to_tokens
+from avsim.errors import InputError
 from avsim.optimizers import Recipe
 from avsim.weights import load_model, save_model
 from tests.diffusion.conftest import COUPLINGS, MEETING, SPEC
@@ -218,6 +219,28 @@ def test_a_pupil_learns_what_guidance_says(make, tmp_path):
     fit(system, Batches(60, rows=8))
     assert all(after < 0.8 * error for after, error in zip(away(), first, strict=True))
     assert all(torch.equal(weight, before[name]) for name, weight in teacher.named_parameters())
+
+
+def test_a_pupil_goes_on_with_its_own_teacher_alone(make, tmp_path):
+    save_model(make(), tmp_path / "one")
+    save_model(make(awake=False), tmp_path / "other")
+    one, other = (PupilSystem(str(tmp_path / name)) for name in ("one", "other"))
+    one.on_save_checkpoint(kept := {})
+    one.on_load_checkpoint(kept)
+    with pytest.raises(InputError, match="another teacher"):
+        other.on_load_checkpoint(kept)
+    with pytest.raises(InputError, match="1 lessons; expected two"):
+        PupilSystem(str(tmp_path / "one"), [Guidance()])
+    with pytest.raises(InputError, match="no generator here"):
+        PupilSystem(str(tmp_path))
+
+
+def test_what_is_not_linked_is_learned_as_ever(make, tmp_path):
+    save_model(make(), tmp_path)
+    alone = LevelMixture(together=0, apart=0, clean_video=0, clean_audio=0, alone=1)
+    pupil, own = PupilSystem(str(tmp_path), levels=alone), GeneratorSystem(make(), levels=alone)
+    logged, same = (fit(each, Batches(1)) for each in (pupil, own))
+    assert logged["train/loss"] == pytest.approx(same["train/loss"], rel=1e-5)
 
 
 def test_a_pupil_of_pictures_alone_is_a_generator(make, tmp_path):

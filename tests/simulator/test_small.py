@@ -33,9 +33,8 @@ def unseen():
 
 def test_it_is_whole_and_small_enough():
     parts = {folder.name: json.loads((folder / "config.json").read_text()) for folder in SMALL.glob("*/")}
-    assert {"generator", "video_codec", "audio_codec", "separator", "picture", "sound", "offset"} <= set(
-        parts
-    )
+    needed = {"generator", "pupil", "video_codec", "audio_codec", "separator", "picture", "sound", "offset"}
+    assert needed <= set(parts)
     for name, config in parts.items():
         assert config["sha256"] == hash_of(SMALL / name / TENSORS), name
         assert {"commit", "command", "step"} <= set(config["notes"]), name
