@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The small checkpoint, from nothing: clips of the world, codecs, latents, generator. What is finished is not made
+# The small checkpoint, from nothing: clips of the world, codecs, latents, generator, its pupil. What is finished is not made
 # again, and a training that was stopped goes on: run it as often as needed, for as long as there is time.
 #   bash experiments/004-small/run.sh
 # The generator of a later sitting starts from what ships (INIT=avsim/small/generator; its codecs must then be
@@ -41,5 +41,7 @@ for clips in held-out short long medium; do
 done
 "$avsim" fit -c configs/base.yaml -c configs/generator.yaml -c "$here/generator.yaml" --run "$run/generator" \
   --model.video_codec "$video" --model.audio_codec "$audio" ${INIT:+--init "$INIT"}
-step=$(grep -o '"step": [0-9]*' "$run/generator/simulator/generator/config.json" | grep -o '[0-9]*')
-"$PWD/.venv/bin/python" "$here/score.py" "$run/generator" "$run/score-$step"
+"$avsim" fit -c configs/base.yaml -c configs/pupil.yaml -c "$here/pupil.yaml" --run "$run/pupil" \
+  --model.teacher "$run/generator" --model.video_codec "$video" --model.audio_codec "$audio"
+step=$(grep -o '"step": [0-9]*' "$run/pupil/simulator/pupil/config.json" | grep -o '[0-9]*')
+"$PWD/.venv/bin/python" "$here/score.py" "$run/pupil" "$run/score-$step"
