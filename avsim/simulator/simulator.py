@@ -79,12 +79,12 @@ class Simulator:
     """
 
     generator: JointDiT | None = None
-    pupil: JointDiT | None = None  # of the generator: draws in one pass as that draws guided
     video_codec: Any = None  # a codecs.protocol.VideoCodec
     audio_codec: Any = None  # a codecs.protocol.AudioCodec
     separator: Separator | None = None
     spec: ClipSpec = ClipSpec()  # the clips that the generator was trained on: its rates, its size
     source: str = "this simulator"  # for messages
+    pupil: JointDiT | None = None  # of the generator: draws in one pass as that draws guided
 
     def generate(
         self,
