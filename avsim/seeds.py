@@ -6,6 +6,7 @@ processes, nor a kill and resume can change a draw.
 """
 
 import hashlib
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -20,6 +21,11 @@ def derive(seed: int, *path: int | str) -> int:
 def generator(seed: int, *path: int | str) -> torch.Generator:
     """A CPU generator for the place that `path` names (CPU, so that a draw is the same on every device)."""
     return torch.Generator().manual_seed(derive(seed, *path))
+
+
+def normal_like(x: Tensor, rows: Sequence[torch.Generator]) -> Tensor:
+    """Normal values like x (B, ...), each row from a generator of its own on the CPU."""
+    return torch.stack([torch.randn(x.shape[1:], generator=row) for row in rows]).to(x)
 
 
 def normal_rows(shape: tuple[int, ...], seed: int, *path: int | str, first_row: int = 0) -> Tensor:

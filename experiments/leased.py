@@ -189,7 +189,7 @@ class Trained:
         given: float = UNTOLD,  # share of captions that are withheld where a picture is given
     ) -> None:
         self.model, self.pools, self.recipe, self.average = model.train(), pools, recipe, average
-        self.motion, self.untold = motion, (UNTOLD, given)
+        self.motion, self.given = motion, given
         self.parts = parts or range(len(pools[0].kind.parts))
         self.device = pools[0].count.device
         self.cuda = self.device.type == "cuda"
@@ -217,7 +217,7 @@ class Trained:
         """Make the graphs; of the blocks' compilations, those of the first pool's linked rows."""
         if compiled:
             self.model.compile(dynamic=False)
-        for taught in (False, True)[: 1 + (self.lessons is not None)]:
+        for taught in (False,) if self.lessons is None else (False, True):
             for number, pool in enumerate(self.pools):
                 pool.count.fill_(CLIPS)
                 work = partial(self.gradient, number, compiled, taught)
@@ -285,7 +285,7 @@ class Trained:
         with torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False):
             spec, x, s, words = pool.draw(index, self.random)
             picture = (s.video == 0).all(1)[:, None, None]  # is given
-            withheld = self.untold[0] + (self.untold[1] - self.untold[0]) * picture
+            withheld = UNTOLD + (self.given - UNTOLD) * picture
             told = torch.rand(len(words), 1, 1, device=self.device, generator=self.random) >= withheld
             context = self.model.context(words * told, spec)
             linked = None if part.linked or part.still else torch.zeros_like(told[:, 0, 0])

@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 PART = 64  # clips in a shard: the most that a kill can lose
 
 
-def codec_folder(path: str | Path, part: str) -> Path:
+def part_folder(path: str | Path, part: str) -> Path:
     """The folder of a codec or another `part`: `path` itself, or the part of the run or simulator there.
 
     Raises:
-        InputError: no codec there.
+        InputError: no such part there.
     """
     path = Path(path)
     for folder in (path, path / part, path / "simulator" / part):
@@ -46,9 +46,9 @@ def load_codecs(paths: Mapping[str, str | Path | None]) -> dict[str, nn.Module]:
     """The codecs of a training, by part ("video_codec", "audio_codec"); one without a path is left out.
 
     Raises:
-        InputError: as `codec_folder` and `load_model`.
+        InputError: as `part_folder` and `load_model`.
     """
-    return {part: load_model(codec_folder(path, part)) for part, path in paths.items() if path is not None}
+    return {part: load_model(part_folder(path, part)) for part, path in paths.items() if path is not None}
 
 
 def sha256(path: Path) -> str:
@@ -80,8 +80,8 @@ def encode(
     if batch_size < 1:
         raise InputError(f"batch_size is {batch_size}; it must be at least 1")
     folders = {
-        "video": codec_folder(video_codec, "video_codec"),
-        "audio": codec_folder(audio_codec, "audio_codec"),
+        "video": part_folder(video_codec, "video_codec"),
+        "audio": part_folder(audio_codec, "audio_codec"),
     }
     codecs = {
         name: {"folder": str(folder), "sha256": sha256(folder / TENSORS)} for name, folder in folders.items()

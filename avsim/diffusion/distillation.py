@@ -5,16 +5,16 @@ guided diffusion models, 2210.03142, its first stage, with scales that stay what
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import astuple, fields
+from dataclasses import astuple, fields, replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from avsim.diffusion.guidance import DIM, Guidance, hearing, turned
+from avsim.diffusion.guidance import DIM, GUIDANCE, TO_A_SOUND, Guidance, hearing, turned, without_partner
 from avsim.diffusion.model import Context, JointDiT
 from avsim.diffusion.noising import Noised, clean_of, noise_of
-from avsim.diffusion.pair import Pair
+from avsim.diffusion.pair import NAMES, Pair
 
 
 class Lessons(NamedTuple):
@@ -42,8 +42,8 @@ class Lessons(NamedTuple):
 
 
 LESSONS = (  # of one hearing each; what they agree on is what a pupil learns, so it is less than `ear`
-    Guidance(text=2.0, video=3.0, audio=8.0, least=0.5, ear=0.35, text_least=0.88, words=2.0),
-    Guidance(text=1.5, video=4.0, audio=8.0, least=0.2, ear=0.55),  # of a picture for a given sound
+    replace(GUIDANCE, ear=0.35),
+    replace(TO_A_SOUND, ear=0.55, hearings=1),
 )
 LATE = 0.5  # share of clips whose sound comes some time before or after its picture
 GUESSED = 0.5  # share of clips that are what a teacher takes for the data, from further up
@@ -117,9 +117,8 @@ def by_heart(
     x, s = noised.each(lambda n: n.x_s), noised.each(lambda n: n.s)
     v = teacher(x, s, told).each(torch.Tensor.float)
     less = teacher(x, s, untold)
-    picture, sound = Pair(x.video), Pair(None, x.audio)
-    alone = Pair(teacher(picture, Pair(s.video), told).video, teacher(sound, Pair(None, s.audio), told).audio)
-    by_words = alone.audio - teacher(sound, Pair(None, s.audio), untold).audio
+    alone = Pair(*(getattr(without_partner(teacher, told, name)(x, s), name) for name in NAMES))
+    by_words = alone.audio - without_partner(teacher, untold, "audio")(x, s).audio
     highest = s.each(lambda s: s.amax(1)[:, None, None])  # (B, 1, 1)
     above = torch.maximum(highest.video, highest.audio)
     by_text = (above >= lessons.text_least) * (lessons.text - 1)

@@ -3,13 +3,14 @@
 import copy
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from avsim.data.batch import LatentBatch
-from avsim.data.encode import codec_folder
+from avsim.data.encode import part_folder
 from avsim.diffusion.distillation import LESSONS, Lessons, lesson
 from avsim.diffusion.draws import Drawn
 from avsim.diffusion.guidance import Guidance
@@ -18,7 +19,7 @@ from avsim.diffusion.noising import Noised
 from avsim.diffusion.pair import Pair
 from avsim.diffusion.system import GeneratorSystem
 from avsim.errors import InputError
-from avsim.seeds import generator
+from avsim.seeds import generator, normal_like
 from avsim.weights import TENSORS, hash_of, load_model
 
 
@@ -42,7 +43,7 @@ class PupilSystem(GeneratorSystem):
             raise InputError(
                 f"{len(lessons)} lessons; expected two: drawn beside another, and for a given sound"
             )
-        folder = codec_folder(teacher, "generator")
+        folder = part_folder(teacher, "generator")
         model = load_model(folder, expected=JointDiT)
         super().__init__(copy.deepcopy(model).train(), **settings)
         # In a dict: they are not this module's weights, and no checkpoint keeps them.
@@ -79,12 +80,11 @@ class PupilSystem(GeneratorSystem):
         random = [generator(self.seed, "lesson", self.global_step, row) for row in batch.rows.tolist()]
         chance = torch.stack([torch.rand(4, generator=each) for each in random], 1)[..., None, None]
 
-        def noise(x: Tensor) -> Tensor:
-            return torch.stack([torch.randn(x.shape[1:], generator=each) for each in random]).to(x)
-
         x, s = drawn.noised.each(lambda n: n.x), drawn.noised.each(lambda n: n.s)
         table = Lessons.table(self.lessons, device)
-        said = lesson(teacher, told, untold, x, s, table, chance.to(device), noise)
+        said = lesson(
+            teacher, told, untold, x, s, table, chance.to(device), partial(normal_like, rows=random)
+        )
         linked = drawn.linked[:, None, None]
 
         def chosen(said: Noised, own: Noised) -> Noised:

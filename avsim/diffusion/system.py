@@ -1,5 +1,6 @@
 """The generator under Lightning: what it trains on, what it logs, what a run exports."""
 
+from functools import partial
 from typing import Any
 
 import lightning as L
@@ -19,7 +20,7 @@ from avsim.diffusion.pair import NAMES, Latents, Pair
 from avsim.diffusion.tokens import to_tokens
 from avsim.measures import bootstrap
 from avsim.optimizers import Recipe, configure
-from avsim.seeds import generator
+from avsim.seeds import generator, normal_like
 
 BINS = 5  # of the noise level, for the logs
 
@@ -119,7 +120,7 @@ class GeneratorSystem(L.LightningModule):
         """Losses at points spread evenly over both paths, and what the picture is worth; each (B,)."""
         x = to_tokens(Latents(batch.video, batch.audio))
         random = [generator(self.seed, "validation", batch_index, row) for row in batch.rows.tolist()]
-        noise = x.each(lambda x: torch.stack([torch.randn(x.shape[1:], generator=r) for r in random]).to(x))
+        noise = x.each(partial(normal_like, rows=random))
         u = (((batch.rows + 0.5) * 0.618034) % 1).float()[:, None].clamp(0.02)  # (B, 1)
         context = self.model.context(batch.captions, batch.spec)
 

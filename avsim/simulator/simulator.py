@@ -32,6 +32,7 @@ from avsim.diffusion import (
     until,
 )
 from avsim.diffusion.generate import STEPS
+from avsim.diffusion.guidance import GUIDANCE, TO_A_SOUND
 from avsim.errors import InputError
 from avsim.separation.separator import Separator
 from avsim.simulator.fitting import (
@@ -45,8 +46,6 @@ from avsim.simulator.fitting import (
 )
 
 log = logging.getLogger("avsim")
-GUIDANCE = Guidance(text=2.0, video=3.0, audio=8.0, least=0.5, ear=0.3, text_least=0.88, words=2.0)
-TO_A_SOUND = Guidance(text=1.5, video=4.0, audio=8.0, least=0.2, ear=0.4, hearings=3)  # slower, and surer
 USUAL = {"visualize": TO_A_SOUND}  # of tasks that have their own
 AFTER_A_PUPIL = {"visualize": Guidance(text=1.0, video=3.0, audio=8.0, least=0.25, ear=0.3)}
 BY_HEART = {"joint": 0.8, "animate": 0.8, "extend": 0.8, "visualize": 0.5}  # from where up a pupil draws
@@ -59,7 +58,7 @@ KEPT = ("picture", "sound")  # what an edit may leave as it is
 
 def usual(task: str, pupil: bool = False) -> Guidance:
     """The guidance of a task that isn't told another; with a `pupil`, what it leaves to be guided."""
-    return (AFTER_A_PUPIL if pupil else {}).get(task) or USUAL.get(task, GUIDANCE)
+    return (USUAL | AFTER_A_PUPIL if pupil else USUAL).get(task, GUIDANCE)
 
 
 @lru_cache(maxsize=64)

@@ -289,7 +289,7 @@ def main() -> None:
 
     until = said.out / "until"
     until.unlink(missing_ok=True)  # of another training
-    run("generator", lambda: (time.monotonic() - started[0]) / max(1.0, 60 * said.minutes))
+    run("generator", lambda: (time.monotonic() - started[0]) / max(1e-9, 60 * said.minutes))
     if said.taught:
         trained.teach()
         began = time.time()

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The small checkpoint, from nothing: clips of the world, codecs, latents, generator, its pupil. What is finished is not made
-# again, and a training that was stopped goes on: run it as often as needed, for as long as there is time.
+# The small checkpoint, from nothing: clips of the world, codecs, latents, generator, its pupil. What is finished is
+# not made again, and a training that was stopped goes on: run it as often as needed, for as long as there is time.
 #   bash experiments/004-small/run.sh
 # The generator of a later sitting starts from what ships (INIT=avsim/small/generator; its codecs must then be
 # those that ship, VIDEO=avsim/small/video_codec AUDIO=avsim/small/audio_codec).
