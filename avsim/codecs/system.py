@@ -120,8 +120,9 @@ class VideoCodecSystem(_CodecSystem):
             for clip, start, row in zip(frames, starts, batch.rows.tolist(), strict=True)
         ]
         crop = padded(torch.stack(crops), self.model.time_stride, self.model.space_stride)
-        t, h, w = 1 + (crop.shape[2] - 1) // 4, crop.shape[3] // 8, crop.shape[4] // 8
-        estimate, z = self.model(crop, self.latent_noise(batch.rows, (self.model.channels, t, h, w)))
+        t, stride = 1 + (crop.shape[2] - 1) // self.model.time_stride, self.model.space_stride
+        shape = (self.model.channels, t, crop.shape[3] // stride, crop.shape[4] // stride)
+        estimate, z = self.model(crop, self.latent_noise(batch.rows, shape))
         self.gather(z)
         return self.total({"distortion": distortion(crop, estimate, self.motion)}, {"distortion": 0.02})
 

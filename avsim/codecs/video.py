@@ -2,6 +2,9 @@
 
     frames (B, 3, T, H, W) -> 4 x 4 patches -> 8 x 8 patches -> 4 frames to one -> latents (B, Dv, t, h, w)
 
+With a stride of 16 patches are 8 x 8 and then 16 x 16: frames of twice the size have as many latents, and
+cost about as much.
+
 A fixed linear code, the strongest cosines of each block of 8 x 8 pixels and 4 frames, runs beside the
 networks; they learn what a block's neighbours and its past add to that. Later latents tell what frame 0 did
 not: its linear code is held, and subtracted from all that follows, so that where nothing moves there is
@@ -103,11 +106,14 @@ class Unfold(nn.Module):
 class Encoder(nn.Module):
     """Frames, and how they differ from the held one, to what raw latents have beside the linear code."""
 
-    def __init__(self, widths: tuple[int, int, int], depths: tuple[int, int, int], channels: int) -> None:
+    def __init__(
+        self, widths: tuple[int, int, int], depths: tuple[int, int, int], channels: int, stride: int
+    ) -> None:
         super().__init__()
         fine, coarse, deep = widths
-        self.cosines = Cosines(3 * 4 * 4, size=4)
-        self.patchify = nn.Conv2d(2 * 3 * 4 * 4, fine, 3, padding=1)
+        patch = stride // 2
+        self.cosines = Cosines(3 * patch**2, size=patch)
+        self.patchify = nn.Conv2d(2 * 3 * patch**2, fine, 3, padding=1)
         self.fine = nn.ModuleList(Block(fine) for _ in range(depths[0]))
         self.coarsen = nn.Conv2d(fine * 2 * 2, coarse, 1)
         self.coarse = nn.ModuleList(Block(coarse) for _ in range(depths[1]))
@@ -116,17 +122,17 @@ class Encoder(nn.Module):
         self.read = nn.Conv2d(deep, channels, 3, padding=1)
 
     def forward(self, frames: Tensor, change: Tensor) -> Tensor:
-        """Frames about 0 and their change (B, 3, T, H, W), T = 1 + 4 k -> (B, Dv, t, H / 8, W / 8)."""
+        """Frames about 0 and their change (B, 3, T, H, W), T = 1 + 4 k -> (B, Dv, t, h, w)."""
         count = frames.shape[2]
         x = torch.cat([self.cosines.encode(frames), self.cosines.encode(change)], 1)
         x = rearrange(x, "b c t h w -> (b t) c h w")
-        x = self.patchify(_channels_last(x))  # (B T, fine, H / 4, W / 4)
+        x = self.patchify(_channels_last(x))  # (B T, fine, 2 h, 2 w)
         for block in self.fine:
             x = block(x, count)
-        x = self.coarsen(_channels_last(F.pixel_unshuffle(x, 2)))  # (B T, coarse, H / 8, W / 8)
+        x = self.coarsen(_channels_last(F.pixel_unshuffle(x, 2)))  # (B T, coarse, h, w)
         for block in self.coarse:
             x = block(x, count)
-        x = self.fold(x, count)  # (B t, deep, H / 8, W / 8)
+        x = self.fold(x, count)  # (B t, deep, h, w)
         latents = 1 + (count - 1) // 4
         for block in self.deep:
             x = block(x, latents)
@@ -136,20 +142,23 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """Raw latents to what the linear code lacks, the encoder's stages in reverse."""
 
-    def __init__(self, widths: tuple[int, int, int], depths: tuple[int, int, int], channels: int) -> None:
+    def __init__(
+        self, widths: tuple[int, int, int], depths: tuple[int, int, int], channels: int, stride: int
+    ) -> None:
         super().__init__()
         fine, coarse, deep = widths
+        patch = stride // 2
         self.embed = nn.Conv2d(2 * channels, deep, 3, padding=1)
         self.deep = nn.ModuleList(Block(deep) for _ in range(depths[2]))
         self.unfold = Unfold(deep, coarse, stride=4)
         self.coarse = nn.ModuleList(Block(coarse) for _ in range(depths[1]))
         self.refine = nn.Conv2d(coarse, fine * 2 * 2, 1)
         self.fine = nn.ModuleList(Block(fine) for _ in range(depths[0]))
-        self.unpatchify = nn.Conv2d(fine, 3 * 4 * 4, 3, padding=1)
-        self.cosines = Cosines(3 * 4 * 4, size=4)
+        self.unpatchify = nn.Conv2d(fine, 3 * patch**2, 3, padding=1)
+        self.cosines = Cosines(3 * patch**2, size=patch)
 
     def forward(self, z: Tensor) -> Tensor:
-        """Raw latents (B, Dv, t, h, w) -> frames (B, 3, 1 + 4 (t - 1), 8 h, 8 w) about 0."""
+        """Raw latents (B, Dv, t, h, w) -> frames about 0, (B, 3, 1 + 4 (t - 1), H, W)."""
         latents = z.shape[2]
         count = 1 + 4 * (latents - 1)
         x = torch.cat([z, z[:, :, :1].expand_as(z)], 1)  # what frame 0 told lies beside every later latent
@@ -180,27 +189,30 @@ def _initialise(model: nn.Module) -> None:
 
 @configured
 class VideoAutoencoder(nn.Module):
-    """Frames <-> latents of unit variance, 8 x 8 x 4; meets `avsim.codecs.protocol.VideoCodec`.
+    """Frames <-> latents of unit variance, 8 x 8 x 4 by default; meets `avsim.codecs.protocol.VideoCodec`.
 
     Both directions are causal: latent k sees the frames up to 4 k, frame i the latents up to its own.
     """
 
     time_stride = 4
-    space_stride = 8
 
     def __init__(
         self,
         channels: int = 16,  # of a latent, Dv
-        widths: tuple[int, int, int] = (48, 80, 128),  # at 1/4 and 1/8 of the size, and at 1/4 of the rate
-        depths: tuple[int, int, int] = (1, 1, 2),  # blocks at each width, in encoder and decoder each
+        widths: tuple[int, int, int] = (48, 80, 128),  # of patches, of blocks, and at 1/4 of the rate
+        depths: tuple[int, int, int] = (1, 1, 2),  # networks' blocks at each width, in each direction
+        space_stride: int = 8,  # pixels to a latent, each way; even
     ) -> None:
         super().__init__()
-        self.channels = channels
-        self.encoder = Encoder(tuple(widths), tuple(depths), channels)  # type: ignore[arg-type]
-        self.decoder = Decoder(tuple(widths), tuple(depths), channels)  # type: ignore[arg-type]
-        self.image = Cosines(channels, size=8, spread=0.6)
+        if space_stride < 2 or space_stride % 2:
+            raise InputError(f"space_stride is {space_stride}; expected an even number of pixels")
+        self.channels, self.space_stride = channels, space_stride
+        shape = tuple(widths), tuple(depths), channels, space_stride
+        self.encoder = Encoder(*shape)  # type: ignore[arg-type]
+        self.decoder = Decoder(*shape)  # type: ignore[arg-type]
+        self.image = Cosines(channels, size=space_stride, spread=0.6)
         # Most of a change is nothing, and the rest is much: 5 deviations and more, where things move.
-        self.motion = Cosines(channels, size=8, frames=4, spread=0.4)
+        self.motion = Cosines(channels, size=space_stride, frames=4, spread=0.4)
         self.whitening = Whitening(channels, energy=self.image.energy)  # of the latent of frame 0
         self.whitening_later = Whitening(channels, energy=self.motion.energy)  # and of all others
         _initialise(self.encoder)
@@ -208,7 +220,7 @@ class VideoAutoencoder(nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, frames: Tensor, noise: Tensor | float = 0.0) -> tuple[Tensor, Tensor]:
-        """What training sees: frames (B, 3, 1 + 4 k, 8 h, 8 w) -> their reconstruction and the raw latents.
+        """What training sees: frames (B, 3, 1 + 4 k, H, W), whole blocks -> their reconstruction, latents.
 
         `noise`, as large as the latents, is added to them before they are decoded.
         """
@@ -216,14 +228,14 @@ class VideoAutoencoder(nn.Module):
         return self._frames(z + noise), z
 
     def encode(self, frames: Tensor) -> Tensor:
-        """Frames (B, 3, T, H, W) in [0, 1] -> (B, Dv, t, H / 8, W / 8); repeats edges up to 1 + 4 k and 8.
+        """Frames (B, 3, T, H, W) in [0, 1] -> (B, Dv, t, h, w); repeats edges up to whole blocks.
 
         Raises:
             InputError: frames of another shape.
         """
         if frames.ndim != 5 or frames.shape[1] != 3 or 0 in frames.shape:
             raise InputError(f"frames are {tuple(frames.shape)}; expected (B, 3, T, H, W), none of them 0")
-        z = self._raw(padded(frames, 4, 8))
+        z = self._raw(padded(frames, self.time_stride, self.space_stride))
         return torch.cat([w.normalise(part) for w, part in self.kinds(z)], 2)
 
     def decode(self, latents: Tensor, spec: ClipSpec) -> Tensor:

@@ -24,9 +24,9 @@ def batch(clips=4, spec=SPEC):
     return ClipBatch(spec, frames, wave, [""] * clips, ["noise"] * clips, torch.arange(clips))
 
 
-def video_system(**options):
+def video_system(stride=8, **options):
     torch.manual_seed(0)
-    model = VideoAutoencoder(channels=4, widths=(8, 12, 16), depths=(1, 1, 1))
+    model = VideoAutoencoder(channels=4, widths=(8, 12, 16), depths=(1, 1, 1), space_stride=stride)
     return VideoCodecSystem(model, Recipe(warmup_steps=1), crop_frames=5, **options)
 
 
@@ -54,6 +54,12 @@ def test_fitting_moves_every_weight_and_gathers_statistics(make, tmp_path):
     scores = {"val/psnr", "val/psnr_moving"} if make is video_system else {"val/loudness", "val/lsd"}
     assert scores | {"val/latent_rms", "train/loss"} <= set(trainer.callback_metrics)
     assert set(system.parts()) == {"video_codec" if make is video_system else "audio_codec"}
+
+
+def test_coarser_latents_are_trained_in_the_same_way(tmp_path):
+    system = video_system(stride=16)
+    fitted(system, batch(spec=replace(SPEC, height=24, width=40)), 2, tmp_path)  # padded to 32 x 48
+    assert system.model.whitening.batches == 2
 
 
 @pytest.mark.parametrize("make", [video_system, audio_system])

@@ -142,6 +142,19 @@ def test_statistics_travel_with_the_weights(tmp_path):
     assert torch.equal(again.encode(frames), codec.encode(frames))
 
 
+@torch.no_grad()
+def test_with_a_stride_of_16_frames_of_twice_the_size_have_as_many_latents(tmp_path):
+    codec = VideoAutoencoder(channels=6, widths=(8, 12, 16), depths=(1, 1, 1), space_stride=16)
+    codec = load_model(save_model(codec, tmp_path / "codec")).eval()
+    spec = ClipSpec(9 / 16, 128, 120)
+    z = codec.encode(torch.nn.functional.interpolate(clip(9, 64, 60).float(), scale_factor=(1, 2, 2)))
+    assert z.shape == (2, 6, *LatentSpec(spec, space_stride=16).video)
+    assert z.shape[2:] == LatentSpec(ClipSpec(9 / 16, 64, 60)).video
+    assert codec.decode(z, spec).shape == (2, 3, 9, 128, 120)
+    with pytest.raises(InputError, match="space_stride is 7"):
+        VideoAutoencoder(space_stride=7)
+
+
 def test_wrong_shapes_are_refused(codec):
     with pytest.raises(InputError, match=r"frames are \(2, 9, 16, 24\)"):
         codec.encode(clip()[:, 0])
