@@ -1,17 +1,12 @@
 """Regions around what is seen to sound, from detectors alone."""
 
-from collections.abc import Sequence
-
 import torch
 
 from avsim.clip import Region
-from avsim.perception.asked import Track, tracks
-from avsim.perception.found import Event, View
+from avsim.perception.asked import tracks, whose
+from avsim.perception.found import View
 
 MARGIN = 1.25  # how much wider and higher than the thing its box is
-AT_ONCE = 2  # frames from an event to the look at its thing, at most
-APART = 0.1  # of the picture, from an event to the box of its thing, at most
-OTHER_KIND = 0.05  # by so much a thing of another kind than the event's counts as farther
 LEAST = 0.1  # of the frames must show a thing
 GAP = 0.25  # s for which a thing that isn't seen is taken to stay where it was
 
@@ -27,7 +22,7 @@ def sounding_regions(view: View, size: tuple[int, int], frames_per_second: float
     columns = (torch.arange(width) + 0.5) / width
     shown = tracks(view.things, LEAST)
     regions = []
-    found = [_whose(event, shown, frames_per_second) for event in view.events]
+    found = [whose(event, shown, frames_per_second) for event in view.events]
     for thing in (shown[number] for number in sorted({each for each in found if each is not None})):
         mask = torch.zeros(len(view.things), height, width)
         last = 0
@@ -40,19 +35,3 @@ def sounding_regions(view: View, size: tuple[int, int], frames_per_second: float
             last = frame
         regions.append(Region(mask, f"{thing.material} {thing.kind}".strip()))
     return regions
-
-
-def _whose(event: Event, shown: Sequence[Track], frames_per_second: float) -> int | None:
-    """The number of the thing whose box is nearest to an event when it happens."""
-    frame = int(event.seconds * frames_per_second)
-    near = {}
-    for number, thing in enumerate(shown):
-        other = OTHER_KIND * ((thing.kind, thing.material) != (event.kind, event.material))
-        gaps = [
-            max(abs(seen.x - event.x), abs(seen.y - event.y)) - seen.size / 2
-            for look, seen in thing.looks
-            if abs(look - frame) <= AT_ONCE
-        ]
-        if gaps and min(gaps) <= APART:
-            near[number] = max(0.0, min(gaps)) + other
-    return min(near, key=near.__getitem__, default=None)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from avsim.errors import InputError
-from avsim.perception.found import Seen
+from avsim.perception.found import Event, Seen
 from avsim.perception.vocabulary import INSTRUMENTS
 from avsim.world.facts import TARGET_WORDS, Noun
 from avsim.world.lexicon import ARTICLES, WORDS
@@ -29,6 +29,9 @@ ORDERS = {  # words that choose among what fits the others: by what, and at whic
 ANY = ("one", "thing", "object", "instrument", "player")  # of no kind of its own
 SLOTS = ("side", "kind", "colour", "material")  # in the order in which they are looked for
 KNOWN = {*ORDERS, *ANY, *(words for slot in SLOTS for said in WORDS[slot].values() for words in said)}
+AT_ONCE = 2  # frames from an event to the look at its thing, at most
+APART = 0.1  # of the picture, from an event to the box of its thing, at most
+OTHER_KIND = 0.05  # by so much a thing of another kind than the event's counts as farther
 NEAR = 0.15  # of the picture's width and height, that a thing moves from one look to the next at most
 EXAMPLE = "the violin on the left"
 log = logging.getLogger("avsim")
@@ -126,6 +129,22 @@ def tracks(looks: Sequence[Sequence[Seen]], least: float = 0.25) -> list[Track]:
             else:
                 going.append([(number, seen)])
     return [_track(each, len(looks)) for each in going if len(each) >= least * len(looks)]
+
+
+def whose(event: Event, shown: Sequence[Track], frames_per_second: float) -> int | None:
+    """The number of the thing whose box is nearest to an event when it happens; None: none is near."""
+    frame = int(event.seconds * frames_per_second)
+    near = {}
+    for number, thing in enumerate(shown):
+        other = OTHER_KIND * ((thing.kind, thing.material) != (event.kind, event.material))
+        gaps = [
+            max(abs(seen.x - event.x), abs(seen.y - event.y)) - seen.size / 2
+            for look, seen in thing.looks
+            if abs(look - frame) <= AT_ONCE
+        ]
+        if gaps and min(gaps) <= APART:
+            near[number] = max(0.0, min(gaps)) + other
+    return min(near, key=near.__getitem__, default=None)
 
 
 def _apart(one: Seen, other: Seen) -> float:

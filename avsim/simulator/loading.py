@@ -12,6 +12,7 @@ from avsim import weights
 from avsim.clip import ClipSpec
 from avsim.diffusion import JointDiT
 from avsim.errors import InputError
+from avsim.perception.picture import PictureDetector
 from avsim.separation.separator import Viewer
 from avsim.simulator.simulator import Simulator
 from avsim.weights import CONFIG, load_model
@@ -23,6 +24,7 @@ PARTS: dict[str, type | None] = {
     "video_codec": None,  # whatever meets codecs.protocol
     "audio_codec": None,
     "separator": Viewer,  # ours, or a baseline
+    "picture": PictureDetector,
 }
 
 

@@ -34,6 +34,9 @@ from avsim.diffusion import (
 from avsim.diffusion.generate import STEPS
 from avsim.diffusion.guidance import GUIDANCE, TO_A_SOUND
 from avsim.errors import InputError
+from avsim.perception.described import described
+from avsim.perception.detect import view
+from avsim.perception.picture import PictureDetector
 from avsim.separation.separator import Separator
 from avsim.simulator.fitting import (
     frames_for,
@@ -69,7 +72,7 @@ def _say_once(message: str) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Simulator:
-    """A generator with the codecs of its latents, a separator, or whichever of them a folder holds.
+    """A generator with the codecs of its latents, a separator, eyes, or whichever of them a folder holds.
 
     Every method that draws takes a `seed`; the same seed gives the same frames and samples, bit for bit, on
     one machine (on a GPU as far as its attention's gradient does, which `Guidance.ear` needs). `guidance` is
@@ -84,6 +87,7 @@ class Simulator:
     spec: ClipSpec = ClipSpec()  # the clips that the generator was trained on: its rates, its size
     source: str = "this simulator"  # for messages
     pupil: JointDiT | None = None  # of the generator: draws in one pass as that draws guided
+    picture: PictureDetector | None = None  # eyes: what they see is told where a prompt isn't
 
     def generate(
         self,
@@ -113,18 +117,26 @@ class Simulator:
     def foley(
         self,
         clip: Clip,
-        prompt: str = "",
+        prompt: str | None = None,
         seed: int = 0,
         size: tuple[int, int] | None = None,
         steps: int = STEPS,
         guidance: float | Guidance | None = None,
     ) -> Clip:
-        """A sound for a picture, whose frames come back untouched; the model sees a copy at `size`."""
+        """A sound for a picture, whose frames come back untouched; the model sees a copy at `size`.
+
+        Without a prompt it is what is seen, `described`; "" tells nothing.
+        """
         spec = self._spec(clip.seconds, size)
+        prompt = self.described(clip) if prompt is None else prompt
         given = Latents(self._seen(frames_for(clip, spec.clip)), None)
         drawn = self._draw([prompt], spec, FOLEY, given, seed, steps, guidance)[0]
         assert clip.frames is not None and drawn.wave is not None
         return sound_for(clip.frames, clip.frames_per_second, drawn.wave, drawn.sample_rate)
+
+    def described(self, clip: Clip) -> str:
+        """What `picture` sees in a clip, as a caption; "" where it sees nothing, or isn't here."""
+        return "" if self.picture is None else described(view(self.picture, clip), clip.frames_per_second)
 
     def visualize(
         self,
@@ -375,5 +387,5 @@ class Simulator:
 
     def parts(self) -> dict[str, nn.Module]:
         """The models that are here, by name."""
-        names = ("generator", "pupil", "video_codec", "audio_codec", "separator")
+        names = ("generator", "pupil", "video_codec", "audio_codec", "separator", "picture")
         return {name: part for name in names if (part := getattr(self, name)) is not None}

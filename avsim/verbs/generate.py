@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,10 @@ def add(subparsers: Any) -> None:
         metavar="RUN",
         help="a run that trained a generator, or a hub id; by default what ships with avsim",
     )
-    parser.add_argument("--prompt", default="", help="what is to be seen and heard")
+    parser.add_argument(
+        "--prompt",
+        help="what is to be seen and heard (with --video by default what is seen; '' tells nothing)",
+    )
     given = parser.add_mutually_exclusive_group()
     given.add_argument("--video", type=Path, metavar="FILM", help="make the sound of this film")
     given.add_argument("--audio", type=Path, metavar="SOUND", help="make the picture of this sound")
@@ -107,6 +111,10 @@ def run(arguments: argparse.Namespace) -> None:
         raise InputError(f"--out {out}: is one file; give a folder for {count} clips")
     given, task = _given(arguments)
     simulator = load(arguments.checkpoint, device="cuda" if torch.cuda.is_available() else "cpu")
+    if arguments.prompt is None:
+        arguments.prompt = simulator.described(given) if given is not None and task == "foley" else ""
+        if arguments.prompt:
+            print(f"seen: {arguments.prompt}", file=sys.stderr)
     entries = []
     with nullcontext() if single else claimed(out):
         for index in track(range(count), description="generating", disable=count == 1, transient=True):

@@ -13,6 +13,8 @@ from avsim.diffusion import Guidance
 from avsim.errors import InputError
 from avsim.simulator.fitting import joined
 from avsim.simulator.simulator import Simulator, usual
+from avsim.world import WorldDataset
+from avsim.world.parsing import facts_in
 from tests.small.models import SPEC
 
 HOW = {"steps": 3}
@@ -67,6 +69,18 @@ def test_foley_keeps_every_bit_of_the_picture_at_its_own_size_and_rate(simulator
 def test_foley_hears_what_it_sees(simulator):
     one, other = (simulator.foley(film(seed=seed), **HOW) for seed in (0, 1))
     assert not torch.allclose(one.wave, other.wave, atol=1e-3)
+
+
+def test_a_sound_without_a_prompt_follows_what_is_seen(simulator):
+    eyes = avsim.load("small").picture
+    clip, truth = WorldDataset("medium", seed=5, split="test")[0]  # a stick hits a wooden block
+    seeing, silent = replace(simulator, picture=eyes), clip.silent()
+    said = seeing.described(silent)
+    assert "wooden block" in said and facts_in(said).place == facts_in(truth.caption).place
+    unasked, asked, untold = (seeing.foley(silent, prompt, **HOW).wave for prompt in (None, said, ""))
+    assert torch.equal(unasked, asked) and not torch.equal(unasked, untold)
+    assert simulator.described(silent) == ""  # it has no eyes
+    assert torch.equal(simulator.foley(silent, **HOW).wave, untold)
 
 
 @pytest.mark.parametrize("samples, rate, channels", [(22050, 22050, 1), (16001, 16000, 2), (44100, 48000, 6)])

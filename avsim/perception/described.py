@@ -1,0 +1,65 @@
+"""What is seen, in the world's own words: the caption that a clip without one could have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+
+import numpy as np
+
+from avsim.perception.asked import Track, tracks, whose
+from avsim.perception.found import View
+from avsim.perception.vocabulary import INSTRUMENTS
+from avsim.world.facts import TARGET_WORDS, Facts, Noun, Told
+from avsim.world.scene import SHAPES
+from avsim.world.words import short_caption
+
+LEAST = 0.15  # of the frames must show a thing
+AT_ONCE = 0.3  # of the looks at a thing, up to which another one may be it, lost and found again
+FALLEN = 0.1  # of the picture's height, from which on a thing that moves down has fallen
+
+
+def described(view: View, frames_per_second: float) -> str:
+    """Such as "a gold metal cube falls in a cave", as short as training's captions; "" of nothing."""
+    shown = _joined(tracks(view.things, LEAST))
+    if not shown:
+        return ""
+    sounding = {whose(event, shown, frames_per_second) for event in view.events}
+    things = tuple(_told(thing, number in sounding) for number, thing in enumerate(shown))
+    facts = Facts(place=max(view.places, key=view.places.__getitem__), things=things)
+    return short_caption(facts, np.random.default_rng(0))
+
+
+def _joined(things: Sequence[Track]) -> list[Track]:
+    """Tracks of which no two are the same thing, lost and found again: of one make, and hardly seen at once.
+
+    Of what falls the shape is read off worst: it doesn't count.
+    """
+    kept: list[Track] = []
+    for thing in sorted(things, key=lambda each: -len(each.looks)):
+        if not any(_make(thing) == _make(other) and _together(thing, other) <= AT_ONCE for other in kept):
+            kept.append(thing)
+    return kept
+
+
+def _make(thing: Track) -> tuple[str, str, str]:
+    return ("" if thing.kind in SHAPES else thing.kind), thing.material, thing.colour
+
+
+def _together(one: Track, other: Track) -> float:
+    """The share of the shorter one's looks in which both are seen."""
+    looks, others = ({number for number, _ in thing.looks} for thing in (one, other))
+    return len(looks & others) / min(len(looks), len(others))
+
+
+def _told(thing: Track, sounds: bool) -> Told:
+    kind, material = TARGET_WORDS.get(thing.kind, (thing.kind, thing.material or None))
+    noun = Noun(kind=kind, material=material, colour=thing.colour or None)
+    if thing.kind in INSTRUMENTS:
+        return Told(noun, "plays" if sounds else "is held")
+    if thing.kind not in SHAPES:
+        return Told(noun if material else Noun(kind=kind), "is struck" if sounds else "is left alone")
+    heights = [seen.y for _, seen in thing.looks]
+    if sounds or heights[-1] - heights[0] > FALLEN:
+        return Told(noun, "falls")
+    return Told(noun, "lies" if median(heights) > 0.6 else "hangs")
