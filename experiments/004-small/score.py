@@ -1,10 +1,10 @@
 """What the small checkpoint draws, judged: python score.py MODEL OUT [--count 256] [--level medium]
 
 Prompts, pictures and sounds are those of clips of the world's split "test" (seed 4), which nothing was
-trained on. Each is drawn jointly from its caption, its picture is given a sound (with the caption, and
-without one) and its sound a picture; the clips themselves, and through the codecs, are the ceiling, each
-other's sounds the floor. Clips and what judges say of them are kept in OUT: a run that was stopped goes on.
-OUT/table.md has the rows of RESULT.md.
+trained on. Each is drawn jointly from its caption, its picture is given a sound (with the caption, without
+one, and told nothing at all, not even what the simulator's own eyes see) and its sound a picture; the
+clips themselves, and through the codecs, are the ceiling, each other's sounds the floor. Clips and what
+judges say of them are kept in OUT: a run that was stopped goes on. OUT/table.md has the rows of RESULT.md.
 """
 
 import argparse
@@ -39,11 +39,11 @@ from avsim.simulator.simulator import BY_HEART, usual
 from avsim.weights import TENSORS, hash_of
 from avsim.world import Truth, WorldDataset
 
-TRUE, CODECS, JOINTLY, FOLEYED, UNTOLD, SEEN = (
-    "truth", "through codecs", "joint", "foley", "foley, no prompt", "visualize",
+TRUE, CODECS, JOINTLY, FOLEYED, UNTOLD, BLIND, SEEN = (
+    "truth", "through codecs", "joint", "foley", "foley, no prompt", "foley, nothing told", "visualize",
 )  # fmt: skip
-WAYS = (TRUE, CODECS, JOINTLY, FOLEYED, UNTOLD, SEEN)
-TASKS = {JOINTLY: JOINT, FOLEYED: FOLEY, UNTOLD: FOLEY, SEEN: VISUALIZE}
+WAYS = (TRUE, CODECS, JOINTLY, FOLEYED, UNTOLD, BLIND, SEEN)
+TASKS = {JOINTLY: JOINT, FOLEYED: FOLEY, UNTOLD: FOLEY, BLIND: FOLEY, SEEN: VISUALIZE}
 BATCH = 8
 EAR, EYE = "heard against true contacts", "seen against true onsets"  # where the other one was given
 
@@ -83,7 +83,10 @@ def ways(
         audio = hear.encode(wave) if task in (None, VISUALIZE) else None
         if task is None:
             return see.decode(video, spec.clip).float(), hear.decode(audio, spec.clip).float()
-    captions = ["" if way == UNTOLD else truth.caption for _, truth in clips]
+    captions = [
+        "" if way == BLIND else simulator.described(clip) if way == UNTOLD else truth.caption
+        for clip, truth in clips
+    ]
     drawn = simulator._draw(captions, spec, task, Latents(video, audio), seed, steps, None)
     return (
         frames if task is FOLEY else torch.stack([clip.frames for clip in drawn]),
@@ -174,6 +177,8 @@ ROWS = (  # what, way, number, bar (of the ceiling, or as it is), whether it is 
     ("integrity of more things", JOINTLY, f"integrity of more things: {RIGHT_FRAMES}", 0.40, True),
     ("foley without a prompt: things heard", UNTOLD, "text: things heard, right", 0.85, True),
     ("foley without a prompt: materials heard", UNTOLD, "text: materials heard, right", 0.85, True),
+    ("foley, nothing told: things heard", BLIND, "text: things heard, right", None, True),
+    ("foley, nothing told: materials heard", BLIND, "text: materials heard, right", None, True),
     ("grounding, joint", JOINTLY, SHARE, 0.75, True),
 )
 
