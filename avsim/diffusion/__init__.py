@@ -10,6 +10,7 @@
     sampler     dx/ds = v from noise to data
     tasks       what is given, where the rest starts
     generate    all of it: captions -> latents
+    takes       the best of several
 
 Importing this room imports neither Lightning nor wandb; only `system.py` and `pupil.py` do.
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -13,6 +14,7 @@ from avsim.perception.found import Event, Seen
 from avsim.perception.vocabulary import INSTRUMENTS
 from avsim.world.facts import TARGET_WORDS, Noun
 from avsim.world.lexicon import ARTICLES, WORDS
+from avsim.world.scene import COLOURS
 from avsim.world.words import where
 
 SIDES = ("left", "middle", "right")
@@ -33,6 +35,7 @@ AT_ONCE = 2  # frames from an event to the look at its thing, at most
 APART = 0.1  # of the picture, from an event to the box of its thing, at most
 OTHER_KIND = 0.05  # by so much a thing of another kind than the event's counts as farther
 NEAR = 0.15  # of the picture's width and height, that a thing moves from one look to the next at most
+MAKES = [("", ""), *((material, colour) for material, colours in COLOURS.items() for colour in colours)]
 EXAMPLE = "the violin on the left"
 log = logging.getLogger("avsim")
 
@@ -48,7 +51,10 @@ class Asked:
 
 @dataclass(frozen=True)
 class Track:
-    """One thing over a clip. Its facts are those of most of its looks, weighed by their probabilities."""
+    """One thing over a clip. Its facts are those of most of its looks, weighed by their probabilities.
+
+    A material and a colour are one fact: in the world each material has colours of its own.
+    """
 
     kind: str
     material: str
@@ -154,16 +160,17 @@ def _apart(one: Seen, other: Seen) -> float:
 
 def _track(looks: Sequence[tuple[int, Seen]], count: int) -> Track:
     first = [seen for _, seen in looks[: max(1, len(looks) // 8)]]
-    best: dict[str, str] = {}
-    for name in ("kind", "material", "colour"):
-        votes: dict[str, float] = {}
-        for _, seen in looks:
-            votes[getattr(seen, name)] = votes.get(getattr(seen, name), 0.0) + seen.probability
-        best[name] = max(votes, key=votes.__getitem__)
+    votes: dict[str, dict[str, float]] = {name: defaultdict(float) for name in ("kind", "material", "colour")}
+    for _, seen in looks:
+        for name, said in votes.items():
+            said[getattr(seen, name)] += seen.probability
+    material, colour = max(MAKES, key=lambda make: votes["material"][make[0]] + votes["colour"][make[1]])
     x, y = (sum(getattr(seen, axis) for seen in first) / len(first) for axis in ("x", "y"))
     size = sum(seen.size for _, seen in looks) / len(looks)
     return Track(
-        **best,
+        kind=max(votes["kind"], key=votes["kind"].__getitem__),
+        material=material,
+        colour=colour,
         x=x,
         y=y,
         size=size,

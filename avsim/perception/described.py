@@ -11,7 +11,7 @@ from avsim.perception.asked import Track, tracks, whose
 from avsim.perception.found import View
 from avsim.perception.vocabulary import INSTRUMENTS
 from avsim.world.facts import TARGET_WORDS, Facts, Noun, Told
-from avsim.world.scene import SHAPES
+from avsim.world.scene import SHAPES, TARGETS
 from avsim.world.words import short_caption
 
 LEAST = 0.15  # of the frames must show a thing
@@ -20,11 +20,15 @@ FALLEN = 0.1  # of the picture's height, from which on a thing that moves down h
 
 
 def described(view: View, frames_per_second: float) -> str:
-    """Such as "a gold metal cube falls in a cave", as short as training's captions; "" of nothing."""
+    """Such as "a gold metal cube falls in a cave", as short as training's captions; "" of nothing.
+
+    What stands to be struck is struck, where nothing is seen to happen: a stick is easily missed.
+    """
     shown = _joined(tracks(view.things, LEAST))
     if not shown:
         return ""
-    sounding = {whose(event, shown, frames_per_second) for event in view.events}
+    sounding = {whose(event, shown, frames_per_second) for event in view.events} - {None}
+    sounding = sounding or {number for number, thing in enumerate(shown) if thing.kind in TARGETS}
     things = tuple(_told(thing, number in sounding) for number, thing in enumerate(shown))
     facts = Facts(place=max(view.places, key=view.places.__getitem__), things=things)
     return short_caption(facts, np.random.default_rng(0))

@@ -33,6 +33,7 @@ from avsim.diffusion import (
 )
 from avsim.diffusion.generate import STEPS
 from avsim.diffusion.guidance import GUIDANCE, TO_A_SOUND
+from avsim.diffusion.takes import best_heard
 from avsim.errors import InputError
 from avsim.perception.described import described
 from avsim.perception.detect import view
@@ -52,6 +53,7 @@ log = logging.getLogger("avsim")
 USUAL = {"visualize": TO_A_SOUND}  # of tasks that have their own
 AFTER_A_PUPIL = {"visualize": Guidance(text=1.0, video=3.0, audio=8.0, least=0.25, ear=0.3)}
 BY_HEART = {"joint": 0.8, "animate": 0.8, "extend": 0.8, "visualize": 0.5}  # from where up a pupil draws
+TAKES = 4  # of a picture for a sound, of which one is kept
 STRENGTH = 0.6  # of an edit: how much noise it starts from
 LONGER = 1.5  # times the training's length, from where on a clip is called long
 MENTIONED = 8  # unknown words of a prompt that a warning names
@@ -146,13 +148,17 @@ class Simulator:
         size: tuple[int, int] | None = None,
         steps: int = STEPS,
         guidance: float | Guidance | None = None,
+        takes: int = TAKES,
     ) -> Clip:
-        """A picture for a sound, whose samples come back untouched."""
+        """A picture for a sound, whose samples come back untouched.
+
+        Of so many `takes` it is the one in which the generator hears that sound best.
+        """
         if clip.wave is None:
             raise InputError("visualize needs a clip with sound; its wave is None")
         spec = self._spec(clip.wave.shape[1] / clip.sample_rate, size)
         given = Latents(None, self._heard(wave_for(clip, spec.clip)))
-        drawn = self._draw([prompt], spec, VISUALIZE, given, seed, steps, guidance)[0]
+        drawn = self._draw([prompt], spec, VISUALIZE, given, seed, steps, guidance, takes)[0]
         assert drawn.frames is not None
         return picture_for(drawn.frames, drawn.frames_per_second, clip.wave, clip.sample_rate)
 
@@ -303,10 +309,12 @@ class Simulator:
         seed: int,
         steps: int,
         guidance: float | Guidance | None,
+        takes: int = 1,
     ) -> list[Clip]:
         """Clips of `spec`, one for each prompt. A clip's seed is its row in one endless batch of seed 0."""
-        if steps < 1:
-            raise InputError(f"steps is {steps}; it must be at least 1")
+        for name, count in (("steps", steps), ("takes", takes)):
+            if count < 1:
+                raise InputError(f"{name} is {count}; it must be at least 1")
         pupil = self.pupil if guidance is None and task.name in BY_HEART else None
         if not isinstance(guidance, Guidance):
             how = usual(task.name, pupil is not None)
@@ -314,10 +322,16 @@ class Simulator:
         for prompt in prompts:
             self._look_at(prompt)
         with quickest(self.device):
-            latents = generate(
-                self.part("generator"), prompts, spec, given, task, steps=steps, guidance=guidance,
-                seed=0, first_row=seed, pupil=pupil, by_heart=BY_HEART.get(task.name, 0.0),
-            )  # fmt: skip
+            drawn = [
+                generate(
+                    self.part("generator"), prompts, spec, given, task, steps=steps, guidance=guidance,
+                    seed=take, first_row=seed, pupil=pupil, by_heart=BY_HEART.get(task.name, 0.0),
+                )
+                for take in range(takes)
+            ]  # fmt: skip
+            latents = (
+                drawn[0] if takes == 1 else best_heard(self.part("generator"), prompts, spec, drawn, seed)
+            )
             frames, wave = (  # (B, 3, T, H, W), (B, A, N)
                 [None] * len(prompts) if each is None else codec.decode(each, spec.clip).float().cpu()
                 for each, codec in zip(latents, (self.video_codec, self.audio_codec), strict=True)

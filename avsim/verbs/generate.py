@@ -48,6 +48,9 @@ def add(subparsers: Any) -> None:
     parser.add_argument(
         "--size", type=_size, metavar="WxH", help="pixels (default: as the generator was trained)"
     )
+    parser.add_argument(
+        "--takes", type=int, help="of the picture of a sound, of which the best heard is kept (default 4)"
+    )
     parser.add_argument("--steps", type=int, help="of the sampler (default 8)")
     parser.add_argument(
         "--guidance", type=_guidance, metavar="TEXT[,VIDEO[,AUDIO[,LEAST[,EAR[,WORDS]]]]]",
@@ -106,6 +109,8 @@ def run(arguments: argparse.Namespace) -> None:
     for option in ("strength", "keep"):
         if getattr(arguments, option) is not None and arguments.edit is None:
             raise InputError(f"--{option} is of an edit; --edit FILM is missing")
+    if arguments.takes is not None and arguments.audio is None:
+        raise InputError("--takes is of the picture of a sound; --audio SOUND is missing")
     single = bool(out.suffix)
     if single and count > 1:
         raise InputError(f"--out {out}: is one file; give a folder for {count} clips")
@@ -159,7 +164,7 @@ def _draw(
     from dataclasses import replace
 
     from avsim.diffusion.generate import STEPS
-    from avsim.simulator.simulator import STRENGTH, usual
+    from avsim.simulator.simulator import STRENGTH, TAKES, usual
 
     said = arguments.guidance or ()
     how = {
@@ -175,7 +180,8 @@ def _draw(
             return simulator.foley(given, arguments.prompt, **how)
         case "visualize":
             assert given is not None
-            return simulator.visualize(given, arguments.prompt, **how)
+            takes = TAKES if arguments.takes is None else arguments.takes
+            return simulator.visualize(given, arguments.prompt, takes=takes, **how)
         case "edit":
             assert given is not None
             strength = STRENGTH if arguments.strength is None else arguments.strength

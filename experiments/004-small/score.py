@@ -35,7 +35,7 @@ from avsim.evaluation.score import Score
 from avsim.files import atomic
 from avsim.simulator import Simulator, load
 from avsim.simulator.loading import part_folders
-from avsim.simulator.simulator import BY_HEART, usual
+from avsim.simulator.simulator import BY_HEART, TAKES, usual
 from avsim.weights import TENSORS, hash_of
 from avsim.world import Truth, WorldDataset
 
@@ -87,7 +87,8 @@ def ways(
         "" if way == BLIND else simulator.described(clip) if way == UNTOLD else truth.caption
         for clip, truth in clips
     ]
-    drawn = simulator._draw(captions, spec, task, Latents(video, audio), seed, steps, None)
+    takes = TAKES if task is VISUALIZE else 1
+    drawn = simulator._draw(captions, spec, task, Latents(video, audio), seed, steps, None, takes)
     return (
         frames if task is FOLEY else torch.stack([clip.frames for clip in drawn]),
         wave if task is VISUALIZE else torch.stack([clip.wave for clip in drawn]),
@@ -230,6 +231,7 @@ def main() -> None:
         "world": world_of[:2],
         "steps": arguments.steps,
         "guidance": {way: astuple(usual(task.name, "pupil" in parts)) for way, task in TASKS.items()},
+        "takes": TAKES,
         "by heart": {way: BY_HEART.get(task.name) for way, task in TASKS.items()},
     }
     check_settings(arguments.out, json.loads(json.dumps(settings)), "clips drawn")
