@@ -15,6 +15,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import astuple, replace
 from itertools import islice
 from pathlib import Path
+from statistics import median
 
 import torch
 from rich.progress import track
@@ -29,9 +30,11 @@ from avsim.diffusion.generate import STEPS
 from avsim.evaluation.events import EventSynchrony
 from avsim.evaluation.evidence import Detectors, Evidence
 from avsim.evaluation.integrity import Integrity
+from avsim.evaluation.judge import Judge, mean
 from avsim.evaluation.oracle import perceived
 from avsim.evaluation.panel import Panel
 from avsim.evaluation.score import Score
+from avsim.evaluation.text import facts_of_caption
 from avsim.files import atomic
 from avsim.simulator import Simulator, load
 from avsim.simulator.loading import part_folders
@@ -46,6 +49,26 @@ WAYS = (TRUE, CODECS, JOINTLY, FOLEYED, UNTOLD, BLIND, SEEN)
 TASKS = {JOINTLY: JOINT, FOLEYED: FOLEY, UNTOLD: FOLEY, BLIND: FOLEY, SEEN: VISUALIZE}
 BATCH = 8
 EAR, EYE = "heard against true contacts", "seen against true onsets"  # where the other one was given
+NOTES, NOTES_SEEN = "notes heard against notes seen", "notes seen against true ones"
+COUNT = "number of things"
+MOST = 9  # things that are told apart from one more
+
+
+class Numbers(Judge):
+    """As many things seen, in the median frame, as are prompted; chance: as another clip's prompt has."""
+
+    width = 2  # seen, prompted
+
+    def update(self, seen: float, prompted: int) -> None:
+        """Judge one clip."""
+        self.keep([seen, prompted])
+
+    def numbers(self, rows: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Shares of clips."""
+        seen, prompted = rows.unbind(-1)
+        each = torch.arange(MOST)[:, None]
+        both = [(each == count[..., None, :]).double().mean(-1) for count in (seen, prompted)]  # (..., MOST)
+        return {"right": mean((seen == prompted).double()), "chance of right": (both[0] * both[1]).sum(-1)}
 
 
 def world(level: str, split: str, count: int) -> Iterator[tuple[Clip, Truth]]:
@@ -111,7 +134,8 @@ def scores(out: Path, way: str, clips: Iterator[tuple[Clip, Truth]]) -> dict[str
     """What all judges say of one way."""
     detectors = Detectors.shipped()
     panel = Panel(weights=detectors.weights)
-    moments = {EAR: EventSynchrony(), EYE: EventSynchrony()}
+    moments = {name: EventSynchrony() for name in (EAR, EYE, NOTES, NOTES_SEEN)}
+    count = Numbers()
     things = {"one thing": Integrity(), "more things": Integrity()}
     for number, (clip, truth) in enumerate(clips):
         row = number % BATCH
@@ -122,9 +146,13 @@ def scores(out: Path, way: str, clips: Iterator[tuple[Clip, Truth]]) -> dict[str
         things["one thing" if len(truth.things) == 1 else "more things"].update(
             found.view.things, clip.frames_per_second
         )
-        for name, heard, seen in (
-            (EAR, found.onsets, known.view.events), (EYE, known.onsets, found.view.events)
-        ):  # fmt: skip
+        count.update(median(map(len, found.view.things)), len(facts_of_caption(truth.caption).things))
+        pairs = [(EAR, found.onsets, known.view.events), (EYE, known.onsets, found.view.events)]
+        if truth.scene.players:
+            pairs += [
+                (NOTES, found.onsets, found.view.events), (NOTES_SEEN, known.onsets, found.view.events)
+            ]  # fmt: skip
+        for name, heard, seen in pairs:
             moments[name].update(
                 [onset.seconds for onset in heard],
                 [event.seconds for event in seen],
@@ -132,11 +160,12 @@ def scores(out: Path, way: str, clips: Iterator[tuple[Clip, Truth]]) -> dict[str
                 clip.seconds,
             )
     numbers = said_by(panel)
-    for title, one in [*moments.items(), *((f"integrity of {name}", one) for name, one in things.items())]:
+    titled = moments | {f"integrity of {name}": one for name, one in things.items()} | {COUNT: count}
+    for title, one in titled.items():
         numbers |= {f"{title}: {name}": score for name, score in one.scores().items()}
-    for title in moments:
-        chance = numbers[f"{title}: chance of F1 within 1 frame"].value
-        numbers[f"{title}: F1 within 1 frame"] = replace(numbers[f"{title}: F1 within 1 frame"], floor=chance)
+    for name in [name for name in numbers if ": chance of " in name]:
+        of = name.replace("chance of ", "")
+        numbers[of] = replace(numbers[of], floor=numbers[name].value)
     return numbers
 
 
@@ -166,7 +195,7 @@ ROWS = (  # what, way, number, bar (of the ceiling, or as it is), whether it is 
     ("synchrony of a picture for a sound, true onsets", SEEN, f"{EYE}: {F1}", 0.70, True),
     ("things seen as prompted", JOINTLY, "text: things seen, right", 0.85, True),
     ("materials seen as prompted", JOINTLY, "text: materials seen, right", 0.85, True),
-    ("number of things", JOINTLY, "text: number of things, right", 0.85, True),
+    ("number of things seen as prompted", JOINTLY, f"{COUNT}: right", 0.85, True),
     ("things heard as prompted", JOINTLY, "text: things heard, right", 0.85, True),
     ("materials heard as prompted", JOINTLY, "text: materials heard, right", 0.85, True),
     ("place seen", JOINTLY, "text: place seen, right", 0.90, True),
@@ -176,6 +205,8 @@ ROWS = (  # what, way, number, bar (of the ceiling, or as it is), whether it is 
     *((f"physics, joint: {row}", JOINTLY, f"physics, {row}", 0.80, True) for row in PHYSICS),
     ("integrity of one thing", JOINTLY, f"integrity of one thing: {RIGHT_FRAMES}", 0.80, True),
     ("integrity of more things", JOINTLY, f"integrity of more things: {RIGHT_FRAMES}", 0.40, True),
+    ("instruments: the visual detector's own notes, true picture", TRUE, f"{NOTES_SEEN}: {F1}", None, False),
+    ("instruments, joint: notes heard against notes seen", JOINTLY, f"{NOTES}: {F1}", 0.75, True),
     ("foley without a prompt: things heard", UNTOLD, "text: things heard, right", 0.85, True),
     ("foley without a prompt: materials heard", UNTOLD, "text: materials heard, right", 0.85, True),
     ("foley, nothing told: things heard", BLIND, "text: things heard, right", None, True),

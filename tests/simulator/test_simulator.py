@@ -299,6 +299,16 @@ def test_a_picture_for_a_sound_has_a_guidance_of_its_own(simulator):
     assert not torch.equal(by_default.frames, other.frames)
 
 
+def test_a_picture_for_a_sound_is_one_of_several_takes(simulator):
+    heard = sound(16000, 16000, 2)
+    kept = [simulator.visualize(heard, **HOW, seed=seed, takes=3).frames for seed in range(4)]
+    first = [simulator.visualize(heard, **HOW, seed=seed, takes=1).frames for seed in range(4)]
+    same = [torch.equal(one, other) for one, other in zip(kept, first, strict=True)]
+    assert 0 < sum(same) < 4  # some first takes are the best, some aren't
+    with pytest.raises(InputError, match="takes is 0"):
+        simulator.visualize(heard, takes=0)
+
+
 def test_a_pupil_draws_what_it_was_taught_unless_guidance_is_told(simulator):
     pupil = copy.deepcopy(simulator.generator)
     with torch.no_grad():

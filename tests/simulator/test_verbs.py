@@ -132,6 +132,8 @@ def test_an_edit_keeps_the_packets_of_the_picture(run, silent, tmp_path):
 def test_options_of_an_edit_need_one(run, tmp_path):
     done = generate(tmp_path, run, "--strength", "0.5", "--out", tmp_path / "out.mp4")
     assert done.code == 2 and "--strength" in done.err and "Traceback" not in done.err
+    done = generate(tmp_path, run, "--takes", "2", "--out", tmp_path / "out.mp4")
+    assert done.code == 2 and "--takes" in done.err and "Traceback" not in done.err
 
 
 @pytest.mark.parametrize("count", [1, pytest.param(2, marks=pytest.mark.slow)])
