@@ -107,7 +107,7 @@ def test_a_config_trains_two_steps_and_moves_its_weights(name, place):
 
 
 def test_models_reload_without_lightning(place):
-    # Detectors are parts of no simulator; they reload in tests/perception.
+    # Detectors alone are no simulator; they reload in tests/perception.
     folders = [path.parent for path in (place / "runs").rglob("simulator")]
     runs = [str(folder) for folder in folders if folder.parent.name != "perception"]
     assert len(runs) >= 2

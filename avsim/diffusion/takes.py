@@ -30,10 +30,9 @@ def best_heard(
     told = model.context(captions, spec)
     best = torch.stack([unheard(model, told, to_tokens(take), first_row) for take in takes]).argmin(0)  # (B,)
     rows = torch.arange(len(best), device=best.device)
-    return takes[0].each(lambda _, *same: torch.stack(same)[best, rows], *takes)
+    return takes[0].each(lambda *same: torch.stack(same)[best, rows], *takes[1:])
 
 
-@torch.no_grad()
 def unheard(model: JointDiT, context: Context, x: Pair[Tensor], first_row: int = 0) -> Tensor:
     """The flow loss of clean sounds, given their clean pictures (B, L, D): its mean over levels, (B,)."""
     given = x.video.new_zeros(len(x.video), 1)

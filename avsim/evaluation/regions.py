@@ -3,8 +3,8 @@
 import torch
 
 from avsim.clip import Region
-from avsim.perception.asked import tracks, whose
 from avsim.perception.found import View
+from avsim.perception.tracks import tracks, whose
 
 MARGIN = 1.25  # how much wider and higher than the thing its box is
 LEAST = 0.1  # of the frames must show a thing

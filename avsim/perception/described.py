@@ -7,15 +7,15 @@ from statistics import median
 
 import numpy as np
 
-from avsim.perception.asked import Track, tracks, whose
 from avsim.perception.found import View
+from avsim.perception.tracks import Track, tracks, whose
 from avsim.perception.vocabulary import INSTRUMENTS
 from avsim.world.facts import TARGET_WORDS, Facts, Noun, Told
-from avsim.world.scene import SHAPES, TARGETS
+from avsim.world.scene import MOST, SHAPES, TARGETS
 from avsim.world.words import short_caption
 
 LEAST = 0.15  # of the frames must show a thing
-AT_ONCE = 0.3  # of the looks at a thing, up to which another one may be it, lost and found again
+TOGETHER = 0.3  # of the looks at a thing, up to which another one may be it, lost and found again
 FALLEN = 0.1  # of the picture's height, from which on a thing that moves down has fallen
 
 
@@ -24,7 +24,7 @@ def described(view: View, frames_per_second: float) -> str:
 
     What stands to be struck is struck, where nothing is seen to happen: a stick is easily missed.
     """
-    shown = _joined(tracks(view.things, LEAST))
+    shown = _joined(tracks(view.things, LEAST))[:MOST]
     if not shown:
         return ""
     sounding = {whose(event, shown, frames_per_second) for event in view.events} - {None}
@@ -41,7 +41,7 @@ def _joined(things: Sequence[Track]) -> list[Track]:
     """
     kept: list[Track] = []
     for thing in sorted(things, key=lambda each: -len(each.looks)):
-        if not any(_make(thing) == _make(other) and _together(thing, other) <= AT_ONCE for other in kept):
+        if not any(_make(thing) == _make(other) and _together(thing, other) <= TOGETHER for other in kept):
             kept.append(thing)
     return kept
 
@@ -58,11 +58,11 @@ def _together(one: Track, other: Track) -> float:
 
 def _told(thing: Track, sounds: bool) -> Told:
     kind, material = TARGET_WORDS.get(thing.kind, (thing.kind, thing.material or None))
-    noun = Noun(kind=kind, material=material, colour=thing.colour or None)
+    noun = Noun(kind, material, thing.colour if material else None)
     if thing.kind in INSTRUMENTS:
         return Told(noun, "plays" if sounds else "is held")
-    if thing.kind not in SHAPES:
-        return Told(noun if material else Noun(kind=kind), "is struck" if sounds else "is left alone")
+    if thing.kind in TARGETS:
+        return Told(noun, "is struck" if sounds else "is left alone")
     heights = [seen.y for _, seen in thing.looks]
     if sounds or heights[-1] - heights[0] > FALLEN:
         return Told(noun, "falls")

@@ -12,10 +12,11 @@ from torch import Tensor
 
 from avsim import media
 from avsim.clip import Clip, Region
-from avsim.perception.asked import Track, asked, chosen, tracks
+from avsim.perception.asked import asked, chosen
 from avsim.perception.detect import looked, present
 from avsim.perception.found import Seen
 from avsim.perception.picture import PictureDetector
+from avsim.perception.tracks import Track, tracks
 
 SPAN = 8.0  # seconds of a film that are looked at together
 SHORT = 128  # pixels of the short side of a region's mask, at most: cells are coarser than that

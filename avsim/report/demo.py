@@ -68,7 +68,8 @@ def write_page(simulator: Simulator, prompts: Sequence[str], folder: Path, seed:
 
 
 def _about(simulator: Simulator) -> Section:
-    count = sum(each.numel() for part in simulator.parts().values() for each in part.parameters())
+    drawing = {name: part for name, part in simulator.parts().items() if name not in ("separator", "picture")}
+    count = sum(each.numel() for part in drawing.values() for each in part.parameters())
     return Section(
         "What this is",
         [

@@ -137,8 +137,13 @@ class Simulator:
         return sound_for(clip.frames, clip.frames_per_second, drawn.wave, drawn.sample_rate)
 
     def described(self, clip: Clip) -> str:
-        """What `picture` sees in a clip, as a caption; "" where it sees nothing, or isn't here."""
-        return "" if self.picture is None else described(view(self.picture, clip), clip.frames_per_second)
+        """What `picture` sees in a clip, as a caption; "" where it sees nothing, or isn't here.
+
+        It sees what the generator is given: the middle of the picture, at the size of the training's.
+        """
+        seen = frames_for(clip, self._lasting(clip.seconds))
+        rate = self.spec.frames_per_second
+        return "" if self.picture is None else described(view(self.picture, Clip(seen, None, rate)), rate)
 
     def visualize(
         self,
@@ -311,7 +316,10 @@ class Simulator:
         guidance: float | Guidance | None,
         takes: int = 1,
     ) -> list[Clip]:
-        """Clips of `spec`, one for each prompt. A clip's seed is its row in one endless batch of seed 0."""
+        """Clips of `spec`, one for each prompt, the best heard of some `takes`.
+
+        A clip's seed is its row in one endless batch of seed 0; further takes are that of seed 1 and on.
+        """
         for name, count in (("steps", steps), ("takes", takes)):
             if count < 1:
                 raise InputError(f"{name} is {count}; it must be at least 1")
@@ -321,17 +329,16 @@ class Simulator:
             guidance = how if guidance is None else replace(how, text=guidance)
         for prompt in prompts:
             self._look_at(prompt)
+        model = self.part("generator")
         with quickest(self.device):
             drawn = [
                 generate(
-                    self.part("generator"), prompts, spec, given, task, steps=steps, guidance=guidance,
+                    model, prompts, spec, given, task, steps=steps, guidance=guidance,
                     seed=take, first_row=seed, pupil=pupil, by_heart=BY_HEART.get(task.name, 0.0),
                 )
-                for take in range(takes)
+                for take in range(takes if model.coupling.meets else 1)
             ]  # fmt: skip
-            latents = (
-                drawn[0] if takes == 1 else best_heard(self.part("generator"), prompts, spec, drawn, seed)
-            )
+            latents = drawn[0] if len(drawn) == 1 else best_heard(model, prompts, spec, drawn, seed)
             frames, wave = (  # (B, 3, T, H, W), (B, A, N)
                 [None] * len(prompts) if each is None else codec.decode(each, spec.clip).float().cpu()
                 for each, codec in zip(latents, (self.video_codec, self.audio_codec), strict=True)
@@ -372,10 +379,14 @@ class Simulator:
             _say_once(
                 f"asked for {seconds:g} s of {width} x {height}; trained on clips of {trained}: expect less"
             )
-        clip = replace(self.spec, seconds=seconds, height=height, width=width)
-        clip = replace(clip, seconds=frames_over(seconds, clip.frames_per_second) / clip.frames_per_second)
+        clip = replace(self._lasting(seconds), height=height, width=width)
         video, audio = self.video_codec, self.audio_codec
         return LatentSpec(clip, video.time_stride, video.space_stride, audio.hop)
+
+    def _lasting(self, seconds: float) -> ClipSpec:
+        """The training's clips, but at least `seconds` long, in whole frames."""
+        rate = self.spec.frames_per_second
+        return replace(self.spec, seconds=frames_over(seconds, rate) / rate)
 
     def shown(self, video: Tensor, spec: ClipSpec) -> Clip:
         """Latents of a picture (Dv, t, h, w) as a silent clip of `spec`."""

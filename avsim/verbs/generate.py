@@ -116,16 +116,17 @@ def run(arguments: argparse.Namespace) -> None:
         raise InputError(f"--out {out}: is one file; give a folder for {count} clips")
     given, task = _given(arguments)
     simulator = load(arguments.checkpoint, device="cuda" if torch.cuda.is_available() else "cpu")
-    if arguments.prompt is None:
-        arguments.prompt = simulator.described(given) if given is not None and task == "foley" else ""
-        if arguments.prompt:
-            print(f"seen: {arguments.prompt}", file=sys.stderr)
+    prompt = arguments.prompt
+    if prompt is None:
+        prompt = simulator.described(given) if task == "foley" else ""  # type: ignore[arg-type]
+        if prompt:
+            print(f"seen: {prompt}", file=sys.stderr)
     entries = []
     with nullcontext() if single else claimed(out):
         for index in track(range(count), description="generating", disable=count == 1, transient=True):
             seed = arguments.seed + index
             clip = _draw(
-                simulator, arguments, given, task, seed
+                simulator, arguments, prompt, given, task, seed
             )  # alone, so that company can't change its bits
             whole = arguments.seconds is None
             keep = arguments.keep
@@ -135,7 +136,7 @@ def run(arguments: argparse.Namespace) -> None:
                 video_from=arguments.edit if keep == "picture" else arguments.video if whole else None,
                 audio_from=arguments.edit if keep == "sound" else arguments.audio if whole else None,
             )
-            entries.append(Sample(clip, arguments.prompt, seed, task).entry(path.name))
+            entries.append(Sample(clip, arguments.prompt or "", seed, task).entry(path.name))
         if not single:
             write_listing(entries, out)
     print(out)
@@ -159,7 +160,12 @@ def _given(arguments: argparse.Namespace) -> tuple[Clip | None, str]:
 
 
 def _draw(
-    simulator: Simulator, arguments: argparse.Namespace, given: Clip | None, task: str, seed: int
+    simulator: Simulator,
+    arguments: argparse.Namespace,
+    prompt: str,
+    given: Clip | None,
+    task: str,
+    seed: int,
 ) -> Clip:
     from dataclasses import replace
 
@@ -177,24 +183,24 @@ def _draw(
     match task:
         case "foley":
             assert given is not None
-            return simulator.foley(given, arguments.prompt, **how)
+            return simulator.foley(given, prompt, **how)
         case "visualize":
             assert given is not None
             takes = TAKES if arguments.takes is None else arguments.takes
-            return simulator.visualize(given, arguments.prompt, takes=takes, **how)
+            return simulator.visualize(given, prompt, takes=takes, **how)
         case "edit":
             assert given is not None
             strength = STRENGTH if arguments.strength is None else arguments.strength
-            return simulator.edit(given, arguments.prompt, strength, arguments.keep, **how)
+            return simulator.edit(given, prompt, strength, arguments.keep, **how)
         case "extend":
             assert given is not None
-            return simulator.extend(given, arguments.prompt, seconds, **how)
+            return simulator.extend(given, prompt, seconds, **how)
         case "image":
-            return simulator.image(arguments.prompt, **how)
+            return simulator.image(prompt, **how)
         case "sound":
             del how["size"]
-            return simulator.sound(arguments.prompt, seconds, **how)
+            return simulator.sound(prompt, seconds, **how)
         case "animate":
             assert given is not None
-            return simulator.animate(given, arguments.prompt, seconds, **how)
-    return simulator.generate(arguments.prompt, seconds, **how)
+            return simulator.animate(given, prompt, seconds, **how)
+    return simulator.generate(prompt, seconds, **how)

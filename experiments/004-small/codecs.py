@@ -1,11 +1,15 @@
 """What the codecs bring back of clips that nothing was trained on: python codecs.py MODEL [--count 96]
 
+With `--video-codec RUN --size 128` another video codec, and clips of its size.
+
 Prints a markdown row for each number: PSNR of all pixels, of first frames and of the things' own; onsets
 against the true ones within 30 ms, of the raw sound and of what came back; loudness (BS.1770), the level
 between the sides, log-spectral distance, and whether decays keep their order.
 """
 
 import argparse
+from dataclasses import replace
+from pathlib import Path
 
 import torch
 import torchaudio.functional as audio
@@ -18,6 +22,7 @@ from avsim.measures import bootstrap, log_spectral_distance, psnr
 from avsim.perception.matching import match
 from avsim.simulator import Simulator, load
 from avsim.world import Truth, WorldDataset
+from avsim.world.config import configured
 
 TOLERANCE = 0.03  # s
 
@@ -63,9 +68,15 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("model")
     parser.add_argument("--count", type=int, default=96)
+    parser.add_argument("--video-codec", type=Path, metavar="RUN")
+    parser.add_argument("--size", type=int, default=64)
     arguments = parser.parse_args()
     simulator, detectors = load(arguments.model), Detectors.shipped()
-    world = WorldDataset("medium", seed=7, split="test")
+    if arguments.video_codec is not None:
+        simulator = replace(simulator, video_codec=load(arguments.video_codec).video_codec)
+    level = configured("medium")
+    level = replace(level, spec=replace(level.spec, height=arguments.size, width=arguments.size))
+    world = WorldDataset(level, seed=7, split="test")
     clips = (world[index] for index in range(arguments.count))
     rows = [numbers(clip, through(simulator, clip), truth, detectors) for clip, truth in clips]
     table = {name: torch.tensor([row[name] for row in rows], dtype=torch.float64) for name in rows[0]}

@@ -15,7 +15,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import astuple, replace
 from itertools import islice
 from pathlib import Path
-from statistics import median
+from statistics import median_low
 
 import torch
 from rich.progress import track
@@ -59,7 +59,7 @@ class Numbers(Judge):
 
     width = 2  # seen, prompted
 
-    def update(self, seen: float, prompted: int) -> None:
+    def update(self, seen: int, prompted: int) -> None:
         """Judge one clip."""
         self.keep([seen, prompted])
 
@@ -146,7 +146,7 @@ def scores(out: Path, way: str, clips: Iterator[tuple[Clip, Truth]]) -> dict[str
         things["one thing" if len(truth.things) == 1 else "more things"].update(
             found.view.things, clip.frames_per_second
         )
-        count.update(median(map(len, found.view.things)), len(facts_of_caption(truth.caption).things))
+        count.update(median_low(map(len, found.view.things)), len(facts_of_caption(truth.caption).things))
         pairs = [(EAR, found.onsets, known.view.events), (EYE, known.onsets, found.view.events)]
         if truth.scene.players:
             pairs += [
@@ -159,14 +159,14 @@ def scores(out: Path, way: str, clips: Iterator[tuple[Clip, Truth]]) -> dict[str
                 clip.frames_per_second,
                 clip.seconds,
             )
-    numbers = said_by(panel)
+    numbers = {}
     titled = moments | {f"integrity of {name}": one for name, one in things.items()} | {COUNT: count}
     for title, one in titled.items():
         numbers |= {f"{title}: {name}": score for name, score in one.scores().items()}
     for name in [name for name in numbers if ": chance of " in name]:
         of = name.replace("chance of ", "")
         numbers[of] = replace(numbers[of], floor=numbers[name].value)
-    return numbers
+    return said_by(panel) | numbers
 
 
 def said_by(panel: Panel) -> dict[str, Score]:

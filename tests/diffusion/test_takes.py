@@ -40,6 +40,14 @@ def test_each_row_is_the_take_that_leaves_least_of_its_sound_untold():
 
 def test_a_row_is_judged_by_itself():
     net, several = model(), takes(2, 3)
+    context, alone_context = net.context(["a", "b", "c"], SPEC), net.context(["c"], SPEC)
+    x = to_tokens(several[0])
+    with torch.no_grad():
+        together = unheard(net, context, x, first_row=5)[2:]
+        by_itself = unheard(net, alone_context, x.each(lambda each: each[2:]), first_row=7)
+        other = unheard(net, alone_context, x.each(lambda each: each[2:]), first_row=6)
+    torch.testing.assert_close(together, by_itself, atol=1e-5, rtol=0)
+    assert (other - by_itself).abs().item() > 1e-3
     kept = best_heard(net, ["a", "b", "c"], SPEC, several, first_row=5)
     alone = best_heard(net, ["c"], SPEC, [take.each(lambda each: each[2:]) for take in several], first_row=7)
     assert torch.equal(kept.video[2:], alone.video)

@@ -8,9 +8,10 @@ import torch
 from avsim.clip import Clip
 from avsim.errors import InputError
 from avsim.perception import Grid, PictureDetector, truths
-from avsim.perception.asked import asked, chosen, tracks
+from avsim.perception.asked import asked, chosen
 from avsim.perception.found import Seen
 from avsim.perception.pointing import Overview, meant, outline, overview, spans_of_film
+from avsim.perception.tracks import tracks
 from avsim.world import WorldConfig, WorldDataset
 from avsim.world.facts import Noun
 
@@ -49,6 +50,18 @@ def test_the_thing_that_is_meant():
         "the violin on the left",
         "the gold metal bell in the middle",
     ]
+
+
+def test_material_and_colour_are_one_fact_that_the_kind_allows():
+    unsure = [replace(BELL, kind="cube", material=material, colour="tan") for material in ("metal", "wood")]
+    (cube,) = tracks([[look] for look in unsure * 8])
+    assert (cube.material, cube.colour) == ("wood", "tan")  # no metal is tan
+    (block,) = seen(replace(BELL, kind="wooden block", material="metal", colour="gold"))
+    assert block.material == "wood"
+    (ball,) = seen(replace(BELL, kind="ball", material="skin", colour="white"))
+    assert (ball.material, ball.colour) == ("ceramic", "white")
+    (violin,) = seen(replace(VIOLIN, material="metal", colour="gold"))
+    assert violin.name == "the violin on the left"
 
 
 def test_one_error_of_a_detector_is_forgiven_and_said(caplog):

@@ -74,13 +74,16 @@ def test_foley_hears_what_it_sees(simulator):
 def test_a_sound_without_a_prompt_follows_what_is_seen(simulator):
     eyes = avsim.load("small").picture
     clip, truth = WorldDataset("medium", seed=5, split="test")[0]  # a stick hits a wooden block
-    seeing, silent = replace(simulator, picture=eyes), clip.silent()
+    blind, silent = replace(simulator, spec=clip.spec), clip.silent()
+    seeing = replace(blind, picture=eyes)
     said = seeing.described(silent)
     assert "wooden block" in said and facts_in(said).place == facts_in(truth.caption).place
     unasked, asked, untold = (seeing.foley(silent, prompt, **HOW).wave for prompt in (None, said, ""))
     assert torch.equal(unasked, asked) and not torch.equal(unasked, untold)
-    assert simulator.described(silent) == ""  # it has no eyes
-    assert torch.equal(simulator.foley(silent, **HOW).wave, untold)
+    assert blind.described(silent) == ""
+    assert torch.equal(blind.foley(silent, **HOW).wave, untold)
+    with pytest.raises(InputError, match="sound alone"):
+        seeing.foley(sound())
 
 
 @pytest.mark.parametrize("samples, rate, channels", [(22050, 22050, 1), (16001, 16000, 2), (44100, 48000, 6)])
