@@ -43,5 +43,6 @@ done
   --model.video_codec "$video" --model.audio_codec "$audio" ${INIT:+--init "$INIT"}
 "$avsim" fit -c configs/base.yaml -c configs/pupil.yaml -c "$here/pupil.yaml" --run "$run/pupil" \
   --model.teacher "$run/generator" --model.video_codec "$video" --model.audio_codec "$audio"
+[ -d "$run/pupil/simulator/picture" ] || cp -r avsim/small/picture "$run/pupil/simulator/" # eyes, for what has no prompt
 step=$(grep -o '"step": [0-9]*' "$run/pupil/simulator/pupil/config.json" | grep -o '[0-9]*')
 "$PWD/.venv/bin/python" "$here/score.py" "$run/pupil" "$run/score-$step"
