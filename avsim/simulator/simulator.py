@@ -385,8 +385,8 @@ class Simulator:
 
     def _lasting(self, seconds: float) -> ClipSpec:
         """The training's clips, but at least `seconds` long, in whole frames."""
-        rate = self.spec.frames_per_second
-        return replace(self.spec, seconds=frames_over(seconds, rate) / rate)
+        asked = replace(self.spec, seconds=seconds)  # which refuses what is no length
+        return replace(asked, seconds=frames_over(seconds, asked.frames_per_second) / asked.frames_per_second)
 
     def shown(self, video: Tensor, spec: ClipSpec) -> Clip:
         """Latents of a picture (Dv, t, h, w) as a silent clip of `spec`."""
