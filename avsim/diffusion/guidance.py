@@ -184,8 +184,12 @@ def hearing(
     sound = Noised(clean, noise, torch.full_like(s.audio[:, :1], LISTEN))
     with torch.enable_grad():
         picture = picture.detach().requires_grad_()
-        heard = model(Pair(picture, sound.x_s), Pair(s.video, sound.s), context).audio
-        return torch.autograd.grad(token_loss(heard, sound).sum(), picture)[0]
+        return torch.autograd.grad(unheard(model, context, picture, s.video, sound).sum(), picture)[0]
+
+
+def unheard(model: JointDiT, context: Context, picture: Tensor, s: Tensor, sound: Noised) -> Tensor:
+    """The flow loss of a sound's tokens (B, La), beside a picture (B, Lv, Dv) at the levels s (B, K)."""
+    return token_loss(model(Pair(picture, sound.x_s), Pair(s, sound.s), context).audio, sound)
 
 
 def turned(v: Tensor, slope: Tensor, s: Tensor, ear: float | Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from avsim.data.batch import LatentBatch
 from avsim.data.encode import load_codecs
 from avsim.diffusion.draws import Drawn, draw
 from avsim.diffusion.gaze import attention_maps, gaze
+from avsim.diffusion.guidance import unheard
 from avsim.diffusion.levels import LevelMixture, shifted
 from avsim.diffusion.loss import row_loss, token_loss, trivial
 from avsim.diffusion.model import Context, JointDiT
@@ -141,13 +142,13 @@ class GeneratorSystem(L.LightningModule):
 
         The flow loss of the sound with its own picture and with another clip's; noise and caption the same.
         """
-        sound, pictures, levels = noised.audio, noised.video.x, Pair(torch.zeros_like(s), s)
+        sound, pictures, given = noised.audio, noised.video.x, torch.zeros_like(s)
         own, swapped = (
-            row_loss(token_loss(self.model(Pair(picture, sound.x_s), levels, context).audio, sound))
+            row_loss(unheard(self.model, context, picture, given, sound))
             for picture in (pictures, pictures.roll(len(s) // 2, 0))
         )
         found = {"audio_own": own, "audio_swapped": swapped, "sync_gap": swapped - own}
-        maps = attention_maps(self.model, Pair(pictures, sound.x_s), levels, context)
+        maps = attention_maps(self.model, Pair(pictures, sound.x_s), Pair(given, s), context)
         where = {} if maps is None else gaze(maps, context.seconds)._asdict()
         return found | {f"gaze_{name}": value for name, value in where.items()}
 

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from avsim.clip import LatentSpec
-from avsim.diffusion.loss import row_loss, token_loss
+from avsim.diffusion.guidance import unheard
+from avsim.diffusion.loss import row_loss
 from avsim.diffusion.model import Context, JointDiT
 from avsim.diffusion.noising import Noised
 from avsim.diffusion.pair import Latents, Pair
@@ -28,12 +29,13 @@ def best_heard(
     all takes, which depends on `first_row + i` alone.
     """
     told = model.context(captions, spec)
-    best = torch.stack([unheard(model, told, to_tokens(take), first_row) for take in takes]).argmin(0)  # (B,)
+    losses = [untold_of(model, told, to_tokens(take), first_row) for take in takes]  # (B,) each
+    best = torch.stack(losses).argmin(0)  # (B,)
     rows = torch.arange(len(best), device=best.device)
     return takes[0].each(lambda *same: torch.stack(same)[best, rows], *takes[1:])
 
 
-def unheard(model: JointDiT, context: Context, x: Pair[Tensor], first_row: int = 0) -> Tensor:
+def untold_of(model: JointDiT, context: Context, x: Pair[Tensor], first_row: int = 0) -> Tensor:
     """The flow loss of clean sounds, given their clean pictures (B, L, D): its mean over levels, (B,)."""
     given = x.video.new_zeros(len(x.video), 1)
     losses = []
@@ -41,6 +43,5 @@ def unheard(model: JointDiT, context: Context, x: Pair[Tensor], first_row: int =
         for hearing in range(HEARINGS):
             noise = normal_rows(tuple(x.audio.shape), 0, "take", hearing, first_row=first_row).to(x.audio)
             sound = Noised(x.audio, noise, torch.full_like(given, level))
-            v = model(Pair(x.video, sound.x_s), Pair(given, sound.s), context).audio
-            losses.append(row_loss(token_loss(v, sound)))
+            losses.append(row_loss(unheard(model, context, x.video, given, sound)))
     return torch.stack(losses).mean(0)

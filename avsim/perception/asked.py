@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from difflib import get_close_matches
 
 from avsim.errors import InputError
 from avsim.perception.tracks import Track
 from avsim.perception.vocabulary import INSTRUMENTS
-from avsim.world.facts import TARGET_WORDS, Noun
+from avsim.world.facts import Noun
 from avsim.world.lexicon import ARTICLES, WORDS
 
 ORDERS = {  # words that choose among what fits the others: by what, and at which share of the order
@@ -110,9 +110,6 @@ def chosen(text: str, things: Sequence[Track]) -> Track:
 
 def _mismatches(wanted: Asked, thing: Track) -> int:
     """How many of the facts that are asked for a thing lacks; a side is that of its beginning."""
-    kind, material = TARGET_WORDS.get(thing.kind, (thing.kind, thing.material or None))
-    known = replace(Noun(), kind=kind, material=material, colour=thing.colour or None, side=thing.side)
-    wrong = [
-        name for name, fact in vars(wanted.noun).items() if fact is not None and fact != getattr(known, name)
-    ]
+    known = vars(thing.noun)
+    wrong = [name for name, fact in vars(wanted.noun).items() if fact is not None and fact != known[name]]
     return len(wrong) + 2 * (wanted.instrument and thing.kind not in INSTRUMENTS)

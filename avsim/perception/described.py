@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from statistics import median
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from avsim.perception.found import View
 from avsim.perception.tracks import Track, tracks, whose
 from avsim.perception.vocabulary import INSTRUMENTS
-from avsim.world.facts import TARGET_WORDS, Facts, Noun, Told
+from avsim.world.facts import Facts, Noun, Told
 from avsim.world.scene import MOST, SHAPES, TARGETS
 from avsim.world.words import short_caption
 
@@ -57,8 +58,8 @@ def _together(one: Track, other: Track) -> float:
 
 
 def _told(thing: Track, sounds: bool) -> Told:
-    kind, material = TARGET_WORDS.get(thing.kind, (thing.kind, thing.material or None))
-    noun = Noun(kind, material, thing.colour if material else None)
+    noun = replace(thing.noun, side=None)
+    noun = noun if noun.material else Noun(noun.kind)  # a drum's colour isn't told
     if thing.kind in INSTRUMENTS:
         return Told(noun, "plays" if sounds else "is held")
     if thing.kind in TARGETS:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from avsim.perception.found import Event, Seen
 from avsim.perception.vocabulary import INSTRUMENTS
-from avsim.world.facts import TARGET_WORDS
+from avsim.world.facts import TARGET_WORDS, Noun
 from avsim.world.materials import MATERIALS
 from avsim.world.scene import COLOURS, TARGETS
 from avsim.world.words import where
@@ -43,13 +43,17 @@ class Track:
         return SIDES[min(2, int(self.x * 3))]
 
     @property
+    def noun(self) -> Noun:
+        """What can be said of it: of a drum no material."""
+        kind, material = TARGET_WORDS.get(self.kind, (self.kind, self.material or None))
+        return Noun(kind, material, self.colour or None, side=self.side)
+
+    @property
     def name(self) -> str:
         """Such as "a red rubber ball on the right"."""
-        substance = "wooden" if self.material == "wood" else self.material
-        kind = TARGET_WORDS.get(self.kind, (self.kind, None))[0]
-        if self.kind in TARGET_WORDS and TARGET_WORDS[self.kind][1] is None:
-            substance = ""
-        words = [word for word in (self.colour, substance, kind) if word]
+        noun = self.noun
+        substance = "wooden" if noun.material == "wood" else noun.material
+        words = [word for word in (noun.colour, substance, noun.kind) if word]
         return f"the {' '.join(words)} {where(self.side)}"
 
 

@@ -53,7 +53,7 @@ log = logging.getLogger("avsim")
 USUAL = {"visualize": TO_A_SOUND}  # of tasks that have their own
 AFTER_A_PUPIL = {"visualize": Guidance(text=1.0, video=3.0, audio=8.0, least=0.25, ear=0.3)}
 BY_HEART = {"joint": 0.8, "animate": 0.8, "extend": 0.8, "visualize": 0.5}  # from where up a pupil draws
-TAKES = 4  # of a picture for a sound, of which one is kept
+TAKES = {"visualize": 4}  # of tasks of which the best heard of several is kept
 STRENGTH = 0.6  # of an edit: how much noise it starts from
 LONGER = 1.5  # times the training's length, from where on a clip is called long
 MENTIONED = 8  # unknown words of a prompt that a warning names
@@ -141,9 +141,11 @@ class Simulator:
 
         It sees what the generator is given: the middle of the picture, at the size of the training's.
         """
+        if self.picture is None:
+            return ""
         seen = frames_for(clip, self._lasting(clip.seconds))
         rate = self.spec.frames_per_second
-        return "" if self.picture is None else described(view(self.picture, Clip(seen, None, rate)), rate)
+        return described(view(self.picture, Clip(seen, None, rate)), rate)
 
     def visualize(
         self,
@@ -153,11 +155,11 @@ class Simulator:
         size: tuple[int, int] | None = None,
         steps: int = STEPS,
         guidance: float | Guidance | None = None,
-        takes: int = TAKES,
+        takes: int | None = None,
     ) -> Clip:
         """A picture for a sound, whose samples come back untouched.
 
-        Of so many `takes` it is the one in which the generator hears that sound best.
+        Of so many `takes` (by default `TAKES`) it is the one in which the generator hears that sound best.
         """
         if clip.wave is None:
             raise InputError("visualize needs a clip with sound; its wave is None")
@@ -314,12 +316,13 @@ class Simulator:
         seed: int,
         steps: int,
         guidance: float | Guidance | None,
-        takes: int = 1,
+        takes: int | None = None,
     ) -> list[Clip]:
         """Clips of `spec`, one for each prompt, the best heard of some `takes`.
 
         A clip's seed is its row in one endless batch of seed 0; further takes are that of seed 1 and on.
         """
+        takes = TAKES.get(task.name, 1) if takes is None else takes
         for name, count in (("steps", steps), ("takes", takes)):
             if count < 1:
                 raise InputError(f"{name} is {count}; it must be at least 1")

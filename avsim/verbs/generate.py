@@ -170,7 +170,7 @@ def _draw(
     from dataclasses import replace
 
     from avsim.diffusion.generate import STEPS
-    from avsim.simulator.simulator import STRENGTH, TAKES, usual
+    from avsim.simulator.simulator import STRENGTH, usual
 
     said = arguments.guidance or ()
     how = {
@@ -186,8 +186,7 @@ def _draw(
             return simulator.foley(given, prompt, **how)
         case "visualize":
             assert given is not None
-            takes = TAKES if arguments.takes is None else arguments.takes
-            return simulator.visualize(given, prompt, takes=takes, **how)
+            return simulator.visualize(given, prompt, takes=arguments.takes, **how)
         case "edit":
             assert given is not None
             strength = STRENGTH if arguments.strength is None else arguments.strength

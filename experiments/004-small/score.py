@@ -110,8 +110,7 @@ def ways(
         "" if way == BLIND else simulator.described(clip) if way == UNTOLD else truth.caption
         for clip, truth in clips
     ]
-    takes = TAKES if task is VISUALIZE else 1
-    drawn = simulator._draw(captions, spec, task, Latents(video, audio), seed, steps, None, takes)
+    drawn = simulator._draw(captions, spec, task, Latents(video, audio), seed, steps, None)
     return (
         frames if task is FOLEY else torch.stack([clip.frames for clip in drawn]),
         wave if task is VISUALIZE else torch.stack([clip.wave for clip in drawn]),
