@@ -21,6 +21,7 @@ from avsim.evaluation.score import Reason, Score, Unjudged
 from avsim.evaluation.space import Space
 from avsim.evaluation.text import TextAgreement, facts_of_caption
 from avsim.perception.matching import match
+from avsim.perception.vocabulary import INSTRUMENTS
 
 CALIBRATIONS = Path(__file__).parent / "calibrations"  # NAME.json, committed with the weights
 FAMILIAR = CALIBRATIONS / "familiar.safetensors"  # what true clips look like, by an embedding:
@@ -65,7 +66,11 @@ def _space(judge: Judge, found: Evidence) -> None:
     events = found.view.events
     pairs = match(heard, [event.seconds for event in events], 1 / found.clip.frames_per_second)
     judge.update(
-        found.wave, found.clip.sample_rate, [heard[i] for i, _ in pairs], [events[j].x for _, j in pairs]
+        found.wave,
+        found.clip.sample_rate,
+        [heard[i] for i, _ in pairs],
+        [events[j].x for _, j in pairs],
+        [events[j].kind in INSTRUMENTS for _, j in pairs],
     )
 
 

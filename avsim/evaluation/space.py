@@ -16,8 +16,13 @@ from avsim.errors import InputError
 from avsim.evaluation.judge import Judge
 from avsim.evaluation.score import Reason
 
-FRONT = 0.01  # s, of which level and time are taken; what sounded in as long before is taken away
-REACH = 0.02  # s around an onset, in which its front is looked for
+FRONT = 0.006  # s, of which a blow's level is taken; what sounded in as long before is taken away
+BEGUN = 0.5  # of the steepest rise, from which on it is the front: what comes later is the room's
+REACH = 0.012  # s around an onset, in which its front is looked for
+NOTE = 0.025  # s, of which a note's level is taken: it swells, and its partials tell it from other notes
+OWN = 0.8  # of a partial's power must be new
+NEW = 0.5  # and of all that is heard then, or else it can't be told from what sounds already
+HEARD = 0.01  # s, of which time is taken
 LONGEST = 0.001  # s between two ears, at most
 PAN = 0.8  # how far to a side the edges of the picture are panned, see above
 
@@ -27,26 +32,36 @@ class Space(Judge):
 
     width = 10  # count, then sums over a clip's sounds: see `update`
 
-    def update(self, wave: Tensor, sample_rate: int, seconds: Sequence[float], x: Sequence[float]) -> None:
-        """Judge the sounds of one clip.
+    def update(
+        self,
+        wave: Tensor,
+        sample_rate: int,
+        seconds: Sequence[float],
+        x: Sequence[float],
+        notes: Sequence[bool] | None = None,
+    ) -> None:
+        """Judge the sounds of one clip: those that are louder than what sounds when they begin.
 
         Args:
             wave: (2, N).
             sample_rate: Hz.
             seconds: when each sound begins to be heard.
             x: where each is seen, 0 left to 1 right.
+            notes: which of them are notes, that swell; None: all are blows.
 
         Raises:
             InputError: numbers of sounds and places that differ.
         """
-        if len(seconds) != len(x):
-            raise InputError(f"space: {len(seconds)} sounds and {len(x)} places; expected as many")
+        notes = [False] * len(seconds) if notes is None else notes
+        if not len(seconds) == len(x) == len(notes):
+            counts = f"{len(seconds)} sounds, {len(x)} places, {len(notes)} that may be notes"
+            raise InputError(f"space: {counts}; expected as many of each")
         if wave.shape[0] != 2:
             self.skip(Reason.MONO)
             return
         found = [
-            (place, *heard) for moment, place in zip(seconds, x, strict=True)
-            if (heard := between_ears(wave, sample_rate, moment)) is not None
+            (place, *heard) for moment, place, note in zip(seconds, x, notes, strict=True)
+            if (heard := between_ears(wave, sample_rate, moment, note)) is not None
         ]  # fmt: skip
         if not found:
             self.skip(Reason.NOTHING_HAPPENS)
@@ -83,27 +98,47 @@ class Space(Judge):
         return row * ((xx - x) / count + 0.25 > (1 / 6) ** 2)
 
 
-def between_ears(wave: Tensor, sample_rate: int, seconds: float) -> tuple[float, float] | None:
+def between_ears(
+    wave: Tensor, sample_rate: int, seconds: float, note: bool = False
+) -> tuple[float, float] | None:
     """Level of the right above the left in dB, and by how many ms the left is later, of what begins then.
 
-    Of its first wave front alone, which comes the straight way: a room answers from everywhere. The front is
-    looked for around the moment that is given.
+    Of a blow's first wave front alone, which comes the straight way: a room answers from everywhere. The
+    front is looked for around the moment that is given. Of a note, which has no front, the partials that
+    weren't there before.
 
-    Shapes: wave (2, N). None where nothing becomes louder.
+    Shapes: wave (2, N). None where nothing becomes louder, or what does is less than what sounds already.
     """
-    window = round(FRONT * sample_rate)
-    first = max(0, round((seconds - REACH) * sample_rate) - window)
-    near = F.pad(wave[:, first : round((seconds + REACH) * sample_rate) + window].double(), (window, 0))
-    if near.shape[1] < 2 * window:
+    before, size = round(0.1 * sample_rate), round(HEARD * sample_rate)
+    wave = F.pad(wave.double(), (before, before))
+    first = before + round(seconds * sample_rate)
+    if first >= wave.shape[1] - before:
         return None
-    power = F.avg_pool1d(near.square(), window, 1)  # (2, n), of the window from each sample on
-    rise = power[:, window:] - power[:, :-window]
-    front = int(rise.sum(0).argmax())
-    level = rise[:, front]
-    if not (level > 1e-12).all():
+    first, new, power = (_partials if note else _front)(wave, sample_rate, first)
+    if not (new > 1e-12).all() or new.sum() < NEW * power:
         return None
-    heard = near[:, front + window : front + 2 * window]
-    return (10 * torch.log10(level[1] / level[0])).item(), delay(heard[0], heard[1], sample_rate) * 1000
+    heard = wave[:, first : first + size]
+    return (10 * torch.log10(new[1] / new[0])).item(), delay(heard[0], heard[1], sample_rate) * 1000
+
+
+def _front(wave: Tensor, sample_rate: int, first: int) -> tuple[int, Tensor, Tensor]:
+    """Where a blow's front begins, near sample `first`, its power (2,) and that of all that sounds then."""
+    size, reach = round(FRONT * sample_rate), round(REACH * sample_rate)
+    power = F.avg_pool1d(wave[:, first - reach - size : first + reach + size].square(), size, 1)
+    rise = power[:, size:] - power[:, :-size]
+    both = rise.sum(0)
+    begins = int((both >= BEGUN * both.max()).int().argmax())  # the first
+    return first - reach + begins, rise[:, begins], power[:, size + begins].sum()
+
+
+def _partials(wave: Tensor, sample_rate: int, first: int) -> tuple[int, Tensor, Tensor]:
+    """The same of a note that begins with sample `first`: of the partials that are new."""
+    size = round(NOTE * sample_rate)
+    around = torch.stack([wave[:, first - size : first], wave[:, first : first + size]])
+    before, power = torch.fft.rfft(around).abs().square() / size**2  # (2, bins) each
+    rise = power - before
+    own = rise.sum(0) > OWN * power.sum(0)
+    return first, (rise.clamp(min=0) * own).sum(1), power.sum()
 
 
 def delay(left: Tensor, right: Tensor, sample_rate: int) -> float:

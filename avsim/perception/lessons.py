@@ -55,18 +55,19 @@ class LessonBatch(ClipBatch):
 
 
 class WorldLessons:
-    """The world's clips, rendered when they are asked for."""
+    """The world's clips, rendered when they are asked for; of several worlds, in turns."""
 
     def __init__(
         self,
-        config: str | WorldConfig = "medium",
+        config: str | WorldConfig | list[str] = "medium",
         seed: int = 0,
         split: str = "train",
         count: int = 1 << 30,
         grid: Grid = Grid(),  # noqa: B008 (frozen)
     ) -> None:
-        WorldDataset(config, seed, split)  # checks
-        self.config, self.seed, self.split = configured(config), seed, split
+        self.configs = [configured(each) for each in (config if isinstance(config, list) else [config])]
+        WorldDataset(self.configs[0], seed, split)  # checks
+        self.seed, self.split = seed, split
         self.count, self.grid = count, grid
 
     def __len__(self) -> int:
@@ -78,7 +79,8 @@ class WorldLessons:
 
     def take(self, index: int, spec: ClipSpec, generator: Generator | None = None) -> Lesson:
         """Clip `index` at `spec`."""
-        clip, truth = WorldDataset(replace(self.config, spec=spec), self.seed, self.split)[index]
+        config = self.configs[index % len(self.configs)]
+        clip, truth = WorldDataset(replace(config, spec=spec), self.seed, self.split)[index]
         assert clip.frames is not None and clip.wave is not None
         found = labels(truth, spec, self.grid)
         return Lesson(clip.frames, clip.wave, found, f"world/{self.split}/{index}")

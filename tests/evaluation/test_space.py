@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from avsim.clip import Clip, ClipSpec
+from avsim.errors import InputError
 from avsim.evaluation.space import Space, between_ears, delay, place_of_level
 from avsim.seeds import generator
 from avsim.world import Scene, render
@@ -31,6 +32,27 @@ def test_what_sounds_already_is_taken_away():
     assert level == pytest.approx(20 * math.log10(2), abs=1.0) and abs(late) < 0.02
     assert between_ears(wave, 16000, 0.99 + 0.01) is None  # beyond the end
     assert between_ears(0 * wave, 16000, 0.5) is None
+
+
+def test_a_note_is_told_from_another_that_goes_on():
+    time = torch.arange(16000) / 16000
+    swell = ((time - 0.5) / 0.03).clamp(0, 1)
+    other, note = torch.sin(2 * math.pi * 220 * time), swell * torch.sin(2 * math.pi * 523 * time)
+    wave = 0.1 * torch.stack([other, 0.1 * other]) + 0.4 * torch.stack([0.5 * note, note])
+    level, _ = between_ears(wave, 16000, 0.5, note=True)
+    assert level == pytest.approx(20 * math.log10(2), abs=0.5)
+
+
+def test_what_is_fainter_than_what_sounds_already_is_not_asked():
+    wave = 0.2 * torch.randn(2, 16000, generator=generator(0, "rain"))
+    wave[1, 8000:8960] += 0.1 * torch.randn(960, generator=generator(0, "hit"))
+    for note in (False, True):
+        assert between_ears(wave, 16000, 0.5, note) is None
+
+
+def test_numbers_of_sounds_places_and_notes_must_be_the_same():
+    with pytest.raises(InputError, match="2 sounds, 1 places"):
+        Space().update(torch.zeros(2, 100), 16000, [0.0, 0.1], [0.5])
 
 
 def struck(x: float) -> tuple[Clip, float, float]:
