@@ -49,12 +49,16 @@ class Track:
         return Noun(kind, material, self.colour or None, side=self.side)
 
     @property
-    def name(self) -> str:
-        """Such as "a red rubber ball on the right"."""
+    def make(self) -> str:
+        """Such as "red rubber ball"."""
         noun = self.noun
         substance = "wooden" if noun.material == "wood" else noun.material
-        words = [word for word in (noun.colour, substance, noun.kind) if word]
-        return f"the {' '.join(words)} {where(self.side)}"
+        return " ".join(word for word in (noun.colour, substance, noun.kind) if word)
+
+    @property
+    def name(self) -> str:
+        """Such as "the red rubber ball on the right"."""
+        return f"the {self.make} {where(self.side)}"
 
 
 def tracks(looks: Sequence[Sequence[Seen]], least: float = 0.25) -> list[Track]:
