@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from avsim.diffusion.guidance import DIM, GUIDANCE, TO_A_SOUND, Guidance, hearing, turned, without_partner
+from avsim.diffusion.guidance import GUIDANCE, TO_A_SOUND, Guidance, hearing, turned, without_partner
 from avsim.diffusion.model import Context, JointDiT
 from avsim.diffusion.noising import Noised, clean_of, noise_of
 from avsim.diffusion.pair import NAMES, Pair
@@ -28,10 +28,11 @@ class Lessons(NamedTuple):
     text_least: Tensor
     hearings: Tensor
     words: Tensor
+    dim: Tensor
 
     @classmethod
     def table(cls, guidances: Sequence[Guidance], device: torch.device | str) -> Tensor:
-        """(G, 8), a row for each."""
+        """(G, 9), a row for each."""
         assert cls._fields == tuple(field.name for field in fields(Guidance))
         return torch.tensor([astuple(each) for each in guidances], dtype=torch.float32, device=device)
 
@@ -130,7 +131,7 @@ def by_heart(
     v = v.each(pushed, less, alone, Pair(lessons.video, lessons.audio))
     v = Pair(v.video, v.audio + (lessons.words - 1) * by_words)
     heard = clean_of(x.audio, v.audio, noised.audio.level)
-    hears = (highest.video >= lessons.least) & (highest.video <= DIM)
+    hears = (highest.video >= lessons.least) & (highest.video <= lessons.dim)
     if teacher.coupling.meets:
         slope = hearing(teacher, told, x.video, s, heard, noise)
         v = Pair(turned(v.video, slope, s.video, hears * lessons.ear), v.audio)

@@ -27,6 +27,9 @@ Denoise = Callable[[Pair[Tensor], Pair[Tensor]], Pair[Tensor]]
 """denoise(x, s) -> v: tokens (B, L, D) and levels (B, K) of each modality -> their velocity."""
 
 
+DIM = 0.93  # level of a picture, above which there is nothing to hear in it yet
+
+
 @dataclass(frozen=True)
 class Guidance:
     """Scales, of which 1 (of the ear, 0) guides nothing and costs nothing, and how far down they count.
@@ -45,9 +48,10 @@ class Guidance:
     text_least: float = 0.0  # of the levels at which both follow the caption
     hearings: int = 1  # of which the ear takes the mean
     words: float = 1.0  # how much the sound follows the caption, its picture left out of it; at all levels
+    dim: float = DIM  # level of a picture, not a share of any, above which the ear isn't asked
 
     def __post_init__(self) -> None:
-        for name in ("least", "text_least"):
+        for name in ("least", "text_least", "dim"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"guidance {name} is {getattr(self, name)}; it must lie in [0, 1]")
         if self.hearings < 1 or self.hearings != int(self.hearings):
@@ -135,7 +139,6 @@ def remembered(denoise: Denoise) -> Denoise:
 
 
 LISTEN = 0.8  # the level of the sound that the picture has to explain
-DIM = 0.93  # level of a picture, above which there is nothing to hear in it yet
 
 
 def by_ear(
@@ -163,7 +166,7 @@ def by_ear(
 
     def told(x: Pair[Tensor], s: Pair[Tensor]) -> Pair[Tensor]:
         v = denoise(x, s)
-        if not reaches(Pair(s.video), guidance.least) or bool((s.video > DIM).any()):
+        if not reaches(Pair(s.video), guidance.least) or bool((s.video > guidance.dim).any()):
             return v
         clean = clean_of(x.audio, v.audio.to(x.audio), spread(s.audio, x.audio.shape[1])[..., None])
         slope = torch.zeros_like(x.video)

@@ -51,7 +51,13 @@ from avsim.simulator.fitting import (
 
 log = logging.getLogger("avsim")
 USUAL = {"visualize": TO_A_SOUND}  # of tasks that have their own
-AFTER_A_PUPIL = {"visualize": Guidance(text=1.0, video=3.0, audio=8.0, least=0.25, ear=0.3)}
+TOGETHER = replace(GUIDANCE, least=0.6, ear=0.45, dim=0.88)  # hears three times in eight steps
+AFTER_A_PUPIL = {
+    "joint": TOGETHER,
+    "animate": TOGETHER,
+    "extend": TOGETHER,
+    "visualize": Guidance(text=1.0, video=3.0, audio=8.0, least=0.25, ear=0.3),
+}
 BY_HEART = {"joint": 0.8, "animate": 0.8, "extend": 0.8, "visualize": 0.5}  # from where up a pupil draws
 TAKES = {"visualize": 4}  # of tasks of which the best heard of several is kept
 STRENGTH = 0.6  # of an edit: how much noise it starts from

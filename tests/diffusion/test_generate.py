@@ -1,3 +1,6 @@
+from dataclasses import replace
+from itertools import product
+
 import pytest
 import torch
 
@@ -18,7 +21,7 @@ from avsim.diffusion import (
 from avsim.diffusion.couplings import Apart
 from avsim.diffusion.distillation import Lessons, by_heart, lesson
 from avsim.diffusion.generate import begin
-from avsim.diffusion.guidance import DIM, Without, by_ear, conditioned, guide, guided, without_partner
+from avsim.diffusion.guidance import Without, by_ear, conditioned, guide, guided, without_partner
 from avsim.diffusion.loss import token_loss
 from avsim.diffusion.noising import Noised
 from avsim.diffusion.pair import Pair
@@ -199,12 +202,12 @@ def test_the_ear_turns_a_picture_to_where_its_sound_is_sooner_heard(make):
 
 def test_the_ear_listens_where_a_picture_is_drawn_for_a_sound_and_there_is_something_to_hear(make):
     model, how = make(), Guidance(1.0, ear=0.3, least=0.5, hearings=2)
-    plain = Guidance(1.0)
+    plain, late = Guidance(1.0), replace(how, dim=0.7)
 
     def drawn(model, task, guidance):
         return generate(model, ["a"], SPEC, latents(1), task, steps=4, guidance=guidance)
 
-    for task in (JOINT, VISUALIZE, ANIMATE):
+    for task, how in product((JOINT, VISUALIZE, ANIMATE), (how, late)):
         seen = []
         hook = model.register_forward_hook(lambda *call: seen.append(call[1][1].video.max().item()))  # noqa: B023
         with torch.inference_mode():
@@ -212,7 +215,7 @@ def test_the_ear_listens_where_a_picture_is_drawn_for_a_sound_and_there_is_somet
         hook.remove()
         assert not torch.equal(one.video, other.video) and torch.isfinite(one.video).all()
         levels = seen[-4:]  # of the four plain steps
-        heard = [level for level in levels if 0.5 <= level <= DIM]
+        heard = [level for level in levels if 0.5 <= level <= how.dim]
         assert heard and len(seen) == 4 + 4 + 2 * len(heard)
         if task is ANIMATE:
             assert torch.equal(one.video[:, :, 0], latents(1).video[:, :, 0])
