@@ -202,12 +202,12 @@ def test_the_ear_turns_a_picture_to_where_its_sound_is_sooner_heard(make):
 
 def test_the_ear_listens_where_a_picture_is_drawn_for_a_sound_and_there_is_something_to_hear(make):
     model, how = make(), Guidance(1.0, ear=0.3, least=0.5, hearings=2)
-    plain, late = Guidance(1.0), replace(how, dim=0.7)
+    plain, all_ = Guidance(1.0), (how, replace(how, dim=0.7))
 
     def drawn(model, task, guidance):
         return generate(model, ["a"], SPEC, latents(1), task, steps=4, guidance=guidance)
 
-    for task, how in product((JOINT, VISUALIZE, ANIMATE), (how, late)):
+    for task, how in product((JOINT, VISUALIZE, ANIMATE), all_):
         seen = []
         hook = model.register_forward_hook(lambda *call: seen.append(call[1][1].video.max().item()))  # noqa: B023
         with torch.inference_mode():
