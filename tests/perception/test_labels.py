@@ -5,6 +5,7 @@ import torch
 
 from avsim import seeds
 from avsim.clip import ClipSpec
+from avsim.errors import InputError
 from avsim.perception.grid import Grid
 from avsim.perception.labels import Labels, labels
 from avsim.perception.lessons import SavedLessons, WorldLessons, save_lessons, stacked
@@ -111,3 +112,14 @@ def test_lessons_are_saved_as_they_are(tmp_path):
         assert torch.allclose(value, getattr(other.labels, name), atol=0.05, equal_nan=True), name
     batch = stacked([one, one], spec, [0, 1]).to("cpu")
     assert batch.labels.event.shape == (2, 8, 16, 16) and batch.wave.shape == (2, 2, 8000)
+
+
+def test_lessons_of_several_worlds_come_in_turns():
+    spec = ClipSpec(seconds=0.25)
+    both, easy, medium = (WorldLessons(config, seed=4) for config in (["easy", "medium"], "easy", "medium"))
+    for index in range(4):
+        one, other = both.take(index, spec), (easy, medium)[index % 2].take(index, spec)
+        assert torch.equal(one.frames, other.frames) and torch.equal(one.wave, other.wave)
+    assert not torch.equal(both.take(1, spec).frames, easy.take(1, spec).frames)
+    with pytest.raises(InputError, match="nowhere"):
+        WorldLessons(["easy", "nowhere"])
