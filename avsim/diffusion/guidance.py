@@ -34,7 +34,8 @@ DIM = 0.93  # level of a picture, above which there is nothing to hear in it yet
 class Guidance:
     """Scales, of which 1 (of the ear, 0) guides nothing and costs nothing, and how far down they count.
 
-    A least level is a share of where the tokens start: above it, or at it, there is guidance.
+    A least level is a share of where the tokens start: above it, or at it, there is guidance. The ear is
+    asked up to `dim` alone.
 
     Raises:
         InputError: a scale that is negative or not a number, or a level outside [0, 1].
@@ -159,7 +160,7 @@ def by_ear(
         denoise: what draws; the sound that it is about to reach is what the picture has to explain.
         model: as it hears.
         context: of the clips.
-        guidance: how far, from which level up, and of how many hearings the gradient is the mean.
+        guidance: how far, between which levels, and of how many hearings the gradient is the mean.
         noise: noise(i) of the sound (B, La, Da) for hearing i.
     """
     calls = count()

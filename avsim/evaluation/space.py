@@ -16,13 +16,16 @@ from avsim.errors import InputError
 from avsim.evaluation.judge import Judge
 from avsim.evaluation.score import Reason
 
-FRONT = 0.006  # s, of which a blow's level is taken; what sounded in as long before is taken away
-BEGUN = 0.5  # of the steepest rise, from which on it is the front: what comes later is the room's
-REACH = 0.012  # s around an onset, in which its front is looked for
-NOTE = 0.025  # s, of which a note's level is taken: it swells, and its partials tell it from other notes
+FRONT = 0.006  # s, whose power is taken against that of as long before
+BEGUN = 0.5  # of the steepest rise, with which a front begins: half of what is taken is its first 3 ms
+REACH = 0.012  # s around an onset, in which its front is looked for: later comes what the room answers
+NOTE = 0.025  # s, of which a note's partials are taken
 OWN = 0.8  # of a partial's power must be new
-NEW = 0.5  # and of all that is heard then, or else it can't be told from what sounds already
-HEARD = 0.01  # s, of which time is taken
+NEW = (
+    0.5  # and of all power, or else what sounds already hides it: of a blow, whose window is half full, 2 / 3
+)
+HEARD = 0.01  # s from there on, of which time is taken
+AROUND = 0.05  # s, within which all of that lies
 LONGEST = 0.001  # s between two ears, at most
 PAN = 0.8  # how far to a side the edges of the picture are panned, see above
 
@@ -40,17 +43,17 @@ class Space(Judge):
         x: Sequence[float],
         notes: Sequence[bool] | None = None,
     ) -> None:
-        """Judge the sounds of one clip: those that are louder than what sounds when they begin.
+        """Judge the sounds of one clip, as far as what sounds when they begin doesn't hide them.
 
         Args:
             wave: (2, N).
             sample_rate: Hz.
             seconds: when each sound begins to be heard.
             x: where each is seen, 0 left to 1 right.
-            notes: which of them are notes, that swell; None: all are blows.
+            notes: which of them are a player's notes; None: all are blows.
 
         Raises:
-            InputError: numbers of sounds and places that differ.
+            InputError: numbers of sounds, places and notes that differ.
         """
         notes = [False] * len(seconds) if notes is None else notes
         if not len(seconds) == len(x) == len(notes):
@@ -64,7 +67,7 @@ class Space(Judge):
             if (heard := between_ears(wave, sample_rate, moment, note)) is not None
         ]  # fmt: skip
         if not found:
-            self.skip(Reason.NOTHING_HAPPENS)
+            self.skip(Reason.UNSURE if len(seconds) else Reason.NOTHING_HAPPENS)
             return
         seen, level, late = torch.tensor(found, dtype=torch.float64).T
         place = place_of_level(level)
@@ -103,21 +106,24 @@ def between_ears(
 ) -> tuple[float, float] | None:
     """Level of the right above the left in dB, and by how many ms the left is later, of what begins then.
 
-    Of a blow's first wave front alone, which comes the straight way: a room answers from everywhere. The
-    front is looked for around the moment that is given. Of a note, which has no front, the partials that
-    weren't there before.
+    The level is that of a blow's first wave front alone, which comes the straight way: a room answers from
+    everywhere. It is looked for around the moment that is given. Of a note, which may swell, it is that of
+    the partials that weren't there before. The time is of all that sounds then. Before a clip there was
+    silence.
 
-    Shapes: wave (2, N). None where nothing becomes louder, or what does is less than what sounds already.
+    Shapes: wave (2, N). None beyond the clip, where nothing becomes louder, and where what does is hidden.
     """
-    before, size = round(0.1 * sample_rate), round(HEARD * sample_rate)
-    wave = F.pad(wave.double(), (before, before))
-    first = before + round(seconds * sample_rate)
-    if first >= wave.shape[1] - before:
+    margin, size = round(AROUND * sample_rate), round(HEARD * sample_rate)
+    first = round(seconds * sample_rate)
+    if not 0 <= first < wave.shape[1]:
         return None
-    first, new, power = (_partials if note else _front)(wave, sample_rate, first)
+    near = wave[:, max(0, first - margin) : first + margin].double()
+    early = max(0, margin - first)
+    near = F.pad(near, (early, 2 * margin - early - near.shape[1]))
+    first, new, power = (_partials if note else _front)(near, sample_rate, margin)
     if not (new > 1e-12).all() or new.sum() < NEW * power:
         return None
-    heard = wave[:, first : first + size]
+    heard = near[:, first : first + size]
     return (10 * torch.log10(new[1] / new[0])).item(), delay(heard[0], heard[1], sample_rate) * 1000
 
 

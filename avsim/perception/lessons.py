@@ -55,18 +55,25 @@ class LessonBatch(ClipBatch):
 
 
 class WorldLessons:
-    """The world's clips, rendered when they are asked for; of several worlds, in turns."""
+    """The world's clips, rendered when they are asked for; of several worlds, in turns.
+
+    Raises:
+        InputError: no world, or one that `WorldDataset` refuses.
+    """
 
     def __init__(
         self,
-        config: str | WorldConfig | list[str] = "medium",
+        config: str | WorldConfig | list[str | WorldConfig] = "medium",
         seed: int = 0,
         split: str = "train",
         count: int = 1 << 30,
         grid: Grid = Grid(),  # noqa: B008 (frozen)
     ) -> None:
         self.configs = [configured(each) for each in (config if isinstance(config, list) else [config])]
-        WorldDataset(self.configs[0], seed, split)  # checks
+        if not self.configs:
+            raise InputError("lessons of no world; name at least one")
+        for each in self.configs:
+            WorldDataset(each, seed, split)  # checks
         self.seed, self.split = seed, split
         self.count, self.grid = count, grid
 

@@ -31,6 +31,9 @@ def test_what_sounds_already_is_taken_away():
     level, late = between_ears(wave, 16000, 0.5)
     assert level == pytest.approx(20 * math.log10(2), abs=1.0) and abs(late) < 0.02
     assert between_ears(wave, 16000, 0.99 + 0.01) is None  # beyond the end
+    assert between_ears(wave, 16000, -0.09) is None
+    for note in (False, True):  # at either end
+        between_ears(wave, 16000, 0.0, note), between_ears(wave, 16000, 0.9999, note)
     assert between_ears(0 * wave, 16000, 0.5) is None
 
 
@@ -96,7 +99,9 @@ def test_mono_and_silence_are_skipped():
     judge = Space()
     judge.update(torch.ones(1, 100), 16000, [0.0], [0.5])
     judge.update(torch.zeros(2, 100), 16000, [0.0], [0.5])
+    judge.update(torch.zeros(2, 100), 16000, [], [])
     assert judge.scores()["distance from heard to seen place, picture widths"].skipped == {
         "has one channel of sound": 1,
+        "the judge isn't sure of it": 1,
         "nothing happens in it": 1,
     }

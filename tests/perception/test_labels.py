@@ -123,3 +123,5 @@ def test_lessons_of_several_worlds_come_in_turns():
     assert not torch.equal(both.take(1, spec).frames, easy.take(1, spec).frames)
     with pytest.raises(InputError, match="nowhere"):
         WorldLessons(["easy", "nowhere"])
+    with pytest.raises(InputError, match="no world"):
+        WorldLessons([])
