@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# From the world to every number of RESULT.md, about 80 minutes of one core. A training that was stopped goes on.
+# From the world to every number of RESULT.md, about 80 minutes of one core, and of two for the last training. A
+# training that was stopped goes on.
 #   bash experiments/005-perception/run.sh [SCRATCH]
 # Half of the clips go through the codecs that ship, so that the detectors know what those make of the world.
 set -euo pipefail
@@ -29,4 +30,12 @@ done
 fit offset "$lessons/longer" --trainer.max_steps 1400 --trainer.limit_val_batches 15 --model.init_args.detectors runs
 for level in medium easy; do
   "$python" "$here/shifts.py" runs $level 120 | tee -a "runs/perception-$level.txt"
+done
+
+# The picture's detector goes on; the judge of offsets keeps the towers that it began with.
+mkdir -p runs/further && ln -sfn "$PWD/runs/perception-sound" runs/further/perception-sound
+"$python" -m avsim fit -c configs/base.yaml -c configs/perception/picture.yaml -c "$here/picture_further.yaml" \
+  --init runs/perception-picture --run runs/further/perception-picture
+for level in medium easy full; do
+  "$python" "$here/score.py" runs/further $level 120 | tee "runs/further/$level.txt"
 done
