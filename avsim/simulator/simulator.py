@@ -33,7 +33,6 @@ from avsim.diffusion import (
 )
 from avsim.diffusion.generate import STEPS
 from avsim.diffusion.guidance import GUIDANCE, TO_A_SOUND
-from avsim.diffusion.resound import resounded
 from avsim.diffusion.takes import best_heard
 from avsim.errors import InputError
 from avsim.perception.described import described
@@ -62,7 +61,6 @@ AFTER_A_PUPIL = {
     "visualize": Guidance(text=1.0, video=3.0, audio=8.0, least=0.25, ear=0.3),
 }
 BY_HEART = {"joint": 0.8, "animate": 0.8, "extend": 0.8, "visualize": 0.5}  # from where up a pupil draws
-RESOUNDED = ("joint", "animate")  # tasks whose sound is drawn once more, for the picture that came out
 TAKES = {"visualize": 4}  # of tasks of which the best heard of several is kept
 STRENGTH = 0.6  # of an edit: how much noise it starts from
 LONGER = 1.5  # times the training's length, from where on a clip is called long
@@ -89,8 +87,7 @@ class Simulator:
     Every method that draws takes a `seed`; the same seed gives the same frames and samples, bit for bit, on
     one machine (on a GPU as far as its attention's gradient does, which `Guidance.ear` needs). `guidance` is
     a `Guidance`, or the scale of the text alone beside the task's usual others (`usual`). Where it isn't
-    told, the `pupil` draws while there is much noise (`BY_HEART`), one pass for the generator's several, and
-    a sound that was drawn with its picture is drawn once more for it (`RESOUNDED`).
+    told, the `pupil` draws while there is much noise (`BY_HEART`): one pass for the generator's several.
     """
 
     generator: JointDiT | None = None
@@ -337,8 +334,7 @@ class Simulator:
         for name, count in (("steps", steps), ("takes", takes)):
             if count < 1:
                 raise InputError(f"{name} is {count}; it must be at least 1")
-        usually = guidance is None
-        pupil = self.pupil if usually and task.name in BY_HEART else None
+        pupil = self.pupil if guidance is None and task.name in BY_HEART else None
         if not isinstance(guidance, Guidance):
             how = usual(task.name, pupil is not None)
             guidance = how if guidance is None else replace(how, text=guidance)
@@ -354,8 +350,6 @@ class Simulator:
                 for take in range(takes if model.coupling.meets else 1)
             ]  # fmt: skip
             latents = drawn[0] if len(drawn) == 1 else best_heard(model, prompts, spec, drawn, seed)
-            if usually and task.name in RESOUNDED and model.coupling.meets:
-                latents = resounded(model, prompts, spec, latents, steps, seed=takes, first_row=seed)
             frames, wave = (  # (B, 3, T, H, W), (B, A, N)
                 [None] * len(prompts) if each is None else codec.decode(each, spec.clip).float().cpu()
                 for each, codec in zip(latents, (self.video_codec, self.audio_codec), strict=True)

@@ -312,18 +312,6 @@ def test_a_picture_for_a_sound_is_one_of_several_takes(simulator):
         simulator.visualize(heard, takes=0)
 
 
-def test_a_sound_is_drawn_once_more_for_the_picture_that_came_out_unless_guidance_is_told(simulator):
-    pairs = [
-        [simulator.generate("a", **HOW, guidance=how) for how in (None, usual("joint"))],
-        [simulator.animate(film(), "a", **HOW, guidance=how) for how in (None, usual("animate"))],
-    ]
-    for by_default, told in pairs:
-        assert torch.equal(by_default.frames, told.frames)
-        assert by_default.wave.shape == told.wave.shape and not torch.equal(by_default.wave, told.wave)
-    silent = [simulator.foley(film(), "a", **HOW, guidance=how).wave for how in (None, usual("foley"))]
-    assert torch.equal(*silent)
-
-
 def test_a_pupil_draws_what_it_was_taught_unless_guidance_is_told(simulator):
     pupil = copy.deepcopy(simulator.generator)
     with torch.no_grad():
