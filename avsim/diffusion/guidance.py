@@ -27,9 +27,6 @@ Denoise = Callable[[Pair[Tensor], Pair[Tensor]], Pair[Tensor]]
 """denoise(x, s) -> v: tokens (B, L, D) and levels (B, K) of each modality -> their velocity."""
 
 
-DIM = 0.93  # level of a picture, above which there is nothing to hear in it yet
-
-
 @dataclass(frozen=True)
 class Guidance:
     """Scales, of which 1 (of the ear, 0) guides nothing and costs nothing, and how far down they count.
@@ -49,7 +46,7 @@ class Guidance:
     text_least: float = 0.0  # of the levels at which both follow the caption
     hearings: int = 1  # of which the ear takes the mean
     words: float = 1.0  # how much the sound follows the caption, its picture left out of it; at all levels
-    dim: float = DIM  # level of a picture, not a share of any, above which the ear isn't asked
+    dim: float = 0.93  # level of a picture, itself no share, above which it tells nothing of a sound yet
 
     def __post_init__(self) -> None:
         for name in ("least", "text_least", "dim"):

@@ -33,5 +33,5 @@ def sounding_regions(view: View, size: tuple[int, int], frames_per_second: float
             if frame - last <= GAP * frames_per_second:
                 mask[last + 1 : frame] = mask[last]
             last = frame
-        regions.append(Region(mask, thing.make))
+        regions.append(Region(mask, thing.called))
     return regions

@@ -21,9 +21,7 @@ BEGUN = 0.5  # of the steepest rise, with which a front begins: half of what is 
 REACH = 0.012  # s around an onset, in which its front is looked for: later comes what the room answers
 NOTE = 0.025  # s, of which a note's partials are taken
 OWN = 0.8  # of a partial's power must be new
-NEW = (
-    0.5  # and of all power, or else what sounds already hides it: of a blow, whose window is half full, 2 / 3
-)
+NEW = 0.5  # and of all power, or else it is hidden: of a blow, whose window is half full, 2 / 3 of it
 HEARD = 0.01  # s from there on, of which time is taken
 AROUND = 0.05  # s, within which all of that lies
 LONGEST = 0.001  # s between two ears, at most
@@ -117,13 +115,11 @@ def between_ears(
     first = round(seconds * sample_rate)
     if not 0 <= first < wave.shape[1]:
         return None
-    near = wave[:, max(0, first - margin) : first + margin].double()
-    early = max(0, margin - first)
-    near = F.pad(near, (early, 2 * margin - early - near.shape[1]))
-    first, new, power = (_partials if note else _front)(near, sample_rate, margin)
+    near = F.pad(wave, (margin - first, first + margin - wave.shape[1])).double()  # less than 0: cut off
+    begins, new, power = (_partials if note else _front)(near, sample_rate, margin)
     if not (new > 1e-12).all() or new.sum() < NEW * power:
         return None
-    heard = near[:, first : first + size]
+    heard = near[:, begins : begins + size]
     return (10 * torch.log10(new[1] / new[0])).item(), delay(heard[0], heard[1], sample_rate) * 1000
 
 

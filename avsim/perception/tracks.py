@@ -11,13 +11,13 @@ from avsim.perception.vocabulary import INSTRUMENTS
 from avsim.world.facts import TARGET_WORDS, Noun
 from avsim.world.materials import MATERIALS
 from avsim.world.scene import COLOURS, TARGETS
-from avsim.world.words import where
+from avsim.world.words import adjective, where
 
 SIDES = ("left", "middle", "right")
 NEAR = 0.15  # of the picture's width and height, that a thing moves from one look to the next at most
 AT_ONCE = 2  # frames from an event to the look at its thing, at most
 APART = 0.1  # of the picture, from an event to the box of its thing, at most
-OTHER_KIND = 0.05  # by so much a thing of another kind than the event's counts as farther
+OTHER_KIND = 0.05  # by so much an event or a look of another kind counts as farther
 
 
 @dataclass(frozen=True)
@@ -49,16 +49,15 @@ class Track:
         return Noun(kind, material, self.colour or None, side=self.side)
 
     @property
-    def make(self) -> str:
+    def called(self) -> str:
         """Such as "red rubber ball"."""
         noun = self.noun
-        substance = "wooden" if noun.material == "wood" else noun.material
-        return " ".join(word for word in (noun.colour, substance, noun.kind) if word)
+        return " ".join(word for word in (noun.colour, adjective(noun.material or ""), noun.kind) if word)
 
     @property
     def name(self) -> str:
         """Such as "the red rubber ball on the right"."""
-        return f"the {self.make} {where(self.side)}"
+        return f"the {self.called} {where(self.side)}"
 
 
 def tracks(looks: Sequence[Sequence[Seen]], least: float = 0.25) -> list[Track]:
@@ -106,7 +105,7 @@ def makes_of(kind: str) -> list[tuple[str, str]]:
 
 def _apart(one: Seen, other: Seen) -> float:
     """How far two looks lie apart; of another kind, farther."""
-    return max(abs(one.x - other.x), abs(one.y - other.y)) + 0.05 * (one.kind != other.kind)
+    return max(abs(one.x - other.x), abs(one.y - other.y)) + OTHER_KIND * (one.kind != other.kind)
 
 
 def _track(looks: Sequence[tuple[int, Seen]], count: int) -> Track:

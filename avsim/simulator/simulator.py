@@ -51,9 +51,7 @@ from avsim.simulator.fitting import (
 
 log = logging.getLogger("avsim")
 USUAL = {"visualize": TO_A_SOUND}  # of tasks that have their own
-TOGETHER = replace(
-    GUIDANCE, least=0.6, ear=0.45, dim=0.88
-)  # hears in three of eight steps, and follows in two
+TOGETHER = replace(GUIDANCE, least=0.6, ear=0.45, dim=0.88)  # of eight steps three hear, two follow
 AFTER_A_PUPIL = {
     "joint": TOGETHER,
     "animate": TOGETHER,

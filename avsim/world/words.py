@@ -39,9 +39,13 @@ def _thing(each: Body | Target | Player, scene: Scene, spec: ClipSpec) -> Thing:
     if isinstance(each, Target):
         name = f"{size} {each.kind}" if each.kind == "drum skin" else f"{size} {each.colour} {each.kind}"
         return Thing(name, each.kind, each.material, each.colour, size, each.size, side)
-    substance = "wooden" if each.material == "wood" else each.material
-    name = f"{size} {each.colour} {substance} {each.shape}"
+    name = f"{size} {each.colour} {adjective(each.material)} {each.shape}"
     return Thing(name, each.shape, each.material, each.colour, size, each.size, side)
+
+
+def adjective(material: str) -> str:
+    """A material, said before what is made of it."""
+    return "wooden" if material == "wood" else material
 
 
 def _side(each: Body | Target | Player, scene: Scene, spec: ClipSpec) -> str:
