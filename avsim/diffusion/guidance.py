@@ -5,7 +5,8 @@ Three things can be left untold: the text, the sound (to the picture), the pictu
 guidance, 2207.12598; one scale per condition), at high noise alone (2404.07724). What the text says of the
 sound alone is a fourth guide (`Guidance.words`), at all levels.
 
-A model that hears better than it draws can also correct what it draws by ear (`by_ear`).
+A model that hears better than it draws can also correct what it draws by ear (`by_ear`), or leave that to a
+critic (`by_critic`).
 """
 
 from collections.abc import Callable, Sequence
@@ -16,15 +17,18 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from avsim.clip import LatentSpec
 from avsim.diffusion.loss import token_loss
 from avsim.diffusion.model import Context, JointDiT
 from avsim.diffusion.noising import Noised, clean_of
-from avsim.diffusion.pair import Pair
-from avsim.diffusion.tokens import spread
+from avsim.diffusion.pair import Latents, Pair
+from avsim.diffusion.tokens import spread, to_latents
 from avsim.errors import InputError
 
 Denoise = Callable[[Pair[Tensor], Pair[Tensor]], Pair[Tensor]]
 """denoise(x, s) -> v: tokens (B, L, D) and levels (B, K) of each modality -> their velocity."""
+Critic = Callable[[Latents], Tensor]
+"""critic(latents) -> how well each picture goes with its sound, (B,), with a gradient by the picture."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class Guidance:
     video: float = 1.0  # how much the picture follows its sound
     audio: float = 1.0  # how much the sound follows its picture: sync guidance
     least: float = 0.0  # of the levels at which one follows the other, by scale or by ear
-    ear: float = 0.0  # how far the picture is turned to where its sound is sooner heard (`by_ear`)
+    ear: float = 0.0  # how far the picture is turned to where its sound is sooner heard, or a critic has it
     text_least: float = 0.0  # of the levels at which both follow the caption
     hearings: int = 1  # of which the ear takes the mean
     words: float = 1.0  # how much the sound follows the caption, its picture left out of it; at all levels
@@ -57,6 +61,10 @@ class Guidance:
         for name in ("text", "video", "audio", "ear", "words"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise InputError(f"guidance {name} is {getattr(self, name)}; it must be 0 or more")
+
+    def asks(self, s: Pair[Tensor]) -> bool:
+        """Whether an ear, or a critic, is asked at these levels of the picture."""
+        return bool((s.video >= self.least).any() and (s.video <= self.dim).all())
 
     def starting_at(self, highest: float) -> "Guidance":
         """The same with levels as they are, of clips that start at `highest`."""
@@ -136,6 +144,27 @@ def remembered(denoise: Denoise) -> Denoise:
     return told
 
 
+def by_critic(denoise: Denoise, critic: Critic, guidance: Guidance, spec: LatentSpec) -> Denoise:
+    """`denoise`, its picture turned to where a critic finds that it goes better with its sound.
+
+    The critic is shown the clip that the velocity leads to, so that it needs to know nothing of noise
+    (Universal guidance, 2302.07121). It is asked where `by_ear` is, and turns the picture as far.
+    """
+
+    def told(x: Pair[Tensor], s: Pair[Tensor]) -> Pair[Tensor]:
+        v = denoise(x, s)
+        if not guidance.asks(s):
+            return v
+        clean = x.each(lambda x, v, s: clean_of(x, v.to(x), spread(s, x.shape[1])[..., None]), v, s)
+        with torch.enable_grad():
+            picture = clean.video.detach().requires_grad_()
+            said = critic(to_latents(Pair(picture, clean.audio), spec))
+            slope = torch.autograd.grad(-said.sum(), picture)[0]
+        return Pair(turned(v.video, slope, s.video, guidance.ear), v.audio)
+
+    return told
+
+
 LISTEN = 0.8  # the level of the sound that the picture has to explain
 
 
@@ -164,7 +193,7 @@ def by_ear(
 
     def told(x: Pair[Tensor], s: Pair[Tensor]) -> Pair[Tensor]:
         v = denoise(x, s)
-        if not reaches(Pair(s.video), guidance.least) or bool((s.video > guidance.dim).any()):
+        if not guidance.asks(s):
             return v
         clean = clean_of(x.audio, v.audio.to(x.audio), spread(s.audio, x.audio.shape[1])[..., None])
         slope = torch.zeros_like(x.video)

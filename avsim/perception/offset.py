@@ -22,6 +22,7 @@ from avsim.weights import configured
 
 LONGEST = 1.0  # s, of a shift
 MOMENTS = 4  # of a frame: 64 a second
+NEAR = 2  # moments by which what is in time may be off: 31 ms
 SURE = 0.995  # probability of a shift from which on it is to be believed: notes of a row fit at several
 ERRORS = ("shift/seconds", "shift/within 40 ms", "shift/within a frame")
 
@@ -70,17 +71,32 @@ class OffsetJudge(nn.Module):
 
     def forward(self, frames: Tensor, wave: Tensor) -> Tensor:
         """Frames (B, 3, T, H, W) and wave (B, A, N) of the grid -> logits of every shift, (B, 2 lags + 1)."""
+        v = self.looked(frames)
+        return self.logits(v, self.listened(wave, v.shape[1]))
+
+    def looked(self, frames: Tensor) -> Tensor:
+        """Frames (B, 3, T, H, W) of the grid -> what each moment shows, (B, 4 T, E)."""
         cells, _ = self.picture.features(frames)
         flat = rearrange(cells, "b t h w c -> b t (h w) c")
         weights = self.attend(flat).float().softmax(2).to(flat.dtype)  # (B, T, h w, 1)
         looked = self.look(flat)  # (B, T, h w, E)
         pooled = torch.cat([(weights * looked).sum(2), looked.amax(2)], -1)  # (B, T, 2 E)
         v = rearrange(self.moments(pooled), "b t (p e) -> b (t p) e", p=MOMENTS)  # (B, 4 T, E)
+        for see in self.seen:
+            v = see(v)
+        return v.float()
+
+    def listened(self, wave: Tensor, moments: int) -> Tensor:
+        """Wave (B, A, N) of the grid -> what each of so many moments sounds like, (B, L, E)."""
         columns = self.listen(self.sound.features(wave)).transpose(1, 2).float()  # (B, E, F)
-        a = F.interpolate(columns, v.shape[1], mode="linear", align_corners=False).transpose(1, 2)
-        for see, hear in zip(self.seen, self.heard, strict=True):
-            v, a = see(v), hear(a)
-        return self.correlation(v.float(), a.float()) * self.scale.exp()
+        a = F.interpolate(columns, moments, mode="linear", align_corners=False).transpose(1, 2)
+        for hear in self.heard:
+            a = hear(a)
+        return a.float()
+
+    def logits(self, v: Tensor, a: Tensor) -> Tensor:
+        """What is seen and heard at each moment, (B, L, E) each -> logits of every shift."""
+        return self.correlation(v, a) * self.scale.exp()
 
     def correlation(self, v: Tensor, a: Tensor) -> Tensor:
         """Sum over t of <v(t), a(t + shift)> / sqrt(L E), (B, L, E) each -> (B, 2 lags + 1).
@@ -109,6 +125,15 @@ def read(logits: Tensor, judge: OffsetJudge) -> tuple[Tensor, Tensor]:
     near = ((shifts - peak[:, None]).abs() <= MOMENTS / judge.rate + 1e-9) * probability
     mass = near.sum(-1)
     return (near * shifts).sum(-1) / mass, mass
+
+
+def in_time(logits: Tensor) -> Tensor:
+    """Logits (B, 2 lags + 1) -> how much speaks for no shift, (B,).
+
+    It is no probability: notes of a row fit at several shifts, and are in time all the same.
+    """
+    middle = logits.shape[1] // 2
+    return logits[:, middle - NEAR : middle + NEAR + 1].logsumexp(1)
 
 
 @torch.no_grad()

@@ -12,6 +12,7 @@ from avsim import weights
 from avsim.clip import ClipSpec
 from avsim.diffusion import JointDiT
 from avsim.errors import InputError
+from avsim.perception.offset import OffsetJudge
 from avsim.perception.picture import PictureDetector
 from avsim.separation.separator import Viewer
 from avsim.simulator.simulator import Simulator
@@ -25,6 +26,7 @@ PARTS: dict[str, type | None] = {
     "audio_codec": None,
     "separator": Viewer,  # ours, or a baseline
     "picture": PictureDetector,
+    "offset": OffsetJudge,
 }
 
 

@@ -37,6 +37,7 @@ from avsim.diffusion.takes import best_heard
 from avsim.errors import InputError
 from avsim.perception.described import described
 from avsim.perception.detect import view
+from avsim.perception.offset import OffsetJudge
 from avsim.perception.picture import PictureDetector
 from avsim.separation.separator import Separator
 from avsim.simulator.fitting import (
@@ -48,6 +49,7 @@ from avsim.simulator.fitting import (
     sound_for,
     wave_for,
 )
+from avsim.simulator.timing import timing
 
 log = logging.getLogger("avsim")
 USUAL = {"visualize": TO_A_SOUND}  # of tasks that have their own
@@ -58,6 +60,13 @@ AFTER_A_PUPIL = {
     "extend": TOGETHER,
     "visualize": Guidance(text=1.0, video=3.0, audio=8.0, least=0.25, ear=0.3),
 }
+WATCHED = replace(TOGETHER, video=1.0, least=0.45, ear=0.3, dim=0.8)  # three of eight steps
+IN_TIME = {  # after a pupil, where a judge of offsets is asked in the ear's place
+    "joint": WATCHED,
+    "animate": WATCHED,
+    "extend": WATCHED,
+    "visualize": Guidance(text=1.0, video=3.0, audio=8.0, least=0.25, ear=0.4, dim=0.88),
+}
 BY_HEART = {"joint": 0.8, "animate": 0.8, "extend": 0.8, "visualize": 0.5}  # from where up a pupil draws
 TAKES = {"visualize": 4}  # of tasks of which the best heard of several is kept
 STRENGTH = 0.6  # of an edit: how much noise it starts from
@@ -67,9 +76,13 @@ FAR = 1_000_003  # between the seeds of an extension's windows, that those of cl
 KEPT = ("picture", "sound")  # what an edit may leave as it is
 
 
-def usual(task: str, pupil: bool = False) -> Guidance:
-    """The guidance of a task that isn't told another; with a `pupil`, what it leaves to be guided."""
-    return (USUAL | AFTER_A_PUPIL if pupil else USUAL).get(task, GUIDANCE)
+def usual(task: str, pupil: bool = False, judge: bool = False) -> Guidance:
+    """The guidance of a task that isn't told another.
+
+    With a `pupil` it is what that leaves to be guided; with a `judge` of offsets too, what the judge leaves.
+    """
+    known = USUAL | (AFTER_A_PUPIL if pupil else {}) | (IN_TIME if pupil and judge else {})
+    return known.get(task, GUIDANCE)
 
 
 @lru_cache(maxsize=64)
@@ -86,6 +99,7 @@ class Simulator:
     one machine (on a GPU as far as its attention's gradient does, which `Guidance.ear` needs). `guidance` is
     a `Guidance`, or the scale of the text alone beside the task's usual others (`usual`). Where it isn't
     told, the `pupil` draws while there is much noise (`BY_HEART`): one pass for the generator's several.
+    Where a picture is drawn beside a sound, `offset` is the critic that `Guidance.ear` turns it to.
     """
 
     generator: JointDiT | None = None
@@ -96,6 +110,7 @@ class Simulator:
     source: str = "this simulator"  # for messages
     pupil: JointDiT | None = None  # of the generator: draws in one pass as that draws guided
     picture: PictureDetector | None = None  # eyes: what they see is told where a prompt isn't
+    offset: OffsetJudge | None = None  # while a picture is drawn, it says what would be in time
 
     def generate(
         self,
@@ -334,16 +349,18 @@ class Simulator:
                 raise InputError(f"{name} is {count}; it must be at least 1")
         pupil = self.pupil if guidance is None and task.name in BY_HEART else None
         if not isinstance(guidance, Guidance):
-            how = usual(task.name, pupil is not None)
+            how = usual(task.name, pupil is not None, self.offset is not None)
             guidance = how if guidance is None else replace(how, text=guidance)
         for prompt in prompts:
             self._look_at(prompt)
-        model = self.part("generator")
+        model, critic = self.part("generator"), None
+        if self.offset is not None:
+            critic = timing(self.offset, self.video_codec, self.audio_codec, spec.clip)
         with quickest(self.device):
             drawn = [
                 generate(
-                    model, prompts, spec, given, task, steps=steps, guidance=guidance,
-                    seed=take, first_row=seed, pupil=pupil, by_heart=BY_HEART.get(task.name, 0.0),
+                    model, prompts, spec, given, task, steps=steps, guidance=guidance, seed=take,
+                    first_row=seed, pupil=pupil, by_heart=BY_HEART.get(task.name, 0.0), critic=critic,
                 )
                 for take in range(takes if model.coupling.meets else 1)
             ]  # fmt: skip
@@ -421,5 +438,5 @@ class Simulator:
 
     def parts(self) -> dict[str, nn.Module]:
         """The models that are here, by name."""
-        names = ("generator", "pupil", "video_codec", "audio_codec", "separator", "picture")
+        names = ("generator", "pupil", "video_codec", "audio_codec", "separator", "picture", "offset")
         return {name: part for name in names if (part := getattr(self, name)) is not None}

@@ -256,11 +256,12 @@ def main() -> None:
     folders = part_folders(arguments.model, "generator")
     parts = [name for name in folders if name != "separator"]
     arguments.out.mkdir(parents=True, exist_ok=True)
+    has = "pupil" in parts, "offset" in parts
     settings = {
         "weights": {name: hash_of(folders[name] / TENSORS) for name in parts},
         "world": world_of[:2],
         "steps": arguments.steps,
-        "guidance": {way: astuple(usual(task.name, "pupil" in parts)) for way, task in TASKS.items()},
+        "guidance": {way: astuple(usual(task.name, *has)) for way, task in TASKS.items()},
         "takes": TAKES,
         "by heart": {way: BY_HEART.get(task.name) for way, task in TASKS.items()},
     }

@@ -21,12 +21,20 @@ from avsim.diffusion import (
 from avsim.diffusion.couplings import Apart
 from avsim.diffusion.distillation import Lessons, by_heart, lesson
 from avsim.diffusion.generate import begin
-from avsim.diffusion.guidance import Without, by_ear, conditioned, guide, guided, without_partner
+from avsim.diffusion.guidance import (
+    Without,
+    by_critic,
+    by_ear,
+    conditioned,
+    guide,
+    guided,
+    without_partner,
+)
 from avsim.diffusion.loss import token_loss
 from avsim.diffusion.noising import Noised
 from avsim.diffusion.pair import Pair
 from avsim.diffusion.tasks import Box, everything, nothing, outside, since, until
-from avsim.diffusion.tokens import to_tokens
+from avsim.diffusion.tokens import to_latents, to_tokens
 from avsim.errors import InputError
 from tests.diffusion.conftest import COUPLINGS, SPEC, tokens
 
@@ -272,6 +280,57 @@ def test_the_ear_hears_each_clip_by_itself(make):
     whole = generate(model, ["a", "b"], SPEC, steps=3, guidance=how)
     alone = generate(model, ["b"], SPEC, steps=3, guidance=how, first_row=1)
     torch.testing.assert_close(whole.video[1:], alone.video, rtol=1e-3, atol=1e-4)
+
+
+def loud_where_it_sounds(clean):
+    """A critic: each clip's picture goes with its sound as far as the two have the same sign."""
+    return clean.video.flatten(1).mean(1) * clean.audio.flatten(1).mean(1)
+
+
+def test_a_critic_turns_a_picture_to_where_it_goes_better_with_its_sound(make):
+    model = make()
+    context, x = model.context(["a", "b"], SPEC), tokens(model, 2)
+    s = Pair(torch.full((2, 1), 0.7), torch.full((2, 1), 0.6))
+    plain, shown = conditioned(model, context), []
+
+    def critic(clean):
+        shown.append(clean)
+        return loud_where_it_sounds(clean)
+
+    with torch.no_grad():
+        turned = by_critic(plain, critic, Guidance(ear=0.01), SPEC)(x, s)
+        v = plain(x, s)
+    change = v.video - turned.video  # of the data, per level: x - s v
+    assert torch.equal(turned.audio, v.audio)
+    assert [tuple(each.shape) for each in shown[0]] == [(2, 4, *SPEC.video), (2, 6, SPEC.audio)]
+    clean = to_latents(
+        Pair(x.video - 0.7 * v.video, x.audio - 0.6 * v.audio), SPEC
+    )  # where the velocity leads
+    torch.testing.assert_close(shown[0].audio, clean.audio)
+    torch.testing.assert_close(shown[0].video.detach(), clean.video)
+    sign = clean.audio.flatten(1).mean(1).sign()[:, None, None]
+    torch.testing.assert_close(change, (0.01 * 0.7 * sign).expand_as(change), rtol=1e-4, atol=1e-6)
+
+
+def test_a_critic_is_asked_in_the_place_of_the_ear_and_each_clip_by_itself(make):
+    model, how = make(), Guidance(1.0, ear=0.3, least=0.5, dim=0.9)
+    seen, asked = [], []
+
+    def critic(clean):
+        asked.append(clean)
+        return loud_where_it_sounds(clean)
+
+    hook = model.register_forward_hook(lambda *call: seen.append(call[1][1].video.max().item()))
+    whole = generate(model, ["a", "b"], SPEC, steps=4, guidance=how, critic=critic)
+    hook.remove()
+    assert len(seen) == 4 and len(asked) == sum(0.5 <= level <= 0.9 for level in seen) > 0
+    assert not torch.equal(whole.video, generate(model, ["a", "b"], SPEC, steps=4, guidance=how).video)
+    alone = generate(model, ["b"], SPEC, steps=4, guidance=how, critic=critic, first_row=1)
+    torch.testing.assert_close(whole.video[1:], alone.video, rtol=1e-3, atol=1e-4)
+    asked.clear()
+    for task in (FOLEY, IMAGE, SOUND):  # no picture is drawn beside a sound
+        generate(model, ["a"], SPEC, latents(1), task, steps=2, guidance=how, critic=critic)
+    assert not asked
 
 
 def test_without_the_other_one_no_other_one_is_heard(make):

@@ -1,12 +1,14 @@
 """Correlation over shifts by hand, the clock of a cut, and what is read from logits."""
 
+import math
+
 import pytest
 import torch
 
 from avsim.clip import Clip, ClipSpec
 from avsim.errors import InputError
 from avsim.perception.lessons import WorldLessons, stacked
-from avsim.perception.offset import OffsetJudge, read, shift, soft_target
+from avsim.perception.offset import OffsetJudge, in_time, read, shift, soft_target
 from avsim.perception.picture import PictureDetector
 from avsim.perception.sound import SoundDetector
 from avsim.perception.system import OffsetSystem
@@ -73,3 +75,11 @@ def test_any_clip(judge, tmp_path):
     assert shift(again, clip) == found
     with pytest.raises(InputError, match="lacks"):
         shift(judge, clip.silent())
+
+
+def test_what_speaks_for_no_shift_is_what_lies_within_two_moments_of_none():
+    logits = torch.full((2, 129), -100.0)
+    logits[0, 62] = logits[0, 66] = 3.0
+    logits[0, 61] = logits[0, 67] = 50.0  # a row of notes: as much at another shift, which takes nothing
+    logits[1, 64] = 1.0
+    torch.testing.assert_close(in_time(logits), torch.tensor([3.0 + math.log(2), 1.0]))

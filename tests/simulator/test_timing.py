@@ -1,0 +1,87 @@
+"""The critic of timing: it says what the judge of offsets says, and a picture is drawn by it."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+import avsim
+from avsim.clip import Clip
+from avsim.diffusion import Guidance, Latents
+from avsim.perception.offset import OffsetJudge, in_time
+from avsim.perception.picture import PictureDetector
+from avsim.perception.sound import SoundDetector
+from avsim.simulator.timing import timing
+from avsim.weights import save_model
+from tests.small.models import export
+
+HOW = dict(seconds=1.0, steps=3)
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory):
+    """A simulator that has a judge of offsets, as a run exports it."""
+    run = export(tmp_path_factory.mktemp("watched") / "run")
+    torch.manual_seed(1)
+    picture = PictureDetector(fine=8, coarse=8, blocks=1)
+    sound = SoundDetector(bands=16, widths=(4,), width=8, blocks=1)
+    save_model(OffsetJudge(picture, sound, width=4, blocks=1), run / "simulator" / "offset")
+    return avsim.load(run)
+
+
+def latents(simulator):
+    spec = simulator._spec(1.0, None)
+    random = torch.Generator().manual_seed(2)
+    video = torch.randn(2, simulator.video_codec.channels, *spec.video, generator=random)
+    return spec.clip, Latents(
+        video, torch.randn(2, simulator.audio_codec.channels, spec.audio, generator=random)
+    )
+
+
+def test_it_says_what_the_judge_says_of_the_decoded_clip_and_where_the_picture_would_be_better(watched):
+    spec, drawn = latents(watched)
+    judge, see, hear = watched.offset, watched.video_codec, watched.audio_codec
+    critic = timing(judge, see, hear, spec)
+    picture = drawn.video.clone().requires_grad_()
+    said = critic(Latents(picture, drawn.audio))
+    with torch.no_grad():
+        frames, wave = see.decode(drawn.video, spec), hear.decode(drawn.audio, spec)
+        grid = judge.picture.grid
+        logits = judge(grid.see(frames, 8.0), grid.hear(wave, 16000))
+    torch.testing.assert_close(said.detach(), in_time(logits))
+    slope = torch.autograd.grad(said.sum(), picture)[0]
+    for row in range(2):  # each clip by itself
+        assert slope[row].abs().max() > 0
+    with torch.no_grad():
+        step = 1e-2 * slope / slope.square().mean().sqrt()
+        better, worse = (critic(Latents(drawn.video + by, drawn.audio)) for by in (step, -step))
+    assert (better > said).all() and (said > worse).all()
+
+
+def test_a_sound_that_stays_is_listened_to_once(watched):
+    spec, drawn = latents(watched)
+    calls = []
+    listened = watched.offset.listen.register_forward_hook(lambda *_: calls.append("heard"))
+    critic = timing(watched.offset, watched.video_codec, watched.audio_codec, spec)
+    with torch.no_grad():
+        one, again = critic(drawn), critic(Latents(drawn.video, drawn.audio.clone()))
+        other = critic(Latents(drawn.video, 2 * drawn.audio))
+    listened.remove()
+    assert calls == ["heard"] * 2
+    assert torch.equal(one, again) and not torch.equal(one, other)
+
+
+def test_pictures_are_drawn_by_it_and_sounds_for_them_are_not(watched):
+    alone = replace(watched, offset=None)
+    assert "offset" in watched.parts()
+    for seed in (0, 1):
+        one, other = (each.generate("a ball falls", seed=seed, **HOW) for each in (watched, alone))
+        assert not torch.equal(one.frames, other.frames) and torch.isfinite(one.frames).all()
+    with torch.inference_mode():  # as Lightning predicts
+        again = watched.generate("a ball falls", seed=1, **HOW)
+    assert torch.equal(again.frames, one.frames) and torch.equal(again.wave, one.wave)
+    silent = Clip(one.frames, None, 8.0)
+    assert torch.equal(watched.foley(silent, "a", steps=2).wave, alone.foley(silent, "a", steps=2).wave)
+    plain = Guidance(1.0)  # asks nobody
+    one, other = (each.generate("a", guidance=plain, **HOW) for each in (watched, alone))
+    assert torch.equal(one.frames, other.frames)
