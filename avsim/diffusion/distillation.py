@@ -28,11 +28,12 @@ class Lessons(NamedTuple):
     text_least: Tensor
     hearings: Tensor
     words: Tensor
+    ear_least: Tensor
     dim: Tensor
 
     @classmethod
     def table(cls, guidances: Sequence[Guidance], device: torch.device | str) -> Tensor:
-        """(G, 9), a row for each."""
+        """(G, 10), a row for each."""
         assert cls._fields == tuple(field.name for field in fields(Guidance))
         return torch.tensor([astuple(each) for each in guidances], dtype=torch.float32, device=device)
 
@@ -131,7 +132,7 @@ def by_heart(
     v = v.each(pushed, less, alone, Pair(lessons.video, lessons.audio))
     v = Pair(v.video, v.audio + (lessons.words - 1) * by_words)
     heard = clean_of(x.audio, v.audio, noised.audio.level)
-    hears = (highest.video >= lessons.least) & (highest.video <= lessons.dim)
+    hears = (highest.video >= lessons.ear_least) & (highest.video <= lessons.dim)
     if teacher.coupling.meets:
         slope = hearing(teacher, told, x.video, s, heard, noise)
         v = Pair(turned(v.video, slope, s.video, hears * lessons.ear), v.audio)

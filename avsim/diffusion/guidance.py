@@ -35,8 +35,7 @@ Critic = Callable[[Latents], Tensor]
 class Guidance:
     """Scales, of which 1 (of the ear, 0) guides nothing and costs nothing, and how far down they count.
 
-    A least level is a share of where the tokens start: above it, or at it, there is guidance. The ear is
-    asked up to `dim` alone.
+    A least level is a share of where the tokens start: above it, or at it, there is guidance.
 
     Raises:
         InputError: a scale that is negative or not a number, or a level outside [0, 1].
@@ -45,15 +44,16 @@ class Guidance:
     text: float = 1.5  # how much both follow the caption
     video: float = 1.0  # how much the picture follows its sound
     audio: float = 1.0  # how much the sound follows its picture: sync guidance
-    least: float = 0.0  # of the levels at which one follows the other, by scale or by ear
+    least: float = 0.0  # of the levels at which one follows the other by these scales
     ear: float = 0.0  # how far the picture is turned to where its sound is sooner heard, or a critic has it
     text_least: float = 0.0  # of the levels at which both follow the caption
     hearings: int = 1  # of which the ear takes the mean
     words: float = 1.0  # how much the sound follows the caption, its picture left out of it; at all levels
-    dim: float = 0.93  # level of a picture, itself no share, above which it tells nothing of a sound yet
+    ear_least: float = 0.0  # of the levels at which the ear is asked
+    dim: float = 0.93  # the highest of them, itself no share: above it a picture tells nothing of a sound yet
 
     def __post_init__(self) -> None:
-        for name in ("least", "text_least", "dim"):
+        for name in ("least", "text_least", "ear_least", "dim"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"guidance {name} is {getattr(self, name)}; it must lie in [0, 1]")
         if self.hearings < 1 or self.hearings != int(self.hearings):
@@ -64,17 +64,20 @@ class Guidance:
 
     def asks(self, s: Pair[Tensor]) -> bool:
         """Whether an ear, or a critic, is asked at these levels of the picture."""
-        return bool((s.video >= self.least).any() and (s.video <= self.dim).all())
+        return bool((s.video >= self.ear_least).any() and (s.video <= self.dim).all())
 
     def starting_at(self, highest: float) -> "Guidance":
         """The same with levels as they are, of clips that start at `highest`."""
-        return replace(self, least=self.least * highest, text_least=self.text_least * highest)
+        least = {name: highest * getattr(self, name) for name in ("least", "text_least", "ear_least")}
+        return replace(self, **least)
 
 
 GUIDANCE = Guidance(
-    text=2.0, video=3.0, audio=8.0, least=0.5, ear=0.3, text_least=0.88, words=2.0
+    text=2.0, video=3.0, audio=8.0, least=0.5, ear=0.3, text_least=0.88, words=2.0, ear_least=0.5
 )  # the usual
-TO_A_SOUND = Guidance(text=1.5, video=4.0, audio=8.0, least=0.2, ear=0.4, hearings=3)  # slower, and surer
+TO_A_SOUND = Guidance(  # slower, and surer
+    text=1.5, video=4.0, audio=8.0, least=0.2, ear=0.4, hearings=3, ear_least=0.2
+)
 
 
 class Without(NamedTuple):

@@ -53,19 +53,21 @@ from avsim.simulator.timing import timing
 
 log = logging.getLogger("avsim")
 USUAL = {"visualize": TO_A_SOUND}  # of tasks that have their own
-TOGETHER = replace(GUIDANCE, least=0.6, ear=0.45, dim=0.88)  # of eight steps three hear, two follow
+TOGETHER = replace(
+    GUIDANCE, least=0.6, ear=0.45, ear_least=0.6, dim=0.88
+)  # of eight steps three hear, two follow
 AFTER_A_PUPIL = {
     "joint": TOGETHER,
     "animate": TOGETHER,
     "extend": TOGETHER,
-    "visualize": Guidance(text=1.0, video=3.0, audio=8.0, least=0.25, ear=0.3),
+    "visualize": Guidance(text=1.0, video=3.0, audio=8.0, least=0.25, ear=0.3, ear_least=0.25),
 }
-WATCHED = replace(TOGETHER, video=1.0, least=0.45, ear=0.3, dim=0.8)  # three of eight steps
+WATCHED = replace(TOGETHER, ear=0.3, ear_least=0.45, dim=0.8)  # at 0.75, 0.64 and 0.5 of the noise
 IN_TIME = {  # after a pupil, where a judge of offsets is asked in the ear's place
     "joint": WATCHED,
     "animate": WATCHED,
     "extend": WATCHED,
-    "visualize": Guidance(text=1.0, video=3.0, audio=8.0, least=0.25, ear=0.4, dim=0.88),
+    "visualize": replace(AFTER_A_PUPIL["visualize"], ear=0.4, dim=0.88),
 }
 BY_HEART = {"joint": 0.8, "animate": 0.8, "extend": 0.8, "visualize": 0.5}  # from where up a pupil draws
 TAKES = {"visualize": 4}  # of tasks of which the best heard of several is kept

@@ -209,7 +209,7 @@ def test_the_ear_turns_a_picture_to_where_its_sound_is_sooner_heard(make):
 
 
 def test_the_ear_listens_where_a_picture_is_drawn_for_a_sound_and_there_is_something_to_hear(make):
-    model, how = make(), Guidance(1.0, ear=0.3, least=0.5, hearings=2)
+    model, how = make(), Guidance(1.0, ear=0.3, ear_least=0.5, hearings=2)
     plain, all_ = Guidance(1.0), (how, replace(how, dim=0.7))
 
     def drawn(model, task, guidance):
@@ -313,7 +313,7 @@ def test_a_critic_turns_a_picture_to_where_it_goes_better_with_its_sound(make):
 
 
 def test_a_critic_is_asked_in_the_place_of_the_ear_and_each_clip_by_itself(make):
-    model, how = make(), Guidance(1.0, ear=0.3, least=0.5, dim=0.9)
+    model, how = make(), Guidance(1.0, ear=0.3, ear_least=0.5, dim=0.9)
     seen, asked = [], []
 
     def critic(clean):
