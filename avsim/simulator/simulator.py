@@ -70,7 +70,7 @@ IN_TIME = {  # after a pupil, where a judge of offsets is asked in the ear's pla
     "visualize": replace(AFTER_A_PUPIL["visualize"], ear=0.4, dim=0.88),
 }
 BY_HEART = {"joint": 0.8, "animate": 0.8, "extend": 0.8, "visualize": 0.5}  # from where up a pupil draws
-TAKES = {"visualize": 4}  # of tasks of which the best heard of several is kept
+TAKES = {"visualize": 2}  # of tasks of which the best heard of several is kept
 STRENGTH = 0.6  # of an edit: how much noise it starts from
 LONGER = 1.5  # times the training's length, from where on a clip is called long
 MENTIONED = 8  # unknown words of a prompt that a warning names
