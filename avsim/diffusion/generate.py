@@ -21,7 +21,7 @@ STEPS = 8  # of the sampler
 ETA = 1.0  # of the sampler, see `ancestral`
 
 
-@torch.inference_mode(False)  # a gradient may be needed (`guidance.by_ear`)
+@torch.inference_mode(False)  # a gradient may be needed (`by_ear`, `by_critic`)
 @torch.no_grad()
 def generate(
     model: JointDiT,

@@ -47,7 +47,7 @@ class Guidance:
     least: float = 0.0  # of the levels at which one follows the other by these scales
     ear: float = 0.0  # how far the picture is turned to where its sound is sooner heard, or a critic has it
     text_least: float = 0.0  # of the levels at which both follow the caption
-    hearings: int = 1  # of which the ear takes the mean
+    hearings: int = 1  # of which the ear takes the mean; a critic is asked once
     words: float = 1.0  # how much the sound follows the caption, its picture left out of it; at all levels
     ear_least: float = 0.0  # of the levels at which the ear is asked
     dim: float = 0.93  # the highest of them, itself no share: above it a picture tells nothing of a sound yet
@@ -241,7 +241,7 @@ def guide(
     guidance: Guidance,
     free: Sequence[bool],
 ) -> Denoise:
-    """The `denoise` of a clip under `guidance`, but for what `by_ear` does.
+    """The `denoise` of a clip under `guidance`, but for what `by_ear` and `by_critic` do.
 
     `told` has the captions, `untold` has none; `free` (video, audio) says which modality is being drawn
     beside another: no pass is spent on guiding one that is given, absent or alone.

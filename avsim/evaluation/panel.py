@@ -141,7 +141,8 @@ QUESTIONS: tuple[Question, ...] = (
     ),
     Question(
         "offset",
-        "By how much the sound comes after the picture, as a judge trained on the world has it.",
+        "By how much the sound comes after the picture, as a judge trained on the world has it. The one that "
+        "ships is what the small checkpoint draws by: of such clips it is no judge.",
         Offset,
         _offset,
         lies=("shifted by 160 ms", "shifted by 320 ms"),

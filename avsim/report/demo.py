@@ -68,8 +68,8 @@ def write_page(simulator: Simulator, prompts: Sequence[str], folder: Path, seed:
 
 
 def _about(simulator: Simulator) -> Section:
-    drawing = {name: part for name, part in simulator.parts().items() if name not in ("separator", "picture")}
-    count = sum(each.numel() for part in drawing.values() for each in part.parameters())
+    parts, drawing = simulator.parts(), ("generator", "pupil", "video_codec", "audio_codec")
+    count = sum(each.numel() for name in drawing if name in parts for each in parts[name].parameters())
     return Section(
         "What this is",
         [

@@ -2,6 +2,7 @@
 
     simulator   Simulator: generate, foley, visualize, animate, separate
     loading     a run's folder -> Simulator
+    timing      the judge of offsets as a critic of what is being drawn
     fitting     clips of any rate and size -> what the codecs take
     system, datamodule, writer      Lightning's `predict`: prompts -> clips -> stems, over many devices
 

@@ -53,22 +53,17 @@ from avsim.simulator.timing import timing
 
 log = logging.getLogger("avsim")
 USUAL = {"visualize": TO_A_SOUND}  # of tasks that have their own
-TOGETHER = replace(
-    GUIDANCE, least=0.6, ear=0.45, ear_least=0.6, dim=0.88
-)  # of eight steps three hear, two follow
+# Of eight steps three hear, two follow.
+TOGETHER = replace(GUIDANCE, least=0.6, ear=0.45, ear_least=0.6, dim=0.88)
 AFTER_A_PUPIL = {
     "joint": TOGETHER,
     "animate": TOGETHER,
     "extend": TOGETHER,
     "visualize": Guidance(text=1.0, video=3.0, audio=8.0, least=0.25, ear=0.3, ear_least=0.25),
 }
-WATCHED = replace(TOGETHER, ear=0.3, ear_least=0.45, dim=0.8)  # at 0.75, 0.64 and 0.5 of the noise
-IN_TIME = {  # after a pupil, where a judge of offsets is asked in the ear's place
-    "joint": WATCHED,
-    "animate": WATCHED,
-    "extend": WATCHED,
-    "visualize": replace(AFTER_A_PUPIL["visualize"], ear=0.4, dim=0.88),
-}
+# How a judge of offsets is asked in the ear's place: in three of eight steps, in five for a sound.
+WATCHED: dict[str, Any] = {"ear": 0.3, "ear_least": 0.45, "dim": 0.8, "hearings": 1}
+WATCHED_FOR_A_SOUND = WATCHED | {"ear": 0.4, "ear_least": 0.25, "dim": 0.88}
 BY_HEART = {"joint": 0.8, "animate": 0.8, "extend": 0.8, "visualize": 0.5}  # from where up a pupil draws
 TAKES = {"visualize": 2}  # of tasks of which the best heard of several is kept
 STRENGTH = 0.6  # of an edit: how much noise it starts from
@@ -81,10 +76,12 @@ KEPT = ("picture", "sound")  # what an edit may leave as it is
 def usual(task: str, pupil: bool = False, judge: bool = False) -> Guidance:
     """The guidance of a task that isn't told another.
 
-    With a `pupil` it is what that leaves to be guided; with a `judge` of offsets too, what the judge leaves.
+    With a `pupil` it is what that leaves to be guided; with a `judge` of offsets, that is asked in the ear's
+    place.
     """
-    known = USUAL | (AFTER_A_PUPIL if pupil else {}) | (IN_TIME if pupil and judge else {})
-    return known.get(task, GUIDANCE)
+    how = (USUAL | AFTER_A_PUPIL if pupil else USUAL).get(task, GUIDANCE)
+    watched = WATCHED_FOR_A_SOUND if task == "visualize" else WATCHED
+    return replace(how, **watched) if judge else how
 
 
 @lru_cache(maxsize=64)
@@ -98,10 +95,10 @@ class Simulator:
     """A generator with the codecs of its latents, a separator, eyes, or whichever of them a folder holds.
 
     Every method that draws takes a `seed`; the same seed gives the same frames and samples, bit for bit, on
-    one machine (on a GPU as far as its attention's gradient does, which `Guidance.ear` needs). `guidance` is
-    a `Guidance`, or the scale of the text alone beside the task's usual others (`usual`). Where it isn't
-    told, the `pupil` draws while there is much noise (`BY_HEART`): one pass for the generator's several.
-    Where a picture is drawn beside a sound, `offset` is the critic that `Guidance.ear` turns it to.
+    one machine (on a GPU as far as the gradients do that `Guidance.ear` needs). `guidance` is a `Guidance`,
+    or the scale of the text alone beside the task's usual others (`usual`). Where it isn't told, the `pupil`
+    draws while there is much noise (`BY_HEART`): one pass for the generator's several. Where a picture is
+    drawn beside a sound, `offset` is the critic that `Guidance.ear` turns it to.
     """
 
     generator: JointDiT | None = None

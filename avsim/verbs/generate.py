@@ -49,15 +49,16 @@ def add(subparsers: Any) -> None:
         "--size", type=_size, metavar="WxH", help="pixels (default: as the generator was trained)"
     )
     parser.add_argument(
-        "--takes", type=int, help="of the picture of a sound, of which the best heard is kept (default 4)"
+        "--takes", type=int, help="of the picture of a sound, of which the best heard is kept (default 2)"
     )
     parser.add_argument("--steps", type=int, help="of the sampler (default 8)")
     parser.add_argument(
         "--guidance", type=_guidance, metavar="TEXT[,VIDEO[,AUDIO[,LEAST[,EAR[,WORDS]]]]]",
         help="scales of guidance: by the text, of the picture by its sound, of the sound by its picture, the "
-        "share of the noise down to which these follow each other, how far the picture is corrected by ear, "
-        "and by the text of the sound alone (2,3,8,0.5,0.3,2, with --audio 1.5,4,8,0.2,0.4; scales of 1 and "
-        "an ear of 0: none); without this a pupil that has it by heart draws while there is much noise",
+        "share of the noise down to which these follow each other and the ear is asked, how far the picture "
+        "is corrected by ear (or by a judge of offsets), and by the text of the sound alone (2,3,8,0.5,0.3,2;"
+        " --audio: 1.5,4,8,0.2,0.4,1; scales of 1 and an ear of 0: none); without this a pupil that has it "
+        "by heart draws while there is much noise",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="of the first clip (default 0), others count on")
     parser.add_argument("-n", "--count", type=int, default=1, help="how many clips (default 1)")
@@ -172,12 +173,14 @@ def _draw(
     from avsim.diffusion.generate import STEPS
     from avsim.simulator.simulator import STRENGTH, usual
 
-    said = arguments.guidance or ()
+    said = dict(zip(SCALES, arguments.guidance or (), strict=False))
+    if "least" in said:
+        said["ear_least"] = said["least"]
     how = {
         "seed": seed,
         "size": arguments.size,
         "steps": STEPS if arguments.steps is None else arguments.steps,
-        "guidance": replace(usual(task), **dict(zip(SCALES, said, strict=False))) if said else None,
+        "guidance": replace(usual(task, judge=simulator.offset is not None), **said) if said else None,
     }
     seconds = 2.0 if arguments.seconds is None else arguments.seconds
     match task:

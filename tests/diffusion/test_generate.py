@@ -247,6 +247,16 @@ def test_what_is_given_takes_nothing_from_what_the_ear_turns(make):
     assert change[1:].square().mean().sqrt() == pytest.approx(0.2 * 0.7, rel=1e-3)
 
 
+def test_what_is_given_takes_nothing_from_what_a_critic_turns(make):
+    model, how = make(), Guidance(1.0, ear=0.3)
+    drawn = [
+        generate(model, ["a"], SPEC, latents(1), ANIMATE, steps=3, guidance=how, critic=critic)
+        for critic in (loud_where_it_sounds, lambda clean: -loud_where_it_sounds(clean))
+    ]
+    assert all(torch.equal(each.video[:, :, 0], latents(1).video[:, :, 0]) for each in drawn)
+    assert not torch.equal(drawn[0].video, drawn[1].video)
+
+
 def test_streams_that_never_meet_hear_nothing(make):
     model = make(Apart)
     one, other = (
@@ -370,12 +380,14 @@ def test_what_cannot_be_used_is_named(make):
         Box(0.5, 0, 0.5, 1)
 
 
+@pytest.mark.parametrize("bounds", [(0.0, 0.93), (0.8, 0.93), (0.5, 0.6)])
 @pytest.mark.parametrize("coupling", COUPLINGS)
-def test_a_lesson_is_what_guidance_says_row_by_row(make, coupling):
-    model = make(coupling)
+def test_a_lesson_is_what_guidance_says_row_by_row(make, coupling, bounds):
+    model, bounds = make(coupling), dict(zip(("ear_least", "dim"), bounds, strict=True))
     told, untold = model.context(["a", "b"], SPEC), model.context(["", ""], SPEC)
     x, steps = tokens(model, 2), SPEC.video[0]
-    both, given = Guidance(2.0, 3.0, 4.0, 0.5, 0.3, 0.8, words=2.0), Guidance(1.5, 2.0, 1.0, 0.2, 0.4)
+    both = Guidance(2.0, 3.0, 4.0, 0.5, 0.3, 0.8, words=2.0, **bounds)
+    given = Guidance(1.5, 2.0, 1.0, 0.2, 0.4, **bounds)
     level = torch.full((2, steps), 0.7)
     level[0, 0] = 0  # one has a given frame
     heard = torch.tensor([[0.9], [0.0]])  # the other a given sound

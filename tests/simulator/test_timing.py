@@ -71,6 +71,37 @@ def test_a_sound_that_stays_is_listened_to_once(watched):
     assert torch.equal(one, again) and not torch.equal(one, other)
 
 
+def test_with_a_pupil_every_task_that_draws_a_picture_beside_a_sound_asks_it(watched, monkeypatch):
+    asked = []
+
+    def counted(*args):
+        critic = timing(*args)
+        return lambda latents: asked.append(1) or critic(latents)
+
+    monkeypatch.setattr("avsim.simulator.simulator.timing", counted)
+    both = replace(watched, pupil=watched.generator)
+    clip = both.generate("a", seconds=1.0)
+    levels = [1.5 * u / (1 + 0.5 * u) for u in (torch.arange(8, 0, -1) / 8).tolist()]  # of the picture's path
+    assert len(asked) == sum(0.45 <= level <= 0.8 for level in levels) > 1
+    counts = {}
+    for name, draw in {
+        "visualize": lambda: both.visualize(Clip(None, clip.wave, sample_rate=16000), takes=1),
+        "two takes": lambda: both.visualize(Clip(None, clip.wave, sample_rate=16000)),
+        "animate": lambda: both.animate(Clip(clip.frames[:, :1], None), seconds=1.0),
+        "extend": lambda: both.extend(clip, seconds=0.25),
+        "edit": lambda: both.edit(clip, "b"),
+        "foley": lambda: both.foley(Clip(clip.frames, None, 8.0), "a"),
+        "image": lambda: both.image("a"),
+        "sound": lambda: both.sound("a", seconds=1.0),
+    }.items():
+        asked.clear()
+        draw()
+        counts[name] = len(asked)
+    assert counts["two takes"] == 2 * counts["visualize"] > 2 * counts["animate"] > 0
+    assert counts["extend"] > 0 and counts["edit"] > 0
+    assert not (counts["foley"] or counts["image"] or counts["sound"])
+
+
 def test_pictures_are_drawn_by_it_and_sounds_for_them_are_not(watched):
     alone = replace(watched, offset=None)
     assert "offset" in watched.parts()
