@@ -304,8 +304,8 @@ def test_a_picture_for_a_sound_has_a_guidance_of_its_own(simulator):
 
 def test_a_picture_for_a_sound_is_one_of_several_takes(simulator):
     heard = sound(8000, 16000, 2)
-    seeds = range(16)  # of four, on one machine, none had its best take first
-    kept = [simulator.visualize(heard, **HOW, seed=seed, takes=3).frames for seed in seeds]
+    seeds = range(12)  # of four, on one machine, none had its best take first
+    kept = [simulator.visualize(heard, **HOW, seed=seed, takes=2).frames for seed in seeds]
     first = [simulator.visualize(heard, **HOW, seed=seed, takes=1).frames for seed in seeds]
     same = [torch.equal(one, other) for one, other in zip(kept, first, strict=True)]
     assert 0 < sum(same) < len(seeds)  # some first takes are the best, some aren't
