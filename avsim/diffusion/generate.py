@@ -73,9 +73,10 @@ def generate(
     if pupil is not None:
         taught = conditioned(pupil, pupil.context(captions, spec))
         denoise = from_above(taught, by_heart * highest, denoise)
-    if guidance.ear > 0 and free[0] and critic is not None:
+    turns = guidance.ear > 0 and free[0]
+    if turns and critic is not None:
         denoise = by_critic(denoise, critic, guidance, spec)
-    elif guidance.ear > 0 and free[0] and model.coupling.meets:  # a pupil hears what it means to
+    elif turns and model.coupling.meets:  # a pupil hears what it means to
         denoise = by_ear(denoise, model, told, guidance, to_hear)
 
     def anew(step: int) -> Pair[Tensor]:

@@ -147,6 +147,11 @@ def remembered(denoise: Denoise) -> Denoise:
     return told
 
 
+def led_to(x: Tensor, v: Tensor, s: Tensor) -> Tensor:
+    """The clean tokens that a velocity leads to, from x (B, L, D) at the levels s (B, K)."""
+    return clean_of(x, v.to(x), spread(s, x.shape[1])[..., None])
+
+
 def by_critic(denoise: Denoise, critic: Critic, guidance: Guidance, spec: LatentSpec) -> Denoise:
     """`denoise`, its picture turned to where a critic finds that it goes better with its sound.
 
@@ -158,7 +163,7 @@ def by_critic(denoise: Denoise, critic: Critic, guidance: Guidance, spec: Latent
         v = denoise(x, s)
         if not guidance.asks(s):
             return v
-        clean = x.each(lambda x, v, s: clean_of(x, v.to(x), spread(s, x.shape[1])[..., None]), v, s)
+        clean = x.each(led_to, v, s)
         with torch.enable_grad():
             picture = clean.video.detach().requires_grad_()
             said = critic(to_latents(Pair(picture, clean.audio), spec))
@@ -198,7 +203,7 @@ def by_ear(
         v = denoise(x, s)
         if not guidance.asks(s):
             return v
-        clean = clean_of(x.audio, v.audio.to(x.audio), spread(s.audio, x.audio.shape[1])[..., None])
+        clean = led_to(x.audio, v.audio, s.audio)
         slope = torch.zeros_like(x.video)
         for _ in range(guidance.hearings):
             slope += hearing(model, context, x.video, s, clean, noise(next(calls)).to(clean))

@@ -62,8 +62,8 @@ AFTER_A_PUPIL = {
     "visualize": Guidance(text=1.0, video=3.0, audio=8.0, least=0.25, ear=0.3, ear_least=0.25),
 }
 # How a judge of offsets is asked in the ear's place: in three of eight steps, in five for a sound.
-WATCHED: dict[str, Any] = {"ear": 0.3, "ear_least": 0.45, "dim": 0.8, "hearings": 1}
-WATCHED_FOR_A_SOUND = WATCHED | {"ear": 0.4, "ear_least": 0.25, "dim": 0.88}
+WATCHED: dict[str, Any] = {"ear": 0.3, "ear_least": 0.45, "dim": 0.8}
+WATCHED_FOR_A_SOUND: dict[str, Any] = {"ear": 0.4, "ear_least": 0.25, "dim": 0.88}
 BY_HEART = {"joint": 0.8, "animate": 0.8, "extend": 0.8, "visualize": 0.5}  # from where up a pupil draws
 TAKES = {"visualize": 2}  # of tasks of which the best heard of several is kept
 STRENGTH = 0.6  # of an edit: how much noise it starts from

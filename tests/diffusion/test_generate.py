@@ -313,9 +313,7 @@ def test_a_critic_turns_a_picture_to_where_it_goes_better_with_its_sound(make):
     change = v.video - turned.video  # of the data, per level: x - s v
     assert torch.equal(turned.audio, v.audio)
     assert [tuple(each.shape) for each in shown[0]] == [(2, 4, *SPEC.video), (2, 6, SPEC.audio)]
-    clean = to_latents(
-        Pair(x.video - 0.7 * v.video, x.audio - 0.6 * v.audio), SPEC
-    )  # where the velocity leads
+    clean = to_latents(Pair(x.video - 0.7 * v.video, x.audio - 0.6 * v.audio), SPEC)  # led to
     torch.testing.assert_close(shown[0].audio, clean.audio)
     torch.testing.assert_close(shown[0].video.detach(), clean.video)
     sign = clean.audio.flatten(1).mean(1).sign()[:, None, None]

@@ -9,17 +9,15 @@ from avsim.clip import Clip, ClipSpec
 from avsim.errors import InputError
 from avsim.perception.lessons import WorldLessons, stacked
 from avsim.perception.offset import OffsetJudge, in_time, read, shift, soft_target
-from avsim.perception.picture import PictureDetector
-from avsim.perception.sound import SoundDetector
 from avsim.perception.system import OffsetSystem
 from avsim.weights import load_model, save_model
+from tests.small.models import offset_judge
 
 
 @pytest.fixture(scope="module")
 def judge() -> OffsetJudge:
     torch.manual_seed(0)
-    picture = PictureDetector(fine=8, coarse=8, blocks=1)
-    return OffsetJudge(picture, SoundDetector(bands=16, widths=(4,), width=8, blocks=1), width=4, blocks=1)
+    return offset_judge()
 
 
 def test_shifts(judge):

@@ -8,12 +8,10 @@ import torch
 import avsim
 from avsim.clip import Clip
 from avsim.diffusion import Guidance, Latents
-from avsim.perception.offset import OffsetJudge, in_time
-from avsim.perception.picture import PictureDetector
-from avsim.perception.sound import SoundDetector
+from avsim.perception.offset import in_time
 from avsim.simulator.timing import timing
 from avsim.weights import save_model
-from tests.small.models import export
+from tests.small.models import export, offset_judge
 
 HOW = dict(seconds=1.0, steps=3)
 
@@ -23,9 +21,7 @@ def watched(tmp_path_factory):
     """A simulator that has a judge of offsets, as a run exports it."""
     run = export(tmp_path_factory.mktemp("watched") / "run")
     torch.manual_seed(1)
-    picture = PictureDetector(fine=8, coarse=8, blocks=1)
-    sound = SoundDetector(bands=16, widths=(4,), width=8, blocks=1)
-    save_model(OffsetJudge(picture, sound, width=4, blocks=1), run / "simulator" / "offset")
+    save_model(offset_judge(), run / "simulator" / "offset")
     return avsim.load(run)
 
 

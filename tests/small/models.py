@@ -7,6 +7,9 @@ import torch
 from avsim.clip import ClipSpec
 from avsim.codecs import AudioAutoencoder, VideoAutoencoder
 from avsim.diffusion import JointDiT
+from avsim.perception.offset import OffsetJudge
+from avsim.perception.picture import PictureDetector
+from avsim.perception.sound import SoundDetector
 from avsim.separation import Separator
 from avsim.weights import save_model
 
@@ -18,6 +21,12 @@ SPEC = {
     "sample_rate": 16000,
     "channels": 2,
 }
+
+
+def offset_judge() -> OffsetJudge:
+    """The judge of offsets, tiny."""
+    picture = PictureDetector(fine=8, coarse=8, blocks=1)
+    return OffsetJudge(picture, SoundDetector(bands=16, widths=(4,), width=8, blocks=1), width=4, blocks=1)
 
 
 def export(run: Path) -> Path:
