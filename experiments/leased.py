@@ -16,12 +16,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from avsim.clip import LatentSpec
+from avsim.clip import ClipSpec, LatentSpec
 from avsim.data.batch import LatentBatch
 from avsim.data.shards import as_bytes, as_shorts, from_bytes, from_shorts
 from avsim.devices import quickest
 from avsim.diffusion import Guidance, JointDiT, Latents, Pair
 from avsim.diffusion.distillation import Lessons, lesson
+from avsim.diffusion.guidance import Critic, faults
 from avsim.diffusion.levels import LevelMixture
 from avsim.diffusion.loss import row_loss, token_loss
 from avsim.diffusion.noising import Noised
@@ -187,9 +188,10 @@ class Trained:
         motion: float = 0.0,  # by how much more a token weighs where something moves
         lessons: Sequence[Guidance] = (),
         given: float = UNTOLD,  # share of captions that are withheld where a picture is given
+        critic: Callable[[ClipSpec], Critic] | None = None,  # in the ear's place, of clips that are learned
     ) -> None:
         self.model, self.pools, self.recipe, self.average = model.train(), pools, recipe, average
-        self.motion, self.given = motion, given
+        self.motion, self.given, self.critic = motion, given, critic
         self.parts = parts or range(len(pools[0].kind.parts))
         self.device = pools[0].count.device
         self.cuda = self.device.type == "cuda"
@@ -213,11 +215,15 @@ class Trained:
         self.update: Any = None
         self.steps = 0
 
-    def prepare(self, compiled: bool = False) -> None:
-        """Make the graphs; of the blocks' compilations, those of the first pool's linked rows."""
+    def prepare(self, compiled: bool = False, data: bool = True) -> None:
+        """Make the graphs; of the blocks' compilations, those of the first pool's linked rows.
+
+        Without `data`, those of lessons alone.
+        """
         if compiled:
             self.model.compile(dynamic=False)
-        for taught in (False,) if self.lessons is None else (False, True):
+            self.teacher.compile(dynamic=False)
+        for taught in [False] * data + [True] * (self.lessons is not None):
             for number, pool in enumerate(self.pools):
                 pool.count.fill_(CLIPS)
                 work = partial(self.gradient, number, compiled, taught)
@@ -239,10 +245,10 @@ class Trained:
             torch.cuda.synchronize()
             began = time.monotonic()
             with self.streamed():
-                for _ in range(20):
+                for _ in range(5):
                     work()
             torch.cuda.synchronize()
-            found.append((time.monotonic() - began) * 50)
+            found.append((time.monotonic() - began) * 200)
         self.forget()
         return found
 
@@ -307,13 +313,16 @@ class Trained:
         with torch.no_grad():
             told, untold = (self.teacher.context(each, spec) for each in (words, torch.zeros_like(words)))
         chance = torch.rand(4, len(words), 1, 1, device=self.device, generator=self.random)
-        return lesson(self.teacher, told, untold, x, s, self.lessons, chance, self.noise)
+        said = partial(faults, self.critic(spec.clip), spec) if self.critic else None
+        return lesson(self.teacher, told, untold, x, s, self.lessons, chance, self.noise, said)
 
-    def teach(self) -> None:
-        """From now on the average is the teacher, and the pupil begins as it."""
+    def teach(self, pupil: JointDiT | None = None) -> None:
+        """From now on the average teaches; its pupil begins as it, or as one that was taught before."""
         with torch.no_grad(), self.streamed():
-            for model in (self.teacher, self.model):
-                torch._foreach_copy_(list(model.parameters()), list(self.shown.parameters()))
+            torch._foreach_copy_(list(self.teacher.parameters()), list(self.shown.parameters()))
+            begun = list((pupil or self.shown).parameters())
+            for model in (self.model, self.shown):
+                torch._foreach_copy_(list(model.parameters()), begun)
 
     def noise(self, x: Tensor) -> Tensor:
         """As `x`."""

@@ -6,6 +6,8 @@ The cues are how loud each bin is and how it differs between the sides (`avsim.c
 anew. The blocks are ConvNeXt's in one dimension (2201.03545).
 """
 
+from functools import lru_cache
+
 import torch
 import torch.nn.functional as F
 from einops import rearrange
@@ -55,7 +57,7 @@ class Encoder(nn.Module):
 
     def forward(self, found: Tensor) -> Tensor:
         """Cues (B, 4, bins, F) -> (B, Da, F / fold)."""
-        x = (found - _each(USUAL, found)) / _each(SPREAD, found)
+        x = (found - each(USUAL, found.device)) / each(SPREAD, found.device)
         x = self.embed(rearrange(x, "b c k f -> b f (c k)"))  # (B, F, W)
         for block in self.fine:
             x = block(x)
@@ -89,12 +91,15 @@ class Decoder(nn.Module):
         for block in self.fine:
             x = block(x)
         x = rearrange(self.read(self.norm(x)).float(), "b f (c k) -> b c k f", c=CUES)
-        found = x * _each(SPREAD, x) + _each(USUAL, x)
+        found = x * each(SPREAD, x.device) + each(USUAL, x.device)
         return torch.cat([found[:, :1].clamp(max=LOUDEST), found[:, 1:]], 1)
 
 
-def _each(values: tuple[float, ...], like: Tensor) -> Tensor:
-    return torch.tensor(values, device=like.device)[:, None, None]
+@lru_cache
+def each(values: tuple[float, ...], device: torch.device) -> Tensor:
+    """A value for each cue, (4, 1, 1), on the device for good: a copy there would make it wait."""
+    with torch.inference_mode(False):
+        return torch.tensor(values, device=device)[:, None, None]
 
 
 @configured

@@ -5,6 +5,8 @@ than all that can be heard of it, and `waveform` finds one that fits the levels 
 fast form of Perraudin, Balazs and Søndergaard 2013).
 """
 
+from functools import lru_cache
+
 import torch
 from torch import Generator, Tensor
 
@@ -50,8 +52,7 @@ def waveform(found: Tensor, n_fft: int, hop: int, window: Tensor, rounds: int = 
     cues are the same samples.
     """
     level = found[:, 0].float().exp()  # (B, M, F)
-    turns = torch.rand(level.shape[1:], generator=Generator().manual_seed(0)).to(level.device)
-    phase = torch.polar(torch.ones_like(turns), 2 * torch.pi * turns).expand(level.shape)
+    phase = phases(tuple(level.shape[1:]), level.device).expand(level.shape)
     before = torch.zeros_like(phase)
     for _ in range(rounds):
         now = stft(istft(level * phase, n_fft, hop, window), n_fft, hop, window)
@@ -59,6 +60,14 @@ def waveform(found: Tensor, n_fft: int, hop: int, window: Tensor, rounds: int = 
         phase, before = ahead / ahead.abs().clamp(min=1e-12), now
     made = stft(istft(spectra(found, phase), n_fft, hop, window), n_fft, hop, window)
     return istft(made * lost(found, made)[:, None, None], n_fft, hop, window)
+
+
+@lru_cache(maxsize=8)
+def phases(shape: tuple[int, ...], device: torch.device) -> Tensor:
+    """Complex numbers of unit magnitude, always the same ones."""
+    with torch.inference_mode(False):
+        turns = torch.rand(shape, generator=Generator().manual_seed(0)).to(device)
+        return torch.polar(torch.ones_like(turns), 2 * torch.pi * turns)
 
 
 def lost(found: Tensor, made: Tensor) -> Tensor:

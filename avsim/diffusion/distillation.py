@@ -47,6 +47,12 @@ LESSONS = (  # of one hearing each; what they agree on is what a pupil learns, s
     replace(GUIDANCE, ear=0.35),
     replace(TO_A_SOUND, ear=0.55, hearings=1),
 )
+CRITICISED = (  # the same where a critic is in the ear's place; by heart, the text's guidance costs nothing
+    replace(GUIDANCE, ear=0.4, ear_least=0.4, dim=0.88, text_least=0.5),
+    replace(TO_A_SOUND, ear=0.5, ear_least=0.25, dim=0.9, hearings=1),
+)
+Faults = Callable[[Pair[Tensor]], Tensor]
+"""faults(clean tokens) -> how a critic would turn the picture away from them, (B, Lv, Dv)."""
 LATE = 0.5  # share of clips whose sound comes some time before or after its picture
 GUESSED = 0.5  # share of clips that are what a teacher takes for the data, from further up
 UP = 0.2, 0.5  # how far, as a share of what is left to the top: about a step of eight
@@ -62,6 +68,7 @@ def lesson(
     table: Tensor,
     chance: Tensor,
     noise: Callable[[Tensor], Tensor],
+    faults: Faults | None = None,
 ) -> Pair[Noised]:
     """Linked clips as a sampler meets them, with what the guided teacher says of them as their velocity.
 
@@ -78,6 +85,7 @@ def lesson(
         table: of `Lessons`: what is drawn beside another, a picture for a given sound.
         chance: uniform draws (4, B, 1, 1).
         noise: normal draws like a tensor.
+        faults: what a critic says in the ear's place.
     """
     late, shift, up, guessed = chance
     count = x.audio.shape[1]
@@ -91,7 +99,7 @@ def lesson(
     x = x.each(lambda x, guess: torch.where(guessed < GUESSED, guess, x), guess)
     noised = x.each(lambda x, s: Noised(x, noise(x), s), s)
     lessons = Lessons.of(table, (s.audio == 0).all(1).long())
-    return by_heart(teacher, told, untold, noised, lessons, noise(x.audio))
+    return by_heart(teacher, told, untold, noised, lessons, noise(x.audio), faults)
 
 
 @torch.no_grad()
@@ -102,11 +110,12 @@ def by_heart(
     noised: Pair[Noised],
     lessons: Lessons,
     noise: Tensor,
+    faults: Faults | None = None,
 ) -> Pair[Noised]:
     """Linked clips, noised as they are, whose velocity is what a guided teacher says: a student's target.
 
-    As `guidance.guide` and `by_ear`, but each row has its own guidance, and hears once, whatever its
-    `hearings`. Nothing asks the device.
+    As `guidance.guide`, and `by_ear` or `by_critic`, but each row has its own guidance, and hears once,
+    whatever its `hearings`. Nothing asks the device.
 
     Args:
         teacher: what is guided.
@@ -115,6 +124,7 @@ def by_heart(
         noised: tokens of both modalities.
         lessons: of each row.
         noise: of the sound that is listened to, (B, La, Da).
+        faults: what a critic says in the ear's place.
     """
     x, s = noised.each(lambda n: n.x_s), noised.each(lambda n: n.s)
     v = teacher(x, s, told).each(torch.Tensor.float)
@@ -131,9 +141,9 @@ def by_heart(
 
     v = v.each(pushed, less, alone, Pair(lessons.video, lessons.audio))
     v = Pair(v.video, v.audio + (lessons.words - 1) * by_words)
-    heard = clean_of(x.audio, v.audio, noised.audio.level)
+    clean = noised.each(lambda n, v: clean_of(n.x_s, v, n.level), v)
     hears = (highest.video >= lessons.ear_least) & (highest.video <= lessons.dim)
-    if teacher.coupling.meets:
-        slope = hearing(teacher, told, x.video, s, heard, noise)
-        v = Pair(turned(v.video, slope, s.video, hears * lessons.ear), v.audio)
+    if faults is not None or teacher.coupling.meets:
+        slope = faults(clean) if faults else hearing(teacher, told, x.video, s, clean.audio, noise)
+        v = Pair(turned(v.video, slope, s.video, hears * lessons.ear, 1.0 if faults else 1e-12), v.audio)
     return noised.each(lambda n, v: Noised(clean_of(n.x_s, v, n.level), noise_of(n.x_s, v, n.level), n.s), v)

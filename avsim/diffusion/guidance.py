@@ -28,7 +28,10 @@ from avsim.errors import InputError
 Denoise = Callable[[Pair[Tensor], Pair[Tensor]], Pair[Tensor]]
 """denoise(x, s) -> v: tokens (B, L, D) and levels (B, K) of each modality -> their velocity."""
 Critic = Callable[[Latents], Tensor]
-"""critic(latents) -> how well each picture goes with its sound, (B,), with a gradient by the picture."""
+"""critic(latents) -> how well each picture goes with its sound, (B,), with a gradient by the picture.
+
+It is in units in which a gradient of a root mean square of 1 and above counts in full.
+"""
 
 
 @dataclass(frozen=True)
@@ -163,14 +166,18 @@ def by_critic(denoise: Denoise, critic: Critic, guidance: Guidance, spec: Latent
         v = denoise(x, s)
         if not guidance.asks(s):
             return v
-        clean = x.each(led_to, v, s)
-        with torch.enable_grad():
-            picture = clean.video.detach().requires_grad_()
-            said = critic(to_latents(Pair(picture, clean.audio), spec))
-            slope = torch.autograd.grad(-said.sum(), picture)[0]
-        return Pair(turned(v.video, slope, s.video, guidance.ear), v.audio)
+        slope = faults(critic, spec, x.each(led_to, v, s))
+        return Pair(turned(v.video, slope, s.video, guidance.ear, least=1.0), v.audio)
 
     return told
+
+
+def faults(critic: Critic, spec: LatentSpec, clean: Pair[Tensor]) -> Tensor:
+    """Where pictures don't go with their sounds: the gradient by clean tokens of `spec`, (B, Lv, Dv)."""
+    with torch.enable_grad():
+        picture = clean.video.detach().requires_grad_()
+        said = critic(to_latents(Pair(picture, clean.audio), spec))
+        return torch.autograd.grad(-said.sum(), picture)[0]
 
 
 LISTEN = 0.8  # the level of the sound that the picture has to explain
@@ -230,13 +237,16 @@ def unheard(model: JointDiT, context: Context, picture: Tensor, s: Tensor, sound
     return token_loss(model(Pair(picture, sound.x_s), Pair(s, sound.s), context).audio, sound)
 
 
-def turned(v: Tensor, slope: Tensor, s: Tensor, ear: float | Tensor) -> Tensor:
-    """The picture's velocity (B, Lv, Dv), turned by `ear` x its level along a gradient, as `by_ear` says."""
+def turned(v: Tensor, slope: Tensor, s: Tensor, ear: float | Tensor, least: float = 1e-12) -> Tensor:
+    """The picture's velocity (B, Lv, Dv), turned by `ear` x its level along a gradient, as `by_ear` says.
+
+    A gradient smaller than `least` turns it less: where nothing sounds a critic has nothing to say.
+    """
     level = spread(s, slope.shape[1])[..., None]  # (B, Lv, 1)
     slope = slope * (level > 0)
     drawn = (level > 0).sum((1, 2), keepdim=True) * slope.shape[2]
     size = (slope.square().sum((1, 2), keepdim=True) / drawn.clamp(min=1)).sqrt()
-    return v + ear * level * slope / size.clamp(min=1e-12)
+    return v + ear * level * slope / size.clamp(min=least)
 
 
 def guide(

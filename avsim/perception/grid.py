@@ -49,7 +49,9 @@ class Grid:
 
     def see(self, frames: Tensor, frames_per_second: float) -> Tensor:
         """Frames (B, 3, T', H', W') of a clip -> (B, 3, T, H, W) of the grid."""
-        frames = frames[:, :, self.shown(frames.shape[2], frames_per_second).to(frames.device)].float()
+        if frames_per_second != self.frames_per_second:
+            frames = frames[:, :, self.shown(frames.shape[2], frames_per_second).to(frames.device)]
+        frames = frames.float()
         size = self.size(*frames.shape[3:])
         if frames.shape[3:] == size:
             return frames

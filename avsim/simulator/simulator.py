@@ -354,7 +354,8 @@ class Simulator:
             self._look_at(prompt)
         model, critic = self.part("generator"), None
         if self.offset is not None:
-            critic = timing(self.offset, self.video_codec, self.audio_codec, spec.clip)
+            heard = task.audio is everything  # it stays
+            critic = timing(self.offset, self.video_codec, self.audio_codec, spec.clip, heard)
         with quickest(self.device):
             drawn = [
                 generate(

@@ -10,24 +10,30 @@ from avsim.diffusion.guidance import Critic
 from avsim.diffusion.pair import Latents
 from avsim.perception.offset import OffsetJudge, in_time
 
+SLIGHT = 0.006  # of gradients, in root mean square: 0.008 and more where something sounds, else 0.001
 
-def timing(judge: OffsetJudge, video_codec: Any, audio_codec: Any, spec: ClipSpec) -> Critic:
+
+def timing(
+    judge: OffsetJudge, video_codec: Any, audio_codec: Any, spec: ClipSpec, given: bool = False
+) -> Critic:
     """What a judge of offsets says for no offset of latents of `spec`, decoded by these codecs.
 
-    A sound that stays as it is, because it is given, is decoded and listened to once.
+    A sound that stays as it is, because it is `given`, is decoded and listened to once. Nothing asks the
+    device, so that it fits a CUDA graph.
     """
-    known: list[tuple[Tensor, Tensor]] = []  # latents of a sound, and what is heard
+    known: list[Tensor] = []  # what is heard
 
     @torch.no_grad()
     def heard(audio: Tensor, moments: int) -> Tensor:
-        if not (known and torch.equal(known[0][0], audio)):
-            wave = audio_codec.decode(audio, spec).float()
-            known[:] = [(audio, judge.listened(judge.sound.grid.hear(wave, spec.sample_rate), moments))]
-        return known[0][1]
+        if given and known:
+            return known[0]
+        wave = audio_codec.decode(audio, spec).float()
+        known[:] = [judge.listened(judge.sound.grid.hear(wave, spec.sample_rate), moments)]
+        return known[0]
 
     def critic(latents: Latents) -> Tensor:
         frames = video_codec.decode(latents.video, spec).float()
         v = judge.looked(judge.picture.grid.see(frames, spec.frames_per_second))
-        return in_time(judge.logits(v, heard(latents.audio, v.shape[1])))
+        return in_time(judge.logits(v, heard(latents.audio, v.shape[1]))) / SLIGHT
 
     return critic

@@ -4,7 +4,8 @@ From what ships on, or from `--init`. All cores render worlds, which are encoded
 GPU: it trains from the first minute, and seldom sees a clip as often as twenty times. A step is two CUDA
 graphs; its rate follows the clock. On the same clips both decoders may be refitted; their latents stay what
 they are. For the last minutes a pupil learns to draw in one pass what the generator draws when it is guided
-(`avsim.diffusion.distillation`).
+(`avsim.diffusion.distillation`), with the judge of offsets that ships as its critic. With `--minutes 0` that
+is all: the generator and the codecs stay as they are, and clips that nobody draws with a pupil are left out.
 
 OUT/generator, OUT/pupil, OUT/video_codec and OUT/audio_codec (averages, in bfloat16) are written every
 100 s. A file OUT/until with a time in seconds (`date +%s`) ends it sooner or later than `--taught` says.
@@ -20,6 +21,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,17 +39,20 @@ from avsim.codecs.video import padded
 from avsim.data.batch import LatentBatch
 from avsim.devices import quickest
 from avsim.diffusion import Latents, Pair
-from avsim.diffusion.distillation import LESSONS
+from avsim.diffusion.distillation import CRITICISED
 from avsim.diffusion.levels import LevelMixture
 from avsim.measures import psnr
 from avsim.optimizers import Recipe, configure, scale
 from avsim.seeds import generator
+from avsim.simulator.timing import timing
 from avsim.weights import SMALL, load_model, save_model
 from avsim.world import LEVELS, WorldDataset
 
 SEED = 8
 MET = LevelMixture(together=0.34, apart=0.16, clean_video=0.22, clean_audio=0.28, alone=0.0, spread=1.5)
 ALONE = LevelMixture(together=0.0, apart=0.0, clean_video=0.0, clean_audio=0.0, alone=1.0, spread=1.5)
+# What a pupil draws: both, or a picture for a sound.
+TAUGHT = LevelMixture(together=0.6, apart=0.06, clean_video=0.02, clean_audio=0.32, alone=0.0, spread=1.5)
 RECIPE = Recipe(6e-4, 1.2e-3, warmup_steps=100, decay_from=0.2, final=0.02)  # of the clock's ticks
 DECODERS = Recipe(5e-4, warmup_steps=100, decay_from=0.25, final=0.02)
 AVERAGE = 0.998
@@ -59,12 +64,14 @@ HELD_OUT = 96
 SECOND = 32  # audio latents in one
 
 
-def kinds(size: float) -> list[Kind]:
-    """Clips of 2, 1 and 4 s; a small `size` is for a rehearsal."""
+def kinds(size: float, taught: bool = False) -> list[Kind]:
+    """Clips of 2, 1 and 4 s, or `taught` those that a pupil learns from; a small `size` is a rehearsal's."""
     table = ((2.0, 0.86, 0.84, 44, 300_000), (1.0, 0.07, 0.06, 80, 30_000), (4.0, 0.07, 0.10, 20, 24_000))
 
     def parts(rows: int) -> tuple[Part, ...]:
         met, alone, still = (max(2, round(rows * share * size)) for share in (1.0, 0.1, 0.75))
+        if taught:
+            return (Part(TAUGHT, met, 1.0),)
         return Part(MET, met, 0.9), Part(ALONE, alone, 0.1), Part(MET, still, 0.4, still=True)
 
     return [
@@ -200,6 +207,10 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--minutes", type=float, default=8.0, help="of training")
     parser.add_argument("--taught", type=float, default=0.0, help="minutes of learning what guidance says")
+    parser.add_argument("--pupil", type=Path, help="where a pupil starts, if not as its teacher")
+    parser.add_argument(
+        "--late", type=float, default=LATE, help="of a training whose rate lessons begin with"
+    )
     parser.add_argument("--commit", default="", help="noted down")
     parser.add_argument("--eager", action="store_true", help="do not compile")
     parser.add_argument("--init", type=Path, default=SMALL / "generator", help="where it starts")
@@ -209,7 +220,7 @@ def main() -> None:
     say = stopwatch()
 
     model = load_model(said.init)
-    table, hashes = kinds(said.size), model.text.hashes
+    table, hashes = kinds(said.size, taught=said.minutes == 0), model.text.hashes
     loader = DataLoader(
         Rendered(table, hashes, model.shifts),
         batch_size=None,
@@ -228,10 +239,16 @@ def main() -> None:
         return min(1.0, (time.monotonic() - started[0]) / (60 * minutes)) if started else 0.0
 
     feeder = Feeder(batches, pools, device, clock, said.refit)
-    lessons = LESSONS if said.taught else ()
-    trained = Trained(model, pools, RECIPE, AVERAGE, SEED, motion=MOTION, lessons=lessons, given=UNTOLD_GIVEN)
+    judge, see, hear = (
+        load_model(SMALL / name, device).requires_grad_(False)
+        for name in ("offset", "video_codec", "audio_codec")
+    )
+    trained = Trained(
+        model, pools, RECIPE, AVERAGE, SEED, motion=MOTION, given=UNTOLD_GIVEN,
+        lessons=CRITICISED if said.taught else (), critic=partial(timing, judge, see, hear),
+    )  # fmt: skip
     say("loaded; makes graphs on", device)
-    trained.prepare(compiled=not said.eager and device == "cuda")
+    trained.prepare(compiled=not said.eager and device == "cuda", data=said.minutes > 0)
     say("graphs are made, ms:", trained.timed())
     feeder.start()
 
@@ -249,9 +266,12 @@ def main() -> None:
     def export(name: str) -> None:
         how = f"OUT --minutes {said.minutes:g} --refit {said.refit:g} --taught {said.taught:g}"
         how += f" --init {said.init}" * (said.init != SMALL / "generator")
+        how += f" --pupil {said.pupil}" * (said.pupil is not None) + f" --late {said.late:g}"
         notes = {"commit": said.commit, "command": f"python experiments/004-small/lease.py {how}"}
         spec = asdict(table[0].spec.clip)
-        parts = {name: trained, "video_codec": feeder.see, "audio_codec": feeder.hear}
+        parts: dict[str, Any] = {name: trained}
+        if said.minutes:
+            parts |= {"video_codec": feeder.see, "audio_codec": feeder.hear}
         for name, part in parts.items():
             save_model(part.shown, said.out / name, dtype=torch.bfloat16, step=part.steps, spec=spec, **notes)
 
@@ -259,7 +279,7 @@ def main() -> None:
         if not feeder.failed.empty():
             raise feeder.failed.get()
         time.sleep(0.2)
-    say("before:", held_out())
+    say("before:", held_out() if said.minutes else "")
     started.append(time.monotonic())
     random = torch.Generator().manual_seed(SEED)
 
@@ -268,7 +288,7 @@ def main() -> None:
         told = minute = time.monotonic()
         while (done := over()) < 1:
             weights = torch.tensor([pool.kind.trained * (pool.held >= 4 * CLIPS) for pool in pools])
-            rate = LATE + (1 - LATE) * done if taught else done
+            rate = said.late + (1 - said.late) * done if taught else done
             trained.train(int(torch.multinomial(weights, 1, generator=random)), rate, taught)
             if trained.steps % 20:
                 continue
@@ -282,16 +302,17 @@ def main() -> None:
                 say(f"step {trained.steps}, decoders {feeder.see.steps}, clips {seen}: {trained.means()}")
             if time.monotonic() - minute > 100:
                 minute = time.monotonic()
-                say(name, held_out())
+                say(name, "" if taught else held_out())  # a pupil's velocities aren't the data's
                 export(name)
-        say(name, "ends:", held_out())
+        say(name, "ends:", "" if taught else held_out())
         export(name)
 
     until = said.out / "until"
     until.unlink(missing_ok=True)  # of another training
-    run("generator", lambda: (time.monotonic() - started[0]) / max(1e-9, 60 * said.minutes))
+    if said.minutes:
+        run("generator", lambda: (time.monotonic() - started[0]) / (60 * said.minutes))
     if said.taught:
-        trained.teach()
+        trained.teach(load_model(said.pupil, device) if said.pupil else None)
         began = time.time()
 
         def over() -> float:

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import partial
 from itertools import product
 
 import pytest
@@ -26,8 +27,10 @@ from avsim.diffusion.guidance import (
     by_critic,
     by_ear,
     conditioned,
+    faults,
     guide,
     guided,
+    turned,
     without_partner,
 )
 from avsim.diffusion.loss import token_loss
@@ -294,7 +297,7 @@ def test_the_ear_hears_each_clip_by_itself(make):
 
 def loud_where_it_sounds(clean):
     """A critic: each clip's picture goes with its sound as far as the two have the same sign."""
-    return clean.video.flatten(1).mean(1) * clean.audio.flatten(1).mean(1)
+    return clean.video.flatten(1).sum(1) * clean.audio.flatten(1).sum(1)
 
 
 def test_a_critic_turns_a_picture_to_where_it_goes_better_with_its_sound(make):
@@ -405,6 +408,33 @@ def test_a_lesson_is_what_guidance_says_row_by_row(make, coupling, bounds):
     with torch.no_grad():
         plain = model(at, s, told)
     assert (target.video.v - plain.video).abs().mean() > 0.01
+
+
+def test_a_lesson_is_what_a_critic_says(make):
+    model, how = make(), Guidance(1.0, ear=0.3, ear_least=0.5)
+    told, x = model.context(["a", "b"], SPEC), tokens(model, 2)
+    level = torch.tensor([[0.7], [0.3]])  # the other is not asked about
+    noised = x.each(lambda x, s: Noised(x, torch.randn_like(x), s), Pair(level, level))
+    at, s = noised.each(lambda n: n.x_s), noised.each(lambda n: n.s)
+
+    def critic(latents):
+        return latents.video.square().flatten(1).sum(1) * latents.audio.sum((1, 2)).sin()
+
+    lessons = Lessons.of(Lessons.table([how], "cpu"), torch.tensor([0, 0]))
+    said = partial(faults, critic, SPEC)
+    target = by_heart(model, told, told, noised, lessons, torch.randn_like(x.audio), said)
+    with torch.no_grad():
+        plain = model(at, s, told)
+        v = by_critic(conditioned(model, told), critic, replace(how, ear_least=0.0), SPEC)(at, s)
+    torch.testing.assert_close(target.video.v[0], v.video[0], rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(target.video.v[1], plain.video[1], rtol=1e-3, atol=1e-4)
+    assert (v.video - plain.video)[0].abs().mean() > 0.01
+
+
+def test_a_critic_that_has_little_to_say_turns_less():
+    v, slope = torch.zeros(3, 4, 2), torch.ones(3, 4, 2) * torch.tensor([1.0, 0.01, 0.001])[:, None, None]
+    turn = turned(v, slope, torch.ones(3, 1), 0.5, least=0.01).mean((1, 2))
+    torch.testing.assert_close(turn, torch.tensor([0.5, 0.5, 0.05]))
 
 
 def test_a_lesson_is_of_clips_as_a_sampler_meets_them(make):

@@ -9,7 +9,7 @@ import avsim
 from avsim.clip import Clip
 from avsim.diffusion import Guidance, Latents
 from avsim.perception.offset import in_time
-from avsim.simulator.timing import timing
+from avsim.simulator.timing import SLIGHT, timing
 from avsim.weights import save_model
 from tests.small.models import export, offset_judge
 
@@ -44,7 +44,7 @@ def test_it_says_what_the_judge_says_of_the_decoded_clip_and_where_the_picture_w
         frames, wave = see.decode(drawn.video, spec), hear.decode(drawn.audio, spec)
         grid = judge.picture.grid
         logits = judge(grid.see(frames, 8.0), grid.hear(wave, 16000))
-    torch.testing.assert_close(said.detach(), in_time(logits))
+    torch.testing.assert_close(said.detach(), in_time(logits) / SLIGHT)
     slope = torch.autograd.grad(said.sum(), picture)[0]
     for row in range(2):  # each clip by itself
         assert slope[row].abs().max() > 0
@@ -58,13 +58,15 @@ def test_a_sound_that_stays_is_listened_to_once(watched):
     spec, drawn = latents(watched)
     calls = []
     listened = watched.offset.listen.register_forward_hook(lambda *_: calls.append("heard"))
-    critic = timing(watched.offset, watched.video_codec, watched.audio_codec, spec)
+    models = watched.offset, watched.video_codec, watched.audio_codec
+    given, drawn_too = timing(*models, spec, given=True), timing(*models, spec)
     with torch.no_grad():
-        one, again = critic(drawn), critic(Latents(drawn.video, drawn.audio.clone()))
-        other = critic(Latents(drawn.video, 2 * drawn.audio))
+        one, again = given(drawn), given(Latents(drawn.video, drawn.audio.clone()))
+        assert calls == ["heard"] and torch.equal(one, again)
+        assert torch.equal(drawn_too(drawn), one)
+        assert not torch.equal(drawn_too(Latents(drawn.video, 2 * drawn.audio)), one)
     listened.remove()
-    assert calls == ["heard"] * 2
-    assert torch.equal(one, again) and not torch.equal(one, other)
+    assert len(calls) == 3
 
 
 def test_with_a_pupil_every_task_that_draws_a_picture_beside_a_sound_asks_it(watched, monkeypatch):
