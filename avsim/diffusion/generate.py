@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from avsim.clip import LatentSpec
-from avsim.diffusion.guidance import Critic, Guidance, by_critic, by_ear, conditioned, from_above, guide
+from avsim.diffusion.guidance import Critic, Guidance, by_critic, by_ear, conditioned, guide
 from avsim.diffusion.model import JointDiT
 from avsim.diffusion.pair import NAMES, Latents, Pair
 from avsim.diffusion.sampler import Sampler, ancestral, path
@@ -36,16 +36,15 @@ def generate(
     first_row: int = 0,
     sampler: Sampler | None = None,
     pupil: JointDiT | None = None,
-    by_heart: float = 0.0,
     critic: Critic | None = None,
 ) -> Latents:
     """Draw one clip of `spec` for each caption ("" for none); row i depends on (seed, first_row + i) alone.
 
     `given` holds the latents that the task takes as they are or starts from (B or 1 rows): all of a modality
     that is given anywhere, with any finite values where it isn't. What is given comes back as it went in, bit
-    for bit. Without a `sampler`, it is `ancestral`. At the level `by_heart` and above, a share of where the
-    clips start, a `pupil` that has the guidance by heart draws instead; the model still hears, or a `critic`
-    does. Returns video (B, Dv, t, h, w) and audio (B, Da, l), None where the task has no such modality.
+    for bit. Without a `sampler`, it is `ancestral`. A `pupil` that has the guidance by heart draws in the
+    model's place, but for its ear: the model still hears, or a `critic` does. Returns video
+    (B, Dv, t, h, w) and audio (B, Da, l), None where the task has no such modality.
 
     Raises:
         InputError: no captions, a task that needs latents which `given` lacks, or latents of a wrong shape.
@@ -69,10 +68,10 @@ def generate(
         return normal_rows(tuple(x.audio.shape), seed, "ear", call, first_row=first_row)
 
     guidance = guidance.starting_at(highest)
-    denoise = guide(model, told, untold, guidance, free)
-    if pupil is not None:
-        taught = conditioned(pupil, pupil.context(captions, spec))
-        denoise = from_above(taught, by_heart * highest, denoise)
+    if pupil is None:
+        denoise = guide(model, told, untold, guidance, free)
+    else:
+        denoise = conditioned(pupil, pupil.context(captions, spec))
     turns = guidance.ear > 0 and free[0]
     if turns and critic is not None:
         denoise = by_critic(denoise, critic, guidance, spec)

@@ -117,11 +117,6 @@ def reaches(s: Pair[Tensor], least: float) -> bool:
     return any(bool((levels >= least).any()) for levels in s.there())
 
 
-def from_above(high: Denoise, least: float, low: Denoise) -> Denoise:
-    """`high` while any level is at `least` or above, then `low`."""
-    return lambda x, s: high(x, s) if reaches(s, least) else low(x, s)
-
-
 def conditioned(model: JointDiT, context: Context) -> Denoise:
     """Everything told."""
     return lambda x, s: model(x, s, context)

@@ -53,18 +53,11 @@ from avsim.simulator.timing import timing
 
 log = logging.getLogger("avsim")
 USUAL = {"visualize": TO_A_SOUND}  # of tasks that have their own
-# Of eight steps three hear, two follow.
-TOGETHER = replace(GUIDANCE, least=0.6, ear=0.45, ear_least=0.6, dim=0.88)
-AFTER_A_PUPIL = {
-    "joint": TOGETHER,
-    "animate": TOGETHER,
-    "extend": TOGETHER,
-    "visualize": Guidance(text=1.0, video=3.0, audio=8.0, least=0.25, ear=0.3, ear_least=0.25),
-}
+TAUGHT = ("joint", "animate", "extend", "visualize")  # tasks that a pupil draws
+BY_HEART: dict[str, Any] = {"text": 1.0, "video": 1.0, "audio": 1.0, "words": 1.0}  # all but the ear
 # How a judge of offsets is asked in the ear's place: in three of eight steps, in five for a sound.
 WATCHED: dict[str, Any] = {"ear": 0.3, "ear_least": 0.45, "dim": 0.8}
 WATCHED_FOR_A_SOUND: dict[str, Any] = {"ear": 0.4, "ear_least": 0.25, "dim": 0.88}
-BY_HEART = {"joint": 0.8, "animate": 0.8, "extend": 0.8, "visualize": 0.5}  # from where up a pupil draws
 TAKES = {"visualize": 2}  # of tasks of which the best heard of several is kept
 STRENGTH = 0.6  # of an edit: how much noise it starts from
 LONGER = 1.5  # times the training's length, from where on a clip is called long
@@ -79,9 +72,8 @@ def usual(task: str, pupil: bool = False, judge: bool = False) -> Guidance:
     With a `pupil` it is what that leaves to be guided; with a `judge` of offsets, that is asked in the ear's
     place.
     """
-    how = (USUAL | AFTER_A_PUPIL if pupil else USUAL).get(task, GUIDANCE)
     watched = WATCHED_FOR_A_SOUND if task == "visualize" else WATCHED
-    return replace(how, **watched) if judge else how
+    return replace(USUAL.get(task, GUIDANCE), **(BY_HEART if pupil else {}), **(watched if judge else {}))
 
 
 @lru_cache(maxsize=64)
@@ -97,7 +89,7 @@ class Simulator:
     Every method that draws takes a `seed`; the same seed gives the same frames and samples, bit for bit, on
     one machine (on a GPU as far as the gradients do that `Guidance.ear` needs). `guidance` is a `Guidance`,
     or the scale of the text alone beside the task's usual others (`usual`). Where it isn't told, the `pupil`
-    draws while there is much noise (`BY_HEART`): one pass for the generator's several. Where a picture is
+    draws what it was taught (`TAUGHT`): one pass for the generator's several. Where a picture is
     drawn beside a sound, `offset` is the critic that `Guidance.ear` turns it to.
     """
 
@@ -346,7 +338,7 @@ class Simulator:
         for name, count in (("steps", steps), ("takes", takes)):
             if count < 1:
                 raise InputError(f"{name} is {count}; it must be at least 1")
-        pupil = self.pupil if guidance is None and task.name in BY_HEART else None
+        pupil = self.pupil if guidance is None and task.name in TAUGHT else None
         if not isinstance(guidance, Guidance):
             how = usual(task.name, pupil is not None, self.offset is not None)
             guidance = how if guidance is None else replace(how, text=guidance)
@@ -360,7 +352,7 @@ class Simulator:
             drawn = [
                 generate(
                     model, prompts, spec, given, task, steps=steps, guidance=guidance, seed=take,
-                    first_row=seed, pupil=pupil, by_heart=BY_HEART.get(task.name, 0.0), critic=critic,
+                    first_row=seed, pupil=pupil, critic=critic,
                 )
                 for take in range(takes if model.coupling.meets else 1)
             ]  # fmt: skip

@@ -38,7 +38,7 @@ from avsim.evaluation.text import facts_of_caption
 from avsim.files import atomic
 from avsim.simulator import Simulator, load
 from avsim.simulator.loading import part_folders
-from avsim.simulator.simulator import BY_HEART, TAKES, usual
+from avsim.simulator.simulator import TAKES, TAUGHT, usual
 from avsim.weights import TENSORS, hash_of
 from avsim.world import Truth, WorldDataset
 
@@ -263,7 +263,7 @@ def main() -> None:
         "steps": arguments.steps,
         "guidance": {way: astuple(usual(task.name, *has)) for way, task in TASKS.items()},
         "takes": TAKES,
-        "by heart": {way: BY_HEART.get(task.name) for way, task in TASKS.items()},
+        "by heart": TAUGHT,
     }
     check_settings(arguments.out, json.loads(json.dumps(settings)), "clips drawn")
     draw(arguments.model, arguments.out, *world_of, arguments.steps)

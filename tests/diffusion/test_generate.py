@@ -268,24 +268,18 @@ def test_streams_that_never_meet_hear_nothing(make):
     assert torch.equal(one.video, other.video)
 
 
-def test_a_pupil_draws_from_its_level_up_and_its_teacher_hears(make):
+def test_a_pupil_draws_and_its_teacher_hears(make):
     model, pupil, seen = make(), make(blocks=3), []
 
     for who in (model, pupil):
         who.register_forward_hook(lambda who, args, out: seen.append(who))
     how = dict(steps=4, seed=2, guidance=Guidance(2.0, 2.0, 2.0))
-    both = generate(model, ["a"], SPEC, pupil=pupil, by_heart=0.7, **how)
-    assert seen == [pupil] * 2 + [model] * 8  # of levels 1, 0.82, 0.6 and 0.33; a pass each, then four
-    assert not torch.equal(both.video, generate(model, ["a"], SPEC, **how).video)
-    alone = generate(model, ["a"], SPEC, pupil=pupil, steps=4, seed=2)
-    torch.testing.assert_close(alone, generate(pupil, ["a"], SPEC, steps=4, seed=2, guidance=Guidance(1.0)))
+    both = generate(model, ["a"], SPEC, pupil=pupil, **how)
+    assert seen == [pupil] * 4  # a pass each, whatever guides the model
+    torch.testing.assert_close(both, generate(pupil, ["a"], SPEC, steps=4, seed=2, guidance=Guidance(1.0)))
     seen.clear()
     generate(model, ["a"], SPEC, pupil=pupil, steps=4, guidance=Guidance(1.0, ear=0.3))
-    assert set(seen) == {model, pupil}  # its teacher hears
-    edit = Task("edit", nothing, nothing, 0.5)  # starts at half the noise: the pupil's share is of that
-    seen.clear()
-    generate(model, ["a"], SPEC, latents(1), edit, pupil=pupil, by_heart=0.9, steps=4)
-    assert seen[0] is pupil and seen[-1] is model
+    assert seen.count(pupil) == 4 and 0 < seen.count(model) < 4  # its teacher hears
 
 
 def test_the_ear_hears_each_clip_by_itself(make):

@@ -323,7 +323,7 @@ def test_a_pupil_draws_what_it_was_taught_unless_guidance_is_told(simulator):
     how = HOW | {"seconds": 0.5}
     by_heart, taught = both.generate("a", **how), alone.generate("a", **how, guidance=Guidance(1.0))
     assert not torch.equal(by_heart.frames, simulator.generate("a", **how).frames)
-    assert not torch.equal(by_heart.frames, taught.frames)  # its teacher goes on from there
+    assert not torch.equal(by_heart.frames, taught.frames)  # its teacher hears
     for guidance in (2.0, usual("joint")):
         told = [each.generate("a", **how, guidance=guidance) for each in (both, simulator)]
         assert torch.equal(told[0].frames, told[1].frames)
