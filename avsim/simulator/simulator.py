@@ -55,8 +55,8 @@ log = logging.getLogger("avsim")
 USUAL = {"visualize": TO_A_SOUND}  # of tasks that have their own
 TAUGHT = ("joint", "animate", "extend", "visualize")  # tasks that a pupil draws
 BY_HEART: dict[str, Any] = {"text": 1.0, "video": 1.0, "audio": 1.0, "words": 1.0}  # all but the ear
-# How a judge of offsets is asked in the ear's place: in three of eight steps, in five for a sound.
-WATCHED: dict[str, Any] = {"ear": 0.3, "ear_least": 0.45, "dim": 0.8}
+# How a judge of offsets is asked in the ear's place: in two of eight steps, in five for a sound.
+WATCHED: dict[str, Any] = {"ear": 0.35, "ear_least": 0.45, "dim": 0.7}
 WATCHED_FOR_A_SOUND: dict[str, Any] = {"ear": 0.4, "ear_least": 0.25, "dim": 0.88}
 TAKES = {"visualize": 2}  # of tasks of which the best heard of several is kept
 STRENGTH = 0.6  # of an edit: how much noise it starts from
