@@ -22,7 +22,7 @@ from avsim.data.shards import as_bytes, as_shorts, from_bytes, from_shorts
 from avsim.devices import quickest
 from avsim.diffusion import Guidance, JointDiT, Latents, Pair
 from avsim.diffusion.distillation import Lessons, lesson
-from avsim.diffusion.guidance import Critic, faults
+from avsim.diffusion.guidance import Critic, criticised
 from avsim.diffusion.levels import LevelMixture
 from avsim.diffusion.loss import row_loss, token_loss
 from avsim.diffusion.noising import Noised
@@ -188,7 +188,8 @@ class Trained:
         motion: float = 0.0,  # by how much more a token weighs where something moves
         lessons: Sequence[Guidance] = (),
         given: float = UNTOLD,  # share of captions that are withheld where a picture is given
-        critic: Callable[[ClipSpec], Critic] | None = None,  # in the ear's place, of clips that are learned
+        critic: Callable[[ClipSpec], Critic]
+        | None = None,  # of clips like these, in the lessons' ear's place
     ) -> None:
         self.model, self.pools, self.recipe, self.average = model.train(), pools, recipe, average
         self.motion, self.given, self.critic = motion, given, critic
@@ -223,7 +224,8 @@ class Trained:
         if compiled:
             self.model.compile(dynamic=False)
             self.teacher.compile(dynamic=False)
-        for taught in [False] * data + [True] * (self.lessons is not None):
+        kinds = {False: data, True: self.lessons is not None}
+        for taught in (kind for kind, wanted in kinds.items() if wanted):
             for number, pool in enumerate(self.pools):
                 pool.count.fill_(CLIPS)
                 work = partial(self.gradient, number, compiled, taught)
@@ -313,7 +315,7 @@ class Trained:
         with torch.no_grad():
             told, untold = (self.teacher.context(each, spec) for each in (words, torch.zeros_like(words)))
         chance = torch.rand(4, len(words), 1, 1, device=self.device, generator=self.random)
-        said = partial(faults, self.critic(spec.clip), spec) if self.critic else None
+        said = partial(criticised, self.critic(spec.clip), spec) if self.critic else None
         return lesson(self.teacher, told, untold, x, s, self.lessons, chance, self.noise, said)
 
     def teach(self, pupil: JointDiT | None = None) -> None:

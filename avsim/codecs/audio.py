@@ -6,8 +6,6 @@ The cues are how loud each bin is and how it differs between the sides (`avsim.c
 anew. The blocks are ConvNeXt's in one dimension (2201.03545).
 """
 
-from functools import lru_cache
-
 import torch
 import torch.nn.functional as F
 from einops import rearrange
@@ -42,12 +40,22 @@ class Block(nn.Module):
         return x + self.gain * self.narrow(F.gelu(self.widen(self.norm(h))))
 
 
+def known(module: nn.Module) -> None:
+    """Keeps what cues are like as buffers of a module."""
+    for name, values in (("usual", USUAL), ("spread", SPREAD)):
+        module.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
+
+
 class Encoder(nn.Module):
     """Cues to raw latents."""
+
+    usual: Tensor  # (4, 1, 1), of cues
+    spread: Tensor  # (4, 1, 1)
 
     def __init__(self, bins: int, width: int, depths: tuple[int, int], expansion: int, fold: int, out: int):
         super().__init__()
         self.fold = fold
+        known(self)
         self.embed = nn.Linear(CUES * bins, width)
         self.fine = nn.ModuleList(Block(width, expansion) for _ in range(depths[0]))
         self.coarsen = nn.Linear(fold * width, width)
@@ -57,7 +65,7 @@ class Encoder(nn.Module):
 
     def forward(self, found: Tensor) -> Tensor:
         """Cues (B, 4, bins, F) -> (B, Da, F / fold)."""
-        x = (found - each(USUAL, found.device)) / each(SPREAD, found.device)
+        x = (found - self.usual) / self.spread
         x = self.embed(rearrange(x, "b c k f -> b f (c k)"))  # (B, F, W)
         for block in self.fine:
             x = block(x)
@@ -70,11 +78,15 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """Raw latents to cues."""
 
+    usual: Tensor  # (4, 1, 1), of cues
+    spread: Tensor  # (4, 1, 1)
+
     def __init__(
         self, bins: int, width: int, depths: tuple[int, int], expansion: int, fold: int, channels: int
     ):
         super().__init__()
         self.fold = fold
+        known(self)
         self.embed = nn.Linear(channels, width)
         self.coarse = nn.ModuleList(Block(width, expansion) for _ in range(depths[1]))
         self.refine = nn.Linear(width, fold * width)
@@ -91,15 +103,8 @@ class Decoder(nn.Module):
         for block in self.fine:
             x = block(x)
         x = rearrange(self.read(self.norm(x)).float(), "b f (c k) -> b c k f", c=CUES)
-        found = x * each(SPREAD, x.device) + each(USUAL, x.device)
+        found = x * self.spread + self.usual
         return torch.cat([found[:, :1].clamp(max=LOUDEST), found[:, 1:]], 1)
-
-
-@lru_cache
-def each(values: tuple[float, ...], device: torch.device) -> Tensor:
-    """A value for each cue, (4, 1, 1), on the device for good: a copy there would make it wait."""
-    with torch.inference_mode(False):
-        return torch.tensor(values, device=device)[:, None, None]
 
 
 @configured

@@ -5,7 +5,7 @@ than all that can be heard of it, and `waveform` finds one that fits the levels 
 fast form of Perraudin, Balazs and Søndergaard 2013).
 """
 
-from functools import lru_cache
+from functools import cache
 
 import torch
 from torch import Generator, Tensor
@@ -62,7 +62,7 @@ def waveform(found: Tensor, n_fft: int, hop: int, window: Tensor, rounds: int = 
     return istft(made * lost(found, made)[:, None, None], n_fft, hop, window)
 
 
-@lru_cache(maxsize=8)
+@cache  # a CUDA graph may read them again
 def phases(shape: tuple[int, ...], device: torch.device) -> Tensor:
     """Complex numbers of unit magnitude, always the same ones."""
     with torch.inference_mode(False):

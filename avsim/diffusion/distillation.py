@@ -51,8 +51,8 @@ CRITICISED = (  # the same where a critic is in the ear's place; by heart, the t
     replace(GUIDANCE, ear=0.4, ear_least=0.4, dim=0.88, text_least=0.5),
     replace(TO_A_SOUND, ear=0.5, ear_least=0.25, dim=0.9, hearings=1),
 )
-Faults = Callable[[Pair[Tensor]], Tensor]
-"""faults(clean tokens) -> how a critic would turn the picture away from them, (B, Lv, Dv)."""
+Criticised = Callable[[Pair[Tensor]], Tensor]
+"""criticised(clean tokens) -> the gradient along which a critic would turn the picture, (B, Lv, Dv)."""
 LATE = 0.5  # share of clips whose sound comes some time before or after its picture
 GUESSED = 0.5  # share of clips that are what a teacher takes for the data, from further up
 UP = 0.2, 0.5  # how far, as a share of what is left to the top: about a step of eight
@@ -68,7 +68,7 @@ def lesson(
     table: Tensor,
     chance: Tensor,
     noise: Callable[[Tensor], Tensor],
-    faults: Faults | None = None,
+    criticised: Criticised | None = None,
 ) -> Pair[Noised]:
     """Linked clips as a sampler meets them, with what the guided teacher says of them as their velocity.
 
@@ -85,7 +85,7 @@ def lesson(
         table: of `Lessons`: what is drawn beside another, a picture for a given sound.
         chance: uniform draws (4, B, 1, 1).
         noise: normal draws like a tensor.
-        faults: what a critic says in the ear's place.
+        criticised: what a critic says in the ear's place.
     """
     late, shift, up, guessed = chance
     count = x.audio.shape[1]
@@ -99,7 +99,7 @@ def lesson(
     x = x.each(lambda x, guess: torch.where(guessed < GUESSED, guess, x), guess)
     noised = x.each(lambda x, s: Noised(x, noise(x), s), s)
     lessons = Lessons.of(table, (s.audio == 0).all(1).long())
-    return by_heart(teacher, told, untold, noised, lessons, noise(x.audio), faults)
+    return by_heart(teacher, told, untold, noised, lessons, noise(x.audio), criticised)
 
 
 @torch.no_grad()
@@ -110,7 +110,7 @@ def by_heart(
     noised: Pair[Noised],
     lessons: Lessons,
     noise: Tensor,
-    faults: Faults | None = None,
+    criticised: Criticised | None = None,
 ) -> Pair[Noised]:
     """Linked clips, noised as they are, whose velocity is what a guided teacher says: a student's target.
 
@@ -124,7 +124,7 @@ def by_heart(
         noised: tokens of both modalities.
         lessons: of each row.
         noise: of the sound that is listened to, (B, La, Da).
-        faults: what a critic says in the ear's place.
+        criticised: what a critic says in the ear's place.
     """
     x, s = noised.each(lambda n: n.x_s), noised.each(lambda n: n.s)
     v = teacher(x, s, told).each(torch.Tensor.float)
@@ -143,7 +143,9 @@ def by_heart(
     v = Pair(v.video, v.audio + (lessons.words - 1) * by_words)
     clean = noised.each(lambda n, v: clean_of(n.x_s, v, n.level), v)
     hears = (highest.video >= lessons.ear_least) & (highest.video <= lessons.dim)
-    if faults is not None or teacher.coupling.meets:
-        slope = faults(clean) if faults else hearing(teacher, told, x.video, s, clean.audio, noise)
-        v = Pair(turned(v.video, slope, s.video, hears * lessons.ear, 1.0 if faults else 1e-12), v.audio)
+    if criticised is not None:
+        v = v._replace(video=turned(v.video, criticised(clean), s.video, hears * lessons.ear, in_full=1.0))
+    elif teacher.coupling.meets:
+        slope = hearing(teacher, told, x.video, s, clean.audio, noise)
+        v = v._replace(video=turned(v.video, slope, s.video, hears * lessons.ear))
     return noised.each(lambda n, v: Noised(clean_of(n.x_s, v, n.level), noise_of(n.x_s, v, n.level), n.s), v)

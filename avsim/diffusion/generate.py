@@ -59,7 +59,11 @@ def generate(
     if not any(captions):
         guidance = replace(guidance, text=1.0, words=1.0)  # a pass without a caption says the same
     told = model.context(captions, spec)
-    untold = told if guidance.text == guidance.words == 1 else model.context([""] * len(captions), spec)
+    untold = (
+        told
+        if pupil is not None or guidance.text == guidance.words == 1
+        else model.context([""] * len(captions), spec)
+    )
     both = len(start.there()) == 2
     free = [both and bool((start > 0).any()) for start in start]
     highest = max(float(start.max()) for start in start.there())

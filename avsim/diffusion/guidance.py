@@ -30,7 +30,7 @@ Denoise = Callable[[Pair[Tensor], Pair[Tensor]], Pair[Tensor]]
 Critic = Callable[[Latents], Tensor]
 """critic(latents) -> how well each picture goes with its sound, (B,), with a gradient by the picture.
 
-It is in units in which a gradient of a root mean square of 1 and above counts in full.
+It is in units in which a clip's gradient of norm 1 and above counts in full.
 """
 
 
@@ -154,20 +154,21 @@ def by_critic(denoise: Denoise, critic: Critic, guidance: Guidance, spec: Latent
     """`denoise`, its picture turned to where a critic finds that it goes better with its sound.
 
     The critic is shown the clip that the velocity leads to, so that it needs to know nothing of noise
-    (Universal guidance, 2302.07121). It is asked where `by_ear` is, and turns the picture as far.
+    (Universal guidance, 2302.07121). It is asked where `by_ear` is, and turns the picture as far, but less
+    where it has less to say.
     """
 
     def told(x: Pair[Tensor], s: Pair[Tensor]) -> Pair[Tensor]:
         v = denoise(x, s)
         if not guidance.asks(s):
             return v
-        slope = faults(critic, spec, x.each(led_to, v, s))
-        return Pair(turned(v.video, slope, s.video, guidance.ear, least=1.0), v.audio)
+        slope = criticised(critic, spec, x.each(led_to, v, s))
+        return Pair(turned(v.video, slope, s.video, guidance.ear, in_full=1.0), v.audio)
 
     return told
 
 
-def faults(critic: Critic, spec: LatentSpec, clean: Pair[Tensor]) -> Tensor:
+def criticised(critic: Critic, spec: LatentSpec, clean: Pair[Tensor]) -> Tensor:
     """Where pictures don't go with their sounds: the gradient by clean tokens of `spec`, (B, Lv, Dv)."""
     with torch.enable_grad():
         picture = clean.video.detach().requires_grad_()
@@ -232,16 +233,16 @@ def unheard(model: JointDiT, context: Context, picture: Tensor, s: Tensor, sound
     return token_loss(model(Pair(picture, sound.x_s), Pair(s, sound.s), context).audio, sound)
 
 
-def turned(v: Tensor, slope: Tensor, s: Tensor, ear: float | Tensor, least: float = 1e-12) -> Tensor:
+def turned(v: Tensor, slope: Tensor, s: Tensor, ear: float | Tensor, in_full: float = 1e-12) -> Tensor:
     """The picture's velocity (B, Lv, Dv), turned by `ear` x its level along a gradient, as `by_ear` says.
 
-    A gradient smaller than `least` turns it less: where nothing sounds a critic has nothing to say.
+    A clip's gradient whose norm lies below `in_full` turns it by as much less.
     """
     level = spread(s, slope.shape[1])[..., None]  # (B, Lv, 1)
     slope = slope * (level > 0)
     drawn = (level > 0).sum((1, 2), keepdim=True) * slope.shape[2]
-    size = (slope.square().sum((1, 2), keepdim=True) / drawn.clamp(min=1)).sqrt()
-    return v + ear * level * slope / size.clamp(min=least)
+    norm = slope.square().sum((1, 2), keepdim=True).sqrt()
+    return v + ear * level * drawn.sqrt() * slope / norm.clamp(min=in_full)
 
 
 def guide(

@@ -53,9 +53,11 @@ from avsim.simulator.timing import timing
 
 log = logging.getLogger("avsim")
 USUAL = {"visualize": TO_A_SOUND}  # of tasks that have their own
-TAUGHT = ("joint", "animate", "extend", "visualize")  # tasks that a pupil draws
-BY_HEART: dict[str, Any] = {"text": 1.0, "video": 1.0, "audio": 1.0, "words": 1.0}  # all but the ear
-# How a judge of offsets is asked in the ear's place: in two of eight steps, in five for a sound.
+DRAWN_BY_A_PUPIL = ("joint", "animate", "extend", "visualize")  # tasks
+# How its teacher hears: of eight steps from noise in three, in six for a sound.
+HEARS: dict[str, Any] = {"ear": 0.45, "ear_least": 0.6, "dim": 0.88}
+HEARS_FOR_A_SOUND: dict[str, Any] = {"ear": 0.3, "ear_least": 0.25, "hearings": 1}
+# How a judge of offsets is asked in the ear's place: in two of eight steps from noise, in five for a sound.
 WATCHED: dict[str, Any] = {"ear": 0.35, "ear_least": 0.45, "dim": 0.7}
 WATCHED_FOR_A_SOUND: dict[str, Any] = {"ear": 0.4, "ear_least": 0.25, "dim": 0.88}
 TAKES = {"visualize": 2}  # of tasks of which the best heard of several is kept
@@ -69,11 +71,14 @@ KEPT = ("picture", "sound")  # what an edit may leave as it is
 def usual(task: str, pupil: bool = False, judge: bool = False) -> Guidance:
     """The guidance of a task that isn't told another.
 
-    With a `pupil` it is what that leaves to be guided; with a `judge` of offsets, that is asked in the ear's
-    place.
+    A `pupil` needs none but the ear; with a `judge` of offsets, that is asked in the ear's place.
     """
-    watched = WATCHED_FOR_A_SOUND if task == "visualize" else WATCHED
-    return replace(USUAL.get(task, GUIDANCE), **(BY_HEART if pupil else {}), **(watched if judge else {}))
+    how, sound = USUAL.get(task, GUIDANCE), task == "visualize"
+    if judge:
+        return replace(how, **(WATCHED_FOR_A_SOUND if sound else WATCHED))
+    if pupil:
+        return replace(how, **(HEARS_FOR_A_SOUND if sound else HEARS))
+    return how
 
 
 @lru_cache(maxsize=64)
@@ -89,7 +94,7 @@ class Simulator:
     Every method that draws takes a `seed`; the same seed gives the same frames and samples, bit for bit, on
     one machine (on a GPU as far as the gradients do that `Guidance.ear` needs). `guidance` is a `Guidance`,
     or the scale of the text alone beside the task's usual others (`usual`). Where it isn't told, the `pupil`
-    draws what it was taught (`TAUGHT`): one pass for the generator's several. Where a picture is
+    draws what it was taught (`DRAWN_BY_A_PUPIL`): one pass for the generator's several. Where a picture is
     drawn beside a sound, `offset` is the critic that `Guidance.ear` turns it to.
     """
 
@@ -338,7 +343,7 @@ class Simulator:
         for name, count in (("steps", steps), ("takes", takes)):
             if count < 1:
                 raise InputError(f"{name} is {count}; it must be at least 1")
-        pupil = self.pupil if guidance is None and task.name in TAUGHT else None
+        pupil = self.pupil if guidance is None and task.name in DRAWN_BY_A_PUPIL else None
         if not isinstance(guidance, Guidance):
             how = usual(task.name, pupil is not None, self.offset is not None)
             guidance = how if guidance is None else replace(how, text=guidance)

@@ -58,7 +58,7 @@ def add(subparsers: Any) -> None:
         "share of the noise down to which these follow each other and the ear is asked, how far the picture "
         "is corrected by ear (or by a judge of offsets), and by the text of the sound alone (2,3,8,0.5,0.3,2;"
         " --audio: 1.5,4,8,0.2,0.4,1; scales of 1 and an ear of 0: none); without this a pupil that has it "
-        "by heart draws while there is much noise",
+        "by heart draws",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="of the first clip (default 0), others count on")
     parser.add_argument("-n", "--count", type=int, default=1, help="how many clips (default 1)")

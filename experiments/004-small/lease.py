@@ -38,7 +38,7 @@ from avsim.codecs.varied import varied
 from avsim.codecs.video import padded
 from avsim.data.batch import LatentBatch
 from avsim.devices import quickest
-from avsim.diffusion import Latents, Pair
+from avsim.diffusion import JointDiT, Latents, Pair
 from avsim.diffusion.distillation import CRITICISED
 from avsim.diffusion.levels import LevelMixture
 from avsim.measures import psnr
@@ -51,8 +51,8 @@ from avsim.world import LEVELS, WorldDataset
 SEED = 8
 MET = LevelMixture(together=0.34, apart=0.16, clean_video=0.22, clean_audio=0.28, alone=0.0, spread=1.5)
 ALONE = LevelMixture(together=0.0, apart=0.0, clean_video=0.0, clean_audio=0.0, alone=1.0, spread=1.5)
-# What a pupil draws: both, or a picture for a sound.
-TAUGHT = LevelMixture(together=0.6, apart=0.06, clean_video=0.02, clean_audio=0.32, alone=0.0, spread=1.5)
+# Of lessons: what a pupil draws, both or a picture for a sound.
+LEARNED = LevelMixture(together=0.6, apart=0.06, clean_video=0.02, clean_audio=0.32, alone=0.0, spread=1.5)
 RECIPE = Recipe(6e-4, 1.2e-3, warmup_steps=100, decay_from=0.2, final=0.02)  # of the clock's ticks
 DECODERS = Recipe(5e-4, warmup_steps=100, decay_from=0.25, final=0.02)
 AVERAGE = 0.998
@@ -64,14 +64,14 @@ HELD_OUT = 96
 SECOND = 32  # audio latents in one
 
 
-def kinds(size: float, taught: bool = False) -> list[Kind]:
-    """Clips of 2, 1 and 4 s, or `taught` those that a pupil learns from; a small `size` is a rehearsal's."""
+def kinds(size: float, lessons: bool = False) -> list[Kind]:
+    """Clips of 2, 1 and 4 s, for `lessons` alone if so; a small `size` is a rehearsal's."""
     table = ((2.0, 0.86, 0.84, 44, 300_000), (1.0, 0.07, 0.06, 80, 30_000), (4.0, 0.07, 0.10, 20, 24_000))
 
     def parts(rows: int) -> tuple[Part, ...]:
         met, alone, still = (max(2, round(rows * share * size)) for share in (1.0, 0.1, 0.75))
-        if taught:
-            return (Part(TAUGHT, met, 1.0),)
+        if lessons:
+            return (Part(LEARNED, met, 1.0),)
         return Part(MET, met, 0.9), Part(ALONE, alone, 0.1), Part(MET, still, 0.4, still=True)
 
     return [
@@ -209,7 +209,7 @@ def main() -> None:
     parser.add_argument("--taught", type=float, default=0.0, help="minutes of learning what guidance says")
     parser.add_argument("--pupil", type=Path, help="where a pupil starts, if not as its teacher")
     parser.add_argument(
-        "--late", type=float, default=LATE, help="of a training whose rate lessons begin with"
+        "--late", type=float, default=LATE, help="share of a training; lessons begin with its rate there"
     )
     parser.add_argument("--commit", default="", help="noted down")
     parser.add_argument("--eager", action="store_true", help="do not compile")
@@ -217,10 +217,15 @@ def main() -> None:
     parser.add_argument("--refit", type=float, default=0.4, help="share of the feeder's time for decoders")
     parser.add_argument("--size", type=float, default=1.0, help="of batches and room: small for a rehearsal")
     said = parser.parse_args()
+    if not (said.minutes or said.taught):
+        parser.error("--minutes 0 without --taught trains nothing")
+    if said.pupil and not said.taught:
+        parser.error("--pupil is where lessons start; --taught says for how long")
     say = stopwatch()
 
     model = load_model(said.init)
-    table, hashes = kinds(said.size, taught=said.minutes == 0), model.text.hashes
+    pupil = load_model(said.pupil, expected=JointDiT) if said.pupil else None
+    table, hashes = kinds(said.size, lessons=not said.minutes), model.text.hashes
     loader = DataLoader(
         Rendered(table, hashes, model.shifts),
         batch_size=None,
@@ -238,7 +243,7 @@ def main() -> None:
         minutes = said.minutes + said.taught
         return min(1.0, (time.monotonic() - started[0]) / (60 * minutes)) if started else 0.0
 
-    feeder = Feeder(batches, pools, device, clock, said.refit)
+    feeder = Feeder(batches, pools, device, clock, said.refit if said.minutes else 0.0)
     judge, see, hear = (
         load_model(SMALL / name, device).requires_grad_(False)
         for name in ("offset", "video_codec", "audio_codec")
@@ -253,6 +258,8 @@ def main() -> None:
     feeder.start()
 
     def held_out() -> str:
+        if not said.minutes:
+            return "lessons alone"  # a pupil's velocities aren't the data's
         found = scores(trained.shown, [batch for batch, _ in feeder.held_out], SEED)
         with torch.no_grad():
             see = feeder.see.shown
@@ -279,7 +286,7 @@ def main() -> None:
         if not feeder.failed.empty():
             raise feeder.failed.get()
         time.sleep(0.2)
-    say("before:", held_out() if said.minutes else "")
+    say("before:", held_out())
     started.append(time.monotonic())
     random = torch.Generator().manual_seed(SEED)
 
@@ -302,9 +309,9 @@ def main() -> None:
                 say(f"step {trained.steps}, decoders {feeder.see.steps}, clips {seen}: {trained.means()}")
             if time.monotonic() - minute > 100:
                 minute = time.monotonic()
-                say(name, "" if taught else held_out())  # a pupil's velocities aren't the data's
+                say(name, held_out())
                 export(name)
-        say(name, "ends:", "" if taught else held_out())
+        say(name, "ends:", held_out())
         export(name)
 
     until = said.out / "until"
@@ -312,7 +319,7 @@ def main() -> None:
     if said.minutes:
         run("generator", lambda: (time.monotonic() - started[0]) / (60 * said.minutes))
     if said.taught:
-        trained.teach(load_model(said.pupil, device) if said.pupil else None)
+        trained.teach(pupil and pupil.to(device))
         began = time.time()
 
         def over() -> float:

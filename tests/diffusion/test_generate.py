@@ -27,7 +27,7 @@ from avsim.diffusion.guidance import (
     by_critic,
     by_ear,
     conditioned,
-    faults,
+    criticised,
     guide,
     guided,
     turned,
@@ -415,7 +415,7 @@ def test_a_lesson_is_what_a_critic_says(make):
         return latents.video.square().flatten(1).sum(1) * latents.audio.sum((1, 2)).sin()
 
     lessons = Lessons.of(Lessons.table([how], "cpu"), torch.tensor([0, 0]))
-    said = partial(faults, critic, SPEC)
+    said = partial(criticised, critic, SPEC)
     target = by_heart(model, told, told, noised, lessons, torch.randn_like(x.audio), said)
     with torch.no_grad():
         plain = model(at, s, told)
@@ -427,7 +427,7 @@ def test_a_lesson_is_what_a_critic_says(make):
 
 def test_a_critic_that_has_little_to_say_turns_less():
     v, slope = torch.zeros(3, 4, 2), torch.ones(3, 4, 2) * torch.tensor([1.0, 0.01, 0.001])[:, None, None]
-    turn = turned(v, slope, torch.ones(3, 1), 0.5, least=0.01).mean((1, 2))
+    turn = turned(v, slope, torch.ones(3, 1), 0.5, in_full=0.01 * 8**0.5).mean((1, 2))
     torch.testing.assert_close(turn, torch.tensor([0.5, 0.5, 0.05]))
 
 

@@ -51,3 +51,15 @@ def test_what_a_lease_trains_speaks_the_latents_that_ship(tmp_path):
         assert not [key for key in changed if key.startswith(("encoder", "whitening"))]
     teacher, pupil = (load_model(tmp_path / "out" / name) for name in ("generator", "pupil"))
     assert not torch.equal(teacher.place[0].weight, pupil.place[0].weight)
+
+
+@pytest.mark.slow
+def test_a_lease_of_lessons_alone_trains_a_pupil_on_and_nothing_else(tmp_path):
+    few = "--minutes", 0, "--taught", 0.2, "--size", 0.03
+    lease("004-small", tmp_path / "out", *few, "--pupil", SMALL / "pupil")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["pupil"]
+    now, before = load_model(tmp_path / "out" / "pupil"), load_model(SMALL / "pupil")
+    changes = [
+        (one - other).abs().max() for one, other in zip(now.parameters(), before.parameters(), strict=True)
+    ]
+    assert 0 < max(changes) < 0.1  # it went on from there
