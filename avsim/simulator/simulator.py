@@ -60,7 +60,7 @@ HEARS_FOR_A_SOUND: dict[str, Any] = {"ear": 0.3, "ear_least": 0.25, "hearings": 
 # How a judge of offsets is asked in the ear's place: in two of eight steps from noise, in five for a sound.
 WATCHED: dict[str, Any] = {"ear": 0.35, "ear_least": 0.45, "dim": 0.7}
 WATCHED_FOR_A_SOUND: dict[str, Any] = {"ear": 0.4, "ear_least": 0.25, "dim": 0.88}
-TAKES = {"visualize": 2}  # of tasks of which the best heard of several is kept
+TAKES = {"visualize": 3}  # of tasks of which the best heard of several is kept
 STRENGTH = 0.6  # of an edit: how much noise it starts from
 LONGER = 1.5  # times the training's length, from where on a clip is called long
 MENTIONED = 8  # unknown words of a prompt that a warning names

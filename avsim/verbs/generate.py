@@ -49,7 +49,7 @@ def add(subparsers: Any) -> None:
         "--size", type=_size, metavar="WxH", help="pixels (default: as the generator was trained)"
     )
     parser.add_argument(
-        "--takes", type=int, help="of the picture of a sound, of which the best heard is kept (default 2)"
+        "--takes", type=int, help="of the picture of a sound, of which the best heard is kept (default 3)"
     )
     parser.add_argument("--steps", type=int, help="of the sampler (default 8)")
     parser.add_argument(
