@@ -188,8 +188,7 @@ class Trained:
         motion: float = 0.0,  # by how much more a token weighs where something moves
         lessons: Sequence[Guidance] = (),
         given: float = UNTOLD,  # share of captions that are withheld where a picture is given
-        critic: Callable[[ClipSpec], Critic]
-        | None = None,  # of clips like these, in the lessons' ear's place
+        critic: Callable[[ClipSpec], Critic] | None = None,  # in the ear's place of lessons
     ) -> None:
         self.model, self.pools, self.recipe, self.average = model.train(), pools, recipe, average
         self.motion, self.given, self.critic = motion, given, critic
@@ -224,8 +223,8 @@ class Trained:
         if compiled:
             self.model.compile(dynamic=False)
             self.teacher.compile(dynamic=False)
-        kinds = {False: data, True: self.lessons is not None}
-        for taught in (kind for kind, wanted in kinds.items() if wanted):
+        stages = ([False] if data else []) + ([True] if self.lessons is not None else [])
+        for taught in stages:
             for number, pool in enumerate(self.pools):
                 pool.count.fill_(CLIPS)
                 work = partial(self.gradient, number, compiled, taught)

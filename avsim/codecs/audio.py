@@ -40,22 +40,24 @@ class Block(nn.Module):
         return x + self.gain * self.narrow(F.gelu(self.widen(self.norm(h))))
 
 
-def known(module: nn.Module) -> None:
-    """Keeps what cues are like as buffers of a module."""
-    for name, values in (("usual", USUAL), ("spread", SPREAD)):
-        module.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
+class OfCues(nn.Module):
+    """A network that knows what cues are like."""
+
+    usual: Tensor  # (4, 1, 1)
+    spread: Tensor  # (4, 1, 1), how far they lie from that
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name, values in (("usual", USUAL), ("spread", SPREAD)):
+            self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
 
 
-class Encoder(nn.Module):
+class Encoder(OfCues):
     """Cues to raw latents."""
-
-    usual: Tensor  # (4, 1, 1), of cues
-    spread: Tensor  # (4, 1, 1)
 
     def __init__(self, bins: int, width: int, depths: tuple[int, int], expansion: int, fold: int, out: int):
         super().__init__()
         self.fold = fold
-        known(self)
         self.embed = nn.Linear(CUES * bins, width)
         self.fine = nn.ModuleList(Block(width, expansion) for _ in range(depths[0]))
         self.coarsen = nn.Linear(fold * width, width)
@@ -75,18 +77,14 @@ class Encoder(nn.Module):
         return self.read(self.norm(x)).transpose(1, 2)
 
 
-class Decoder(nn.Module):
+class Decoder(OfCues):
     """Raw latents to cues."""
-
-    usual: Tensor  # (4, 1, 1), of cues
-    spread: Tensor  # (4, 1, 1)
 
     def __init__(
         self, bins: int, width: int, depths: tuple[int, int], expansion: int, fold: int, channels: int
     ):
         super().__init__()
         self.fold = fold
-        known(self)
         self.embed = nn.Linear(channels, width)
         self.coarse = nn.ModuleList(Block(width, expansion) for _ in range(depths[1]))
         self.refine = nn.Linear(width, fold * width)

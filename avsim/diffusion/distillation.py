@@ -11,7 +11,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from avsim.diffusion.guidance import GUIDANCE, TO_A_SOUND, Guidance, hearing, turned, without_partner
+from avsim.diffusion.guidance import (
+    GUIDANCE,
+    TO_A_SOUND,
+    Guidance,
+    hearing,
+    led_to,
+    turned,
+    without_partner,
+)
 from avsim.diffusion.model import Context, JointDiT
 from avsim.diffusion.noising import Noised, clean_of, noise_of
 from avsim.diffusion.pair import NAMES, Pair
@@ -141,7 +149,7 @@ def by_heart(
 
     v = v.each(pushed, less, alone, Pair(lessons.video, lessons.audio))
     v = Pair(v.video, v.audio + (lessons.words - 1) * by_words)
-    clean = noised.each(lambda n, v: clean_of(n.x_s, v, n.level), v)
+    clean = x.each(led_to, v, s)
     hears = (highest.video >= lessons.ear_least) & (highest.video <= lessons.dim)
     if criticised is not None:
         v = v._replace(video=turned(v.video, criticised(clean), s.video, hears * lessons.ear, in_full=1.0))

@@ -59,11 +59,6 @@ def generate(
     if not any(captions):
         guidance = replace(guidance, text=1.0, words=1.0)  # a pass without a caption says the same
     told = model.context(captions, spec)
-    untold = (
-        told
-        if pupil is not None or guidance.text == guidance.words == 1
-        else model.context([""] * len(captions), spec)
-    )
     both = len(start.there()) == 2
     free = [both and bool((start > 0).any()) for start in start]
     highest = max(float(start.max()) for start in start.there())
@@ -73,6 +68,7 @@ def generate(
 
     guidance = guidance.starting_at(highest)
     if pupil is None:
+        untold = told if guidance.text == guidance.words == 1 else model.context([""] * len(captions), spec)
         denoise = guide(model, told, untold, guidance, free)
     else:
         denoise = conditioned(pupil, pupil.context(captions, spec))
