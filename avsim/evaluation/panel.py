@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -41,6 +42,7 @@ class Question:
     uses: tuple[str, ...] = ()  # trained parts, whose weights its calibration holds for
     least: float = LEAST_AUROC  # with which it must tell its own lies, before it may judge
     crowd: int = 1  # clips that it takes to say anything: 1, unless it compares clips with each other
+    shuffles: int = 1  # sounds of clips before that each picture is given for the floor
 
     @property
     def calibration(self) -> Calibration | None:
@@ -119,6 +121,7 @@ GROUNDED = 0.95  # AUROC of truth against swapped sound, before it may be used o
 HEARD_AND_SEEN = ("sound", "picture")
 CROWD = 16  # clips of which a distance between crowds says something
 MANY = 64  # and a correlation over those few clips that have two hits of one thing, or one body alone
+SHUFFLES = 8  # floors of which it takes to know its own: one of them lies anywhere from -0.3 to 0.3
 ROWS_ARE_FOR: dict[
     str, tuple[str, ...]
 ] = {  # rows of the physics card -> the lies that each is there to find
@@ -165,6 +168,7 @@ QUESTIONS: tuple[Question, ...] = (
         # One wrong thing changes one row of six, which finds it; the mean of all is there for a wrong sound.
         lies=("shuffled",),
         uses=HEARD_AND_SEEN,
+        shuffles=SHUFFLES,
     ),
     *(
         Question(
@@ -175,6 +179,7 @@ QUESTIONS: tuple[Question, ...] = (
             lies=ROWS_ARE_FOR[row],
             uses=HEARD_AND_SEEN,
             crowd=MANY if row in CORRELATIONS else 1,
+            shuffles=SHUFFLES,
         )
         for row in ROWS
     ),
@@ -259,7 +264,7 @@ class Verdict:
 
 
 class Panel:
-    """Judges that see each clip once: as it is, and with the sound of the clip before, for the floor.
+    """Judges that see each clip as it is, and with the sounds of one or more clips before, for the floor.
 
     Args:
         questions: what is asked.
@@ -285,19 +290,20 @@ class Panel:
                 self.calibrations[name], self.other[name] = None, why
         self.refusals: dict[str, str] = {}  # a judge -> why it refused a clip, the first time
         self._first: Evidence | None = None
-        self._before: Evidence | None = None
+        shuffles = (question.shuffles for question in self.questions if question.name in self.shuffled)
+        self._before: deque[Evidence] = deque(maxlen=max(shuffles, default=1))  # the last comes first
 
     def update(self, found: Evidence) -> None:
         """Show a clip to all judges."""
-        found.before = self._before
+        found.before = self._before[0] if self._before else None
         for question in self.questions:
             self._ask(question, self.judges[question.name], found)
-        if self._before is None:
+        if self._first is None:
             self._first = found
-        else:
-            self._shuffle(found, self._before)
+        for number, other in enumerate(self._before):
+            self._shuffle(found, other, number)
         found.before = None  # or all clips would be held
-        self._before = found
+        self._before.appendleft(found)
 
     def _ask(self, question: Question, judge: Judge, found: Evidence) -> None:
         calibration = self.calibrations[question.name]
@@ -311,13 +317,13 @@ class Panel:
         except Unjudged as unjudged:
             judge.skip(unjudged.reason)
 
-    def _shuffle(self, found: Evidence, other: Evidence) -> None:
+    def _shuffle(self, found: Evidence, other: Evidence, number: int = 0) -> None:
         if found.clip.frames is None or other.clip.wave is None:
             return
         mixed = found.with_sound_of(other)
         mixed.before = found
         for question in self.questions:
-            if question.name in self.shuffled:
+            if question.name in self.shuffled and number < question.shuffles:
                 self._ask(question, self.shuffled[question.name], mixed)
 
     def verdicts(self, truth: Mapping[str, float] | None = None) -> list[Verdict]:
@@ -327,9 +333,10 @@ class Panel:
             truth: what each judge's first number is for true clips, where they were judged too: the ceiling,
                 if it is above that of the calibration.
         """
-        if self._first is not None and self._before is not self._first and self._before is not None:
-            self._shuffle(self._first, self._before)
-            self._first = self._before = None
+        if self._first is not None and self._first is not self._before[0]:
+            self._shuffle(self._first, self._before[0])
+            self._first = None
+            self._before.clear()
         found = []
         for question in self.questions:
             scores = self.judges[question.name].scores()

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -58,6 +59,16 @@ def test_each_clip_is_looked_at_once_and_shuffled_pairs_are_the_floor():
     score = synchrony.scores["F1 within 1 frame"]
     assert (score.value, score.clips, score.floor) == (1.0, 3, 0.0)
     assert (eyes.looked, eyes.listened) == (3, 3)
+
+
+def test_a_floor_can_be_that_of_many_shuffled_pairs():
+    few, many = replace(QUESTIONS[0], name="few"), replace(QUESTIONS[0], name="many", shuffles=3)
+    eyes = Truthful()
+    panel = shown(eyes, [clip(3), clip(10), clip(15), clip(20), clip(3)], questions=(few, many))
+    one, all_ = panel.verdicts()
+    assert one.scores["F1 within 1 frame"].floor == 0.2  # the first with the last is as it should be
+    assert all_.scores["F1 within 1 frame"].floor == pytest.approx(0.1)  # of ten pairs
+    assert (eyes.looked, eyes.listened) == (5, 5)
 
 
 def test_of_the_ceiling_with_what_the_truth_gets():
