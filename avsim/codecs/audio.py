@@ -12,7 +12,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from avsim.clip import ClipSpec
-from avsim.codecs.cues import CUES, cues, waveform
+from avsim.codecs.cues import CUES, ROUNDS, cues, waveform
 from avsim.codecs.latents import Whitening, bounded
 from avsim.codecs.spectra import stft
 from avsim.errors import InputError
@@ -166,15 +166,17 @@ class AudioAutoencoder(nn.Module):
         """
         return self.whitening.normalise(bounded(self.encoder(self.cues(wave))))
 
-    def decode(self, latents: Tensor, spec: ClipSpec) -> Tensor:
+    def decode(self, latents: Tensor, spec: ClipSpec, rounds: int = ROUNDS) -> Tensor:
         """Latents (B, Da, l) -> wave (B, A, N) at the codec's rate, A and N as in `spec`.
+
+        Fewer `rounds` of finding phases are quicker; 4 do for who hears but when something begins.
 
         Raises:
             InputError: a spec of another sample rate or of more than two channels, or too few latents.
         """
         check(spec, self.sample_rate, latents.shape[-1] * self.hop)
         found = self.decoder(self.whitening.denormalise(latents))
-        wave = waveform(found, self.n_fft, self.stride, self.window)[..., : spec.samples]
+        wave = waveform(found, self.n_fft, self.stride, self.window, rounds)[..., : spec.samples]
         return wave.mean(1, keepdim=True) if spec.channels == 1 else wave
 
 

@@ -14,6 +14,7 @@ from avsim.codecs.spectra import istft, stft
 
 FLOOR = 1e-9  # of power: 84 dB below a full-scale sine
 CUES = 4  # level, balance, and the cosine and the sine of the delay
+ROUNDS = 16  # of finding a phase
 MOMENTUM = 0.99  # of the fast form
 MOST = 4.0  # of power that is made up for, where phases that fit badly cancel
 
@@ -45,7 +46,7 @@ def spectra(found: Tensor, phase: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def waveform(found: Tensor, n_fft: int, hop: int, window: Tensor, rounds: int = 16) -> Tensor:
+def waveform(found: Tensor, n_fft: int, hop: int, window: Tensor, rounds: int = ROUNDS) -> Tensor:
     """Cues (B, 4, M, F) -> left and right (B, 2, F hop) whose own cues are near them.
 
     Phases start at random, the same ones for every clip of a length, so that noise stays noise and the same

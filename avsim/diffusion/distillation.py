@@ -56,8 +56,8 @@ LESSONS = (  # of one hearing each; what they agree on is what a pupil learns, s
     replace(TO_A_SOUND, ear=0.55, hearings=1),
 )
 CRITICISED = (  # the same where a critic is in the ear's place; by heart, the text's guidance costs nothing
-    replace(GUIDANCE, ear=0.6, ear_least=0.4, dim=0.88, text_least=0.5),
-    replace(TO_A_SOUND, ear=0.6, ear_least=0.25, dim=0.9, hearings=1),
+    replace(GUIDANCE, ear=0.4, ear_least=0.4, dim=0.88, text_least=0.5),
+    replace(TO_A_SOUND, ear=0.5, ear_least=0.25, dim=0.9, hearings=1),
 )
 Criticised = Callable[[Pair[Tensor]], Tensor]
 """criticised(clean tokens) -> the gradient along which a critic would turn the picture, (B, Lv, Dv)."""

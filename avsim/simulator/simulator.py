@@ -57,8 +57,8 @@ DRAWN_BY_A_PUPIL = ("joint", "animate", "extend", "visualize")  # tasks
 # How its teacher hears: of eight steps from noise in three, in six for a sound.
 HEARS: dict[str, Any] = {"ear": 0.45, "ear_least": 0.6, "dim": 0.88}
 HEARS_FOR_A_SOUND: dict[str, Any] = {"ear": 0.3, "ear_least": 0.25, "hearings": 1}
-# How a judge of offsets is asked in the ear's place: in two of eight steps from noise, in five for a sound.
-WATCHED: dict[str, Any] = {"ear": 0.35, "ear_least": 0.45, "dim": 0.7}
+# How a judge of offsets is asked in the ear's place: in one of eight steps from noise, in five for a sound.
+WATCHED: dict[str, Any] = {"ear": 0.7, "ear_least": 0.6, "dim": 0.7}
 WATCHED_FOR_A_SOUND: dict[str, Any] = {"ear": 0.4, "ear_least": 0.25, "dim": 0.88}
 TAKES = {"visualize": 3}  # of tasks of which the best heard of several is kept
 STRENGTH = 0.6  # of an edit: how much noise it starts from
