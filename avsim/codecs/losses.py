@@ -5,13 +5,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def distortion(frames: Tensor, estimate: Tensor, motion: float, change: float = 0.0) -> Tensor:
+def distortion(frames: Tensor, estimate: Tensor, motion: float) -> Tensor:
     """Error of frames (B, 3, T, H, W) in dB, less its PSNR: the mean over clips, so that easy ones count too.
 
-    A pixel that changes by a tenth or more since the frame before weighs `1 + motion` times one that stays,
-    and one that is no more, by as much, what it was in frame 0 another `change` times.
+    A pixel that changes by a tenth or more since the frame before weighs `1 + motion` times one that stays.
     """
-    weight = moving(frames) * motion + changed(frames) * change + 1
+    weight = moving(frames) * motion + 1
     weight = weight / weight.mean((1, 2, 3, 4), keepdim=True)  # in each clip: processes can share a batch
     error = (weight * (estimate - frames).square()).mean((1, 2, 3, 4))
     return 10 * (error + 1e-5).log10().mean()
@@ -26,11 +25,6 @@ def moving(frames: Tensor) -> Tensor:
         return torch.zeros_like(frames[:, :1])
     change = frames.diff(dim=2).abs().amax(1, keepdim=True)
     return (torch.cat([change[:, :, :1], change], 2) * 10).clamp(max=1)
-
-
-def changed(frames: Tensor) -> Tensor:
-    """How far each pixel is from what it was in frame 0, in [0, 1], (B, 1, T, H, W): 0.1 for 1."""
-    return ((frames - frames[:, :, :1]).abs().amax(1, keepdim=True) * 10).clamp(max=1)
 
 
 def cue_parts(found: Tensor, estimate: Tensor) -> dict[str, Tensor]:

@@ -21,10 +21,10 @@ def timing(
 ) -> Critic:
     """What a judge of offsets says for no offset of latents of `spec`, decoded by these codecs.
 
-    Beside a sound that is drawn too, our codecs are quick: the picture's gradient is that of its `sketch`, the
-    sound takes a few rounds. A `given` one stays as it is, is decoded and listened to once, and the picture
-    that is drawn for it has its gradient in full. At the judge's own rates nothing waits for the device, so
-    that it fits a CUDA graph.
+    Beside a sound that is drawn too, our codecs are quick: the picture's gradient is that of its `sketch`,
+    the sound takes a few rounds. A `given` one stays as it is, is decoded and listened to once, and the
+    picture that is drawn for it has its gradient in full. At the judge's own rates nothing waits for the
+    device, so that it fits a CUDA graph.
     """
     known: list[Tensor] = []  # what is heard
 

@@ -3,15 +3,12 @@
 From what ships on, or from `--init`. All cores render worlds, which are encoded as they come and stay on the
 GPU: it trains from the first minute, and seldom sees a clip as often as twenty times. A step is two CUDA
 graphs; its rate follows the clock. On the same clips both decoders may be refitted; their latents stay what
-they are. The picture's also learns from clips that were noised and drawn anew, so that it finishes what a
-model leaves (as LTX-Video's, 2501.00103, section 2.1). For the last minutes a pupil learns to draw in one
-pass what the generator draws when it is guided (`avsim.diffusion.distillation`), with the judge of offsets
-that ships as its critic. With `--minutes 0` that is all: the generator and the audio codec stay as they are,
-and clips that nobody draws with a pupil are left out.
+they are. For the last minutes a pupil learns to draw in one pass what the generator draws when it is guided
+(`avsim.diffusion.distillation`), with the judge of offsets that ships as its critic. With `--minutes 0` that
+is all: the generator and the codecs stay as they are, and clips that nobody draws with a pupil are left out.
 
 OUT/generator, OUT/pupil, OUT/video_codec and OUT/audio_codec (averages, in bfloat16) are written every
-100 s where they learned. A file OUT/until with a time in seconds (`date +%s`) ends it sooner or later than
-`--taught` says.
+100 s. A file OUT/until with a time in seconds (`date +%s`) ends it sooner or later than `--taught` says.
 """
 
 import argparse
@@ -21,7 +18,6 @@ import queue
 import sys
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, replace
@@ -44,12 +40,7 @@ from avsim.data.batch import LatentBatch
 from avsim.devices import quickest
 from avsim.diffusion import JointDiT, Latents, Pair
 from avsim.diffusion.distillation import CRITICISED
-from avsim.diffusion.generate import ETA, STEPS
-from avsim.diffusion.guidance import conditioned
 from avsim.diffusion.levels import LevelMixture
-from avsim.diffusion.noising import Noised
-from avsim.diffusion.sampler import ancestral, path
-from avsim.diffusion.tokens import to_latents, to_tokens
 from avsim.measures import psnr
 from avsim.optimizers import Recipe, configure, scale
 from avsim.seeds import generator
@@ -64,8 +55,6 @@ ALONE = LevelMixture(together=0.0, apart=0.0, clean_video=0.0, clean_audio=0.0, 
 LEARNED = LevelMixture(together=0.6, apart=0.06, clean_video=0.02, clean_audio=0.32, alone=0.0, spread=1.5)
 RECIPE = Recipe(6e-4, 1.2e-3, warmup_steps=100, decay_from=0.2, final=0.02)  # of the clock's ticks
 DECODERS = Recipe(5e-4, warmup_steps=100, decay_from=0.25, final=0.02)
-REDRAWN = (3, 3, 4, 4, 5, 6)  # steps of a draw of eight from which clips are drawn anew, for the decoder
-CHANGE = 8.0  # by how much more it is to look at what is no more as in frame 0
 AVERAGE = 0.998
 MOTION = 3.0  # by how much more a token weighs where something moves
 FALLS, STRIKES = 0.1, 0.15  # shares of clips in which things fall or are struck, beside those of `medium`
@@ -141,34 +130,15 @@ class Refitted:
         self.steps += 1
 
 
-@torch.no_grad()
-def redrawn(model: JointDiT, latents: Latents, words: Any, spec: LatentSpec, start: int) -> Tensor:
-    """Pictures as a model draws them from where they are, noised as far as step `start` of a draw has it."""
-    x = to_tokens(latents)
-    top = x.each(lambda x: x.new_ones(len(x), 1))
-    levels = path(top, STEPS, model.shifts)[start:]
-    noised = x.each(lambda x, s: Noised(x, torch.randn_like(x), s).x_s, levels[0])
-    draw = ancestral(ETA, lambda _: x.each(torch.randn_like))
-    return to_latents(draw(conditioned(model, model.context(words, spec)), noised, levels), spec).video
-
-
 class Feeder(threading.Thread):
-    """Takes what is rendered: encodes it, and lets the decoders learn from it, or from what is redrawn of it."""
+    """Takes what is rendered: encodes it, lets the decoders learn from it."""
 
     def __init__(
-        self,
-        batches: Iterator[Any],
-        pools: list[Pool],
-        device: str,
-        clock: Any,
-        refitting: float,
-        model: JointDiT,
-        hears: bool = True,
+        self, batches: Iterator[Any], pools: list[Pool], device: str, clock: Any, refitting: float
     ) -> None:
         super().__init__(daemon=True)
         self.batches, self.pools, self.device, self.clock = batches, pools, device, clock
-        self.refitting, self.model = refitting, model  # share of its time
-        self.hears = hears  # whether the sound's decoder learns too
+        self.refitting = refitting  # share of its time
         self.see, self.hear = (
             Refitted(load_model(SMALL / name, device)) for name in ("video_codec", "audio_codec")
         )
@@ -204,12 +174,12 @@ class Feeder(threading.Thread):
         began = time.monotonic()
         if self.spent < self.refitting * (began - self.began):  # what is rendered must not wait
             with quickest(self.device):
-                self.refit(frames, waves, latents, batch)
+                self.refit(frames, waves)
             if self.device == "cuda":
                 torch.cuda.current_stream().synchronize()
             self.spent += time.monotonic() - began
 
-    def refit(self, frames: Tensor, waves: Tensor, latents: Latents, batch: dict[str, Any]) -> None:
+    def refit(self, frames: Tensor, waves: Tensor) -> None:
         """A step of each decoder."""
         done, number = self.clock(), self.see.steps
         some = [
@@ -220,15 +190,7 @@ class Feeder(threading.Thread):
         see, hear = self.see.codec, self.hear.codec
         noise = torch.randn(16, see.channels, 1 + some.shape[2] // 4, 8, 8, device=self.device)
         made, _ = see(some, 0.01 * noise)
-        loss = distortion(some, made, 2.0)
-        spec = self.pools[batch["kind"]].kind.spec
-        some = slice(0, 512 // spec.clip.frames)
-        words, start = batch["words"][some].to(self.device).long(), REDRAWN[number % len(REDRAWN)]
-        drawn = redrawn(self.model, latents.each(lambda each: each[some]), words, spec, start)
-        loss = loss + distortion(frames[some], see.decode(drawn, spec.clip), 2.0, CHANGE)
-        self.see.train(0.02 * loss, done)
-        if not self.hears:
-            return
+        self.see.train(0.02 * distortion(some, made, 2.0), done)
         room = waves.shape[-1] // hear.hop - SECOND
         start = int(torch.randint(room + 1, (), generator=generator(SEED, "crop", number)))
         found = hear.cues(waves[..., hear.hop * start : hear.hop * (start + SECOND)])
@@ -281,6 +243,7 @@ def main() -> None:
         minutes = said.minutes + said.taught
         return min(1.0, (time.monotonic() - started[0]) / (60 * minutes)) if started else 0.0
 
+    feeder = Feeder(batches, pools, device, clock, said.refit if said.minutes else 0.0)
     judge, see, hear = (
         load_model(SMALL / name, device).requires_grad_(False)
         for name in ("offset", "video_codec", "audio_codec")
@@ -289,27 +252,23 @@ def main() -> None:
         model, pools, RECIPE, AVERAGE, SEED, motion=MOTION, given=UNTOLD_GIVEN,
         lessons=CRITICISED if said.taught else (), critic=partial(timing, judge, see, hear),
     )  # fmt: skip
-    feeder = Feeder(batches, pools, device, clock, said.refit, trained.shown, hears=said.minutes > 0)
     say("loaded; makes graphs on", device)
     trained.prepare(compiled=not said.eager and device == "cuda", data=said.minutes > 0)
     say("graphs are made, ms:", trained.timed())
     feeder.start()
 
-    @torch.no_grad()
     def held_out() -> str:
-        found = {}
-        if said.minutes:  # a pupil's velocities aren't the data's
-            found = scores(trained.shown, [batch for batch, _ in feeder.held_out], SEED)
-        see, seen = feeder.see.shown, defaultdict(list)
-        for batch, frames in feeder.held_out:
-            with quickest(device):
-                drawn = redrawn(
-                    trained.shown, Latents(batch.video, batch.audio), batch.captions, batch.spec, REDRAWN[0]
-                )
-            for name, each in (("psnr", batch.video), ("psnr redrawn", drawn)):
-                seen[name].append(psnr(frames, see.decode(each, batch.spec.clip)).flatten())
-        found |= {name: float(torch.cat(each).mean()) for name, each in seen.items()}
-        return ", ".join(f"{name} {value:.4f}" for name, value in found.items())
+        if not said.minutes:
+            return "lessons alone"  # a pupil's velocities aren't the data's
+        found = scores(trained.shown, [batch for batch, _ in feeder.held_out], SEED)
+        with torch.no_grad():
+            see = feeder.see.shown
+            seen = [
+                psnr(frames, see.decode(batch.video, batch.spec.clip)) for batch, frames in feeder.held_out
+            ]
+        found["psnr"] = float(torch.cat([each.flatten() for each in seen]).mean())
+        names = ("video", "audio", "audio_own", "sync_gap", "psnr")
+        return ", ".join(f"{name} {found[name]:.4f}" for name in names)
 
     def export(name: str) -> None:
         how = f"OUT --minutes {said.minutes:g} --refit {said.refit:g} --taught {said.taught:g}"
@@ -317,10 +276,11 @@ def main() -> None:
         how += f" --pupil {said.pupil}" * (said.pupil is not None) + f" --late {said.late:g}"
         notes = {"commit": said.commit, "command": f"python experiments/004-small/lease.py {how}"}
         spec = asdict(table[0].spec.clip)
-        codecs: dict[str, Any] = {"video_codec": feeder.see, "audio_codec": feeder.hear}
-        learned = {of: codec for of, codec in codecs.items() if codec.steps}
-        for of, part in {name: trained, **learned}.items():
-            save_model(part.shown, said.out / of, dtype=torch.bfloat16, step=part.steps, spec=spec, **notes)
+        parts: dict[str, Any] = {name: trained}
+        if said.minutes:
+            parts |= {"video_codec": feeder.see, "audio_codec": feeder.hear}
+        for name, part in parts.items():
+            save_model(part.shown, said.out / name, dtype=torch.bfloat16, step=part.steps, spec=spec, **notes)
 
     while len(feeder.held_out) * CLIPS < HELD_OUT or pools[0].held < 4 * CLIPS:
         if not feeder.failed.empty():

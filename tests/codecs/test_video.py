@@ -122,6 +122,15 @@ def smooth() -> torch.Tensor:
 
 
 @torch.no_grad()
+def test_a_sketch_is_what_is_decoded_less_what_networks_add(codec):
+    spec, latents = ClipSpec(9 / 16, 16, 24), codec.encode(clip(9))
+    raw = torch.cat([whitening.denormalise(part) for whitening, part in codec.kinds(latents)], 2)
+    both = codec.sketch(latents, spec) + codec.decoder(raw)
+    assert torch.allclose(codec.decode(latents, spec), both.clamp(0, 1), atol=1e-6)
+    assert codec.decoder(raw).abs().max() > 1e-3
+
+
+@torch.no_grad()
 def test_under_bfloat16_autocast_the_result_is_nearly_the_same():
     torch.manual_seed(0)
     codec = VideoAutoencoder(channels=6, widths=(8, 12, 16), depths=(1, 1, 1)).eval()

@@ -10,7 +10,7 @@ from avsim.clip import Clip
 from avsim.diffusion import Guidance, Latents
 from avsim.perception.offset import in_time
 from avsim.simulator.simulator import TAKES, WATCHED
-from avsim.simulator.timing import SLIGHT, timing
+from avsim.simulator.timing import ROUNDS, SLIGHT, timing
 from avsim.weights import save_model
 from tests.small.models import export, offset_judge
 
@@ -35,14 +35,18 @@ def latents(simulator):
     )
 
 
-def test_it_says_what_the_judge_says_of_the_decoded_clip_and_where_the_picture_would_be_better(watched):
+@pytest.mark.parametrize("given", [True, False])
+def test_it_says_what_the_judge_says_of_the_decoded_clip_and_where_the_picture_would_be_better(
+    watched, given
+):
     spec, drawn = latents(watched)
     judge, see, hear = watched.offset, watched.video_codec, watched.audio_codec
-    critic = timing(judge, see, hear, spec)
+    critic = timing(judge, see, hear, spec, given)
     picture = drawn.video.clone().requires_grad_()
     said = critic(Latents(picture, drawn.audio))
     with torch.no_grad():
-        frames, wave = see.decode(drawn.video, spec), hear.decode(drawn.audio, spec)
+        frames = see.decode(drawn.video, spec)
+        wave = hear.decode(drawn.audio, spec, **({} if given else {"rounds": ROUNDS}))
         grid = judge.picture.grid
         logits = judge(grid.see(frames, 8.0), grid.hear(wave, 16000))
     torch.testing.assert_close(said.detach(), in_time(logits) / SLIGHT)
@@ -55,6 +59,18 @@ def test_it_says_what_the_judge_says_of_the_decoded_clip_and_where_the_picture_w
     assert (better > said).all() and (said > worse).all()
 
 
+def test_beside_a_sound_that_is_drawn_too_its_slope_is_that_of_a_sketch(watched):
+    spec, drawn = latents(watched)
+    models = watched.offset, watched.video_codec, watched.audio_codec
+    slopes = []
+    for critic in (timing(*models, spec), timing(*models, spec, given=True)):
+        picture = drawn.video.clone().requires_grad_()
+        slopes.append(torch.autograd.grad(critic(Latents(picture, drawn.audio)).sum(), picture)[0])
+    quick, full = (slope.flatten(1) for slope in slopes)
+    alike = torch.cosine_similarity(quick, full)
+    assert (0.5 < alike).all() and (alike < 1 - 1e-6).all()
+
+
 def test_a_sound_that_stays_is_listened_to_once(watched):
     spec, drawn = latents(watched)
     calls = []
@@ -64,7 +80,7 @@ def test_a_sound_that_stays_is_listened_to_once(watched):
     with torch.no_grad():
         one, again = given(drawn), given(Latents(drawn.video, drawn.audio.clone()))
         assert calls == ["heard"] and torch.equal(one, again)
-        assert torch.equal(drawn_too(drawn), one)
+        torch.testing.assert_close(drawn_too(drawn), one, atol=0.1, rtol=0)  # a little less well heard
         assert not torch.equal(drawn_too(Latents(drawn.video, 2 * drawn.audio)), one)
     listened.remove()
     assert len(calls) == 3
