@@ -250,7 +250,7 @@ class VideoAutoencoder(nn.Module):
     def sketch(self, latents: Tensor, spec: ClipSpec) -> Tensor:
         """What `decode` makes of latents but for what its networks add: (B, 3, T, H, W), in no bounds.
 
-        It costs a hundredth of it, and so does its gradient, which points much the same way (cosine 0.9).
+        With its gradient it costs an eighth of that, and of a decoded picture both point much the same way.
         """
         z = torch.cat([w.denormalise(part) for w, part in self.kinds(latents)], 2)
         return cropped(self._code(z) + 0.5, spec)
