@@ -36,6 +36,21 @@ def path(start: Pair[Tensor], steps: int, shifts: Pair[float]) -> list[Pair[Tens
     ]
 
 
+def frame_0_sooner(levels: Sequence[Pair[Tensor]], frames: int, ahead: int) -> Sequence[Pair[Tensor]]:
+    """The same path of clips of `frames` latent frames, along which frame 0 is `ahead` steps before the rest.
+
+    What follows says how it differs from frame 0 (`codecs.video`): what is taken back has to be known.
+    """
+    if not ahead or frames == 1 or levels[0].video is None or levels[0].video.shape[1] > frames:
+        return levels
+    each = [spread(now.video, frames) for now in levels]  # (B, t)
+    sooner = [each[0], *(each[min(i + ahead, len(each) - 1)] for i in range(1, len(each)))]
+    return [
+        now._replace(video=torch.cat([first[:, :1], rest[:, 1:]], 1))
+        for now, first, rest in zip(levels, sooner, each, strict=True)
+    ]
+
+
 def move(x: Pair[Tensor], v: Pair[Tensor], now: Pair[Tensor], then: Pair[Tensor]) -> Pair[Tensor]:
     """X + (then - now) v for tokens whose level changes; the others stay as they are, bit for bit."""
 

@@ -61,6 +61,7 @@ HEARS_FOR_A_SOUND: dict[str, Any] = {"ear": 0.3, "ear_least": 0.25, "hearings": 
 WATCHED: dict[str, Any] = {"ear": 0.7, "ear_least": 0.6, "dim": 0.7}
 WATCHED_FOR_A_SOUND: dict[str, Any] = {"ear": 0.4, "ear_least": 0.25, "dim": 0.88}
 TAKES = {"visualize": 3}  # of tasks of which the best heard of several is kept
+AHEAD = {"joint": 1 / 8}  # of tasks: share of the steps by which frame 0 is drawn before the rest
 STRENGTH = 0.6  # of an edit: how much noise it starts from
 LONGER = 1.5  # times the training's length, from where on a clip is called long
 MENTIONED = 8  # unknown words of a prompt that a warning names
@@ -357,7 +358,7 @@ class Simulator:
             drawn = [
                 generate(
                     model, prompts, spec, given, task, steps=steps, guidance=guidance, seed=take,
-                    first_row=seed, pupil=pupil, critic=critic,
+                    first_row=seed, pupil=pupil, critic=critic, ahead=round(AHEAD.get(task.name, 0) * steps),
                 )
                 for take in range(takes if model.coupling.meets else 1)
             ]  # fmt: skip

@@ -4,7 +4,7 @@ import torch
 from avsim.diffusion.levels import shifted
 from avsim.diffusion.noising import clean_of
 from avsim.diffusion.pair import Pair
-from avsim.diffusion.sampler import ancestral, euler, heun, path
+from avsim.diffusion.sampler import ancestral, euler, frame_0_sooner, heun, path
 from avsim.errors import InputError
 from tests.diffusion.conftest import SPEC, tokens
 
@@ -110,3 +110,17 @@ def test_a_sampler_sees_the_levels_it_is_at():
         denoise, Pair(torch.ones(1, 2, 1), None), path(Pair(torch.tensor([[0.8]]), None), 2, Pair(1.0, 1.0))
     )
     assert seen == pytest.approx([0.8, 0.4])
+
+
+def test_frame_0_goes_some_steps_before_the_rest_and_ends_where_they_do():
+    plain = path(Pair(torch.ones(2, 1), torch.ones(2, 1)), 4, Pair(2.0, 1.0))
+    led = frame_0_sooner(plain, 3, 1)
+    for i, (now, before) in enumerate(zip(led, plain, strict=True)):
+        first = plain[0 if i == 0 else min(i + 1, 4)].video
+        assert torch.equal(now.video, torch.cat([first, before.video, before.video], 1))
+        assert torch.equal(now.audio, before.audio)
+    assert led[3].video[0].tolist() == [0, *2 * [plain[3].video[0, 0]]]
+    given = path(Pair(torch.tensor([[0.0, 1.0, 1.0]])), 4, Pair(2.0, 1.0))  # stays as it is
+    for one, other in zip(frame_0_sooner(given, 3, 1), given, strict=True):
+        assert torch.equal(one.video, other.video)
+    assert frame_0_sooner(plain, 1, 1) is plain and frame_0_sooner(plain, 3, 0) is plain
