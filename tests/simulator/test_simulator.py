@@ -9,7 +9,7 @@ import torch
 
 import avsim
 from avsim.clip import Clip, Region
-from avsim.diffusion import Guidance
+from avsim.diffusion import Guidance, generate
 from avsim.errors import InputError
 from avsim.simulator.fitting import joined
 from avsim.simulator.simulator import Simulator, usual
@@ -36,6 +36,21 @@ def test_a_clip_from_words_has_the_rates_and_size_of_the_training(simulator):
     assert clip.frames.shape == (3, 8, SPEC["height"], SPEC["width"]) and clip.frames_per_second == 8
     assert clip.wave.shape == (2, 16000) and clip.sample_rate == 16000
     assert 0 <= clip.frames.min() and clip.frames.max() <= 1
+
+
+def test_from_words_frame_0_is_drawn_sooner_by_an_eighth_of_the_steps(simulator, monkeypatch):
+    asked = []
+
+    def drawn(*args, ahead, **how):
+        asked.append(ahead)
+        return generate(*args, ahead=ahead, **how)
+
+    monkeypatch.setattr("avsim.simulator.simulator.generate", drawn)
+    for steps in (8, 3, 16):
+        clip = simulator.generate("a", seconds=0.5, steps=steps)
+        assert torch.isfinite(clip.frames).all()
+    simulator.visualize(sound(), steps=8, takes=1)
+    assert asked == [1, 0, 2, 0]
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_seed_another_clip(simulator):
