@@ -244,16 +244,14 @@ class VideoAutoencoder(nn.Module):
         Raises:
             InputError: latents that don't cover the clip that `spec` describes.
         """
-        z = torch.cat([w.denormalise(part) for w, part in self.kinds(latents)], 2)
-        return cropped(self._frames(z), spec).clamp(0, 1)
+        return cropped(self._frames(self._denormalised(latents)), spec).clamp(0, 1)
 
     def sketch(self, latents: Tensor, spec: ClipSpec) -> Tensor:
         """What `decode` makes of latents but for what its networks add: (B, 3, T, H, W), in no bounds.
 
         With its gradient it costs an eighth of that, and of a decoded picture both point much the same way.
         """
-        z = torch.cat([w.denormalise(part) for w, part in self.kinds(latents)], 2)
-        return cropped(self._code(z) + 0.5, spec)
+        return cropped(self._code(self._denormalised(latents)) + 0.5, spec)
 
     def kinds(self, z: Tensor) -> list[tuple[Whitening, Tensor]]:
         """Latents (B, Dv, t, ...) with their statistics: that of frame 0, and those of changes."""
@@ -275,6 +273,9 @@ class VideoAutoencoder(nn.Module):
         change = frames[:, :, 1:] - self.image.decode(told)
         later = self.encoder(frames, torch.cat([torch.zeros_like(first), change], 2))[:, :, 1:]
         return torch.cat([told, bounded(later + self.motion.encode(change))], 2)
+
+    def _denormalised(self, latents: Tensor) -> Tensor:
+        return torch.cat([w.denormalise(part) for w, part in self.kinds(latents)], 2)
 
     def _frames(self, z: Tensor) -> Tensor:
         return self.decoder(z) + self._code(z) + 0.5

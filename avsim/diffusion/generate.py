@@ -45,8 +45,8 @@ def generate(
     that is given anywhere, with any finite values where it isn't. What is given comes back as it went in, bit
     for bit. Without a `sampler`, it is `ancestral`. A `pupil` that has the guidance by heart draws in the
     model's place, but for its ear: the model still hears, or a `critic` does. Frame 0 is drawn `ahead` steps
-    before the rest. Returns video
-    (B, Dv, t, h, w) and audio (B, Da, l), None where the task has no such modality.
+    before the rest. Returns video (B, Dv, t, h, w) and audio (B, Da, l), None where the task has no such
+    modality.
 
     Raises:
         InputError: no captions, a task that needs latents which `given` lacks, or latents of a wrong shape.
