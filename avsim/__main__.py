@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 from avsim import __version__
 from avsim.errors import InputError
+from avsim.memory import keep_freed
 
 VERBS = ("world", "split", "prepare", "encode", "generate", "separate", "evaluate", "compare", "demo")
 TRAINER_VERBS = {
@@ -79,6 +80,7 @@ def main(argv: list[str] | None = None) -> int:
         arguments = build_parser().parse_args(argv)
         verb = f" {arguments.verb}"
         name = "cli" if arguments.verb in TRAINER_VERBS else arguments.verb
+        keep_freed()
         importlib.import_module(f"avsim.verbs.{name}").run(arguments)
         sys.stdout.flush()  # here, where a pipe that is closed is still caught
         return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import multiprocessing
 import os
@@ -20,10 +19,11 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from avsim.memory import return_freed
+
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 STOPPING = (signal.SIGINT, signal.SIGTERM)
-_MMAP_THRESHOLD = -3  # M_MMAP_THRESHOLD of malloc.h
 
 
 class Crashed(Exception):
@@ -122,9 +122,7 @@ def _begin() -> None:
     torch.set_num_threads(1)  # the processes share out the cores
     gc.freeze()  # what was imported stays memory that all workers share
     gc.set_threshold(50, 10, 10)
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "mallopt"):  # glibc: hand blocks of 256 KiB and more back as they are freed
-        libc.mallopt(_MMAP_THRESHOLD, 1 << 18)
+    return_freed()
     threading.Thread(target=follow, daemon=True).start()
 
 

@@ -1,0 +1,97 @@
+"""How long clips with sound take from words to files, as a share of how long they last.
+
+    python experiments/benchmarks/clips.py [--threads 2] [--rounds 5]
+
+Eight prompts are drawn together by what ships, at its usual steps, and written as MP4; then one alone. Like
+the generator's benchmark it takes the best of several rounds, since machines are shared, and prints the median
+beside it. What each part takes is that of one more round, and its first column adds up to less than the whole.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import torch
+
+import avsim
+from avsim.media import write
+from avsim.memory import keep_freed
+from avsim.simulator import Simulator
+from avsim.verbs.demo import PROMPTS
+
+SECONDS = 2.0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    keep_freed()  # as `avsim` does
+    simulator = avsim.load("small")
+    print(f"{arguments.threads} threads, torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}")
+    with tempfile.TemporaryDirectory() as folder:
+        for name, prompts in {"eight": PROMPTS, "one": PROMPTS[:1]}.items():
+            made(simulator, prompts, Path(folder))  # allocate
+            took = [made(simulator, prompts, Path(folder)) for _ in range(arguments.rounds)]
+            lasts = len(prompts) * SECONDS
+            best, usual = min(took), statistics.median(took)
+            print(
+                f"{name:6} best {best:5.2f} s, {best / lasts:.2f} of {lasts:g} s of clips; "
+                f"median {usual:.2f} s, {usual / lasts:.2f}"
+            )
+        with stopwatches(simulator) as parts:
+            made(simulator, PROMPTS, Path(folder))
+    for part, (calls, seconds) in parts.items():
+        print(f"  {part:22}{calls:3} x {seconds / calls:.2f} s = {seconds:.2f} s")
+
+
+def made(simulator: Simulator, prompts: tuple[str, ...], folder: Path) -> float:
+    """Seconds from words to files."""
+    began = time.perf_counter()
+    for index, clip in enumerate(simulator.batch(prompts, SECONDS)):
+        write(clip, folder / f"{index}.mp4")
+    return time.perf_counter() - began
+
+
+@contextmanager
+def stopwatches(simulator: Simulator) -> Iterator[dict[str, tuple[int, float]]]:
+    """Calls and seconds of what a clip is made by; a critic's asking holds decodings of its own."""
+    parts: dict[str, tuple[int, float]] = defaultdict(lambda: (0, 0.0))
+
+    def timed(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def told(*args: Any, **options: Any) -> Any:
+            began = time.perf_counter()
+            result = call(*args, **options)
+            calls, seconds = parts[name]
+            parts[name] = calls + 1, seconds + time.perf_counter() - began
+            return result
+
+        return told
+
+    pupil, video, audio = simulator.pupil, simulator.video_codec, simulator.audio_codec
+    assert pupil is not None
+    from avsim.diffusion import guidance
+
+    with (
+        patch.object(pupil, "forward", timed("a pass", pupil.forward)),
+        patch.object(guidance, "criticised", timed("a critic's asking", guidance.criticised)),
+        patch.object(video, "decode", timed("pictures decoded", video.decode)),
+        patch.object(audio, "decode", timed("sounds decoded", audio.decode)),
+        patch(f"{__name__}.write", timed("a file written", write)),
+    ):
+        yield parts
+
+
+if __name__ == "__main__":
+    main()
