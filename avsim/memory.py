@@ -21,7 +21,9 @@ def return_freed() -> None:
 
 
 def _set(values: dict[int, int]) -> None:
-    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+    if sys.platform != "linux":
+        return
+    libc = ctypes.CDLL(None)
     if hasattr(libc, "mallopt"):
         for name, value in values.items():
             libc.mallopt(name, value)

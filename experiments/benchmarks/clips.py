@@ -2,9 +2,9 @@
 
     python experiments/benchmarks/clips.py [--threads 2] [--rounds 5]
 
-Eight prompts are drawn together by what ships, at its usual steps, and written as MP4; then one alone. Like
-the generator's benchmark it takes the best of several rounds, since machines are shared, and prints the median
-beside it. What each part takes is that of one more round, and its first column adds up to less than the whole.
+Eight prompts are drawn together by what ships, at its usual steps, and written as MP4; then one alone. As in
+the generator's benchmark the best of several rounds counts, since machines are shared; the median stands
+beside it. What its parts take is of one more round of eight; an asking holds one decoding of each kind.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from unittest.mock import patch
 import torch
 
 import avsim
+from avsim.diffusion import guidance
 from avsim.media import write
 from avsim.memory import keep_freed
 from avsim.simulator import Simulator
@@ -39,7 +40,8 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     keep_freed()  # as `avsim` does
     simulator = avsim.load("small")
-    print(f"{arguments.threads} threads, torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}")
+    cpu = torch.backends.cpu.get_cpu_capability()
+    print(f"{arguments.threads} threads, torch {torch.__version__}, {cpu}")
     with tempfile.TemporaryDirectory() as folder:
         for name, prompts in {"eight": PROMPTS, "one": PROMPTS[:1]}.items():
             made(simulator, prompts, Path(folder))  # allocate
@@ -66,7 +68,7 @@ def made(simulator: Simulator, prompts: tuple[str, ...], folder: Path) -> float:
 
 @contextmanager
 def stopwatches(simulator: Simulator) -> Iterator[dict[str, tuple[int, float]]]:
-    """Calls and seconds of what a clip is made by; a critic's asking holds decodings of its own."""
+    """Calls and seconds of what makes a clip."""
     parts: dict[str, tuple[int, float]] = defaultdict(lambda: (0, 0.0))
 
     def timed(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
@@ -81,8 +83,6 @@ def stopwatches(simulator: Simulator) -> Iterator[dict[str, tuple[int, float]]]:
 
     pupil, video, audio = simulator.pupil, simulator.video_codec, simulator.audio_codec
     assert pupil is not None
-    from avsim.diffusion import guidance
-
     with (
         patch.object(pupil, "forward", timed("a pass", pupil.forward)),
         patch.object(guidance, "criticised", timed("a critic's asking", guidance.criticised)),

@@ -16,6 +16,9 @@ from avsim.separation import Separator
 from avsim.simulator import Simulator
 from avsim.verbs.demo import PROMPTS
 from avsim.world.parsing import facts_in
+from tests.browser import CHROMIUM, MISSING, Browser
+
+WORDS = ["a <b> golden ball falls", "a bell is struck"]
 
 
 def check(page, prompts):
@@ -31,7 +34,16 @@ def check(page, prompts):
     assert all(clip.frames is not None and clip.wave is not None for clip in clips)
 
 
-def test_the_page_shows_every_part_of_the_path(tmp_path):
+PLAYED = """Promise.all([...document.querySelectorAll("video")].map(async (video) => {
+  await video.play();
+  const played = new Promise((done) => video.addEventListener("timeupdate", done, {once: true}));
+  await played;
+  return [video.muted, video.error === null && video.readyState >= 2, video.webkitAudioDecodedByteCount];
+}))"""
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
     torch.manual_seed(0)
     simulator = Simulator(
         JointDiT(width=16, heads=1, blocks=1),
@@ -41,8 +53,20 @@ def test_the_page_shows_every_part_of_the_path(tmp_path):
     )
     for part in simulator.parts().values():
         part.eval()
-    prompts = ["a <b> golden ball falls", "a bell is struck"]
-    check(report.write_page(simulator, prompts, tmp_path), prompts)
+    return report.write_page(simulator, WORDS, tmp_path_factory.mktemp("demo"))
+
+
+def test_the_page_shows_every_part_of_the_path(page):
+    check(page, WORDS)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason=MISSING)
+def test_a_browser_plays_all_of_it_with_the_sound_on(page, tmp_path):
+    with Browser(tmp_path / "chromium", page) as browser:
+        players = browser.run(PLAYED)
+        assert all(plays for _, plays, _ in players) and not browser.complaints()
+    assert [muted for muted, _, _ in players].count(True) == 1  # the desk's picture: pixels are heard there
+    assert all(decoded > 0 for muted, _, decoded in players if not muted)
 
 
 def test_the_prompts_are_of_the_world():
