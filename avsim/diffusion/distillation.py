@@ -13,6 +13,7 @@ from torch import Tensor
 
 from avsim.diffusion.guidance import (
     GUIDANCE,
+    IN_FULL,
     TO_A_SOUND,
     Guidance,
     hearing,
@@ -152,7 +153,7 @@ def by_heart(
     clean = x.each(led_to, v, s)
     hears = (highest.video >= lessons.ear_least) & (highest.video <= lessons.dim)
     if criticised is not None:
-        v = v._replace(video=turned(v.video, criticised(clean), s.video, hears * lessons.ear, in_full=1.0))
+        v = v._replace(video=turned(v.video, criticised(clean), s.video, hears * lessons.ear, IN_FULL))
     elif teacher.coupling.meets:
         slope = hearing(teacher, told, x.video, s, clean.audio, noise)
         v = v._replace(video=turned(v.video, slope, s.video, hears * lessons.ear))

@@ -150,6 +150,9 @@ def led_to(x: Tensor, v: Tensor, s: Tensor) -> Tensor:
     return clean_of(x, v.to(x), spread(s, x.shape[1])[..., None])
 
 
+IN_FULL = 1.0  # norm of a critic's gradient, of a clip, from which on it turns the picture all the way
+
+
 def by_critic(denoise: Denoise, critic: Critic, guidance: Guidance, spec: LatentSpec) -> Denoise:
     """`denoise`, its picture turned to where a critic finds that it goes better with its sound.
 
@@ -163,7 +166,7 @@ def by_critic(denoise: Denoise, critic: Critic, guidance: Guidance, spec: Latent
         if not guidance.asks(s):
             return v
         slope = criticised(critic, spec, x.each(led_to, v, s))
-        return Pair(turned(v.video, slope, s.video, guidance.ear, in_full=1.0), v.audio)
+        return Pair(turned(v.video, slope, s.video, guidance.ear, IN_FULL), v.audio)
 
     return told
 
