@@ -80,7 +80,7 @@ def main(argv: list[str] | None = None) -> int:
         arguments = build_parser().parse_args(argv)
         verb = f" {arguments.verb}"
         name = "cli" if arguments.verb in TRAINER_VERBS else arguments.verb
-        keep_freed()
+        keep_freed()  # for good: a caller in the same process keeps it too
         importlib.import_module(f"avsim.verbs.{name}").run(arguments)
         sys.stdout.flush()  # here, where a pipe that is closed is still caught
         return 0

@@ -12,12 +12,15 @@ def keep_freed() -> None:
     By default glibc returns tensors of some MB at once. Of a small model's passes on two cores that is a
     fifth of the time.
     """
-    _set({_MMAP_MAX: 0, _TRIM_THRESHOLD: 2**31 - 1})
+    _set({_MMAP_MAX: 0, _TRIM_THRESHOLD: -1})
 
 
 def return_freed() -> None:
-    """Return blocks of 256 KiB and more as they are freed: many processes share what there is."""
-    _set({_MMAP_MAX: 65536, _MMAP_THRESHOLD: 1 << 18})
+    """Return it, blocks of 256 KiB and more at once: many processes share what there is.
+
+    What a parent kept before it forked stays in its children's hands.
+    """
+    _set({_MMAP_MAX: 65536, _MMAP_THRESHOLD: 1 << 18, _TRIM_THRESHOLD: 1 << 17})
 
 
 def _set(values: dict[int, int]) -> None:

@@ -57,7 +57,7 @@ def waveform(found: Tensor, n_fft: int, hop: int, window: Tensor, rounds: int = 
     before = torch.zeros_like(phase)
     for _ in range(rounds):
         now = stft(istft(level * phase, n_fft, hop, window), n_fft, hop, window)
-        ahead = torch.sub(now, before, alpha=MOMENTUM / (1 + MOMENTUM))  # as now + MOMENTUM (now - before)
+        ahead = torch.sub(now, before, alpha=MOMENTUM / (1 + MOMENTUM))  # along now + MOMENTUM (now - before)
         phase, before = torch.sgn(ahead), now
     made = stft(istft(spectra(found, phase), n_fft, hop, window), n_fft, hop, window)
     return istft(made * lost(found, made)[:, None, None], n_fft, hop, window)

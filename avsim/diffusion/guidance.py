@@ -150,7 +150,7 @@ def led_to(x: Tensor, v: Tensor, s: Tensor) -> Tensor:
     return clean_of(x, v.to(x), spread(s, x.shape[1])[..., None])
 
 
-IN_FULL = 1.0  # norm of a critic's gradient, of a clip, from which on it turns the picture all the way
+IN_FULL = 1.0  # norm of a critic's gradient from which on it turns a clip's picture as far as `ear` says
 
 
 def by_critic(denoise: Denoise, critic: Critic, guidance: Guidance, spec: LatentSpec) -> Denoise:

@@ -12,7 +12,7 @@ from avsim.diffusion.guidance import Critic
 from avsim.diffusion.pair import Latents
 from avsim.perception.offset import OffsetJudge, in_time
 
-FEW = 4  # rounds in which a sound is decoded
+FEW_ROUNDS = 4  # in which a sound is decoded
 SLIGHT = 1.15  # norm of a clip's gradient, with what ships: 1.5 to 6 where something sounds, else 0.3
 
 
@@ -32,7 +32,7 @@ def timing(
     def heard(audio: Tensor, moments: int) -> Tensor:
         if known:
             return known[0]
-        quick = {"rounds": FEW} if isinstance(audio_codec, AudioAutoencoder) and not given else {}
+        quick = {"rounds": FEW_ROUNDS} if isinstance(audio_codec, AudioAutoencoder) and not given else {}
         wave = audio_codec.decode(audio, spec, **quick).float()
         found = judge.listened(judge.sound.grid.hear(wave, spec.sample_rate), moments)
         if given:

@@ -29,6 +29,7 @@ from avsim.diffusion.couplings import Coupling, Cross, Joint
 from avsim.diffusion.model import JointDiT
 from avsim.diffusion.pair import Pair
 from avsim.diffusion.tokens import lengths
+from avsim.memory import keep_freed
 
 # 33 frames at 16 fps: 9 x 8 x 8 video and 66 audio tokens.
 SPEC = LatentSpec(ClipSpec(seconds=33 / 16))
@@ -64,6 +65,7 @@ def main() -> None:
     parser.add_argument("--dtype", choices=["float32", "bfloat16"])
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    keep_freed()  # as `avsim` does
     device, batch = torch.device(arguments.device), arguments.batch
 
     gemm = {dtype: gemm_rate(dtype, device) for dtype in (torch.bfloat16, torch.float32)}

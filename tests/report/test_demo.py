@@ -21,19 +21,6 @@ from tests.browser import CHROMIUM, MISSING, Browser
 WORDS = ["a <b> golden ball falls", "a bell is struck"]
 
 
-def check(page, prompts):
-    text = page.read_text()
-    headings = re.findall(r"<h2>(.*?)</h2>", text)
-    assert headings[0] == "What this is" and headings[-1] == "What the judges say" and len(headings) == 6
-    assert len(re.findall("<video controls(?![^>]* muted)", text)) >= len(prompts) + 4
-    assert not re.findall(r"https?://", text) and text.count("<script") == 2  # a clip's maps, the page's own
-    assert "<b>" not in text and "&lt;b&gt;" in text  # prompts are escaped
-    listed = json.loads((page.parent / "samples.json").read_text())
-    assert [entry["task"] for entry in listed] == ["joint"] * len(prompts) + ["foley", "animate"]
-    clips = [Clip.read(page.parent / entry["file"]) for entry in listed]
-    assert all(clip.frames is not None and clip.wave is not None for clip in clips)
-
-
 PLAYED = """Promise.all([...document.querySelectorAll("video")].map(async (video) => {
   await video.play();
   const played = new Promise((done) => video.addEventListener("timeupdate", done, {once: true}));
@@ -57,11 +44,20 @@ def page(tmp_path_factory):
 
 
 def test_the_page_shows_every_part_of_the_path(page):
-    check(page, WORDS)
+    text = page.read_text()
+    headings = re.findall(r"<h2>(.*?)</h2>", text)
+    assert headings[0] == "What this is" and headings[-1] == "What the judges say" and len(headings) == 6
+    assert len(re.findall("<video controls(?![^>]* muted)", text)) >= len(WORDS) + 4
+    assert not re.findall(r"https?://", text) and text.count("<script") == 2  # a clip's maps, the page's own
+    assert "<b>" not in text and "&lt;b&gt;" in text  # WORDS are escaped
+    listed = json.loads((page.parent / "samples.json").read_text())
+    assert [entry["task"] for entry in listed] == ["joint"] * len(WORDS) + ["foley", "animate"]
+    clips = [Clip.read(page.parent / entry["file"]) for entry in listed]
+    assert all(clip.frames is not None and clip.wave is not None for clip in clips)
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason=MISSING)
-def test_a_browser_plays_all_of_it_with_the_sound_on(page, tmp_path):
+def test_a_browser_plays_every_clip_with_the_sound_on(page, tmp_path):
     with Browser(tmp_path / "chromium", page) as browser:
         players = browser.run(PLAYED)
         assert all(plays for _, plays, _ in players) and not browser.complaints()

@@ -10,7 +10,7 @@ from avsim.clip import Clip
 from avsim.diffusion import Guidance, Latents
 from avsim.perception.offset import in_time
 from avsim.simulator.simulator import TAKES, WATCHED
-from avsim.simulator.timing import FEW, SLIGHT, timing
+from avsim.simulator.timing import FEW_ROUNDS, SLIGHT, timing
 from avsim.weights import save_model
 from tests.small.models import export, offset_judge
 
@@ -46,7 +46,7 @@ def test_it_says_what_the_judge_says_of_the_decoded_clip_and_where_the_picture_w
     said = critic(Latents(picture, drawn.audio))
     with torch.no_grad():
         frames = see.decode(drawn.video, spec)
-        wave = hear.decode(drawn.audio, spec, **({} if given else {"rounds": FEW}))
+        wave = hear.decode(drawn.audio, spec, **({} if given else {"rounds": FEW_ROUNDS}))
         grid = judge.picture.grid
         logits = judge(grid.see(frames, 8.0), grid.hear(wave, 16000))
     torch.testing.assert_close(said.detach(), in_time(logits) / SLIGHT)
