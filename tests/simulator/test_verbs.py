@@ -4,14 +4,18 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import pytest
 import torch
 
 from avsim import media
+from avsim.__main__ import main
 from avsim.clip import Clip
+from avsim.simulator.simulator import usual
 from tests.running import Running, avsim
 from tests.small.models import SPEC
 
@@ -71,6 +75,29 @@ def test_many_clips_are_a_folder_with_a_listing(run, tmp_path):
     for entry in listing:
         info = media.probe(out / entry["file"])
         assert info.size == (32, 32) and info.has_wave
+
+
+@pytest.mark.parametrize(
+    ("said", "other"),
+    [
+        ("3", {"text": 3.0}),
+        ("3,4,5,0.25", {"text": 3.0, "video": 4.0, "audio": 5.0, "least": 0.25, "ear_least": 0.25}),
+        (
+            "1,1,1,0,0,1",
+            {"text": 1, "video": 1, "audio": 1, "least": 0, "ear_least": 0, "ear": 0, "words": 1},
+        ),
+    ],
+)
+def test_scales_that_are_told_change_the_usual_ones_and_no_others(said, other, tmp_path, monkeypatch):
+    drawn = SimpleNamespace(offset=None, how=None)
+    drawn.generate = lambda prompt, seconds, **how: setattr(drawn, "how", how) or noise()
+    monkeypatch.setattr("avsim.simulator.load", lambda *_, **__: drawn)
+    assert main(["generate", "--prompt", "a", "--guidance", said, "--out", str(tmp_path / "a.mkv")]) == 0
+    assert drawn.how["guidance"] == replace(usual("joint"), **other)
+
+
+def noise() -> Clip:
+    return Clip(torch.rand(3, 4, 16, 16), torch.rand(2, 4000) - 0.5, 16.0, 16000)
 
 
 def test_the_packets_of_a_given_film_are_kept(run, silent, tmp_path):
