@@ -27,10 +27,12 @@ from avsim.errors import InputError
 
 Denoise = Callable[[Pair[Tensor], Pair[Tensor]], Pair[Tensor]]
 """denoise(x, s) -> v: tokens (B, L, D) and levels (B, K) of each modality -> their velocity."""
+
+IN_FULL = 1.0  # norm of a critic's gradient from which on it turns a clip's picture as far as `ear` says
 Critic = Callable[[Latents], Tensor]
 """critic(latents) -> how well each picture goes with its sound, (B,), with a gradient by the picture.
 
-It is in units in which a clip's gradient of norm 1 and above counts in full.
+It is in units in which a clip's gradient counts in full from norm `IN_FULL` on.
 """
 
 
@@ -148,9 +150,6 @@ def remembered(denoise: Denoise) -> Denoise:
 def led_to(x: Tensor, v: Tensor, s: Tensor) -> Tensor:
     """The clean tokens that a velocity leads to, from x (B, L, D) at the levels s (B, K)."""
     return clean_of(x, v.to(x), spread(s, x.shape[1])[..., None])
-
-
-IN_FULL = 1.0  # norm of a critic's gradient from which on it turns a clip's picture as far as `ear` says
 
 
 def by_critic(denoise: Denoise, critic: Critic, guidance: Guidance, spec: LatentSpec) -> Denoise:

@@ -6,7 +6,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../.."
 shards=$1 scenes=$2 steps=${3:-300}
-export OMP_NUM_THREADS=1 MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=1000000000
+export OMP_NUM_THREADS=1
 fit() { # RUN STEPS ARGUMENTS...
   local run=$1 steps=$2
   shift 2

@@ -5,7 +5,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../.."
 scratch=$1 steps=${2:-600}
-export OMP_NUM_THREADS=1 MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=1000000000 PYTHONPATH=$here
+export OMP_NUM_THREADS=1 PYTHONPATH=$here
 
 fit() { # NAME ARGUMENTS...
   local name=$1

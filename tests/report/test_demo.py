@@ -49,7 +49,7 @@ def test_the_page_shows_every_part_of_the_path(page):
     assert headings[0] == "What this is" and headings[-1] == "What the judges say" and len(headings) == 6
     assert len(re.findall("<video controls(?![^>]* muted)", text)) >= len(WORDS) + 4
     assert not re.findall(r"https?://", text) and text.count("<script") == 2  # a clip's maps, the page's own
-    assert "<b>" not in text and "&lt;b&gt;" in text  # WORDS are escaped
+    assert "<b>" not in text and "&lt;b&gt;" in text  # prompts are escaped
     listed = json.loads((page.parent / "samples.json").read_text())
     assert [entry["task"] for entry in listed] == ["joint"] * len(WORDS) + ["foley", "animate"]
     clips = [Clip.read(page.parent / entry["file"]) for entry in listed]
