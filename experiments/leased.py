@@ -21,9 +21,9 @@ from avsim.data.batch import LatentBatch
 from avsim.data.shards import as_bytes, as_shorts, from_bytes, from_shorts
 from avsim.devices import quickest
 from avsim.diffusion import Guidance, JointDiT, Latents, Pair
-from avsim.diffusion.distillation import Lessons, lesson
+from avsim.diffusion.distillation import Lessons, lesson, met, strides
 from avsim.diffusion.guidance import Critic, criticised
-from avsim.diffusion.levels import LevelMixture
+from avsim.diffusion.levels import LevelMixture, shifted, unshifted
 from avsim.diffusion.loss import row_loss, token_loss
 from avsim.diffusion.noising import Noised
 from avsim.diffusion.system import GeneratorSystem
@@ -38,6 +38,7 @@ CLIPS = 32  # rendered together
 TOLD = 4  # levels drawn for each clip
 TICKS = 10_000  # of a training's clock, by which rates go
 UNTOLD = 0.2  # share of captions that are withheld
+SOONER = 0.75  # share of strides in which frame 0 is a step before the rest
 
 
 def stopwatch() -> Callable[..., None]:
@@ -189,9 +190,10 @@ class Trained:
         lessons: Sequence[Guidance] = (),
         given: float = UNTOLD,  # share of captions that are withheld where a picture is given
         critic: Callable[[ClipSpec], Critic] | None = None,  # in the ear's place of lessons
+        strides: int = 0,  # of a sampler: lessons are what two of a teacher's steps reach in one of these
     ) -> None:
         self.model, self.pools, self.recipe, self.average = model.train(), pools, recipe, average
-        self.motion, self.given, self.critic = motion, given, critic
+        self.motion, self.given, self.critic, self.strides = motion, given, critic, strides
         self.parts = parts or range(len(pools[0].kind.parts))
         self.device = pools[0].count.device
         self.cuda = self.device.type == "cuda"
@@ -223,7 +225,8 @@ class Trained:
         if compiled:
             self.model.compile(dynamic=False)
             self.teacher.compile(dynamic=False)
-        stages = ([False] if data else []) + ([True] if self.lessons is not None else [])
+        taught = self.strides > 0 or self.lessons is not None
+        stages = ([False] if data else []) + ([True] if taught else [])
         for taught in stages:
             for number, pool in enumerate(self.pools):
                 pool.count.fill_(CLIPS)
@@ -310,12 +313,23 @@ class Trained:
 
     def lesson(self, x: Pair[Tensor], s: Pair[Tensor], words: Tensor, spec: LatentSpec) -> Pair[Noised]:
         """What the teacher says of clips as a sampler meets them."""
-        assert self.lessons is not None
         with torch.no_grad():
             told, untold = (self.teacher.context(each, spec) for each in (words, torch.zeros_like(words)))
         chance = torch.rand(4, len(words), 1, 1, device=self.device, generator=self.random)
+        if self.strides:
+            shifts = self.teacher.shifts
+            s = s._replace(video=self.sooner(s.video, shifts.video))
+            noised = met(self.teacher, told, x, s, chance, self.noise)
+            return strides(self.teacher, told, noised, shifts, self.strides)
+        assert self.lessons is not None
         said = partial(criticised, self.critic(spec.clip), spec) if self.critic else None
         return lesson(self.teacher, told, untold, x, s, self.lessons, chance, self.noise, said)
+
+    def sooner(self, s: Tensor, shift: float) -> Tensor:
+        """Levels of pictures (B, t), frame 0 of most a step before the rest, as they are drawn."""
+        u = (unshifted(s[:, :1], shift) - 1 / self.strides).clamp(min=0)
+        some = torch.rand(len(s), 1, device=self.device, generator=self.random) < SOONER
+        return torch.cat([torch.where(some, shifted(u, shift), s[:, :1]), s[:, 1:]], 1)
 
     def teach(self, pupil: JointDiT | None = None) -> None:
         """From now on the average teaches; its pupil begins as it, or as one that was taught before."""

@@ -21,9 +21,12 @@ from avsim.diffusion.guidance import (
     turned,
     without_partner,
 )
+from avsim.diffusion.levels import shifted, unshifted
 from avsim.diffusion.model import Context, JointDiT
 from avsim.diffusion.noising import Noised, clean_of, noise_of
 from avsim.diffusion.pair import NAMES, Pair
+from avsim.diffusion.sampler import move
+from avsim.diffusion.tokens import spread
 
 
 class Lessons(NamedTuple):
@@ -79,11 +82,9 @@ def lesson(
     noise: Callable[[Tensor], Tensor],
     criticised: Criticised | None = None,
 ) -> Pair[Noised]:
-    """Linked clips as a sampler meets them, with what the guided teacher says of them as their velocity.
+    """Linked clips `met` by a sampler, with what the guided teacher says of them as their velocity.
 
-    A sampler meets what the model took for data a step before, and sounds that aren't where their picture
-    is: of data alone a pupil would not learn what the ear is for. Nothing asks the device, so that it fits a
-    CUDA graph.
+    Nothing asks the device, so that it fits a CUDA graph.
 
     Args:
         teacher: what is guided.
@@ -96,6 +97,33 @@ def lesson(
         noise: normal draws like a tensor.
         criticised: what a critic says in the ear's place.
     """
+    noised = met(teacher, told, x, s, chance, noise)
+    lessons = Lessons.of(table, (s.audio == 0).all(1).long())
+    return by_heart(teacher, told, untold, noised, lessons, noise(x.audio), criticised)
+
+
+@torch.no_grad()
+def met(
+    model: JointDiT,
+    told: Context,
+    x: Pair[Tensor],
+    s: Pair[Tensor],
+    chance: Tensor,
+    noise: Callable[[Tensor], Tensor],
+) -> Pair[Noised]:
+    """Linked clips as a sampler meets them, at the levels s.
+
+    A sampler meets what the model took for data a step before, and sounds that aren't where their picture
+    is: of data alone a pupil would not learn what the ear is for.
+
+    Args:
+        model: what takes something for data.
+        told: the context.
+        x: clean tokens (B, L, D).
+        s: their levels (B, K).
+        chance: uniform draws (4, B, 1, 1).
+        noise: normal draws like a tensor.
+    """
     late, shift, up, guessed = chance
     count = x.audio.shape[1]
     shift = (late < LATE) * (shift * count).long()  # (B, 1, 1)
@@ -103,12 +131,55 @@ def lesson(
     x = Pair(x.video, x.audio.gather(1, at.expand_as(x.audio)))
     above = s.each(lambda s: s + (s > 0) * (1 - s) * (UP[0] + (UP[1] - UP[0]) * up[:, 0]))
     noised = x.each(lambda x, s: Noised(x, noise(x), s), above)
-    v = teacher(noised.each(lambda n: n.x_s), above, told)
+    v = model(noised.each(lambda n: n.x_s), above, told)
     guess = noised.each(lambda n, v: clean_of(n.x_s, v.float(), n.level), v)
     x = x.each(lambda x, guess: torch.where(guessed < GUESSED, guess, x), guess)
-    noised = x.each(lambda x, s: Noised(x, noise(x), s), s)
-    lessons = Lessons.of(table, (s.audio == 0).all(1).long())
-    return by_heart(teacher, told, untold, noised, lessons, noise(x.audio), criticised)
+    return x.each(lambda x, s: Noised(x, noise(x), s), s)
+
+
+@torch.no_grad()
+def strides(
+    teacher: JointDiT, told: Context, noised: Pair[Noised], shifts: Pair[float], steps: int
+) -> Pair[Noised]:
+    """Linked clips, noised as they are, whose velocity is the chord of two steps of a teacher.
+
+    A step of `ancestral` leads to the square of its share of noise, about twice as far as the next level;
+    one velocity leads there astray where the path bends. A student of chords draws in `steps` steps what its
+    teacher draws in twice as many (Progressive distillation, 2202.00512, algorithm 2). Nothing asks the
+    device.
+
+    Args:
+        teacher: what takes the steps.
+        told: the context with captions.
+        noised: tokens of both modalities.
+        shifts: of the paths.
+        steps: of the student's sampler.
+    """
+
+    def further(s: Tensor, shift: float) -> Tensor:
+        return shifted((unshifted(s, shift) - 1 / steps).clamp(min=0), shift)
+
+    def v(x: Pair[Tensor], s: Pair[Tensor]) -> Pair[Tensor]:
+        return teacher(x, s, told).each(torch.Tensor.float)
+
+    x, s = noised.each(lambda n: n.x_s), noised.each(lambda n: n.s)
+    then = s.each(further, shifts)
+    last = then.each(further, shifts)
+    first = v(x, s)
+    second = v(move(x, first, s, then), then)
+
+    def chord(first: Tensor, second: Tensor, s: Tensor, then: Tensor, last: Tensor) -> Tensor:
+        share = spread((s - then) / (s - last).clamp(min=1e-6), first.shape[1])[..., None]  # (B, L, 1)
+        return share * first + (1 - share) * second
+
+    v_mean = first.each(chord, second, s, then, last)
+    return noised.each(with_velocity, v_mean)
+
+
+def with_velocity(noised: Noised, v: Tensor) -> Noised:
+    """The same tokens x_s, on the way that v (B, L, D) says."""
+    x, level = noised.x_s, noised.level
+    return Noised(clean_of(x, v, level), noise_of(x, v, level), noised.s)
 
 
 @torch.no_grad()
@@ -157,4 +228,4 @@ def by_heart(
     elif teacher.coupling.meets:
         slope = hearing(teacher, told, x.video, s, clean.audio, noise)
         v = v._replace(video=turned(v.video, slope, s.video, hears * lessons.ear))
-    return noised.each(lambda n, v: Noised(clean_of(n.x_s, v, n.level), noise_of(n.x_s, v, n.level), n.s), v)
+    return noised.each(with_velocity, v)

@@ -8,7 +8,7 @@ they are. For the last minutes a pupil learns to draw in one pass what the gener
 is all: the generator and the codecs stay as they are, and clips that nobody draws with a pupil are left out.
 
 OUT/generator, OUT/pupil, OUT/video_codec and OUT/audio_codec (averages, in bfloat16) are written every
-100 s. A file OUT/until with a time in seconds (`date +%s`) ends it sooner or later than `--taught` says.
+100 s. A file OUT/until with a time in seconds (`date +%s`) ends it sooner or later than was said.
 """
 
 import argparse
@@ -35,7 +35,7 @@ from leased import CLIPS, TICKS, Kind, Part, Pool, Trained, as_batch, on_device,
 from avsim.clip import ClipSpec, LatentSpec
 from avsim.codecs.losses import cue_parts, distortion
 from avsim.codecs.varied import varied
-from avsim.codecs.video import padded
+from avsim.codecs.video import VideoAutoencoder, padded
 from avsim.data.batch import LatentBatch
 from avsim.devices import quickest
 from avsim.diffusion import JointDiT, Latents, Pair
@@ -64,8 +64,8 @@ HELD_OUT = 96
 SECOND = 32  # audio latents in one
 
 
-def kinds(size: float, lessons: bool = False) -> list[Kind]:
-    """Clips of 2, 1 and 4 s, for `lessons` alone if so; a small `size` is a rehearsal's."""
+def kinds(size: float, codec: Any, lessons: bool = False) -> list[Kind]:
+    """Clips of 2, 1 and 4 s of 8 x 8 latents, for `lessons` alone if so; a small `size` is a rehearsal's."""
     table = ((2.0, 0.86, 0.84, 44, 300_000), (1.0, 0.07, 0.06, 80, 30_000), (4.0, 0.07, 0.10, 20, 24_000))
 
     def parts(rows: int) -> tuple[Part, ...]:
@@ -74,8 +74,15 @@ def kinds(size: float, lessons: bool = False) -> list[Kind]:
             return (Part(LEARNED, met, 1.0),)
         return Part(MET, met, 0.9), Part(ALONE, alone, 0.1), Part(MET, still, 0.4, still=True)
 
+    stride, size_of = codec.space_stride, 64 / codec.channels
     return [
-        Kind(LatentSpec(ClipSpec(seconds)), parts(rows), max(4 * CLIPS, int(room * size)), share, steps)
+        Kind(
+            LatentSpec(ClipSpec(seconds, 8 * stride, 8 * stride), space_stride=stride),
+            parts(rows),
+            max(4 * CLIPS, int(room * size * size_of)),
+            share,
+            steps,
+        )
         for seconds, share, steps, rows, room in table
     ]
 
@@ -86,7 +93,7 @@ class Rendered(Dataset):
     def __init__(self, kinds: list[Kind], hashes: Any, shifts: Pair[float]) -> None:
         self.kinds, self.hashes, self.shifts = kinds, hashes, shifts
         medium = LEVELS["medium"]
-        self.held = WorldDataset(medium, seed=SEED, split="validation")
+        self.held = WorldDataset(replace(medium, spec=kinds[0].spec.clip), seed=SEED, split="validation")
         self.worlds = [
             [WorldDataset(replace(world, spec=kind.spec.clip), seed=SEED) for kind in kinds]
             for world in (medium, *(replace(medium, scenes=(scene,)) for scene in ("drop", "strike")))
@@ -134,14 +141,18 @@ class Feeder(threading.Thread):
     """Takes what is rendered: encodes it, lets the decoders learn from it."""
 
     def __init__(
-        self, batches: Iterator[Any], pools: list[Pool], device: str, clock: Any, refitting: float
+        self,
+        batches: Iterator[Any],
+        pools: list[Pool],
+        codecs: tuple[nn.Module, nn.Module],
+        device: str,
+        clock: Any,
+        refitting: float,
     ) -> None:
         super().__init__(daemon=True)
         self.batches, self.pools, self.device, self.clock = batches, pools, device, clock
         self.refitting = refitting  # share of its time
-        self.see, self.hear = (
-            Refitted(load_model(SMALL / name, device)) for name in ("video_codec", "audio_codec")
-        )
+        self.see, self.hear = (Refitted(codec.to(device)) for codec in codecs)
         self.held_out: list[tuple[LatentBatch, Tensor]] = []
         self.failed: queue.Queue[BaseException] = queue.Queue()
         self.stopped, self.began, self.spent = False, time.monotonic(), 0.0
@@ -182,12 +193,12 @@ class Feeder(threading.Thread):
     def refit(self, frames: Tensor, waves: Tensor) -> None:
         """A step of each decoder."""
         done, number = self.clock(), self.see.steps
+        see, hear = self.see.codec, self.hear.codec
         some = [
             clip if i % 2 else varied(clip, generator(SEED, "varied", number, i))
-            for i, clip in enumerate(padded(frames[:16, :, :32], 4, 8))
+            for i, clip in enumerate(padded(frames[:16, :, :32], 4, see.space_stride))
         ]
         some = torch.stack(some)
-        see, hear = self.see.codec, self.hear.codec
         noise = torch.randn(16, see.channels, 1 + some.shape[2] // 4, 8, 8, device=self.device)
         made, _ = see(some, 0.01 * noise)
         self.see.train(0.02 * distortion(some, made, 2.0), done)
@@ -207,9 +218,15 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--minutes", type=float, default=8.0, help="of training")
     parser.add_argument("--taught", type=float, default=0.0, help="minutes of learning what guidance says")
+    parser.add_argument(
+        "--video-codec", type=Path, default=SMALL / "video_codec", help="whose latents it is to draw"
+    )
     parser.add_argument("--pupil", type=Path, help="where a pupil starts, if not as its teacher")
     parser.add_argument(
         "--late", type=float, default=LATE, help="share of a training; lessons begin with its rate there"
+    )
+    parser.add_argument(
+        "--strides", type=int, default=0, help="lessons are what two steps of so many reach in one"
     )
     parser.add_argument("--commit", default="", help="noted down")
     parser.add_argument("--eager", action="store_true", help="do not compile")
@@ -225,11 +242,12 @@ def main() -> None:
 
     model = load_model(said.init)
     pupil = load_model(said.pupil, expected=JointDiT) if said.pupil else None
-    table, hashes = kinds(said.size, lessons=not said.minutes), model.text.hashes
+    codecs = load_model(said.video_codec, expected=VideoAutoencoder), load_model(SMALL / "audio_codec")
+    table, hashes = kinds(said.size, codecs[0], lessons=not said.minutes), model.text.hashes
     loader = DataLoader(
         Rendered(table, hashes, model.shifts),
         batch_size=None,
-        num_workers=max(1, (os.cpu_count() or 2) - 2),
+        num_workers=max(1, len(os.sched_getaffinity(0)) - 2),
         prefetch_factor=2,
     )
     batches = iter(loader)  # before the device is touched: its processes are forks
@@ -243,14 +261,13 @@ def main() -> None:
         minutes = said.minutes + said.taught
         return min(1.0, (time.monotonic() - started[0]) / (60 * minutes)) if started else 0.0
 
-    feeder = Feeder(batches, pools, device, clock, said.refit if said.minutes else 0.0)
-    judge, see, hear = (
-        load_model(SMALL / name, device).requires_grad_(False)
-        for name in ("offset", "video_codec", "audio_codec")
-    )
+    judge = load_model(SMALL / "offset", device).requires_grad_(False)
+    see, hear = (copy.deepcopy(codec).to(device).requires_grad_(False) for codec in codecs)
+    feeder = Feeder(batches, pools, codecs, device, clock, said.refit if said.minutes else 0.0)
     trained = Trained(
         model, pools, RECIPE, AVERAGE, SEED, motion=MOTION, given=UNTOLD_GIVEN,
         lessons=CRITICISED if said.taught else (), critic=partial(timing, judge, see, hear),
+        strides=said.strides,
     )  # fmt: skip
     say("loaded; makes graphs on", device)
     trained.prepare(compiled=not said.eager and device == "cuda", data=said.minutes > 0)
@@ -273,7 +290,9 @@ def main() -> None:
     def export(name: str) -> None:
         how = f"OUT --minutes {said.minutes:g} --refit {said.refit:g} --taught {said.taught:g}"
         how += f" --init {said.init}" * (said.init != SMALL / "generator")
+        how += f" --video-codec {said.video_codec}" * (said.video_codec != SMALL / "video_codec")
         how += f" --pupil {said.pupil}" * (said.pupil is not None) + f" --late {said.late:g}"
+        how += f" --strides {said.strides}" * (said.strides > 0)
         notes = {"commit": said.commit, "command": f"python experiments/004-small/lease.py {how}"}
         spec = asdict(table[0].spec.clip)
         parts: dict[str, Any] = {name: trained}
@@ -316,18 +335,23 @@ def main() -> None:
 
     until = said.out / "until"
     until.unlink(missing_ok=True)  # of another training
-    if said.minutes:
-        run("generator", lambda: (time.monotonic() - started[0]) / (60 * said.minutes))
-    if said.taught:
-        trained.teach(pupil and pupil.to(device))
+
+    def over(minutes: float, last: bool = True) -> Callable[[], float]:
+        """What of `minutes` from now on is over; of the last ones, `until` may say when they end."""
         began = time.time()
 
-        def over() -> float:
-            told = until.read_text() if until.exists() else ""
-            end = float(told) if told.strip() else began + 60 * said.taught
+        def share() -> float:
+            told = until.read_text() if last and until.exists() else ""
+            end = float(told) if told.strip() else began + 60 * minutes
             return (time.time() - began) / max(1.0, end - began)
 
-        run("pupil", over, taught=True)
+        return share
+
+    if said.minutes:
+        run("generator", over(said.minutes, last=not said.taught))
+    if said.taught:
+        trained.teach(pupil and pupil.to(device))
+        run("pupil", over(said.taught), taught=True)
     feeder.stopped = True
     feeder.join(10)
     say("written to", said.out)
