@@ -21,9 +21,9 @@ from avsim.data.batch import LatentBatch
 from avsim.data.shards import as_bytes, as_shorts, from_bytes, from_shorts
 from avsim.devices import quickest
 from avsim.diffusion import Guidance, JointDiT, Latents, Pair
-from avsim.diffusion.distillation import Lessons, lesson, met, strides
+from avsim.diffusion.distillation import Lessons, lesson, stride
 from avsim.diffusion.guidance import Critic, criticised
-from avsim.diffusion.levels import LevelMixture, shifted, unshifted
+from avsim.diffusion.levels import LevelMixture
 from avsim.diffusion.loss import row_loss, token_loss
 from avsim.diffusion.noising import Noised
 from avsim.diffusion.system import GeneratorSystem
@@ -38,7 +38,6 @@ CLIPS = 32  # rendered together
 TOLD = 4  # levels drawn for each clip
 TICKS = 10_000  # of a training's clock, by which rates go
 UNTOLD = 0.2  # share of captions that are withheld
-SOONER = 0.75  # share of strides in which frame 0 is a step before the rest
 
 
 def stopwatch() -> Callable[..., None]:
@@ -315,21 +314,12 @@ class Trained:
         """What the teacher says of clips as a sampler meets them."""
         with torch.no_grad():
             told, untold = (self.teacher.context(each, spec) for each in (words, torch.zeros_like(words)))
-        chance = torch.rand(4, len(words), 1, 1, device=self.device, generator=self.random)
+        chance = torch.rand(5, len(words), 1, 1, device=self.device, generator=self.random)
         if self.strides:
-            shifts = self.teacher.shifts
-            s = s._replace(video=self.sooner(s.video, shifts.video))
-            noised = met(self.teacher, told, x, s, chance, self.noise)
-            return strides(self.teacher, told, noised, shifts, self.strides)
+            return stride(self.teacher, told, x, s, chance, self.noise, self.strides)
         assert self.lessons is not None
         said = partial(criticised, self.critic(spec.clip), spec) if self.critic else None
-        return lesson(self.teacher, told, untold, x, s, self.lessons, chance, self.noise, said)
-
-    def sooner(self, s: Tensor, shift: float) -> Tensor:
-        """Levels of pictures (B, t), frame 0 of most a step before the rest, as they are drawn."""
-        u = (unshifted(s[:, :1], shift) - 1 / self.strides).clamp(min=0)
-        some = torch.rand(len(s), 1, device=self.device, generator=self.random) < SOONER
-        return torch.cat([torch.where(some, shifted(u, shift), s[:, :1]), s[:, 1:]], 1)
+        return lesson(self.teacher, told, untold, x, s, self.lessons, chance[:4], self.noise, said)
 
     def teach(self, pupil: JointDiT | None = None) -> None:
         """From now on the average teaches; its pupil begins as it, or as one that was taught before."""

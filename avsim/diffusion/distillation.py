@@ -1,11 +1,13 @@
-"""Guidance learned by heart: what several passes and a gradient say becomes the target of one pass.
+"""What several passes say becomes the target of one: guidance learned by heart, and strides.
 
-A model that is trained on these targets draws without guidance what it drew with it (On distillation of
-guided diffusion models, 2210.03142, its first stage, with scales that stay what they are).
+A model that is trained on what guidance says (`lesson`) draws without guidance what it drew with it (On
+distillation of guided diffusion models, 2210.03142, its first stage, with scales that stay what they are).
+Then it can learn to take two of its steps at once (`stride`).
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, fields, replace
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -67,6 +69,7 @@ Criticised = Callable[[Pair[Tensor]], Tensor]
 """criticised(clean tokens) -> the gradient along which a critic would turn the picture, (B, Lv, Dv)."""
 LATE = 0.5  # share of clips whose sound comes some time before or after its picture
 GUESSED = 0.5  # share of clips that are what a teacher takes for the data, from further up
+SOONER = 0.75  # share of strides in which frame 0 is a step before the rest
 UP = 0.2, 0.5  # how far, as a share of what is left to the top: about a step of eight
 
 
@@ -138,42 +141,64 @@ def met(
 
 
 @torch.no_grad()
-def strides(
-    teacher: JointDiT, told: Context, noised: Pair[Noised], shifts: Pair[float], steps: int
+def stride(
+    teacher: JointDiT,
+    told: Context,
+    x: Pair[Tensor],
+    s: Pair[Tensor],
+    chance: Tensor,
+    noise: Callable[[Tensor], Tensor],
+    steps: int,
 ) -> Pair[Noised]:
-    """Linked clips, noised as they are, whose velocity is the chord of two steps of a teacher.
+    """Linked clips `met` by a sampler of `steps` steps, with the `chord` of its teacher as their velocity.
+
+    In most of them frame 0 is a step before the rest, as it is drawn. Nothing asks the device.
+
+    Args:
+        teacher: what takes two steps for one.
+        told: the context with captions.
+        x: clean tokens (B, L, D).
+        s: their levels (B, K).
+        chance: uniform draws (5, B, 1, 1).
+        noise: normal draws like a tensor.
+        steps: of the student's sampler.
+    """
+    sooner = further(s.video[:, :1], teacher.shifts.video, steps)
+    first = torch.where(chance[4, :, 0] < SOONER, sooner, s.video[:, :1])
+    s = s._replace(video=torch.cat([first, s.video[:, 1:]], 1))
+    return chord(teacher, told, met(teacher, told, x, s, chance[:4], noise), steps)
+
+
+@torch.no_grad()
+def chord(teacher: JointDiT, told: Context, noised: Pair[Noised], steps: int) -> Pair[Noised]:
+    """Linked clips, noised as they are, whose velocity leads to where two steps of a teacher do.
 
     A step of `ancestral` leads to the square of its share of noise, about twice as far as the next level;
     one velocity leads there astray where the path bends. A student of chords draws in `steps` steps what its
-    teacher draws in twice as many (Progressive distillation, 2202.00512, algorithm 2). Nothing asks the
-    device.
+    teacher draws in twice as many (Progressive distillation, 2202.00512, algorithm 2).
 
     Args:
-        teacher: what takes the steps.
+        teacher: what takes the steps, each of 1 / `steps` of the path.
         told: the context with captions.
         noised: tokens of both modalities.
-        shifts: of the paths.
         steps: of the student's sampler.
     """
-
-    def further(s: Tensor, shift: float) -> Tensor:
-        return shifted((unshifted(s, shift) - 1 / steps).clamp(min=0), shift)
-
-    def v(x: Pair[Tensor], s: Pair[Tensor]) -> Pair[Tensor]:
-        return teacher(x, s, told).each(torch.Tensor.float)
-
     x, s = noised.each(lambda n: n.x_s), noised.each(lambda n: n.s)
-    then = s.each(further, shifts)
-    last = then.each(further, shifts)
-    first = v(x, s)
-    second = v(move(x, first, s, then), then)
+    then = s.each(partial(further, steps=steps), teacher.shifts)
+    last = then.each(partial(further, steps=steps), teacher.shifts)
+    first = teacher(x, s, told).each(torch.Tensor.float)
+    second = teacher(move(x, first, s, then), then, told).each(torch.Tensor.float)
 
-    def chord(first: Tensor, second: Tensor, s: Tensor, then: Tensor, last: Tensor) -> Tensor:
+    def mean(first: Tensor, second: Tensor, s: Tensor, then: Tensor, last: Tensor) -> Tensor:
         share = spread((s - then) / (s - last).clamp(min=1e-6), first.shape[1])[..., None]  # (B, L, 1)
         return share * first + (1 - share) * second
 
-    v_mean = first.each(chord, second, s, then, last)
-    return noised.each(with_velocity, v_mean)
+    return noised.each(with_velocity, first.each(mean, second, s, then, last))
+
+
+def further(s: Tensor, shift: float, steps: int) -> Tensor:
+    """The levels a step of `steps` after the levels s, on a path of that shift."""
+    return shifted((unshifted(s, shift) - 1 / steps).clamp(min=0), shift)
 
 
 def with_velocity(noised: Noised, v: Tensor) -> Noised:
