@@ -21,7 +21,7 @@ from avsim.data.batch import LatentBatch
 from avsim.data.shards import as_bytes, as_shorts, from_bytes, from_shorts
 from avsim.devices import quickest
 from avsim.diffusion import Guidance, JointDiT, Latents, Pair
-from avsim.diffusion.distillation import Lessons, lesson, stride
+from avsim.diffusion.distillation import Lessons, lesson
 from avsim.diffusion.guidance import Critic, criticised
 from avsim.diffusion.levels import LevelMixture
 from avsim.diffusion.loss import row_loss, token_loss
@@ -189,10 +189,9 @@ class Trained:
         lessons: Sequence[Guidance] = (),
         given: float = UNTOLD,  # share of captions that are withheld where a picture is given
         critic: Callable[[ClipSpec], Critic] | None = None,  # in the ear's place of lessons
-        strides: int = 0,  # of a sampler: lessons are what two of a teacher's steps reach in one of these
     ) -> None:
         self.model, self.pools, self.recipe, self.average = model.train(), pools, recipe, average
-        self.motion, self.given, self.critic, self.strides = motion, given, critic, strides
+        self.motion, self.given, self.critic = motion, given, critic
         self.parts = parts or range(len(pools[0].kind.parts))
         self.device = pools[0].count.device
         self.cuda = self.device.type == "cuda"
@@ -224,8 +223,7 @@ class Trained:
         if compiled:
             self.model.compile(dynamic=False)
             self.teacher.compile(dynamic=False)
-        taught = self.strides > 0 or self.lessons is not None
-        stages = ([False] if data else []) + ([True] if taught else [])
+        stages = ([False] if data else []) + ([True] if self.lessons is not None else [])
         for taught in stages:
             for number, pool in enumerate(self.pools):
                 pool.count.fill_(CLIPS)
@@ -312,14 +310,12 @@ class Trained:
 
     def lesson(self, x: Pair[Tensor], s: Pair[Tensor], words: Tensor, spec: LatentSpec) -> Pair[Noised]:
         """What the teacher says of clips as a sampler meets them."""
+        assert self.lessons is not None
         with torch.no_grad():
             told, untold = (self.teacher.context(each, spec) for each in (words, torch.zeros_like(words)))
-        chance = torch.rand(5, len(words), 1, 1, device=self.device, generator=self.random)
-        if self.strides:
-            return stride(self.teacher, told, x, s, chance, self.noise, self.strides)
-        assert self.lessons is not None
+        chance = torch.rand(4, len(words), 1, 1, device=self.device, generator=self.random)
         said = partial(criticised, self.critic(spec.clip), spec) if self.critic else None
-        return lesson(self.teacher, told, untold, x, s, self.lessons, chance[:4], self.noise, said)
+        return lesson(self.teacher, told, untold, x, s, self.lessons, chance, self.noise, said)
 
     def teach(self, pupil: JointDiT | None = None) -> None:
         """From now on the average teaches; its pupil begins as it, or as one that was taught before."""

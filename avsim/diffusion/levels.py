@@ -24,11 +24,6 @@ def shifted(u: Tensor, shift: float) -> Tensor:
     return shift * u / (1 + (shift - 1) * u)
 
 
-def unshifted(s: Tensor, shift: float) -> Tensor:
-    """The point of a modality's path at which its noise level is s: undoes `shifted`."""
-    return s / (shift - (shift - 1) * s)
-
-
 class Levels(NamedTuple):
     """What one clip trains under."""
 

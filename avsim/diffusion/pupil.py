@@ -1,4 +1,4 @@
-"""A pupil under Lightning: a generator that learns to draw in one pass what its teacher draws in several."""
+"""A pupil under Lightning: a generator that learns to draw in one pass what its teacher draws guided."""
 
 import copy
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from avsim.data.batch import LatentBatch
 from avsim.data.encode import part_folder
-from avsim.diffusion.distillation import LESSONS, Lessons, lesson, stride
+from avsim.diffusion.distillation import LESSONS, Lessons, lesson
 from avsim.diffusion.draws import Drawn
 from avsim.diffusion.guidance import Guidance
 from avsim.diffusion.model import JointDiT
@@ -30,40 +30,25 @@ class PupilSystem(GeneratorSystem):
     guided, the data's aren't.
 
     Args:
-        teacher: a generator's folder, or a run that exported one; for strides, one that exported a pupil too.
+        teacher: a generator's folder, or a run that exported one.
         lessons: guidance of what is drawn beside another, and of a picture for a given sound (`LESSONS`).
-        strides: steps of a sampler: a pupil teaches the next one to take two of them at once (`stride`).
         **settings: as `GeneratorSystem`'s, but for its model.
 
     Raises:
-        InputError: no generator there (or pupil), lessons that aren't two, a negative number of strides, or a
-            checkpoint of another teacher's pupil.
+        InputError: no generator there, lessons that aren't two, or a checkpoint of another teacher's pupil.
     """
 
-    def __init__(
-        self,
-        teacher: str,
-        lessons: Sequence[Guidance] | None = None,
-        strides: int = 0,
-        **settings: Any,
-    ) -> None:
-        if strides < 0:
-            raise InputError(f"strides is {strides}; expected a sampler's number of steps, or 0 for none")
+    def __init__(self, teacher: str, lessons: Sequence[Guidance] | None = None, **settings: Any) -> None:
         if lessons is not None and len(lessons) != 2:
             raise InputError(
                 f"{len(lessons)} lessons; expected two: drawn beside another, and for a given sound"
             )
         folder = part_folder(teacher, "generator")
         model = load_model(folder, expected=JointDiT)
-        taught_by = part_folder(teacher, "pupil") if strides else folder
-        begun = load_model(taught_by, expected=JointDiT) if strides else copy.deepcopy(model)
-        super().__init__(begun.train(), **settings)
+        super().__init__(copy.deepcopy(model).train(), **settings)
         # In a dict: they are not this module's weights, and no checkpoint keeps them.
         self.teachers: dict[str, JointDiT] = {"generator": model.eval().requires_grad_(False)}
-        if strides:
-            self.teachers["pupil"] = copy.deepcopy(begun).eval().requires_grad_(False)
-        self.strides = strides
-        self.lessons, self.teacher_hash = tuple(lessons or LESSONS), hash_of(taught_by / TENSORS)
+        self.lessons, self.teacher_hash = tuple(lessons or LESSONS), hash_of(folder / TENSORS)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Notes down whose pupil this is."""
@@ -88,24 +73,23 @@ class PupilSystem(GeneratorSystem):
     def taught(self, drawn: Drawn, batch: LatentBatch) -> Pair[Noised]:
         """Linked rows with the teacher's velocity, the others as they were drawn."""
         device = drawn.linked.device
-        teacher = self.teachers["pupil" if self.strides else "generator"].to(device)
-        told = teacher.context(drawn.captions, batch.spec)
+        teacher = self.teachers["generator"].to(device)
+        told, untold = (
+            teacher.context(captions, batch.spec) for captions in (drawn.captions, [""] * len(drawn.captions))
+        )
         random = [generator(self.seed, "lesson", self.global_step, row) for row in batch.rows.tolist()]
-        count = 5 if self.strides else 4
-        chance = torch.stack([torch.rand(count, generator=each) for each in random], 1)[..., None, None]
-        chance, noise = chance.to(device), partial(normal_like, rows=random)
+        chance = torch.stack([torch.rand(4, generator=each) for each in random], 1)[..., None, None]
 
         x, s = drawn.noised.each(lambda n: n.x), drawn.noised.each(lambda n: n.s)
-        if self.strides:
-            said = stride(teacher, told, x, s, chance, noise, self.strides)
-        else:
-            untold = teacher.context([""] * len(drawn.captions), batch.spec)
-            table = Lessons.table(self.lessons, device)
-            said = lesson(teacher, told, untold, x, s, table, chance, noise)
+        table = Lessons.table(self.lessons, device)
+        said = lesson(
+            teacher, told, untold, x, s, table, chance.to(device), partial(normal_like, rows=random)
+        )
         linked = drawn.linked[:, None, None]
 
         def chosen(said: Noised, own: Noised) -> Noised:
-            s = torch.where(linked[:, 0], said.s, own.s)
-            return Noised(torch.where(linked, said.x, own.x), torch.where(linked, said.noise, own.noise), s)
+            return Noised(
+                torch.where(linked, said.x, own.x), torch.where(linked, said.noise, own.noise), own.s
+            )
 
         return said.each(chosen, drawn.noised)

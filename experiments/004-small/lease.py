@@ -225,9 +225,6 @@ def main() -> None:
     parser.add_argument(
         "--late", type=float, default=LATE, help="share of a training; lessons begin with its rate there"
     )
-    parser.add_argument(
-        "--strides", type=int, default=0, help="lessons are what two steps of so many reach in one"
-    )
     parser.add_argument("--commit", default="", help="noted down")
     parser.add_argument("--eager", action="store_true", help="do not compile")
     parser.add_argument("--init", type=Path, default=SMALL / "generator", help="where it starts")
@@ -267,7 +264,6 @@ def main() -> None:
     trained = Trained(
         model, pools, RECIPE, AVERAGE, SEED, motion=MOTION, given=UNTOLD_GIVEN,
         lessons=CRITICISED if said.taught else (), critic=partial(timing, judge, see, hear),
-        strides=said.strides,
     )  # fmt: skip
     say("loaded; makes graphs on", device)
     trained.prepare(compiled=not said.eager and device == "cuda", data=said.minutes > 0)
@@ -292,7 +288,6 @@ def main() -> None:
         how += f" --init {said.init}" * (said.init != SMALL / "generator")
         how += f" --video-codec {said.video_codec}" * (said.video_codec != SMALL / "video_codec")
         how += f" --pupil {said.pupil}" * (said.pupil is not None) + f" --late {said.late:g}"
-        how += f" --strides {said.strides}" * (said.strides > 0)
         notes = {"commit": said.commit, "command": f"python experiments/004-small/lease.py {how}"}
         spec = asdict(table[0].spec.clip)
         parts: dict[str, Any] = {name: trained}

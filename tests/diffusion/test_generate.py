@@ -20,7 +20,7 @@ from avsim.diffusion import (
     generate,
 )
 from avsim.diffusion.couplings import Apart
-from avsim.diffusion.distillation import Lessons, by_heart, chord, lesson, stride
+from avsim.diffusion.distillation import Lessons, by_heart, lesson
 from avsim.diffusion.generate import begin
 from avsim.diffusion.guidance import (
     Without,
@@ -33,11 +33,9 @@ from avsim.diffusion.guidance import (
     turned,
     without_partner,
 )
-from avsim.diffusion.levels import shifted, unshifted
 from avsim.diffusion.loss import token_loss
 from avsim.diffusion.noising import Noised
-from avsim.diffusion.pair import NAMES, Pair
-from avsim.diffusion.sampler import euler, move, path
+from avsim.diffusion.pair import Pair
 from avsim.diffusion.tasks import Box, everything, nothing, outside, since, until
 from avsim.diffusion.tokens import to_latents, to_tokens
 from avsim.errors import InputError
@@ -456,46 +454,3 @@ def test_a_lesson_is_of_clips_as_a_sampler_meets_them(make):
         plain = model(data, Pair(level, heard), told)
     same = (found.video.v - plain.video).abs().mean((1, 2))
     assert (same[:3] < 1e-4).all() and same[3] > 1e-3  # the second lesson is of given sounds
-
-
-def test_a_stride_leads_where_two_steps_of_a_teacher_do(make):
-    model, steps = make(), 8
-    told, x = model.context(["a", "b", "c"], SPEC), tokens(model, 3)
-    points = path(x.each(lambda x: torch.ones(3, 1)), steps, model.shifts)
-    begins = points[0], points[3], points[steps - 2]
-    s = Pair(*(torch.stack([getattr(s, name)[0] for s in begins]) for name in NAMES))
-    s = Pair(s.video.repeat(1, SPEC.video[0]), s.audio)
-    s.video[1, 0] = 0  # is given
-    noised = x.each(lambda x, s: Noised(x, torch.randn_like(x), s), s)
-    found = chord(model, told, noised, steps)
-    at = noised.each(lambda n: n.x_s)
-    torch.testing.assert_close(found.each(lambda n: n.x_s), at)  # nothing else is shown to the pupil
-    for row, first in enumerate((0, 3, steps - 2)):
-        then = [
-            Pair(torch.where(s.video == 0, s.video, levels.video[:1]), levels.audio[:1].expand_as(s.audio))
-            for levels in points[first : first + 3]
-        ]
-        with torch.no_grad():
-            wanted = euler(conditioned(model, told), at, then)
-        reached = move(at, found.each(lambda n: n.v), then[0], then[2])
-        for there, then in zip(reached, wanted, strict=True):
-            torch.testing.assert_close(there[row], then[row], rtol=1e-3, atol=1e-4)
-        assert (wanted.video[row] - at.video[row]).abs().mean() > 0.1
-    opening = SPEC.video[1] * SPEC.video[2]
-    assert torch.isfinite(found.video.v[1, :opening]).all()
-
-
-def test_strides_begin_where_a_sampler_of_so_many_steps_would_stand(make):
-    model = make()
-    told, x = model.context(["a", "b"], SPEC), tokens(model, 2)
-    s = Pair(torch.full((2, SPEC.video[0]), 0.8), torch.full((2, 1), 0.7))
-    chance = torch.full((5, 2, 1, 1), 0.9)
-    chance[4, 0] = 0.1  # here frame 0 is ahead
-    found = stride(model, told, x, s, chance, torch.zeros_like, 4)
-    assert torch.equal(found.audio.s, s.audio) and torch.equal(found.video.s[1], s.video[1])
-    assert torch.equal(found.video.s[0, 1:], s.video[0, 1:])
-    shift = model.shifts.video
-    ahead = shifted(unshifted(s.video[0, 0], shift) - 1 / 4, shift)
-    torch.testing.assert_close(found.video.s[0, 0], ahead)
-    kept = x.each(lambda x, n: (1 - n.level) * x, found)
-    torch.testing.assert_close(found.each(lambda n: n.x_s), kept)  # of the data, at these levels

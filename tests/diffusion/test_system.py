@@ -1,5 +1,3 @@
-import copy
-
 import pytest
 import torch
 from lightning import Callback, LightningDataModule, Trainer
@@ -9,11 +7,9 @@ from avsim.codecs.video import VideoAutoencoder
 from avsim.data.batch import LatentBatch
 from avsim.diffusion import JointDiT, Latents, Pair
 from avsim.diffusion.couplings import Apart, Joint
-from avsim.diffusion.distillation import chord
 from avsim.diffusion.draws import draw
 from avsim.diffusion.guidance import Guidance, conditioned, guide
 from avsim.diffusion.levels import LevelMixture
-from avsim.diffusion.noising import Noised
 from avsim.diffusion.pupil import PupilSystem
 from avsim.diffusion.system import GeneratorSystem
 from avsim.diffusion.tokens import to_tokens
@@ -223,37 +219,6 @@ def test_a_pupil_learns_what_guidance_says(make, tmp_path):
     fit(system, Batches(60, rows=8))
     assert all(after < 0.8 * error for after, error in zip(away(), first, strict=True))
     assert all(torch.equal(weight, before[name]) for name, weight in teacher.named_parameters())
-
-
-def test_a_pupil_of_a_pupil_learns_to_take_two_steps_at_once(make, tmp_path):
-    save_model(make(awake=False), tmp_path / "run" / "generator")
-    save_model(make(), tmp_path / "run" / "pupil")
-    recipe = Recipe(learning_rate=5e-3, warmup_steps=5)
-    system = PupilSystem(str(tmp_path / "run"), strides=2, recipe=recipe, untold=0.0)
-    kept = {name: weight.clone() for name, weight in system.parts()["generator"].named_parameters()}
-    teacher, batch = copy.deepcopy(system.model), latent_batch(8, 77)
-    x = to_tokens(Latents(batch.video, batch.audio))
-    s = Pair(torch.full((8, SPEC.video[0]), 0.9), torch.full((8, 1), 0.9))
-    noised = x.each(lambda x, s: Noised(x, torch.randn_like(x), s), s)
-    x = noised.each(lambda n: n.x_s)
-    target = chord(teacher, teacher.context(batch.captions, SPEC), noised, 2).each(lambda n: n.v)
-
-    def away() -> list[float]:
-        with torch.no_grad():
-            said = conditioned(system.model, system.model.context(batch.captions, SPEC))(x, s)
-        return said.each(lambda v, t: (v - t).square().mean().item(), target).there()
-
-    first = away()
-    assert all(error > 1e-3 for error in first)  # its path bends
-    fit(system, Batches(80, rows=8))
-    assert all(after < 0.8 * error for after, error in zip(away(), first, strict=True))
-    exported = dict(system.parts()["generator"].named_parameters())
-    assert all(torch.equal(weight, exported[name]) for name, weight in kept.items())
-    save_model(make(), tmp_path / "alone" / "generator")
-    with pytest.raises(InputError, match="no pupil here"):
-        PupilSystem(str(tmp_path / "alone"), strides=8)
-    with pytest.raises(InputError, match="strides is -1"):
-        PupilSystem(str(tmp_path / "run"), strides=-1)
 
 
 def test_a_pupil_goes_on_with_its_own_teacher_alone(make, tmp_path):
