@@ -2,12 +2,20 @@ import csv
 import subprocess
 import sys
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from avsim.weights import SMALL, load_model
+from avsim.clip import ClipSpec, LatentSpec
+from avsim.codecs.video import VideoAutoencoder
+from avsim.diffusion import Latents, Pair
+from avsim.diffusion.loss import token_loss, trivial
+from avsim.diffusion.noising import Noised
+from avsim.diffusion.tokens import to_tokens
+from avsim.weights import SMALL, load_model, save_model
+from avsim.world import LEVELS, WorldDataset
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 
@@ -63,3 +71,26 @@ def test_a_lease_of_lessons_alone_trains_a_pupil_on_and_nothing_else(tmp_path):
         (one - other).abs().max() for one, other in zip(now.parameters(), before.parameters(), strict=True)
     ]
     assert 0 < max(changes) < 0.1  # it went on from there
+
+
+@pytest.mark.slow
+def test_a_generator_speaks_another_codecs_latents_as_its_own(tmp_path):
+    torch.manual_seed(0)
+    codec = VideoAutoencoder(96, (16, 16, 16), space_stride=16)
+    save_model(codec, tmp_path / "codec")
+    script = [sys.executable, EXPERIMENTS / "004-small" / "finer.py", tmp_path / "codec", tmp_path / "made"]
+    done = subprocess.run([*map(str, script), "--clips", "8"], capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    made, before = load_model(tmp_path / "made"), load_model(SMALL / "generator")
+    assert made.channels.video == 96
+    kept = [key for key in made.state_dict() if not key.startswith("ends.0.")]
+    assert all(torch.equal(made.state_dict()[key], before.state_dict()[key]) for key in kept)
+    clips = WorldDataset(replace(LEVELS["medium"], spec=ClipSpec(2.0, 128, 128)), seed=3, split="test")
+    spec, z = LatentSpec(clips.config.spec, space_stride=16), codec.encode(clips[0][0].frames[None])
+    x = to_tokens(Latents(z.detach(), None))
+    s = Pair(torch.full((1, 1), 0.7))
+    noised = x.each(lambda x, s: Noised(x, torch.randn_like(x), s), s)
+    with torch.no_grad():
+        v = made(noised.each(lambda n: n.x_s), s, made.context([""], spec))
+    own, blind = (token_loss(v, noised.video).mean() for v in (v.video, trivial(noised.video)))
+    assert own < 0.9 * blind
