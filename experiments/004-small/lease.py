@@ -1,11 +1,12 @@
 """The generator on a GPU that is lent for minutes: python lease.py OUT [--minutes 8] [--taught 2].
 
-From what ships on, or from `--init`. All cores render worlds, which are encoded as they come and stay on the
-GPU: it trains from the first minute, and seldom sees a clip as often as twenty times. A step is two CUDA
-graphs; its rate follows the clock. On the same clips both decoders may be refitted; their latents stay what
-they are. For the last minutes a pupil learns to draw in one pass what the generator draws when it is guided
-(`avsim.diffusion.distillation`), with the judge of offsets that ships as its critic. With `--minutes 0` that
-is all: the generator and the codecs stay as they are, and clips that nobody draws with a pupil are left out.
+From what ships on, or from `--init` (of another `--video-codec`'s latents what `finer.py` makes). All cores
+render worlds, which are encoded as they come and stay on the GPU: it trains from the first minute, and
+seldom sees a clip as often as twenty times. A step is two CUDA graphs; its rate follows the clock. On the
+same clips both decoders may be refitted; their latents stay what they are. For the last minutes a pupil
+learns to draw in one pass what the generator draws when it is guided (`avsim.diffusion.distillation`), with
+the judge of offsets that ships as its critic. With `--minutes 0` that is all: the generator and the codecs
+stay as they are, and clips that nobody draws with a pupil are left out.
 
 OUT/generator, OUT/pupil, OUT/video_codec and OUT/audio_codec (averages, in bfloat16) are written every
 100 s. A file OUT/until with a time in seconds (`date +%s`) ends it sooner or later than was said.
