@@ -18,11 +18,14 @@ from avsim.weights import SMALL, load_model, save_model
 from avsim.world import LEVELS, WorldDataset
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
+LONG = 900  # s; a lease is rehearsed in some ten minutes of two cores without bfloat16
+
+pytestmark = pytest.mark.timeout(LONG)
 
 
 def lease(experiment, *arguments):
     command = [sys.executable, EXPERIMENTS / experiment / "lease.py", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=900)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LONG)
     assert done.returncode == 0, done.stderr
 
 
