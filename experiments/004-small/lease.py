@@ -75,12 +75,12 @@ def kinds(size: float, codec: Any, lessons: bool = False) -> list[Kind]:
             return (Part(LEARNED, met, 1.0),)
         return Part(MET, met, 0.9), Part(ALONE, alone, 0.1), Part(MET, still, 0.4, still=True)
 
-    stride, size_of = codec.space_stride, 64 / codec.channels
+    stride, fewer = codec.space_stride, 64 / codec.channels  # clips of larger latents fit
     return [
         Kind(
             LatentSpec(ClipSpec(seconds, 8 * stride, 8 * stride), space_stride=stride),
             parts(rows),
-            max(4 * CLIPS, int(room * size * size_of)),
+            max(4 * CLIPS, int(room * size * fewer)),
             share,
             steps,
         )

@@ -82,7 +82,7 @@ def test_a_generator_speaks_another_codecs_latents_as_its_own(tmp_path):
     codec = VideoAutoencoder(96, (16, 16, 16), space_stride=16)
     save_model(codec, tmp_path / "codec")
     script = [sys.executable, EXPERIMENTS / "004-small" / "finer.py", tmp_path / "codec", tmp_path / "made"]
-    done = subprocess.run([*map(str, script), "--clips", "8"], capture_output=True, text=True, timeout=600)
+    done = subprocess.run([*map(str, script), "--clips", "8"], capture_output=True, text=True, timeout=LONG)
     assert done.returncode == 0, done.stderr
     made, before = load_model(tmp_path / "made"), load_model(SMALL / "generator")
     assert made.channels.video == 96
