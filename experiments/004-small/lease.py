@@ -57,8 +57,8 @@ LEARNED = LevelMixture(together=0.6, apart=0.06, clean_video=0.02, clean_audio=0
 RECIPE = Recipe(6e-4, 1.2e-3, warmup_steps=100, decay_from=0.2, final=0.02)  # of the clock's ticks
 DECODERS = Recipe(5e-4, warmup_steps=100, decay_from=0.25, final=0.02)
 AVERAGE = 0.998
-MOTION = 3.0  # by how much more a token weighs where something moves
-FALLS, STRIKES = 0.1, 0.15  # shares of clips in which things fall or are struck, beside those of `medium`
+MOTION = 6.0  # by how much more a token weighs where something moves
+FALLS, STRIKES = 0.15, 0.25  # shares of clips in which things fall or are struck, beside those of `medium`
 UNTOLD_GIVEN = 0.5  # share of captions that are withheld where a picture tells most of what they would
 LATE = 0.75  # the rate of a training that is so far over is the highest of lessons
 HELD_OUT = 96
@@ -252,12 +252,25 @@ def main() -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model.to(device)
     pools = [Pool(kind, model.channels, model.text.length - 1, device) for kind in table]
-    started: list[float] = []
+    until = said.out / "until"
+    until.unlink(missing_ok=True)  # of another training
+
+    def over(minutes: float, last: bool = True) -> Callable[[], float]:
+        """What of `minutes` from now on is over; of the last ones, `until` may say when they end."""
+        began = time.time()
+
+        def share() -> float:
+            told = until.read_text() if last and until.exists() else ""
+            end = float(told) if told.strip() else began + 60 * minutes
+            return (time.time() - began) / max(1.0, end - began)
+
+        return share
+
+    started: list[Callable[[], float]] = []
 
     def clock() -> float:
         """Share of all the time that is over."""
-        minutes = said.minutes + said.taught
-        return min(1.0, (time.monotonic() - started[0]) / (60 * minutes)) if started else 0.0
+        return min(1.0, started[0]()) if started else 0.0
 
     judge = load_model(SMALL / "offset", device).requires_grad_(False)
     see, hear = (copy.deepcopy(codec).to(device).requires_grad_(False) for codec in codecs)
@@ -302,7 +315,7 @@ def main() -> None:
             raise feeder.failed.get()
         time.sleep(0.2)
     say("before:", held_out())
-    started.append(time.monotonic())
+    started.append(over(said.minutes + said.taught))
     random = torch.Generator().manual_seed(SEED)
 
     def run(name: str, over: Callable[[], float], taught: bool = False) -> None:
@@ -328,20 +341,6 @@ def main() -> None:
                 export(name)
         say(name, "ends:", held_out())
         export(name)
-
-    until = said.out / "until"
-    until.unlink(missing_ok=True)  # of another training
-
-    def over(minutes: float, last: bool = True) -> Callable[[], float]:
-        """What of `minutes` from now on is over; of the last ones, `until` may say when they end."""
-        began = time.time()
-
-        def share() -> float:
-            told = until.read_text() if last and until.exists() else ""
-            end = float(told) if told.strip() else began + 60 * minutes
-            return (time.time() - began) / max(1.0, end - began)
-
-        return share
 
     if said.minutes:
         run("generator", over(said.minutes, last=not said.taught))
