@@ -1,0 +1,55 @@
+"""A pupil for a generator that was trained on, without a lesson: python carried.py GENERATOR OUT.
+
+What lessons changed, from a teacher to its pupil, is added to the weights of GENERATOR, which that teacher
+became (Editing models with task arithmetic, 2212.04089): it has its guidance by heart at once. Between
+latents of two codecs (`finer.py`) the picture's ends are GENERATOR's own, as `--own` says.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from avsim.diffusion import JointDiT
+from avsim.errors import InputError
+from avsim.weights import SMALL, load_model, save_model
+
+
+@torch.no_grad()
+def carried(teacher: JointDiT, pupil: JointDiT, generator: JointDiT, own: Sequence[str] = ()) -> JointDiT:
+    """`generator` with what `pupil` has of its lessons; weights whose names begin so stay its `own`.
+
+    Raises:
+        InputError: a weight that isn't there in all three, or of another shape.
+    """
+    before, after = teacher.state_dict(), pupil.state_dict()
+    for name, weight in generator.state_dict().items():
+        if name.startswith(tuple(own)):
+            continue
+        for model in (before, after):
+            if name not in model or model[name].shape != weight.shape:
+                found = tuple(model[name].shape) if name in model else "none"
+                raise InputError(
+                    f"weight {name}: found {found} to carry over, expected {tuple(weight.shape)}"
+                )
+        weight.add_(after[name] - before[name])
+    return generator
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("generator", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--teacher", type=Path, default=SMALL / "generator")
+    parser.add_argument("--pupil", type=Path, default=SMALL / "pupil")
+    parser.add_argument("--own", nargs="*", default=[], metavar="NAME", help="such as ends.0.: the picture's")
+    said = parser.parse_args()
+    models = (load_model(folder, expected=JointDiT) for folder in (said.teacher, said.pupil, said.generator))
+    save_model(carried(*models, own=said.own), said.out, dtype=torch.bfloat16)
+
+
+if __name__ == "__main__":
+    main()
