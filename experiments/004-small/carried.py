@@ -2,7 +2,8 @@
 
 What lessons changed, from a teacher to its pupil, is added to the weights of GENERATOR, which that teacher
 became (Editing models with task arithmetic, 2212.04089): it has its guidance by heart at once. Between
-latents of two codecs (`finer.py`) the picture's ends are GENERATOR's own, as `--own` says.
+latents of two codecs (`finer.py`) the picture's ends are GENERATOR's own, as `--own` says. From a pupil to an
+earlier one, a `--share` lies between them.
 """
 
 import argparse
@@ -17,8 +18,10 @@ from avsim.weights import SMALL, load_model, save_model
 
 
 @torch.no_grad()
-def carried(teacher: JointDiT, pupil: JointDiT, generator: JointDiT, own: Sequence[str] = ()) -> JointDiT:
-    """`generator` with what `pupil` has of its lessons; weights whose names begin so stay its `own`.
+def carried(
+    teacher: JointDiT, pupil: JointDiT, generator: JointDiT, own: Sequence[str] = (), share: float = 1.0
+) -> JointDiT:
+    """`generator` with a share of what `pupil` has of lessons; weights whose names begin so stay its `own`.
 
     Raises:
         InputError: a weight that isn't there in all three, or of another shape.
@@ -33,7 +36,7 @@ def carried(teacher: JointDiT, pupil: JointDiT, generator: JointDiT, own: Sequen
                 raise InputError(
                     f"weight {name}: found {found} to carry over, expected {tuple(weight.shape)}"
                 )
-        weight.add_(after[name] - before[name])
+        weight.add_(share * (after[name] - before[name]))
     return generator
 
 
@@ -46,9 +49,10 @@ def main() -> None:
     parser.add_argument("--teacher", type=Path, default=SMALL / "generator")
     parser.add_argument("--pupil", type=Path, default=SMALL / "pupil")
     parser.add_argument("--own", nargs="*", default=[], metavar="NAME", help="such as ends.0.: the picture's")
+    parser.add_argument("--share", type=float, default=1.0, help="of what lessons changed")
     said = parser.parse_args()
     models = (load_model(folder, expected=JointDiT) for folder in (said.teacher, said.pupil, said.generator))
-    save_model(carried(*models, own=said.own), said.out, dtype=torch.bfloat16)
+    save_model(carried(*models, own=said.own, share=said.share), said.out, dtype=torch.bfloat16)
 
 
 if __name__ == "__main__":

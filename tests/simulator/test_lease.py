@@ -108,11 +108,16 @@ def test_what_lessons_changed_is_carried_over_to_a_generator_that_was_trained_on
     save_model(now, tmp_path / "now")
     script = [sys.executable, EXPERIMENTS / "004-small" / "carried.py", tmp_path / "now", tmp_path / "made"]
     done = subprocess.run(
-        [*map(str, script), "--own", "ends.0."], capture_output=True, text=True, timeout=LONG
+        [*map(str, script), "--own", "ends.0.", "--share", "0.5"],
+        capture_output=True,
+        text=True,
+        timeout=LONG,
     )
     assert done.returncode == 0, done.stderr
     made = load_model(tmp_path / "made").state_dict()
     for name, weight in now.state_dict().items():
         lessons = 0 if name.startswith("ends.0.") else pupil.state_dict()[name] - before.state_dict()[name]
-        torch.testing.assert_close(made[name], weight + lessons, rtol=0.005, atol=1e-6)  # bfloat16's rounding
+        torch.testing.assert_close(
+            made[name], weight + 0.5 * lessons, rtol=0.005, atol=1e-6
+        )  # bfloat16's rounding
     assert not torch.equal(made["place.0.weight"], now.state_dict()["place.0.weight"])
