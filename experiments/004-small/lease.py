@@ -147,11 +147,11 @@ class Feeder(threading.Thread):
         pools: list[Pool],
         codecs: tuple[nn.Module, nn.Module],
         device: str,
-        clock: Any,
         refitting: float,
     ) -> None:
         super().__init__(daemon=True)
-        self.batches, self.pools, self.device, self.clock = batches, pools, device, clock
+        self.batches, self.pools, self.device = batches, pools, device
+        self.clock: Callable[[], float] = lambda: 0.0  # share of all the time that is over
         self.refitting = refitting  # share of its time
         self.see, self.hear = (Refitted(codec.to(device)) for codec in codecs)
         self.held_out: list[tuple[LatentBatch, Tensor]] = []
@@ -252,29 +252,9 @@ def main() -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model.to(device)
     pools = [Pool(kind, model.channels, model.text.length - 1, device) for kind in table]
-    until = said.out / "until"
-    until.unlink(missing_ok=True)  # of another training
-
-    def over(minutes: float, last: bool = True) -> Callable[[], float]:
-        """What of `minutes` from now on is over; of the last ones, `until` may say when they end."""
-        began = time.time()
-
-        def share() -> float:
-            told = until.read_text() if last and until.exists() else ""
-            end = float(told) if told.strip() else began + 60 * minutes
-            return (time.time() - began) / max(1.0, end - began)
-
-        return share
-
-    started: list[Callable[[], float]] = []
-
-    def clock() -> float:
-        """Share of all the time that is over."""
-        return min(1.0, started[0]()) if started else 0.0
-
     judge = load_model(SMALL / "offset", device).requires_grad_(False)
     see, hear = (copy.deepcopy(codec).to(device).requires_grad_(False) for codec in codecs)
-    feeder = Feeder(batches, pools, codecs, device, clock, said.refit if said.minutes else 0.0)
+    feeder = Feeder(batches, pools, codecs, device, said.refit if said.minutes else 0.0)
     trained = Trained(
         model, pools, RECIPE, AVERAGE, SEED, motion=MOTION, given=UNTOLD_GIVEN,
         lessons=CRITICISED if said.taught else (), critic=partial(timing, judge, see, hear),
@@ -315,7 +295,22 @@ def main() -> None:
             raise feeder.failed.get()
         time.sleep(0.2)
     say("before:", held_out())
-    started.append(over(said.minutes + said.taught))
+
+    until = said.out / "until"
+    until.unlink(missing_ok=True)  # of another training
+
+    def over(minutes: float, last: bool = True) -> Callable[[], float]:
+        """What of `minutes` from now on is over; of the last ones, `until` may say when they end."""
+        began = time.time()
+
+        def share() -> float:
+            told = until.read_text() if last and until.exists() else ""
+            end = float(told) if told.strip() else began + 60 * minutes
+            return min(1.0, (time.time() - began) / max(1.0, end - began))
+
+        return share
+
+    feeder.clock = over(said.minutes + said.taught)
     random = torch.Generator().manual_seed(SEED)
 
     def run(name: str, over: Callable[[], float], taught: bool = False) -> None:

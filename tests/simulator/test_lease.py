@@ -23,10 +23,14 @@ LONG = 900  # s; a lease is rehearsed in some ten minutes of two cores without b
 pytestmark = pytest.mark.timeout(LONG)
 
 
-def lease(experiment, *arguments):
-    command = [sys.executable, EXPERIMENTS / experiment / "lease.py", *map(str, arguments)]
+def script(name, *arguments):
+    command = [sys.executable, EXPERIMENTS / name, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=LONG)
     assert done.returncode == 0, done.stderr
+
+
+def lease(experiment, *arguments):
+    script(f"{experiment}/lease.py", *arguments)
 
 
 @pytest.mark.slow
@@ -81,9 +85,7 @@ def test_a_generator_speaks_another_codecs_latents_as_its_own(tmp_path):
     torch.manual_seed(0)
     codec = VideoAutoencoder(96, (16, 16, 16), space_stride=16)
     save_model(codec, tmp_path / "codec")
-    script = [sys.executable, EXPERIMENTS / "004-small" / "finer.py", tmp_path / "codec", tmp_path / "made"]
-    done = subprocess.run([*map(str, script), "--clips", "8"], capture_output=True, text=True, timeout=LONG)
-    assert done.returncode == 0, done.stderr
+    script("004-small/finer.py", tmp_path / "codec", tmp_path / "made", "--clips", 8)
     made, before = load_model(tmp_path / "made"), load_model(SMALL / "generator")
     assert made.channels.video == 96
     kept = [key for key in made.state_dict() if not key.startswith("ends.0.")]
@@ -100,24 +102,15 @@ def test_a_generator_speaks_another_codecs_latents_as_its_own(tmp_path):
 
 
 def test_what_lessons_changed_is_carried_over_to_a_generator_that_was_trained_on(tmp_path):
-    before, pupil = (load_model(SMALL / name) for name in ("generator", "pupil"))
+    before, pupil = (load_model(SMALL / name).state_dict() for name in ("generator", "pupil"))
     now = load_model(SMALL / "generator")
     with torch.no_grad():
         for weight in now.parameters():
             weight.add_(0.25)
     save_model(now, tmp_path / "now")
-    script = [sys.executable, EXPERIMENTS / "004-small" / "carried.py", tmp_path / "now", tmp_path / "made"]
-    done = subprocess.run(
-        [*map(str, script), "--own", "ends.0.", "--share", "0.5"],
-        capture_output=True,
-        text=True,
-        timeout=LONG,
-    )
-    assert done.returncode == 0, done.stderr
+    script("004-small/carried.py", tmp_path / "now", tmp_path / "made", "--own", "ends.0.", "--share", 0.5)
     made = load_model(tmp_path / "made").state_dict()
     for name, weight in now.state_dict().items():
-        lessons = 0 if name.startswith("ends.0.") else pupil.state_dict()[name] - before.state_dict()[name]
-        torch.testing.assert_close(
-            made[name], weight + 0.5 * lessons, rtol=0.005, atol=1e-6
-        )  # bfloat16's rounding
+        expected = weight if name.startswith("ends.0.") else weight + 0.5 * (pupil[name] - before[name])
+        torch.testing.assert_close(made[name], expected, rtol=0.005, atol=1e-6)  # bfloat16's rounding
     assert not torch.equal(made["place.0.weight"], now.state_dict()["place.0.weight"])
