@@ -1,6 +1,7 @@
 """A loaded model: every direction from one checkpoint, and the stems of what it made.
 
     simulator   Simulator: generate, foley, visualize, animate, separate
+    usual       how a task is drawn when nobody says otherwise
     loading     a run's folder -> Simulator
     timing      the judge of offsets as a critic of what is being drawn
     fitting     clips of any rate and size -> what the codecs take

@@ -32,7 +32,6 @@ from avsim.diffusion import (
     until,
 )
 from avsim.diffusion.generate import STEPS
-from avsim.diffusion.guidance import GUIDANCE, TO_A_SOUND
 from avsim.diffusion.takes import best_heard
 from avsim.errors import InputError
 from avsim.perception.described import described
@@ -50,36 +49,14 @@ from avsim.simulator.fitting import (
     wave_for,
 )
 from avsim.simulator.timing import timing
+from avsim.simulator.usual import AHEAD, DRAWN_BY_A_PUPIL, TAKES, usual
 
 log = logging.getLogger("avsim")
-USUAL = {"visualize": TO_A_SOUND}  # of tasks that have their own
-DRAWN_BY_A_PUPIL = ("joint", "animate", "extend", "visualize")  # tasks
-# How its teacher hears: of eight steps from noise in three, in six for a sound.
-HEARS: dict[str, Any] = {"ear": 0.45, "ear_least": 0.6, "dim": 0.88}
-HEARS_FOR_A_SOUND: dict[str, Any] = {"ear": 0.3, "ear_least": 0.25, "hearings": 1}
-# How a judge of offsets is asked in the ear's place: in one of eight steps from noise, in five for a sound.
-WATCHED: dict[str, Any] = {"ear": 0.7, "ear_least": 0.6, "dim": 0.7}
-WATCHED_FOR_A_SOUND: dict[str, Any] = {"ear": 0.4, "ear_least": 0.25, "dim": 0.88}
-TAKES = {"visualize": 3}  # of tasks of which the best heard of several is kept
-AHEAD = {"joint": 1 / 8}  # of tasks: share of the steps by which frame 0 is drawn before the rest
 STRENGTH = 0.6  # of an edit: how much noise it starts from
 LONGER = 1.5  # times the training's length, from where on a clip is called long
 MENTIONED = 8  # unknown words of a prompt that a warning names
 FAR = 1_000_003  # between the seeds of an extension's windows, that those of clips may count on
 KEPT = ("picture", "sound")  # what an edit may leave as it is
-
-
-def usual(task: str, pupil: bool = False, judge: bool = False) -> Guidance:
-    """The guidance of a task that isn't told another.
-
-    A `pupil` needs none but the ear; with a `judge` of offsets, that is asked in the ear's place.
-    """
-    how, sound = USUAL.get(task, GUIDANCE), task == "visualize"
-    if judge:
-        return replace(how, **(WATCHED_FOR_A_SOUND if sound else WATCHED))
-    if pupil:
-        return replace(how, **(HEARS_FOR_A_SOUND if sound else HEARS))
-    return how
 
 
 @lru_cache(maxsize=64)
@@ -94,7 +71,7 @@ class Simulator:
 
     Every method that draws takes a `seed`; the same seed gives the same frames and samples, bit for bit, on
     one machine (on a GPU as far as the gradients do that `Guidance.ear` needs). `guidance` is a `Guidance`,
-    or the scale of the text alone beside the task's usual others (`usual`). Where it isn't told, the `pupil`
+    or the scale of the text alone beside the task's usual others (`guided`). Where it isn't told, the `pupil`
     draws what it was taught (`DRAWN_BY_A_PUPIL`): one pass for the generator's several. Where a picture is
     drawn beside a sound, `offset` is the critic that `Guidance.ear` turns it to.
     """
@@ -320,6 +297,10 @@ class Simulator:
             )
         return Clip.fitted(frames[:, :wanted], wave, rate, own.sample_rate)
 
+    def guided(self, task: str, **told: Any) -> Guidance:
+        """A task's usual guidance but for what is `told`, fields of a `Guidance`: by it no pupil draws."""
+        return replace(usual(task, judge=self.offset is not None), **told)
+
     def separate(self, clip: Clip, regions: Sequence[Region]) -> Stems:
         """The stem of each region and, last, of what is off screen; they add up to the clip's sound."""
         return separation.separate(self.part("separator"), clip, regions)
@@ -345,9 +326,10 @@ class Simulator:
             if count < 1:
                 raise InputError(f"{name} is {count}; it must be at least 1")
         pupil = self.pupil if guidance is None and task.name in DRAWN_BY_A_PUPIL else None
-        if not isinstance(guidance, Guidance):
-            how = usual(task.name, pupil is not None, self.offset is not None)
-            guidance = how if guidance is None else replace(how, text=guidance)
+        if guidance is None:
+            guidance = usual(task.name, pupil is not None, self.offset is not None)
+        elif not isinstance(guidance, Guidance):
+            guidance = self.guided(task.name, text=guidance)
         for prompt in prompts:
             self._look_at(prompt)
         model, critic = self.part("generator"), None

@@ -56,9 +56,9 @@ def add(subparsers: Any) -> None:
         "--guidance", type=_guidance, metavar="TEXT[,VIDEO[,AUDIO[,LEAST[,EAR[,WORDS]]]]]",
         help="scales of guidance: by the text, of the picture by its sound, of the sound by its picture, the "
         "share of the noise down to which these follow each other and the ear is asked, how far the picture "
-        "is corrected by ear (or by a judge of offsets), and by the text of the sound alone (2,3,8,0.5,0.3,2;"
-        " --audio: 1.5,4,8,0.2,0.4,1; scales of 1 and an ear of 0: none); without this a pupil that has it "
-        "by heart draws",
+        "is corrected by ear (or by a judge of offsets), and by the text of a sound alone (2,3,8,0.5,0.7,2, "
+        "by ear 0.3; --audio: 1.5,4,8,0.2,0.4,1; scales of 1 and an ear of 0: none); without this a pupil "
+        "that has it by heart draws",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="of the first clip (default 0), others count on")
     parser.add_argument("-n", "--count", type=int, default=1, help="how many clips (default 1)")
@@ -168,10 +168,8 @@ def _draw(
     task: str,
     seed: int,
 ) -> Clip:
-    from dataclasses import replace
-
     from avsim.diffusion.generate import STEPS
-    from avsim.simulator.simulator import STRENGTH, usual
+    from avsim.simulator.simulator import STRENGTH
 
     said = dict(zip(SCALES, arguments.guidance or (), strict=False))
     if "least" in said:
@@ -180,7 +178,7 @@ def _draw(
         "seed": seed,
         "size": arguments.size,
         "steps": STEPS if arguments.steps is None else arguments.steps,
-        "guidance": replace(usual(task, judge=simulator.offset is not None), **said) if said else None,
+        "guidance": simulator.guided(task, **said) if said else None,
     }
     seconds = 2.0 if arguments.seconds is None else arguments.seconds
     match task:

@@ -38,7 +38,7 @@ from avsim.evaluation.text import facts_of_caption
 from avsim.files import atomic
 from avsim.simulator import Simulator, load
 from avsim.simulator.loading import part_folders
-from avsim.simulator.simulator import AHEAD, DRAWN_BY_A_PUPIL, TAKES, usual
+from avsim.simulator.usual import AHEAD, DRAWN_BY_A_PUPIL, TAKES, usual
 from avsim.weights import TENSORS, hash_of
 from avsim.world import Truth, WorldDataset
 

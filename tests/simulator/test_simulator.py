@@ -12,7 +12,8 @@ from avsim.clip import Clip, Region
 from avsim.diffusion import Guidance, generate
 from avsim.errors import InputError
 from avsim.simulator.fitting import joined
-from avsim.simulator.simulator import Simulator, usual
+from avsim.simulator.simulator import Simulator
+from avsim.simulator.usual import usual
 from avsim.world import WorldDataset
 from avsim.world.parsing import facts_in
 from tests.small.models import SPEC

@@ -9,8 +9,8 @@ import avsim
 from avsim.clip import Clip
 from avsim.diffusion import Guidance, Latents
 from avsim.perception.offset import in_time
-from avsim.simulator.simulator import TAKES, WATCHED
 from avsim.simulator.timing import FEW_ROUNDS, SLIGHT, timing
+from avsim.simulator.usual import TAKES, WATCHED
 from avsim.weights import save_model
 from tests.small.models import export, offset_judge
 

@@ -15,7 +15,8 @@ import torch
 from avsim import media
 from avsim.__main__ import main
 from avsim.clip import Clip
-from avsim.simulator.simulator import usual
+from avsim.simulator import Simulator
+from avsim.simulator.usual import usual
 from tests.running import Running, avsim
 from tests.small.models import SPEC
 
@@ -89,7 +90,7 @@ def test_many_clips_are_a_folder_with_a_listing(run, tmp_path):
     ],
 )
 def test_scales_that_are_told_change_the_usual_ones_and_no_others(said, other, tmp_path, monkeypatch):
-    drawn = SimpleNamespace(offset=None, how=None)
+    drawn = SimpleNamespace(guided=Simulator().guided, how=None)
     drawn.generate = lambda prompt, seconds, **how: setattr(drawn, "how", how) or noise()
     monkeypatch.setattr("avsim.simulator.load", lambda *_, **__: drawn)
     assert main(["generate", "--prompt", "a", "--guidance", said, "--out", str(tmp_path / "a.mkv")]) == 0

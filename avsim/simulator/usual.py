@@ -1,0 +1,30 @@
+"""How a task is drawn when nobody says otherwise: by whom, guided how, of how many takes, what is ahead."""
+
+from dataclasses import replace
+from typing import Any
+
+from avsim.diffusion.guidance import GUIDANCE, TO_A_SOUND, Guidance
+
+DRAWN_BY_A_PUPIL = ("joint", "animate", "extend", "visualize")  # tasks
+# How its teacher hears: of eight steps from noise in three, in six for a sound.
+HEARS: dict[str, Any] = {"ear": 0.45, "ear_least": 0.6, "dim": 0.88}
+HEARS_FOR_A_SOUND: dict[str, Any] = {"ear": 0.3, "ear_least": 0.25, "hearings": 1}
+# How a judge of offsets is asked in the ear's place: in one of eight steps from noise, in five for a sound.
+WATCHED: dict[str, Any] = {"ear": 0.7, "ear_least": 0.6, "dim": 0.7}
+WATCHED_FOR_A_SOUND: dict[str, Any] = {"ear": 0.4, "ear_least": 0.25, "dim": 0.88}
+TAKES = {"visualize": 3}  # of tasks of which the best heard of several is kept
+AHEAD = {"joint": 1 / 8}  # of tasks: share of the steps by which frame 0 is drawn before the rest
+
+
+def usual(task: str, pupil: bool = False, judge: bool = False) -> Guidance:
+    """The guidance of a task that isn't told another.
+
+    A `pupil` needs none but the ear; with a `judge` of offsets, that is asked in the ear's place.
+    """
+    sound = task == "visualize"
+    how = TO_A_SOUND if sound else GUIDANCE
+    if judge:
+        return replace(how, **(WATCHED_FOR_A_SOUND if sound else WATCHED))
+    if pupil:
+        return replace(how, **(HEARS_FOR_A_SOUND if sound else HEARS))
+    return how
