@@ -114,6 +114,11 @@ def save_model(
     return Path(folder)
 
 
+def notes_of(folder: str | Path) -> dict[str, Any]:
+    """What was noted down with the model of a folder; nothing where nobody did."""
+    return json.loads((Path(folder) / CONFIG).read_text()).get("notes", {})
+
+
 def hash_of(path: str | Path) -> str:
     """Sha256 of a file, in hexadecimal."""
     with open(path, "rb") as file:

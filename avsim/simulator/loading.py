@@ -1,6 +1,5 @@
 """A run's folder -> a `Simulator`."""
 
-import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from avsim.perception.offset import OffsetJudge
 from avsim.perception.picture import PictureDetector
 from avsim.separation.separator import Viewer
 from avsim.simulator.simulator import Simulator
-from avsim.weights import CONFIG, load_model
+from avsim.weights import CONFIG, load_model, notes_of
 
 HUB = re.compile(r"[\w.-]+/[\w.-]+(@[\w.-]+)?")  # a model's name there, and a revision
 PARTS: dict[str, type | None] = {
@@ -104,9 +103,8 @@ def _spec(folders: dict[str, Path], parts: dict[str, Any]) -> ClipSpec:
     if "audio_codec" in parts:
         spec = replace(spec, sample_rate=parts["audio_codec"].sample_rate)
     if "generator" in folders:
-        notes = json.loads((folders["generator"] / CONFIG).read_text()).get("notes", {})
         try:
-            spec = replace(spec, **notes.get("spec", {}))
+            spec = replace(spec, **notes_of(folders["generator"]).get("spec", {}))
         except TypeError as error:
             raise InputError(f"{folders['generator'] / CONFIG}: not a clip's spec ({error})") from error
     return spec

@@ -3,7 +3,7 @@
 What lessons changed, from a teacher to its pupil, is added to the weights of GENERATOR, which that teacher
 became (Editing models with task arithmetic, 2212.04089): it has its guidance by heart at once. Between
 latents of two codecs (`finer.py`) the picture's ends are GENERATOR's own, as `--own` says. From a pupil to an
-earlier one, a `--share` lies between them.
+earlier one, a `--share` lies between them. Steps and clips that are noted down are GENERATOR's.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import torch
 
 from avsim.diffusion import JointDiT
 from avsim.errors import InputError
-from avsim.weights import SMALL, load_model, save_model
+from avsim.weights import SMALL, load_model, notes_of, save_model
 
 
 @torch.no_grad()
@@ -50,9 +50,14 @@ def main() -> None:
     parser.add_argument("--pupil", type=Path, default=SMALL / "pupil")
     parser.add_argument("--own", nargs="*", default=[], metavar="NAME", help="such as ends.0.: the picture's")
     parser.add_argument("--share", type=float, default=1.0, help="of what lessons changed")
+    parser.add_argument("--commit", default="", help="noted down")
     said = parser.parse_args()
     models = (load_model(folder, expected=JointDiT) for folder in (said.teacher, said.pupil, said.generator))
-    save_model(carried(*models, own=said.own, share=said.share), said.out, dtype=torch.bfloat16)
+    how = f"{said.generator} OUT --teacher {said.teacher} --pupil {said.pupil} --share {said.share:g}"
+    how += "".join(f" {name}" for name in ("--own", *said.own) if said.own)
+    command = f"python experiments/004-small/carried.py {how}"
+    notes = notes_of(said.generator) | {"commit": said.commit, "command": command}
+    save_model(carried(*models, own=said.own, share=said.share), said.out, dtype=torch.bfloat16, **notes)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ clips of `medium` lose, split `validation`, is added to all levels that the deco
 """
 
 import argparse
-import json
 import math
 from itertools import islice
 
@@ -15,7 +14,7 @@ from torchaudio.functional import loudness
 from avsim.codecs.audio import SPREAD
 from avsim.codecs.cues import CUES
 from avsim.devices import quickest
-from avsim.weights import CONFIG, SMALL, load_model, save_model
+from avsim.weights import SMALL, load_model, notes_of, save_model
 from avsim.world import WorldDataset
 
 SEED = 11
@@ -34,7 +33,7 @@ def main() -> None:
     gain = float(torch.tensor([each for each in lost if math.isfinite(each)]).median())  # dB
     levels = codec.decoder.read.bias.unflatten(0, (CUES, -1))[0]
     levels += gain / 20 * math.log(10) / SPREAD[0]
-    notes = json.loads((SMALL / "audio_codec" / CONFIG).read_text())["notes"]
+    notes = notes_of(SMALL / "audio_codec")
     notes["louder"] = round(notes.get("louder", 0.0) + gain, 3)
     save_model(codec, SMALL / "audio_codec", dtype=torch.bfloat16, **notes)
     print(f"louder by {gain:.2f} dB")

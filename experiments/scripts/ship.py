@@ -3,20 +3,18 @@
 A part is a folder of RUN/simulator, such as video_codec or separator; what the run noted down is kept.
 """
 
-import json
 import sys
 from pathlib import Path
 
 import torch
 
-from avsim.weights import CONFIG, SMALL, TENSORS, load_model, save_model
+from avsim.weights import SMALL, TENSORS, load_model, notes_of, save_model
 
 
 def main(arguments: list[str]) -> None:
     for run, part in zip(arguments[::2], arguments[1::2], strict=True):
         folder = Path(run) / "simulator" / part
-        notes = json.loads((folder / CONFIG).read_text()).get("notes", {})
-        shipped = save_model(load_model(folder), SMALL / part, dtype=torch.bfloat16, **notes)
+        shipped = save_model(load_model(folder), SMALL / part, dtype=torch.bfloat16, **notes_of(folder))
         print(f"{shipped}: {(shipped / TENSORS).stat().st_size / 1e6:.2f} MB")
 
 

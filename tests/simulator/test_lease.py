@@ -14,7 +14,7 @@ from avsim.diffusion import Latents, Pair
 from avsim.diffusion.loss import token_loss, trivial
 from avsim.diffusion.noising import Noised
 from avsim.diffusion.tokens import to_tokens
-from avsim.weights import SMALL, load_model, save_model
+from avsim.weights import SMALL, load_model, notes_of, save_model
 from avsim.world import LEVELS, WorldDataset
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
@@ -107,8 +107,15 @@ def test_what_lessons_changed_is_carried_over_to_a_generator_that_was_trained_on
     with torch.no_grad():
         for weight in now.parameters():
             weight.add_(0.25)
-    save_model(now, tmp_path / "now")
-    script("004-small/carried.py", tmp_path / "now", tmp_path / "made", "--own", "ends.0.", "--share", 0.5)
+    save_model(now, tmp_path / "now", step=7)
+    script(
+        "004-small/carried.py", tmp_path / "now", tmp_path / "made", "--own", "ends.0.", "--share", 0.5,
+        "--commit", "abc",
+    )  # fmt: skip
+    notes = notes_of(tmp_path / "made")
+    assert (notes["step"], notes["commit"]) == (7, "abc")
+    assert notes["command"].startswith(f"python experiments/004-small/carried.py {tmp_path / 'now'} OUT")
+    assert notes["command"].endswith("--share 0.5 --own ends.0.")
     made = load_model(tmp_path / "made").state_dict()
     for name, weight in now.state_dict().items():
         expected = weight if name.startswith("ends.0.") else weight + 0.5 * (pupil[name] - before[name])
