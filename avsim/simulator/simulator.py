@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from typing import Any
 
@@ -418,5 +418,5 @@ class Simulator:
 
     def parts(self) -> dict[str, nn.Module]:
         """The models that are here, by name."""
-        names = ("generator", "pupil", "video_codec", "audio_codec", "separator", "picture", "offset")
-        return {name: part for name in names if (part := getattr(self, name)) is not None}
+        found = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: part for name, part in found.items() if isinstance(part, nn.Module)}
