@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,6 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.loggers import WandbLogger
 from torch import Tensor, nn
 
-from avsim import separation
 from avsim.clip import Clip, ClipSpec
 from avsim.diffusion import Guidance
 from avsim.diffusion.generate import STEPS
@@ -31,6 +31,8 @@ from avsim.errors import InputError
 from avsim.logging import Metrics
 from avsim.report import player
 from avsim.seeds import derive
+from avsim.separation.finding import regions_of, survey
+from avsim.separation.stems import picture_of, sound_of
 from avsim.simulator import Simulator, load
 from avsim.simulator.samples import Sample, shown_energy, shown_stems, write_samples
 from avsim.weights import save_model
@@ -248,14 +250,19 @@ class Samples(Callback):
         self.prompts, self.seeds, self.every_n_steps, self.foley = prompts, seeds, every_n_steps, foley
         self.how: Any = {"steps": steps, "guidance": guidance}
         self.separator = load(separator).part("separator") if separator is not None else None
-        self.regions = regions
+        self.regions, self.step = regions, 0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Remember where the run begins: the samples of that step are drawn already."""
+        self.step = trainer.global_step
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Draw, if the step is due."""
-        step = trainer.global_step
-        due = step % self.every_n_steps == 0 or step == trainer.max_steps
+        """Draw, if the step is due and was made by this batch."""
+        step, before = trainer.global_step, self.step
+        self.step = step
+        due = step > before and (step % self.every_n_steps == 0 or step == trainer.max_steps)
         if due and trainer.is_global_zero:
             with averaged(trainer, pl_module), evaluating(pl_module):
                 samples = self.draw(trainer, pl_module, trainer.datamodule.spec.clip)  # type: ignore[attr-defined]
@@ -277,14 +284,15 @@ class Samples(Callback):
             samples.append(Sample(simulator.foley(clip, caption, **self.how), caption, 0, "foley"))
         if self.separator is None:
             return samples
-        found = [separation.find_regions(self.separator, sample.clip, self.regions) for sample in samples]
-        stems = [
-            simulator.separate(sample.clip, regions) for sample, regions in zip(samples, found, strict=True)
-        ]
-        return [
-            replace(sample, stems=each, energy=separation.energy_map(self.separator, sample.clip))
-            for sample, each in zip(samples, stems, strict=True)
-        ]
+        return [self._separated(simulator, sample) for sample in samples]
+
+    def _separated(self, simulator: Simulator, sample: Sample) -> Sample:
+        """With the stems of its loudest regions, and where the sound comes from."""
+        clip, model = sample.clip, simulator.part("separator")
+        picture = picture_of(clip, model)
+        found = survey(model, picture, sound_of(clip), clip.sample_rate)
+        stems = simulator.separate(clip, regions_of(found, picture.size, self.regions))
+        return replace(sample, stems=stems, energy=found.power)
 
     def _seen(self, trainer: Trainer, simulator: Simulator) -> Iterator[tuple[Clip, str]]:
         """The first clips of the validation set as their codec shows them, and their captions."""
@@ -298,22 +306,22 @@ def players(samples: Sequence[Sample]) -> dict[str, Any]:
     """What wandb shows of samples: one table, and a player of each clip and of each of its stems."""
     import wandb
 
-    def html(clip: Clip, label: str) -> Any:
-        return wandb.Html(str(player(clip, label)), inject=False)
+    html = partial(wandb.Html, inject=False)
 
     table = wandb.Table(columns=["prompt", "seed", "task", "clip", "stems"])
     shown: dict[str, Any] = {"samples/table": table}
     for index, sample in enumerate(samples):
         label = f"{sample.prompt} (seed {sample.seed}, {sample.task})"
-        shown[f"samples/{index}"] = html(sample.clip, label)
+        text = str(player(sample.clip, label))
+        shown[f"samples/{index}"] = html(text)
         stems = shown_stems(sample.clip, sample.stems) if sample.stems is not None else []
         if sample.energy is not None:
             stems.insert(0, ("where the sound comes from", shown_energy(sample.clip, sample.energy)))
         page = "".join(str(player(clip, name)) for name, clip in stems)
         row = [sample.prompt, sample.seed, sample.task]
-        table.add_data(*row, html(sample.clip, label), wandb.Html(page or "no separator", inject=False))
+        table.add_data(*row, html(text), html(page or "no separator"))
         if stems:
-            shown[f"samples/{index}-stems"] = wandb.Html(page, inject=False)
+            shown[f"samples/{index}-stems"] = html(page)
     return shown
 
 
@@ -377,11 +385,12 @@ class Meter(Callback):
 
     def __init__(self, every_n_steps: int = 100) -> None:
         self.every_n_steps = every_n_steps
-        self.clips = self.latents = 0
+        self.clips = self.latents = self.step = 0
         self.since = 0.0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
+        self.step = trainer.global_step
         self._restart()
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -400,6 +409,9 @@ class Meter(Callback):
         for latents in (getattr(batch, "video", None), getattr(batch, "audio", None)):
             if latents is not None:
                 self.latents += latents[:, 0].numel()  # every grid point, once for all its channels
+        if trainer.global_step == self.step:
+            return  # gradients are still being gathered
+        self.step = trainer.global_step
         if trainer.global_step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             seconds = max(time.perf_counter() - self.since, 1e-9) / trainer.world_size
             pl_module.log("clips_per_second", self.clips / seconds)

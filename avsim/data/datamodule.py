@@ -42,9 +42,10 @@ class _Batches(Dataset[Batch]):
         trained: bool,  # endless and shuffled; else the list from its first clip to its last
         rank: int,
         ranks: int,
+        together: int = 1,  # trained batches whose gradients are one step's
     ) -> None:
         self.assemble, self.length, self.size, self.seed = assemble, length, size, seed
-        self.trained, self.rank, self.ranks = trained, rank, ranks
+        self.trained, self.rank, self.ranks, self.together = trained, rank, ranks, together
 
     def rows(self, step: int) -> list[Row]:
         """The rows of batch `step` that are this process's."""
@@ -54,7 +55,7 @@ class _Batches(Dataset[Batch]):
             return [
                 (
                     clip_at(step * self.size + row, self.length, self.seed),
-                    row,
+                    row + size * (step % self.together),  # no two of a step draw the same noise
                     generator(self.seed, "clip", step, row),
                 )
                 for row in mine
@@ -114,7 +115,10 @@ class _Data(lightning.LightningDataModule):
         self, assemble: Callable[[list[Row]], Any], length: int, trained: bool, times: int = 1
     ) -> _Batches[Any]:
         """Batches of `times` the usual number of rows."""
-        rank, ranks = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        rank, ranks, together = 0, 1, 1
+        if self.trainer:
+            rank, ranks = self.trainer.global_rank, self.trainer.world_size
+            together = self.trainer.accumulate_grad_batches
         if trained and self.batch_size % ranks:
             raise InputError(
                 f"batch_size is {self.batch_size} over all processes; {ranks} of them can't share it evenly"
@@ -123,7 +127,8 @@ class _Data(lightning.LightningDataModule):
             raise InputError(
                 "set trainer.use_distributed_sampler: false; the data already know their process"
             )
-        return _Batches(assemble, length, times * self.batch_size, self.seed, trained, rank, ranks)
+        size = times * self.batch_size
+        return _Batches(assemble, length, size, self.seed, trained, rank, ranks, together)
 
     def _loader(self, batches: Dataset[Any], steps: Sampler[int] | range) -> DataLoader[Any]:
         return DataLoader(

@@ -17,7 +17,7 @@ from avsim.clip import ClipSpec
 from avsim.data.films import SUFFIXES, Captions
 from avsim.data.published import Entry, Split, read_list, source_of, spoken
 from avsim.data.shards import SPLITS
-from avsim.data.sources import Film, Sample, in_split, probed
+from avsim.data.sources import Film, Sample, all_probed, in_split, probed
 from avsim.errors import InputError
 
 IMAGES = frozenset((".jpg", ".jpeg", ".png"))
@@ -113,7 +113,7 @@ class ListSource:
         self.missing += [name for name in entries if name not in lying]
         if not labels:
             raise InputError(f"{path}: none of its {len(entries)} films lies under {root}")
-        films, unreadable = probed(labels)
+        films, unreadable = all_probed(labels)
         self.missing += unreadable
         return [_told(film, entries[film.path.stem]) for film in films]
 
@@ -137,9 +137,10 @@ class ListSource:
                 else:
                     self.missing.append(str(picture))
             else:
-                films, unreadable = probed({picture: label})
-                entries += films
-                self.missing += unreadable
+                try:
+                    entries.append(probed(picture, label))
+                except InputError as error:
+                    self.missing.append(str(error))
         if not entries:
             raise InputError(f"{path}: none of its {len(rows)} films lies under {root}")
         return entries

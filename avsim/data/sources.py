@@ -7,6 +7,7 @@ that is handed in, so that it depends on the step and the row alone.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -91,9 +92,7 @@ class ShardSource:
         if self.shards.index.get("split_by") == "shot":
             return {item["group"] for item in self.items}
         films = {item["film"] for item in self.items if "film" in item}
-        stems = [Path(self.shards.index["films"][film]).stem for film in films]
-        # Other names say nothing: films of two folders may share theirs.
-        return films | {source_of(stem) for stem in stems if VIDEO.fullmatch(stem)}
+        return films | _named(Path(self.shards.index["films"][film]) for film in films)
 
     def take(self, index: int, spec: ClipSpec, generator: Generator) -> Sample:
         """Clip `index`, cropped to `spec`; a mono spec hears the mean of both channels."""
@@ -133,6 +132,11 @@ def _mismatch(folder: str, name: str, stored: ClipSpec, asked: ClipSpec, relatio
     )
 
 
+def _named(films: Iterable[Path]) -> set[str]:
+    """YouTube's ids. Other names say nothing: films of two folders may share theirs."""
+    return {source_of(film.stem) for film in films if VIDEO.fullmatch(film.stem)}
+
+
 def _draw(most: int, generator: Generator) -> int:
     """A whole number from 0 to `most`."""
     return int(torch.randint(most + 1, (), generator=generator))
@@ -149,7 +153,7 @@ class FolderSource:
     """
 
     def __init__(self, folder: str | Path, split: str | None = None, seed: int = 0) -> None:
-        films, self.missing = probed({path: "" for path in find_films([folder])})
+        films, self.missing = all_probed({path: "" for path in find_films([folder])})
         self.films = in_split(films, split, seed, str(folder))
 
     def __len__(self) -> int:
@@ -158,6 +162,10 @@ class FolderSource:
     def group(self, index: int) -> str:
         """Its film."""
         return self.films[index].id
+
+    def videos(self) -> set[str]:
+        """Its films, by content, and by YouTube's id where they are called by it."""
+        return {film.id for film in self.films} | _named(film.path for film in self.films)
 
     def take(self, index: int, spec: ClipSpec, generator: Generator) -> Sample:
         """A clip of film `index` that starts anywhere within it."""
@@ -203,22 +211,30 @@ def filled(clip: Clip, spec: ClipSpec) -> tuple[Tensor, Tensor]:
     return torch.cat([frames, held], 1), torch.nn.functional.pad(wave, (0, spec.samples - wave.shape[1]))
 
 
-def probed(labels: dict[Path, str]) -> tuple[list[Film], list[str]]:
+def probed(path: Path, label: str) -> Film:
+    """A film, if it has picture and sound.
+
+    Raises:
+        InputError: it has not, or can't be read.
+    """
+    from avsim import media
+
+    info = media.probe(path)
+    if not (info.has_frames and info.has_wave):
+        raise InputError(f"{path}: has no {'sound' if info.has_frames else 'picture'}")
+    return Film(path, identity(path), info.seconds, Captions.beside(path), label)
+
+
+def all_probed(labels: dict[Path, str]) -> tuple[list[Film], list[str]]:
     """The films that have picture and sound, with their labels; and why the others can't be used.
 
     Raises:
         InputError: none can be used.
     """
-    from avsim import media
-
     films, missing = [], []
     for path, label in labels.items():
         try:
-            info = media.probe(path)
-            if not (info.has_frames and info.has_wave):
-                raise InputError(f"{path}: has no {'sound' if info.has_frames else 'picture'}")
-            captions = Captions.beside(path)
-            films.append(Film(path, identity(path), info.seconds, captions, label))
+            films.append(probed(path, label))
         except InputError as error:
             missing.append(str(error))
     if not films:

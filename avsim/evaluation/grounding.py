@@ -9,6 +9,7 @@ share, and is counted.
 from collections.abc import Callable, Sequence
 
 import torch
+import torchaudio
 from torch import Tensor
 
 from avsim.clip import Clip, Region, Stems
@@ -64,7 +65,9 @@ class Grounding(Judge):
     def _unseen(clip: Clip, regions: Sequence[Region], separate: Separate, other: Clip) -> float:
         """With another clip's sound added from off screen: how far the share is from the clip's own part."""
         assert clip.wave is not None and clip.frames is not None
-        added = with_sound_of(clip, other).wave
+        assert other.wave is not None
+        wave = torchaudio.functional.resample(other.wave, other.sample_rate, clip.sample_rate)
+        added = Clip.fitted(clip.frames, wave, clip.frames_per_second, clip.sample_rate).wave
         assert added is not None
         powers = [wave.double().square().mean() for wave in (clip.wave, added)]
         both = Clip(clip.frames, clip.wave + added, clip.frames_per_second, clip.sample_rate)

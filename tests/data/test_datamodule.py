@@ -121,7 +121,7 @@ def test_killed_and_resumed(whole, tmp_path, dies_at):
     assert rest[0].startswith(f"train {saved} ")
 
 
-def test_resumed_under_accumulation(tmp_path):
+def test_accumulated_and_resumed(tmp_path):
     for folder in ("whole", "part"):
         (tmp_path / folder).mkdir()
     fit(tmp_path / "whole" / "diary", 6, accumulate=2)
@@ -130,6 +130,8 @@ def test_resumed_under_accumulation(tmp_path):
     train = [line for line in lines(tmp_path / "whole" / "diary") if line.startswith("train")]
     rest = [line for line in lines(tmp_path / "part" / "rest") if line.startswith("train")]
     assert len(train) == 12 and train[8:] == rest
+    numbers = [[int(word.split("=")[0]) for word in line.split()[2:]] for line in train]
+    assert numbers == 6 * [[0, 1, 2, 3], [4, 5, 6, 7]]  # by which a step's noise is drawn: never twice
 
 
 @pytest.mark.slow

@@ -66,6 +66,14 @@ def test_sound_of_pixels(tmp_path):
         assert torch.allclose(sample.wave, heard, atol=1e-4) and sample.caption == "acoustic guitar"
 
 
+def test_one_film_of_a_list_that_cannot_be_read_is_passed_over(tmp_path, music):
+    sound = music / "films" / "-a1.mp4"
+    (tmp_path / "bad.mp4").write_text("not a film")
+    (tmp_path / "train.csv").write_text(f"{sound},{sound},16\n{sound},{tmp_path / 'bad.mp4'},16\n")
+    source = ListSource(tmp_path / "train.csv", tmp_path)
+    assert len(source) == 1 and len(source.missing) == 1 and "bad.mp4" in source.missing[0]
+
+
 def test_refusals(tmp_path, music):
     with pytest.raises(InputError, match="no such list"):
         ListSource(tmp_path / "none.json", tmp_path)

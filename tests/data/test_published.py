@@ -12,7 +12,7 @@ from avsim.data.lists import ListSource
 from avsim.data.mixtures import Blend, Mixture, Strangers
 from avsim.data.prepare import prepare
 from avsim.data.published import Entry, Split, check_sources, make_split, read_list, source_of
-from avsim.data.sources import ShardSource, WorldSource
+from avsim.data.sources import FolderSource, ShardSource, WorldSource
 from avsim.errors import InputError
 from tests.data.conftest import film, shot
 
@@ -186,6 +186,8 @@ def test_training_refuses_prepared_clips_that_share_a_video(tmp_path):
         check_sources(
             {"train": train, "test": ShardSource(prepared("again", ours, validation=0.0, test=0.0))}
         )
+    with pytest.raises(InputError, match="source videos of validation are also in train"):
+        check_sources({"train": FolderSource(ours), "validation": FolderSource(ours)})
     halves = prepared("halves", both, validation=0.5, test=0.0)
     check_sources({"train": ShardSource(halves), "validation": ShardSource(halves, "validation")})
     cut = tmp_path / "cut"

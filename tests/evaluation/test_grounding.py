@@ -67,6 +67,16 @@ def test_one_that_sees_and_one_that_does_not(clip):
     assert found["the same, swapped sound"] == pytest.approx(0.25)
 
 
+def test_the_other_sound_may_have_another_rate(clip):
+    wave = noise("other", low=False)
+    found = []
+    for other in (Clip(clip.frames, wave), Clip(clip.frames, wave.repeat_interleave(3, 1), 16.0, 48000)):
+        judge = Grounding()
+        judge.update(clip, [region()], seeing, other)
+        found.append(judge.compute()["error of the share beside an unseen source"])
+    assert found == pytest.approx([0, 0], abs=1e-3)
+
+
 def test_regions_are_moved_to_where_they_were_not():
     still, moving = (
         Region.box(1, 0, 2, 4, (8, 8), "still"),
