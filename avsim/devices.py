@@ -5,6 +5,11 @@ from contextlib import AbstractContextManager
 import torch
 
 
+def accelerator() -> str:
+    """Where models go that are not trained here."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def quick_in_bfloat16(device: torch.device | str) -> bool:
     """Whether `device` multiplies faster in bfloat16 than in float32: GPUs since Ampere, CPUs with AVX-512's
     or AMX's instructions for it. A CPU without them is some sixty times slower.

@@ -23,12 +23,26 @@ from avsim.files import atomic
 
 Model = TypeVar("Model", bound=type[nn.Module])
 CONFIG, TENSORS = "config.json", "model.safetensors"
+_CONFIGURED: set[type] = set()  # what files may have built, beside plain dataclasses
 SMALL = Path(__file__).parent / "small"  # what ships with the package, a folder for each part
 
 
 def shipped(part: str) -> Path | None:
     """The folder of a part that ships with the package, if it does."""
     return SMALL / part if (SMALL / part).is_dir() else None
+
+
+def part_folder(path: str | Path, part: str) -> Path:
+    """The folder of a trained `part`: `path` itself, or the part of the run or model there.
+
+    Raises:
+        InputError: no such part there.
+    """
+    path = Path(path)
+    for folder in (path, path / part, path / "simulator" / part):
+        if (folder / CONFIG).is_file() and (folder / TENSORS).is_file():
+            return folder
+    raise InputError(f"{path}: no trained {part} here; expected a run that trained one, or its folder")
 
 
 def configured(cls: Model) -> Model:
@@ -49,6 +63,7 @@ def configured(cls: Model) -> Model:
             self.config = {"class_path": f"{cls.__module__}.{cls.__qualname__}", "init_args": arguments}  # type: ignore[assignment]
 
     cls.__init__ = remember  # type: ignore[assignment, method-assign, misc]
+    _CONFIGURED.add(cls)
     return cls
 
 
@@ -64,10 +79,10 @@ def _plain(value: Any) -> Any:
 
 
 def build(config: Any) -> Any:
-    """Make what a `config` describes: only classes of avsim's own are ever imported.
+    """Make what a `config` describes: `configured` models and dataclasses of avsim's own, nothing else.
 
     Raises:
-        InputError: a class that is not avsim's or not there, or arguments it doesn't take.
+        InputError: a class that is no such, or not there, or arguments it doesn't take.
     """
     if isinstance(config, list):
         return [build(item) for item in config]
@@ -83,6 +98,8 @@ def build(config: Any) -> Any:
             raise InputError(f"config names {path!r}, which is no class of avsim's own")
         if "class" in config:
             return cls
+        if not (cls in _CONFIGURED or is_dataclass(cls)):
+            raise InputError(f"config names {path!r}, which no file can have built")
         return cls(**{key: build(value) for key, value in config.get("init_args", {}).items()})
     except (ImportError, AttributeError, TypeError) as error:
         raise InputError(f"config can't be built as {path}: {error}") from error

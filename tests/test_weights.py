@@ -67,6 +67,7 @@ def test_refusals(tmp_path, as_avsim):
             "no class of avsim's own",
         ),
         ({"class_path": "avsim.weights.Path", "init_args": {}}, "no class of avsim's own"),
+        ({"class_path": "avsim.simulator.system.SimulatorSystem", "init_args": {}}, "no file can have built"),
         ({**config, "init_args": {"breadth": 3}}, "can't be built"),
         ({**config, "init_args": {"width": 5}}, "not the weights of this architecture"),
         ({}, "does not say which model"),

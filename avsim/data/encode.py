@@ -21,25 +21,12 @@ from avsim.devices import quick_in_bfloat16, quickest
 from avsim.errors import InputError
 from avsim.files import claimed
 from avsim.seeds import generator
-from avsim.weights import CONFIG, TENSORS, load_model
+from avsim.weights import TENSORS, hash_of, load_model, part_folder
 
 if TYPE_CHECKING:
     from avsim.codecs.protocol import AudioCodec, VideoCodec
 
 PART = 64  # clips in a shard: the most that a kill can lose
-
-
-def part_folder(path: str | Path, part: str) -> Path:
-    """The folder of a codec or another `part`: `path` itself, or the part of the run or simulator there.
-
-    Raises:
-        InputError: no such part there.
-    """
-    path = Path(path)
-    for folder in (path, path / part, path / "simulator" / part):
-        if (folder / CONFIG).is_file() and (folder / TENSORS).is_file():
-            return folder
-    raise InputError(f"{path}: no {part} here; expected a run that trained one, or its folder")
 
 
 def load_codecs(paths: Mapping[str, str | Path | None]) -> dict[str, nn.Module]:
@@ -49,12 +36,6 @@ def load_codecs(paths: Mapping[str, str | Path | None]) -> dict[str, nn.Module]:
         InputError: as `part_folder` and `load_model`.
     """
     return {part: load_model(part_folder(path, part)) for part, path in paths.items() if path is not None}
-
-
-def sha256(path: Path) -> str:
-    """The digest of a file's bytes."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def encode(
@@ -84,7 +65,7 @@ def encode(
         "audio": part_folder(audio_codec, "audio_codec"),
     }
     codecs = {
-        name: {"folder": str(folder), "sha256": sha256(folder / TENSORS)} for name, folder in folders.items()
+        name: {"folder": str(folder), "sha256": hash_of(folder / TENSORS)} for name, folder in folders.items()
     }
     see = _codec(folders["video"], ("time_stride", "space_stride"), device)
     hear = _codec(folders["audio"], ("hop", "sample_rate"), device)

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from avsim.data.batch import LatentBatch
-from avsim.data.encode import part_folder
 from avsim.diffusion.distillation import LESSONS, Lessons, lesson
 from avsim.diffusion.draws import Drawn
 from avsim.diffusion.guidance import Guidance
@@ -20,7 +19,7 @@ from avsim.diffusion.pair import Pair
 from avsim.diffusion.system import GeneratorSystem
 from avsim.errors import InputError
 from avsim.seeds import generator, normal_like
-from avsim.weights import TENSORS, hash_of, load_model
+from avsim.weights import TENSORS, hash_of, load_model, part_folder
 
 
 class PupilSystem(GeneratorSystem):

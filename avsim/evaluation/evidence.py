@@ -53,13 +53,21 @@ class Detectors:
             InputError: a folder that holds no such model, or YAMNet isn't installed.
         """
         from avsim.perception import detect
+        from avsim.perception.offset import OffsetJudge, shift
         from avsim.perception.picture import PictureDetector
         from avsim.perception.sound import SoundDetector
-        from avsim.weights import TENSORS, hash_of, load_model
+        from avsim.weights import TENSORS, hash_of, load_model, part_folder
 
+        given = {"sound": sound, "picture": picture, "offset": offset, "separator": separator}
+        folders = {name: part_folder(path, name) for name, path in given.items() if path is not None}
+        if second is not None:
+            folders["second separator"] = part_folder(second, "separator")
+        kinds = {"sound": SoundDetector, "picture": PictureDetector, "offset": OffsetJudge}
+        loaded = {
+            name: load_model(folders[name], expected=kind) for name, kind in kinds.items() if name in folders
+        }
         found: dict[str, Any] = {}
-        ears = None if sound is None else load_model(sound, expected=SoundDetector)
-        eyes = None if picture is None else load_model(picture, expected=PictureDetector)
+        ears, eyes = loaded.get("sound"), loaded.get("picture")
         found["embeddings"] = UNTRAINED | world_trained(ears, eyes) | dict(embeddings or {})
         if yamnet:
             from avsim.evaluation import yamnet as network
@@ -70,22 +78,12 @@ class Detectors:
             found["hear"] = lambda clip: detect.heard(ears, clip)
         if eyes is not None:
             found["look"] = lambda clip: detect.view(eyes, clip)
-        if offset is not None:
-            from avsim.perception.offset import OffsetJudge, shift
-
-            judge = load_model(offset, expected=OffsetJudge)
-            found["offset"] = lambda clip: shift(judge, clip)
-        if separator is not None:
-            found["separate"] = separating(separator)
-        if second is not None:
-            found["second"] = separating(second)
-        folders = {
-            "sound": sound, "picture": picture, "offset": offset, "separator": separator,
-            "second separator": second,
-        }  # fmt: skip
-        found["weights"] = {
-            part: hash_of(folder / TENSORS) for part, folder in folders.items() if folder is not None
-        }
+        if "offset" in loaded:
+            found["offset"] = lambda clip: shift(loaded["offset"], clip)
+        for name, part in (("separate", "separator"), ("second", "second separator")):
+            if part in folders:
+                found[name] = separating(folders[part])
+        found["weights"] = {part: hash_of(folder / TENSORS) for part, folder in folders.items()}
         return cls(**found)
 
     @classmethod

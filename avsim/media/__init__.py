@@ -5,6 +5,6 @@
 
 from avsim.media.probe import Info, probe
 from avsim.media.read import read
-from avsim.media.write import write
+from avsim.media.write import check_name, write
 
-__all__ = ["Info", "probe", "read", "write"]
+__all__ = ["Info", "check_name", "probe", "read", "write"]

@@ -97,11 +97,8 @@ def write(
             written, a full disk, a file to copy from that can't be read or used.
     """
     path = Path(path)
-    form = _FORMATS.get(path.suffix.lower())
-    if form is None:
-        raise InputError(f"{path}: unknown suffix {path.suffix!r}; expected one of {', '.join(_FORMATS)}")
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder; expected a file's name")
+    check_name(path)
+    form = _FORMATS[path.suffix.lower()]
     if form.video is None and clip.wave is None and audio_from is None:
         raise InputError(f"{path}: holds sound alone; the clip has none")
     if form.audio is None and clip.frames is None:
@@ -118,6 +115,18 @@ def write(
                 raise  # a full disk and its like, which `atomic` words
             raise InputError(f"{path}: could not be encoded ({error.strerror})") from error
     return path
+
+
+def check_name(path: Path) -> None:
+    """Refuse, before there is a clip, a name that none could be written to.
+
+    Raises:
+        InputError: an unknown suffix, or a folder's name.
+    """
+    if path.suffix.lower() not in _FORMATS:
+        raise InputError(f"{path}: unknown suffix {path.suffix!r}; expected one of {', '.join(_FORMATS)}")
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; expected a file's name")
 
 
 def _mux(clip: Clip, path: Path, form: _Format, sources: dict[Kind, str | Path | None]) -> None:

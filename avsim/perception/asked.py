@@ -63,12 +63,7 @@ def asked(text: str) -> Asked:
         elif word in ORDERS and order is None:
             order = ORDERS[word]
         elif word not in fillers:
-            known = {
-                *ORDERS,
-                *ANY,
-                *(w for values in WORDS.values() for said in values.values() for w in said),
-            }
-            near = get_close_matches(word, known, n=1, cutoff=0.75)
+            near = get_close_matches(word, KNOWN, n=1, cutoff=0.75)
             hint = f" (did you mean {near[0]!r}?)" if near else ""
             raise InputError(f"{text!r}: unknown word {word!r}{hint}; ask such as {EXAMPLE!r}")
         instrument = instrument or word in ("instrument", "player")
@@ -99,12 +94,9 @@ def chosen(text: str, things: Sequence[Track]) -> Track:
     if wanted.order is not None:
         by, share = wanted.order
         fits = [sorted(fits, key=lambda thing: getattr(thing, by))[round(share * (len(fits) - 1))]]
-    elif wanted.noun.side is None or len(fits) > 1:
-        if len(fits) > 1:
-            named = ", ".join(thing.name for thing in fits)
-            raise InputError(
-                f"{text!r}: {len(fits)} things are so: {named}; say which, such as 'on the left'"
-            )
+    elif len(fits) > 1:
+        named = ", ".join(thing.name for thing in fits)
+        raise InputError(f"{text!r}: {len(fits)} things are so: {named}; say which, such as 'on the left'")
     return fits[0]
 
 

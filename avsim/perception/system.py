@@ -25,7 +25,7 @@ from avsim.perception.picture import PictureDetector, Sight
 from avsim.perception.scores import THRESHOLDS, MomentScore
 from avsim.perception.sound import Hearing, SoundDetector
 from avsim.perception.varied import varied_picture, varied_sound
-from avsim.weights import load_model
+from avsim.weights import load_model, part_folder
 
 LEAST = THRESHOLDS[0]
 FRAME = 1 / 16  # s: what is found within a frame is right
@@ -64,7 +64,7 @@ class _DetectorSystem(L.LightningModule):
                 if not name.endswith(counted)
             }
         )
-        found = None if codecs is None else load_model(Path(codecs) / "simulator" / self.codec)
+        found = None if codecs is None else load_model(part_folder(codecs, self.codec))
         self.through = [None if found is None else found.requires_grad_(False)]  # in a list: not a part
 
     def parts(self) -> dict[str, nn.Module]:
@@ -327,7 +327,7 @@ class OffsetSystem(L.LightningModule):
         self.model, self.recipe, self.seed, self.seconds = model, recipe or Recipe(), seed, seconds
         if detectors is not None:
             for name, part in (("picture", model.picture), ("sound", model.sound)):
-                folder = Path(detectors) / f"perception-{name}" / "simulator" / name
+                folder = part_folder(Path(detectors) / f"perception-{name}", name)
                 part.load_state_dict(load_model(folder, expected=type(part)).state_dict())
         self.means = nn.ModuleDict({name: MeanMetric() for name in model.errors.names})
 

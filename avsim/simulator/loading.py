@@ -46,7 +46,7 @@ def load(
     """
     folders = part_folders(name_or_path)
     if separator is not None:
-        folders["separator"] = part_folders(separator, "separator")["separator"]
+        folders["separator"] = the_part(separator, "separator")
     parts: Any = {name: load_model(folder, device, PARTS[name]) for name, folder in folders.items()}
     return Simulator(**parts, spec=_spec(folders, parts), source=str(name_or_path))
 
@@ -74,6 +74,16 @@ def part_folders(name_or_path: str | Path, *needed: str) -> dict[str, Path]:
             f"{path}: no {' and no '.join(missing)} here; expected a run that exported one to simulator/"
         )
     return found
+
+
+def the_part(name_or_path: str | Path, part: str) -> Path:
+    """The folder of one part of a run or model, or that folder itself.
+
+    Raises:
+        InputError: as `part_folders`.
+    """
+    path = Path(name_or_path)
+    return path if (path / CONFIG).is_file() else part_folders(name_or_path, part)[part]
 
 
 def _from_hub(name: str) -> Path:

@@ -38,7 +38,7 @@ import avsim
 from avsim.devices import quick_in_bfloat16
 from avsim.errors import InputError
 from avsim.files import atomic, claimed
-from avsim.weights import load_model
+from avsim.weights import load_model, part_folder
 
 WANDB_ID = "wandb.id"  # in a run's folder
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
@@ -117,6 +117,8 @@ class RunCLI(LightningCLI):
     def after_instantiate_classes(self) -> None:
         """Start from other weights, and compile, where asked to."""
         config = self.config[self.subcommand]
+        if self.subcommand == "predict" and (config.init or config.compile):
+            raise InputError("--init and --compile are of trainings; predict draws with the models of a run")
         if config.init is not None:
             initialise(self.model, Path(config.init))
         if config.compile:
@@ -243,10 +245,8 @@ def initialise(system: LightningModule, folder: Path) -> None:
     Raises:
         InputError: no model there, or another architecture's.
     """
-    if not (folder / "config.json").is_file():
-        names = [name for name, part in system.parts().items() if part is system.model]  # type: ignore[operator]
-        folder = next((path for name in names if (path := folder / "simulator" / name).is_dir()), folder)
-    loaded = load_model(folder, expected=type(system.model))
+    name = next(name for name, part in system.parts().items() if part is system.model)  # type: ignore[operator]
+    loaded = load_model(part_folder(folder, name), expected=type(system.model))
     try:
         system.model.load_state_dict(loaded.state_dict())  # type: ignore[union-attr, operator]
     except RuntimeError as error:

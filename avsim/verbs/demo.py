@@ -50,14 +50,13 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         InputError: a checkpoint that lacks a part, a folder that can't be written or is being written to.
     """
-    import torch
-
+    from avsim.devices import accelerator
     from avsim.files import claimed
     from avsim.report.demo import write_page
     from avsim.simulator import load
 
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    simulator = load(arguments.checkpoint, separator=_separator(arguments.checkpoint), device=device)
+    separator = _separator(arguments.checkpoint)
+    simulator = load(arguments.checkpoint, separator=separator, device=accelerator())
     with claimed(arguments.out):
         print(write_page(simulator, PROMPTS, arguments.out, arguments.seed))
 

@@ -17,7 +17,6 @@ def add(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--audio-codec", type=Path, required=True, metavar="RUN", help="its run or folder")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the latents")
     parser.add_argument("--batch-size", type=int, default=8, help="clips at once (default %(default)s)")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda, ... (default %(default)s)")
     parser.set_defaults(run=run)
 
 
@@ -29,6 +28,7 @@ def run(arguments: argparse.Namespace) -> None:
     from avsim.data.encode import encode
     from avsim.data.shards import SPLITS, ShardFolder
     from avsim.data.sources import ShardSource, Source
+    from avsim.devices import accelerator
 
     index = ShardFolder.open(arguments.shards, "clips").index
     there = {item["split"] for item in index["items"]}
@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> None:
         arguments.audio_codec,
         arguments.out,
         batch_size=arguments.batch_size,
-        device=arguments.device,
+        device=accelerator(),
     )
     said = ", ".join(f"{count} to {split}" for split, count in made.items())
     Console().print(f"latents: {said} -> {arguments.out}", markup=False, highlight=False)

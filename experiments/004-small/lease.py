@@ -20,7 +20,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -304,8 +304,10 @@ def main() -> None:
         began = time.time()
 
         def share() -> float:
-            told = until.read_text() if last and until.exists() else ""
-            end = float(told) if told.strip() else began + 60 * minutes
+            end = began + 60 * minutes
+            if last and until.exists():
+                with suppress(ValueError):  # half written, or no number
+                    end = float(until.read_text())
             return min(1.0, (time.time() - began) / max(1.0, end - began))
 
         return share

@@ -39,7 +39,7 @@ from avsim.files import atomic
 from avsim.simulator import Simulator, load
 from avsim.simulator.loading import part_folders
 from avsim.simulator.usual import AHEAD, DRAWN_BY_A_PUPIL, TAKES, usual
-from avsim.weights import TENSORS, hash_of
+from avsim.weights import SMALL, TENSORS, hash_of
 from avsim.world import Truth, WorldDataset
 
 TRUE, CODECS, JOINTLY, FOLEYED, UNTOLD, BLIND, SEEN = (
@@ -120,7 +120,8 @@ def ways(
 def judge(task: tuple[Path, str, str, str, int]) -> dict[str, Score]:
     """All numbers of the clips of one way, by name, with their floors."""
     out, way, level, split, count = task
-    kept = out / f"{way}, {count}.json"
+    judges = [hash_of(SMALL / part / TENSORS)[:8] for part in ("sound", "picture", "offset", "separator")]
+    kept = out / f"{way}, {count}, judged by {'-'.join(judges)}.json"
     if not kept.exists():
         torch.set_num_threads(1)
         found = {name: vars(score) for name, score in scores(out, way, world(level, split, count)).items()}

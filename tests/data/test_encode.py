@@ -14,12 +14,12 @@ from avsim.codecs.audio import AudioAutoencoder
 from avsim.codecs.video import VideoAutoencoder
 from avsim.data import encode as module
 from avsim.data.datamodule import LatentData
-from avsim.data.encode import encode, sha256
+from avsim.data.encode import encode
 from avsim.data.latents import LatentSource
 from avsim.data.sources import ShardSource
 from avsim.errors import InputError
 from avsim.seeds import generator
-from avsim.weights import load_model, save_model
+from avsim.weights import hash_of, load_model, save_model
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def test_latents_are_what_the_codecs_say(float32, latents, shards, spec, codecs)
 
 def test_they_name_their_codecs(latents, codecs):
     named = LatentSource(latents).codecs
-    assert named["audio"] == {"folder": str(codecs[1]), "sha256": sha256(codecs[1] / "model.safetensors")}
+    assert named["audio"] == {"folder": str(codecs[1]), "sha256": hash_of(codecs[1] / "model.safetensors")}
     assert named["video"]["folder"].endswith("simulator/video_codec")
 
 
@@ -137,7 +137,7 @@ def test_latents_in_bfloat16_are_near_those_in_float32(shards, spec, codecs, tmp
 
 def test_refusals(latents, shards, spec, codecs, tmp_path):
     video, audio = codecs
-    with pytest.raises(InputError, match="no video_codec here"):
+    with pytest.raises(InputError, match="no trained video_codec here"):
         encode(sources(shards), spec, tmp_path, audio, tmp_path / "out")
     with pytest.raises(InputError, match="holds a AudioAutoencoder; expected a video codec"):
         encode(sources(shards), spec, audio, audio, tmp_path / "out")

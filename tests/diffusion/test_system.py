@@ -231,7 +231,7 @@ def test_a_pupil_goes_on_with_its_own_teacher_alone(make, tmp_path):
         other.on_load_checkpoint(kept)
     with pytest.raises(InputError, match="1 lessons; expected two"):
         PupilSystem(str(tmp_path / "one"), [Guidance()])
-    with pytest.raises(InputError, match="no generator here"):
+    with pytest.raises(InputError, match="no trained generator here"):
         PupilSystem(str(tmp_path))
 
 

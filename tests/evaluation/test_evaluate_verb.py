@@ -59,6 +59,20 @@ def test_what_ships_looks_and_listens(films, tmp_path, capsys):
         assert "no detector" not in str(judges[name]["trouble"])
 
 
+@pytest.mark.skipif(not (SMALL / "picture").is_dir(), reason="no detectors ship yet")
+def test_a_run_that_trained_a_detector_is_as_good_as_its_folder(films, tmp_path, capsys):
+    shutil.copytree(SMALL / "picture", tmp_path / "run" / "simulator" / "picture")
+    told = []
+    for name, folder in (("run", tmp_path / "run"), ("folder", tmp_path / "run" / "simulator" / "picture")):
+        code, _, err = evaluated(capsys, films, "--picture", folder, "--out", tmp_path / name)
+        assert code == 0, err
+        told.append(json.loads((tmp_path / name / "metrics.json").read_text())["judges"])
+    assert str(told[0]) == str(told[1])
+    assert "no detector" not in str(told[0]["integrity of things"]["trouble"])
+    code, _, err = evaluated(capsys, films, "--picture", films, "--out", tmp_path / "none")
+    assert code == 2 and "no trained picture here" in err
+
+
 def test_bad_clips_are_counted_and_stop_nothing(films, tmp_path, capsys):
     folder = tmp_path / "mixed"
     shutil.copytree(films, folder)
@@ -93,7 +107,7 @@ def test_refused_in_one_line(kind, films, tmp_path, capsys):
         "missing": ([tmp_path / "nowhere"], "no such file"),
         "unreadable": ([tmp_path / "text.mp4"], "none of the 1 clips can be read"),
         "prompts": ([films, "--prompts", tmp_path / "prompts.txt"], "has 1 lines and there are 3 clips"),
-        "model": ([films, "--sound", tmp_path], "no config.json here"),
+        "model": ([films, "--sound", tmp_path], "no trained sound here"),
         "training": ([films, "--training", films], "--training needs --reference"),
         "embedding": ([films, "--embedding", "clap"], "expected NAME=WHAT"),
     }[kind]

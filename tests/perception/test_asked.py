@@ -76,6 +76,7 @@ def test_one_error_of_a_detector_is_forgiven_and_said(caplog):
     ("text", "message"),
     [
         ("the violyn", "unknown word 'violyn' (did you mean 'violin'?)"),
+        ("the first", "unknown word 'first'; ask such as"),  # of captions, but of no thing
         ("", "says nothing of a thing"),
         ("the thing", "says nothing of a thing"),
         ("the tuba", "no such thing is seen; seen: the violin on the left, the violin on the right"),

@@ -170,6 +170,11 @@ def test_forty_regions_and_silence(place):
     assert [stem["level_db"] for stem in about["stems"]] == [None, None]  # nothing sounds: no region is found
 
 
+def test_a_separator_may_be_given_by_its_own_folder(place):
+    own = str(place / "run" / "simulator" / "separator")
+    assert run(place, "film.mp4", "--box", "0,0,9,9", "--checkpoint", own, out="own") == 0
+
+
 def test_writing_again_replaces_stems_and_nothing_else(place):
     assert run(place, "film.mp4", "--box", "0,0,9,9", "--box", "9,9,9,9", out="twice") == 0
     assert run(place, "film.mp4", "--box", "0,0,9,9", out="twice") == 0

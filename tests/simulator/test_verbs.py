@@ -164,6 +164,47 @@ def test_options_of_an_edit_need_one(run, tmp_path):
     assert done.code == 2 and "--takes" in done.err and "Traceback" not in done.err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--out", "clip.mpg"], "unknown suffix '.mpg'"),
+        (["--only", "sound", "--size", "64x64", "--out", "clip.wav"], "--size: --only sound has none"),
+        (["--only", "image", "--seconds", "2", "--out", "clip.png"], "--seconds: --only image has none"),
+    ],
+)
+def test_what_cannot_be_written_is_not_drawn(arguments, message, capsys, monkeypatch):
+    monkeypatch.setattr("avsim.simulator.load", lambda *_, **__: pytest.fail("loads a model"))
+    assert main(["generate", "--prompt", "a ball", *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_listing_says_what_was_seen_where_nothing_was_told(tmp_path, silent, monkeypatch):
+    drawn = SimpleNamespace(described=lambda clip: "a ball falls", foley=lambda *_, **__: noise())
+    monkeypatch.setattr("avsim.simulator.load", lambda *_, **__: drawn)
+    assert (
+        main(["generate", "--video", str(silent), "--seconds", "0.25", "--out", str(tmp_path / "many")]) == 0
+    )
+    (entry,) = json.loads((tmp_path / "many" / "samples.json").read_text())
+    assert entry["prompt"] == "a ball falls"
+
+
+def test_predict_takes_no_options_of_a_training(run, tmp_path):
+    arguments = [
+        "predict",
+        "-c",
+        "configs/base.yaml",
+        "-c",
+        "configs/predict.yaml",
+        "--run",
+        tmp_path / "run",
+    ]
+    (tmp_path / "prompts.txt").write_text("a ball\n")
+    arguments += [f"--data.prompts={tmp_path / 'prompts.txt'}", f"--model.simulator={run}"]
+    for more in (["--init", run], ["--compile", "true"]):
+        done = avsim(tmp_path, *arguments, *more)
+        assert done.code == 2 and "--init and --compile are of trainings" in done.err, done.err
+
+
 @pytest.mark.parametrize("count", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_predict_draws_every_prompt_and_takes_its_regions_apart(run, tmp_path, count):
     (tmp_path / "prompts.txt").write_text("a ball\n\ntwo balls\n")
