@@ -11,7 +11,7 @@ from avsim.clip import LatentSpec
 from avsim.diffusion.guidance import Critic, Guidance, by_critic, by_ear, conditioned, guide
 from avsim.diffusion.model import JointDiT
 from avsim.diffusion.pair import NAMES, Latents, Pair
-from avsim.diffusion.sampler import Sampler, ancestral, frame_0_sooner, path
+from avsim.diffusion.sampler import ancestral, frame_0_sooner, path
 from avsim.diffusion.tasks import JOINT, Given, Task
 from avsim.diffusion.tokens import grid, lengths, to_latents, to_tokens
 from avsim.errors import InputError
@@ -34,7 +34,6 @@ def generate(
     guidance: Guidance = Guidance(),  # noqa: B008  # frozen
     seed: int = 0,
     first_row: int = 0,
-    sampler: Sampler | None = None,
     pupil: JointDiT | None = None,
     critic: Critic | None = None,
     ahead: int = 0,
@@ -43,7 +42,7 @@ def generate(
 
     `given` holds the latents that the task takes as they are or starts from (B or 1 rows): all of a modality
     that is given anywhere, with any finite values where it isn't. What is given comes back as it went in, bit
-    for bit. Without a `sampler`, it is `ancestral`. A `pupil` that has the guidance by heart draws in the
+    for bit. A `pupil` that has the guidance by heart draws in the
     model's place, but for its ear: the model still hears, or a `critic` does. Frame 0 is drawn `ahead` steps
     before the rest. Returns video (B, Dv, t, h, w) and audio (B, Da, l), None where the task has no such
     modality.
@@ -84,9 +83,8 @@ def generate(
         of = seed, "anew", step
         return x.each(lambda x, name: normal_rows(tuple(x.shape), *of, name, first_row=first_row), NAMES)
 
-    sampler = sampler or ancestral(ETA, anew)
     points = frame_0_sooner(path(levels, steps, model.shifts), spec.video[0], ahead)
-    return to_latents(sampler(denoise, x, points), spec)
+    return to_latents(ancestral(ETA, anew)(denoise, x, points), spec)
 
 
 def begin(

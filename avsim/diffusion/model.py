@@ -18,7 +18,7 @@ from avsim.diffusion.blocks import Block, Words, modulate
 from avsim.diffusion.couplings import Coupling, Joint, start_at_zero
 from avsim.diffusion.noising import wiener
 from avsim.diffusion.pair import Pair
-from avsim.diffusion.rope import Rotary, angles
+from avsim.diffusion.rope import Rotary, rotary
 from avsim.diffusion.text import TextEncoder, WordEncoder
 from avsim.diffusion.tokens import positions, spread
 from avsim.errors import InputError
@@ -248,8 +248,7 @@ def standing(spec: LatentSpec, head_width: int, device: torch.device) -> tuple[P
     """Where the tokens stand, as heads are turned; and their seconds, (L,)."""
     with torch.inference_mode(False):  # a training may ask for them next
         at = positions(spec)
-        turns = at.each(lambda at: angles(at, head_width).to(device))  # (L, head width / 2)
-        waves = turns.each(lambda turn: Rotary(turn.cos(), turn.sin()))
+        waves = at.each(lambda at: rotary(at, head_width, device))  # (L, head width / 2)
         return waves, at.each(lambda at: at.seconds.to(device))
 
 

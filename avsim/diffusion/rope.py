@@ -50,9 +50,9 @@ def turns(position: Tensor, shortest: float, longest: float, count: int) -> Tens
     return (2 * math.pi * position[:, None].double() / periods).to(position.dtype)
 
 
-def rotary(at: Positions, head_width: int) -> Rotary:
+def rotary(at: Positions, head_width: int, device: torch.device | None = None) -> Rotary:
     """What `rotate` needs for tokens that stand `at` these places."""
-    angle = angles(at, head_width)
+    angle = angles(at, head_width).to(device)
     return Rotary(angle.cos(), angle.sin())
 
 

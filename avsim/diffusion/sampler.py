@@ -51,23 +51,6 @@ def frame_0_sooner(levels: Sequence[Pair[Tensor]], frames: int, ahead: int) -> S
     ]
 
 
-def move(x: Pair[Tensor], v: Pair[Tensor], now: Pair[Tensor], then: Pair[Tensor]) -> Pair[Tensor]:
-    """X + (then - now) v for tokens whose level changes; the others stay as they are, bit for bit."""
-
-    def step(x: Tensor, v: Tensor, now: Tensor, then: Tensor) -> Tensor:
-        change = spread(then - now, x.shape[1])[..., None]  # (B, L, 1)
-        return torch.where(change == 0, x, x + change * v.to(x))
-
-    return x.each(step, v, now, then)
-
-
-def euler(denoise: Denoise, x: Pair[Tensor], levels: Sequence[Pair[Tensor]]) -> Pair[Tensor]:
-    """First order: one `denoise` a step; x (B, L, D) at levels[0] -> x at levels[-1]."""
-    for now, then in pairwise(levels):
-        x = move(x, denoise(x, now), now, then)
-    return x
-
-
 def ancestral(eta: float, noise: Callable[[int], Pair[Tensor]]) -> Sampler:
     """Euler's steps with noise drawn anew between them: what was begun wrongly is not kept to the end.
 
@@ -94,23 +77,3 @@ def ancestral(eta: float, noise: Callable[[int], Pair[Tensor]]) -> Sampler:
         return x
 
     return sampler
-
-
-def heun(denoise: Denoise, x: Pair[Tensor], levels: Sequence[Pair[Tensor]]) -> Pair[Tensor]:
-    """Second order: two `denoise` a step (Karras et al., 2206.00364, algorithm 1, without churn).
-
-    A token's last step is Euler's: no velocity is known at the data.
-    """
-    for now, then in pairwise(levels):
-        v = denoise(x, now)
-        if any(bool((level > 0).any()) for level in then.there()):
-            ahead = denoise(move(x, v, now, then), then)
-            v = v.each(mean_where_noised, ahead, then)
-        x = move(x, v, now, then)
-    return x
-
-
-def mean_where_noised(here: Tensor, there: Tensor, then: Tensor) -> Tensor:
-    """The mean of two velocities (B, L, D) of tokens that are still noised `then` (B, K), else the first."""
-    noised = spread(then > 0, here.shape[1])[..., None]  # (B, L, 1)
-    return torch.where(noised, (here + there) / 2, here)

@@ -79,7 +79,7 @@ def read_sound(
         count = min(count, round(seconds * rate))
     names = [channel.name for channel in layout.channels]
     runs = [(moment, _mixed(path, samples, names, channels)) for moment, samples in runs]
-    wave = _on_grid(runs, start, count, end, own_rate, rate, layout.name)
+    wave = _on_grid(runs, start, count, end, own_rate, rate)
     if not np.isfinite(wave).all():
         raise InputError(f"{path}: its sound holds values that are not finite")
     return torch.from_numpy(wave), rate
@@ -166,7 +166,6 @@ def _on_grid(
     end: float,
     own_rate: int,
     rate: int,
-    layout: str,
 ) -> NDArray[np.float32]:
     """Samples at start, start + 1 / rate, ...; silence outside the runs (at `own_rate`) and beyond `end`."""
     # Both grids meet every 1 / gcd seconds: from such a moment on, resampling shifts nothing.

@@ -16,10 +16,10 @@ class Conv(nn.Conv2d):
 class Block(nn.Module):
     """x + linear(gelu(conv(norm(x)))); the linear layer starts at zero, so that a block starts as nothing."""
 
-    def __init__(self, width: int, dilation: tuple[int, int] = (1, 1)) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
-        self.into = Conv(width, width, 3, padding=dilation, dilation=dilation)
+        self.into = Conv(width, width, 3, padding=1)
         self.out = nn.Linear(width, width)
         nn.init.zeros_(self.out.weight)
 

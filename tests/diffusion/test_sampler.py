@@ -4,7 +4,7 @@ import torch
 from avsim.diffusion.levels import shifted
 from avsim.diffusion.noising import clean_of
 from avsim.diffusion.pair import Pair
-from avsim.diffusion.sampler import ancestral, euler, frame_0_sooner, heun, path
+from avsim.diffusion.sampler import ancestral, frame_0_sooner, path
 from avsim.errors import InputError
 from tests.diffusion.conftest import SPEC, tokens
 
@@ -27,6 +27,9 @@ def fresh(step, shape=(1, 4, 1)):
     return Pair(*(torch.randn(shape, generator=torch.Generator().manual_seed(step)) for _ in range(2)))
 
 
+euler = ancestral(0.0, lambda step: Pair(torch.zeros(1), torch.zeros(1)))
+
+
 def error(sampler, steps: int, shifts: Pair) -> float:
     z = torch.linspace(-2, 2, 41, dtype=torch.float64).view(1, -1, 1)
     start = Pair(*(torch.ones(1, 1, dtype=torch.float64),) * 2)
@@ -35,11 +38,10 @@ def error(sampler, steps: int, shifts: Pair) -> float:
 
 
 @pytest.mark.parametrize("shifts", [Pair(1.0, 1.0), Pair(3.0, 1.5)])
-@pytest.mark.parametrize("sampler, order", [(euler, 1), (heun, 2)])
-def test_twice_the_steps_divide_the_error_by_two_to_the_order(sampler, order, shifts):
-    errors = [error(sampler, steps, shifts) for steps in (64, 128, 256)]
+def test_twice_the_steps_halve_the_error_where_no_noise_is_drawn_anew(shifts):
+    errors = [error(euler, steps, shifts) for steps in (64, 128, 256)]
     for coarse, fine in zip(errors, errors[1:], strict=False):
-        assert 2**order * 0.85 < coarse / fine < 2**order * 1.15
+        assert 2 * 0.85 < coarse / fine < 2 * 1.15
 
 
 def test_with_noise_drawn_anew_as_many_ways_lead_to_the_same_distribution():
@@ -49,8 +51,6 @@ def test_with_noise_drawn_anew_as_many_ways_lead_to_the_same_distribution():
         x = ancestral(eta, lambda step: fresh(step, z.shape))(velocity, Pair(z), levels).video
         assert abs(x.mean() - MEAN) < 0.01 and abs(x.std() - DEVIATION) < 0.02
         assert abs(torch.corrcoef(torch.stack([x, z]).flatten(1))[0, 1]) < (0.9 if eta == 0.5 else 0.1)
-    same = ancestral(0.0, lambda step: fresh(step, z.shape))(velocity, Pair(z), levels).video
-    torch.testing.assert_close(same, euler(velocity, Pair(z), levels).video, atol=1e-4, rtol=1e-4)
     with pytest.raises(InputError, match="eta"):
         ancestral(1.5, fresh)
 
@@ -66,7 +66,7 @@ def test_the_path_starts_where_it_should_and_ends_clean():
         path(start, 0, Pair(1.0, 1.0))
 
 
-@pytest.mark.parametrize("sampler", [euler, heun, ancestral(1.0, fresh)])
+@pytest.mark.parametrize("sampler", [euler, ancestral(1.0, fresh)])
 def test_given_tokens_stay_whatever_the_model_says(sampler):
     x = Pair(torch.tensor([[[0.1], [-0.0], [3.0], [4.0]]]), None)
     start = Pair(torch.tensor([[0.0, 1.0]]), None)
@@ -78,11 +78,9 @@ def test_given_tokens_stay_whatever_the_model_says(sampler):
     assert not torch.isfinite(out.video[:, 2:]).any()
 
 
-@pytest.mark.parametrize(
-    "sampler", [euler, heun, ancestral(1.0, lambda step: Pair(torch.ones(1), torch.ones(1)))]
-)
+@pytest.mark.parametrize("eta", [0.0, 1.0])
 @torch.no_grad()
-def test_the_last_step_ends_at_the_models_clean_tokens(sampler, make):
+def test_the_last_step_ends_at_the_models_clean_tokens(eta, make):
     model = make()
     context = model.context(["a bell"], SPEC)
     last = []
@@ -94,6 +92,7 @@ def test_the_last_step_ends_at_the_models_clean_tokens(sampler, make):
         return v
 
     start = Pair(torch.ones(1, 1), torch.ones(1, 1))
+    sampler = ancestral(eta, lambda step: Pair(torch.ones(1), torch.ones(1)))
     out = sampler(denoise, tokens(model, 1), path(start, 1, model.shifts))
     for mine, clean in zip(out, last, strict=True):
         torch.testing.assert_close(mine, clean, rtol=0, atol=1e-5)
