@@ -66,7 +66,7 @@ def test_lightning_and_wandb_stay_in_their_files(path):
 
 
 ROOMS = """
-    clip errors seeds files weights measures optimizers
+    clip errors seeds files memory devices weights measures optimizers
     media
     world
     data

@@ -149,7 +149,7 @@ class AudioCodecSystem(_CodecSystem):
         model: AudioAutoencoder,
         recipe: Recipe | None = None,
         seed: int = 0,
-        crop_seconds: float = 1.0,  # of a training crop, rounded up to whole latents
+        crop_seconds: float = 1.0,  # of a training crop, to the nearest whole latent
         noise: float = 0.1,  # on raw latents, which lie in (-3, 3)
         weights: dict[str, float] | None = None,  # of the loss's parts, where they aren't 1
         decoder_only: bool = False,  # whether latents stay as they are

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from avsim import media
-from avsim.clip import Clip, ClipSpec
+from avsim.clip import Clip, ClipSpec, samples_of
 from avsim.data import faults, shots
 from avsim.data.films import Captions, find_films, identity
 from avsim.data.pool import Crashed, run_all
@@ -340,7 +340,7 @@ def _read(film: _Film, first: int, count: int, spec: ClipSpec) -> tuple[Tensor, 
 
 def _window(whole: tuple[Tensor, Tensor], first: int, spec: ClipSpec) -> tuple[Tensor, Tensor]:
     frames, wave = whole
-    sample = round(first * spec.sample_rate / spec.frames_per_second)
+    sample = samples_of(first, spec.frames_per_second, spec.sample_rate)
     return frames[:, first : first + spec.frames], wave[:, sample : sample + spec.samples]
 
 

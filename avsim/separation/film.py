@@ -1,4 +1,4 @@
-"""A film on disk -> a folder of stems; neither the film nor its stems are ever wholly in memory."""
+"""A film on disk -> a folder of stems; of its picture only a window is in memory, of all sounds two."""
 
 from __future__ import annotations
 

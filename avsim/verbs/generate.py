@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from avsim.verbs import size
+
 if TYPE_CHECKING:
     from avsim.clip import Clip
     from avsim.simulator import Simulator
@@ -46,7 +48,7 @@ def add(subparsers: Any) -> None:
     parser.add_argument("--keep", choices=("picture", "sound"), help="what an edit leaves untouched")
     parser.add_argument("--seconds", type=float, help="length (default 2, or that of what is given)")
     parser.add_argument(
-        "--size", type=_size, metavar="WxH", help="pixels (default: as the generator was trained)"
+        "--size", type=size, metavar="WxH", help="pixels (default: as the generator was trained)"
     )
     parser.add_argument(
         "--takes", type=int, help="of the picture of a sound, of which the best heard is kept (default 3)"
@@ -66,14 +68,6 @@ def add(subparsers: Any) -> None:
         "--out", type=Path, required=True, metavar="PATH", help="a file for one clip, a folder for many"
     )
     parser.set_defaults(run=run)
-
-
-def _size(text: str) -> tuple[int, int]:
-    """(H, W) from WxH."""
-    width, _, height = text.lower().partition("x")
-    if not (width.isdigit() and height.isdigit() and int(width) and int(height)):
-        raise argparse.ArgumentTypeError(f"{text!r}; expected WxH, such as 64x64")
-    return int(height), int(width)
 
 
 SCALES = ("text", "video", "audio", "least", "ear", "words")  # as they are told

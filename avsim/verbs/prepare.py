@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from avsim.verbs import size
+
 
 def add(subparsers: argparse._SubParsersAction) -> None:
     """Add the verb's arguments."""
@@ -18,7 +20,7 @@ def add(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--stride", type=float, help="seconds from clip to clip in a shot (default: --seconds)"
     )
-    parser.add_argument("--size", type=_size, default=(64, 64), metavar="WxH", help="pixels (default 64x64)")
+    parser.add_argument("--size", type=size, default=(64, 64), metavar="WxH", help="pixels (default 64x64)")
     parser.add_argument("--fps", type=float, default=16.0, help="frames per second (default %(default)s)")
     parser.add_argument("--sample-rate", type=int, default=16000, help="Hz (default %(default)s)")
     parser.add_argument("--channels", type=int, default=2, choices=(1, 2), help="of sound (default 2)")
@@ -35,15 +37,6 @@ def add(subparsers: argparse._SubParsersAction) -> None:
     parser.set_defaults(run=run)
 
 
-def _size(text: str) -> tuple[int, int]:
-    """(width, height) from WxH."""
-    width, _, height = text.lower().partition("x")
-    try:
-        return int(width), int(height)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r}; expected WxH, such as 64x64") from None
-
-
 def run(arguments: argparse.Namespace) -> None:
     """Prepare the films and print what came of them."""
     import os
@@ -54,7 +47,7 @@ def run(arguments: argparse.Namespace) -> None:
     from avsim.clip import ClipSpec
     from avsim.data.prepare import prepare
 
-    width, height = arguments.size
+    height, width = arguments.size
     made = prepare(
         arguments.films,
         arguments.out,

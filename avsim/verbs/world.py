@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from avsim.verbs import size
+
 if TYPE_CHECKING:
     from avsim.clip import ClipSpec
     from avsim.world import WorldConfig
@@ -40,7 +42,7 @@ def add(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the scenes (default %(default)s)")
     parser.add_argument("--seconds", type=float, default=2.0, help="length of a clip (default %(default)s)")
     parser.add_argument(
-        "--size", type=_size, metavar="WxH", help="pixels (default 64x64; a gallery's 128x128)"
+        "--size", type=size, metavar="WxH", help="pixels (default 64x64; a gallery's 128x128)"
     )
     parser.add_argument("--fps", type=float, default=16.0, help="frames per second (default %(default)s)")
     parser.add_argument("--sample-rate", type=int, default=16000, help="Hz (default %(default)s)")
@@ -50,14 +52,6 @@ def add(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--truth", action="store_true", help="write all that is known of each clip, too")
     parser.add_argument("--jobs", type=int, help="processes (default: one per core)")
     parser.set_defaults(run=run)
-
-
-def _size(text: str) -> tuple[int, int]:
-    """(W, H) from WxH."""
-    width, _, height = text.lower().partition("x")
-    if not (width.isdigit() and height.isdigit()):
-        raise argparse.ArgumentTypeError(f"{text!r}; expected WxH, such as 64x64")
-    return int(width), int(height)
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -70,7 +64,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     from avsim.clip import ClipSpec
 
-    width, height = arguments.size or ((128, 128) if arguments.gallery else (64, 64))
+    height, width = arguments.size or ((128, 128) if arguments.gallery else (64, 64))
     spec = ClipSpec(
         arguments.seconds, height, width, arguments.fps, arguments.sample_rate, arguments.channels
     )
