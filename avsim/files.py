@@ -27,13 +27,23 @@ def atomic(path: str | Path) -> Iterator[Path]:
         raise InputError(f"{path}: cannot write here ({error.strerror})") from error
     try:
         yield holder / path.name
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        os.replace(holder / path.name, path)
+        _put(holder / path.name, path, aside=holder / f"{path.name}.before")
     except OSError as error:
         raise InputError(f"{path}: could not be written ({error.strerror or error})") from error
     finally:
         shutil.rmtree(holder, ignore_errors=True)
+
+
+def _put(made: Path, path: Path, aside: Path) -> None:
+    """Give what was made its name; a folder that has it steps aside, and back where that fails."""
+    try:
+        if path.is_dir() and not path.is_symlink():
+            os.replace(path, aside)
+        os.replace(made, path)
+    except BaseException:
+        if aside.exists() and not path.exists():
+            os.replace(aside, path)
+        raise
 
 
 @contextmanager

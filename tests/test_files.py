@@ -1,6 +1,7 @@
 """Outputs are whole or absent; a folder has one writer."""
 
 import errno
+import os
 import subprocess
 import sys
 
@@ -26,6 +27,28 @@ def test_atomic_leaves_the_old_file_on_failure(tmp_path, fault):
         temporary.write_text("half")
         raise fault
     assert target.read_text() == "old" and list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("at", ["the old one steps aside", "the new one takes its name"])
+def test_atomic_loses_no_folder_when_it_is_stopped(tmp_path, monkeypatch, at):
+    target, moves = tmp_path / "model", []
+    target.mkdir()
+    (target / "weights").write_text("old")
+
+    def replace(one, other):
+        moves.append(one)
+        if len(moves) == (1 if at.startswith("the old") else 2):
+            raise KeyboardInterrupt
+        os.rename(one, other)
+
+    monkeypatch.setattr("avsim.files.os.replace", replace)
+    with pytest.raises(KeyboardInterrupt), atomic(target) as temporary:
+        temporary.mkdir()
+        (temporary / "weights").write_text("new")
+    assert (target / "weights").read_text() == "old" and list(tmp_path.iterdir()) == [target]
+    with atomic(target) as temporary:
+        temporary.mkdir()
+    assert not list(target.iterdir()) and list(tmp_path.iterdir()) == [target]
 
 
 def test_a_full_disk_is_one_clear_line(tmp_path):

@@ -79,6 +79,9 @@ def test_late_streams(tmp_path, suffix):
     clip = media.read(late_sound)
     assert clip.wave.shape == (1, 48000)
     assert int(clip.wave.abs().argmax()) == pytest.approx(0.4 * 48000, abs=48)
+    before, over = media.read(late_sound, 0.0, 0.2), media.read(late_sound, 0.3, 0.2)
+    assert before.wave.shape == (1, 9600) and not before.wave.any()  # all of the sound comes later
+    assert int(over.wave.abs().argmax()) == pytest.approx(0.1 * 48000, abs=48)
     late_picture = film(tmp_path / f"p{suffix}", greys(6), [0.4 + t for t in EVEN[:6]], tone(1.0), nominal=10)
     clip = media.read(late_picture, frames_per_second=10)
     assert brightness(clip) == [0, 0, 0, 0, 0, 1, 2, 3, 4, 5]  # its first frame stands until its time comes

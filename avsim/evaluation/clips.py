@@ -127,13 +127,15 @@ def _prompts(path: Path, clips: Sequence[Path]) -> dict[Path, str]:
             raise InputError(f"{path}: not valid json ({error})") from error
         if not isinstance(named, dict):
             raise InputError(f"{path}: holds a {type(named).__name__}; expected {{file name: prompt}}")
-        names = {clip.name: clip for clip in clips}
-        for name in named:
-            if name not in names:
-                raise InputError(
-                    f"{path}: has a prompt for {name!r}, which is none of the {len(clips)} clips"
-                )
-        return {names[name]: str(prompt) for name, prompt in named.items()}
+        found: dict[Path, str] = {}
+        for name, prompt in named.items():
+            parts = Path(name).parts
+            meant = [clip for clip in clips if parts and clip.parts[-len(parts) :] == parts]
+            if len(meant) != 1:
+                which = f"fits {len(meant)}: say its folder too" if meant else "fits none"
+                raise InputError(f"{path}: has a prompt for {name!r}; of {len(clips)} clips it {which}")
+            found[meant[0]] = str(prompt)
+        return found
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if len(lines) != len(clips):
         raise InputError(f"{path}: has {len(lines)} lines and there are {len(clips)} clips; expected as many")

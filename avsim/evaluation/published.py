@@ -31,13 +31,13 @@ def embedding(spec: str) -> Embedding:
         InputError: it can't be found, its package isn't installed, or it is no function.
     """
     kind, _, name = spec.partition(":")
-    if not name:
+    if not (kind and name):
         raise InputError(f"embedding {spec!r}: expected clap:NAME, videomae:NAME or module:function")
     if kind in MADE:
         return MADE[kind](name)
     try:
         found = getattr(importlib.import_module(kind), name)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise InputError(f"embedding {spec!r}: {error}") from error
     if not callable(found):
         raise InputError(f"embedding {spec!r}: is a {type(found).__name__}; expected a function of a clip")

@@ -55,11 +55,12 @@ def read_sound(
     own_rate, layout = 0, None
     ended = True
     for moment, frame in decoding:
-        if moment >= until:
-            ended = False
-            break
         if layout is None:
             own_rate, layout = frame.sample_rate, frame.layout
+        if moment >= until:
+            ended = False
+            pieces = pieces or [(moment, _samples(frame)[:, :0])]  # all of it comes after the span
+            break
         if frame.sample_rate != own_rate or frame.layout.nb_channels != layout.nb_channels:
             raise InputError(f"{path}: its sound changes its rate or channels at {moment:.2f} s")
         pieces.append((moment, _samples(frame)))

@@ -155,7 +155,7 @@ class Truth:
                 facts=typed(Facts, plain["facts"], "facts"),
                 captions=typed(Captions, plain["captions"], "captions"),
             )
-        except (OSError, KeyError, ValueError, safetensors.SafetensorError) as error:
+        except (OSError, KeyError, TypeError, ValueError, safetensors.SafetensorError) as error:
             raise InputError(f"{folder}: no truth of a clip can be read here ({error})") from error
 
 

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from avsim.clip import ClipSpec
 from avsim.data.pool import Crashed, run_all
+from avsim.data.resuming import check_settings
 from avsim.data.shards import write_json
 from avsim.data.sources import Sample
 from avsim.devices import quickest
@@ -30,7 +31,7 @@ from avsim.separation.regions import cell_weights
 from avsim.separation.scenes import Scenes
 from avsim.separation.separator import CELL
 from avsim.separation.spectrum import Scale, band_power, inverse, transform
-from avsim.weights import load_model
+from avsim.weights import TENSORS, hash_of, load_model
 from avsim.world import configured
 
 SPEC = ClipSpec(seconds=2.0, height=64, width=64, frames_per_second=16.0, sample_rate=16000, channels=2)
@@ -250,6 +251,11 @@ def bss_sdr(reference: Tensor, estimate: Tensor, heard: Tensor) -> float:
 
 def main(arguments: argparse.Namespace) -> None:
     """Measure all rows."""
+    folder = Path(arguments.out) / "records" / arguments.method
+    folder.mkdir(parents=True, exist_ok=True)
+    said = {name: getattr(arguments, name) for name in ("level", "bss", "few", "controlled")}
+    weights = hash_of(Path(arguments.folder) / TENSORS) if arguments.folder else ""
+    check_settings(folder, {"weights": weights, **said}, "records")
     wanted = [row for row in ROWS if not arguments.rows or row.name in arguments.rows]
     for last in range(arguments.count, int(SPARE * arguments.count) + PART, PART):
         tasks = [  # a part of every row, then the next: what is stopped early is even

@@ -212,6 +212,90 @@ class Feeder(threading.Thread):
         self.hear.train(sum(weights.get(name, 1.0) * part for name, part in parts.items()), done)
 
 
+class Clock:
+    """What of some minutes from now on is over, in [0, 1]; a file may say when they end instead."""
+
+    def __init__(self, minutes: float, until: Path | None = None) -> None:
+        self.began, self.minutes, self.until = time.time(), minutes, until
+
+    def __call__(self) -> float:
+        """The share that is over."""
+        end = self.began + 60 * self.minutes
+        if self.until and self.until.exists():
+            with suppress(ValueError):  # half written, or no number
+                end = float(self.until.read_text())
+        return min(1.0, (time.time() - self.began) / max(1.0, end - self.began))
+
+
+class Lease:
+    """A training and the feeder of its clips: watched and written down as it goes."""
+
+    def __init__(self, trained: Trained, feeder: Feeder, said: argparse.Namespace, say: Any) -> None:
+        self.trained, self.feeder, self.said, self.say = trained, feeder, said, say
+        self.random = torch.Generator().manual_seed(SEED)
+
+    def check(self) -> None:
+        """Fail as the feeder did."""
+        if not self.feeder.failed.empty():
+            raise self.feeder.failed.get()
+
+    def held_out(self) -> str:
+        """How well it does on what is held out."""
+        if not self.said.minutes:
+            return "lessons alone"  # a pupil's velocities aren't the data's
+        held, see = self.feeder.held_out, self.feeder.see.shown
+        found = scores(self.trained.shown, [batch for batch, _ in held], SEED)
+        with torch.no_grad():
+            seen = [psnr(frames, see.decode(batch.video, batch.spec.clip)) for batch, frames in held]
+        found["psnr"] = float(torch.cat([each.flatten() for each in seen]).mean())
+        names = ("video", "audio", "audio_own", "sync_gap", "psnr")
+        return ", ".join(f"{name} {found[name]:.4f}" for name in names)
+
+    def export(self, name: str) -> None:
+        """Write what is trained, and decoders, to OUT."""
+        notes = {"commit": self.said.commit, "command": command(self.said)}
+        spec = asdict(self.trained.pools[0].kind.spec.clip)
+        parts: dict[str, Any] = {name: self.trained}
+        if self.said.minutes:
+            parts |= {"video_codec": self.feeder.see, "audio_codec": self.feeder.hear}
+        for part, one in parts.items():
+            folder = self.said.out / part
+            save_model(one.shown, folder, dtype=torch.bfloat16, step=one.steps, spec=spec, **notes)
+
+    def run(self, name: str, over: Callable[[], float], taught: bool = False) -> None:
+        """Train until all of `over` is."""
+        trained, pools = self.trained, self.trained.pools
+        told = minute = time.monotonic()
+        while (done := over()) < 1:
+            weights = torch.tensor([pool.kind.trained * (pool.held >= 4 * CLIPS) for pool in pools])
+            rate = self.said.late + (1 - self.said.late) * done if taught else done
+            trained.train(int(torch.multinomial(weights, 1, generator=self.random)), rate, taught)
+            if trained.steps % 20:
+                continue
+            if trained.cuda:
+                torch.cuda.synchronize()
+            self.check()
+            if time.monotonic() - told > 10:
+                told = time.monotonic()
+                decoders, clips = self.feeder.see.steps, [pool.seen for pool in pools]
+                self.say(f"step {trained.steps}, decoders {decoders}, clips {clips}: {trained.means()}")
+            if time.monotonic() - minute > 100:
+                minute = time.monotonic()
+                self.say(name, self.held_out())
+                self.export(name)
+        self.say(name, "ends:", self.held_out())
+        self.export(name)
+
+
+def command(said: argparse.Namespace) -> str:
+    """The line that trains so, of what differs from the usual."""
+    how = f"OUT --minutes {said.minutes:g} --refit {said.refit:g} --taught {said.taught:g}"
+    how += f" --init {said.init}" * (said.init != SMALL / "generator")
+    how += f" --video-codec {said.video_codec}" * (said.video_codec != SMALL / "video_codec")
+    how += f" --pupil {said.pupil}" * (said.pupil is not None) + f" --late {said.late:g}"
+    return f"python experiments/004-small/lease.py {how}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -264,86 +348,20 @@ def main() -> None:
     say("graphs are made, ms:", trained.timed())
     feeder.start()
 
-    def held_out() -> str:
-        if not said.minutes:
-            return "lessons alone"  # a pupil's velocities aren't the data's
-        found = scores(trained.shown, [batch for batch, _ in feeder.held_out], SEED)
-        with torch.no_grad():
-            see = feeder.see.shown
-            seen = [
-                psnr(frames, see.decode(batch.video, batch.spec.clip)) for batch, frames in feeder.held_out
-            ]
-        found["psnr"] = float(torch.cat([each.flatten() for each in seen]).mean())
-        names = ("video", "audio", "audio_own", "sync_gap", "psnr")
-        return ", ".join(f"{name} {found[name]:.4f}" for name in names)
-
-    def export(name: str) -> None:
-        how = f"OUT --minutes {said.minutes:g} --refit {said.refit:g} --taught {said.taught:g}"
-        how += f" --init {said.init}" * (said.init != SMALL / "generator")
-        how += f" --video-codec {said.video_codec}" * (said.video_codec != SMALL / "video_codec")
-        how += f" --pupil {said.pupil}" * (said.pupil is not None) + f" --late {said.late:g}"
-        notes = {"commit": said.commit, "command": f"python experiments/004-small/lease.py {how}"}
-        spec = asdict(table[0].spec.clip)
-        parts: dict[str, Any] = {name: trained}
-        if said.minutes:
-            parts |= {"video_codec": feeder.see, "audio_codec": feeder.hear}
-        for name, part in parts.items():
-            save_model(part.shown, said.out / name, dtype=torch.bfloat16, step=part.steps, spec=spec, **notes)
-
+    lease = Lease(trained, feeder, said, say)
     while len(feeder.held_out) * CLIPS < HELD_OUT or pools[0].held < 4 * CLIPS:
-        if not feeder.failed.empty():
-            raise feeder.failed.get()
+        lease.check()
         time.sleep(0.2)
-    say("before:", held_out())
+    say("before:", lease.held_out())
 
     until = said.out / "until"
     until.unlink(missing_ok=True)  # of another training
-
-    def over(minutes: float, last: bool = True) -> Callable[[], float]:
-        """What of `minutes` from now on is over; of the last ones, `until` may say when they end."""
-        began = time.time()
-
-        def share() -> float:
-            end = began + 60 * minutes
-            if last and until.exists():
-                with suppress(ValueError):  # half written, or no number
-                    end = float(until.read_text())
-            return min(1.0, (time.time() - began) / max(1.0, end - began))
-
-        return share
-
-    feeder.clock = over(said.minutes + said.taught)
-    random = torch.Generator().manual_seed(SEED)
-
-    def run(name: str, over: Callable[[], float], taught: bool = False) -> None:
-        """Train until all of `over` is."""
-        told = minute = time.monotonic()
-        while (done := over()) < 1:
-            weights = torch.tensor([pool.kind.trained * (pool.held >= 4 * CLIPS) for pool in pools])
-            rate = said.late + (1 - said.late) * done if taught else done
-            trained.train(int(torch.multinomial(weights, 1, generator=random)), rate, taught)
-            if trained.steps % 20:
-                continue
-            if device == "cuda":
-                torch.cuda.synchronize()
-            if not feeder.failed.empty():
-                raise feeder.failed.get()
-            if time.monotonic() - told > 10:
-                told = time.monotonic()
-                seen = [pool.seen for pool in pools]
-                say(f"step {trained.steps}, decoders {feeder.see.steps}, clips {seen}: {trained.means()}")
-            if time.monotonic() - minute > 100:
-                minute = time.monotonic()
-                say(name, held_out())
-                export(name)
-        say(name, "ends:", held_out())
-        export(name)
-
+    feeder.clock = Clock(said.minutes + said.taught, until)
     if said.minutes:
-        run("generator", over(said.minutes, last=not said.taught))
+        lease.run("generator", Clock(said.minutes, None if said.taught else until))
     if said.taught:
         trained.teach(pupil and pupil.to(device))
-        run("pupil", over(said.taught), taught=True)
+        lease.run("pupil", Clock(said.taught, until), taught=True)
     feeder.stopped = True
     feeder.join(10)
     say("written to", said.out)

@@ -96,6 +96,8 @@ def main() -> None:
     parser.add_argument("--commit", default="", help="noted down")
     parser.add_argument("--packed", action="store_true", help="leave the runs in OUT/*.tar")
     said = parser.parse_args()
+    if said.out.is_dir() and any(said.out.iterdir()):
+        parser.error(f"{said.out} holds something already; choose a new folder")
     say = stopwatch()
 
     runs = [(name, seed) for seed in range(SEEDS) for name in COUPLINGS]

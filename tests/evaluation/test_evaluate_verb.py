@@ -132,8 +132,14 @@ def test_prompts_by_name_by_line_and_from_samples(films, tmp_path):
         with pytest.raises(InputError):
             Clips.of([folder])
     named.write_text('{"9.mp4": "a bell"}')
-    with pytest.raises(InputError, match="none of the 3 clips"):
+    with pytest.raises(InputError, match="of 3 clips it fits none"):
         Clips.of([films], named)
+    shutil.copytree(films, tmp_path / "others")
+    named.write_text('{"others/1.mp4": "a bell"}')
+    assert Clips.of([films, tmp_path / "others"], named).captions == {tmp_path / "others" / "1.mp4": "a bell"}
+    named.write_text('{"1.mp4": "a bell"}')
+    with pytest.raises(InputError, match="of 6 clips it fits 2: say its folder too"):
+        Clips.of([films, tmp_path / "others"], named)
 
 
 def test_large_and_long_films_are_cut_down(tmp_path):
