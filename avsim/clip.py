@@ -64,6 +64,11 @@ class ClipSpec:
         """(H, W)."""
         return self.height, self.width
 
+    @property
+    def end(self) -> float:
+        """When its last frame ends, in seconds."""
+        return self.frames / self.frames_per_second
+
     def frame_seconds(self) -> Tensor:
         """Centre of each frame in seconds, (T,), float64."""
         return (torch.arange(self.frames, dtype=torch.float64) + 0.5) / self.frames_per_second

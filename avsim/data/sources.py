@@ -191,7 +191,7 @@ class Film:
         clip = media.read(
             self.path,
             start,
-            spec.frames / spec.frames_per_second,
+            spec.end,
             spec.size,
             spec.frames_per_second,
             spec.sample_rate,

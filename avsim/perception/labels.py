@@ -107,7 +107,7 @@ def _shown(truth: Truth, spec: ClipSpec, grid: Grid) -> dict[str, Tensor]:
 
 def _seconds(spec: ClipSpec) -> float:
     """Of its whole frames."""
-    return spec.frames / spec.frames_per_second
+    return spec.end
 
 
 def _bump(length: int, middle: float, spread: float) -> Tensor:

@@ -20,12 +20,11 @@ import numpy as np
 from scipy.signal import lfilter
 
 from avsim.errors import InputError
-from avsim.world.phrases import RANGES, Note, hertz
+from avsim.world.phrases import BANKS, RANGES, Note, hertz
 
 Array = np.ndarray
 
 FOLDER = Path(__file__).parent / "banks"
-BANKS = ("fluidr3", "modelled")
 STORED = 48_000  # Hz
 FINER = 2  # recordings are kept at this multiple of a clip's rate, so that reading between samples is exact
 

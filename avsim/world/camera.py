@@ -11,7 +11,7 @@ import numpy as np
 from avsim.clip import ClipSpec
 from avsim.errors import InputError
 from avsim.world.canvas import View
-from avsim.world.checks import within
+from avsim.world.checks import LATEST, within
 
 VIEW = 2.0  # m, height of what a camera sees by default
 FLOOR = 0.25  # m, from the picture's lower edge up to where things touch the floor, by default
@@ -28,6 +28,8 @@ class Framing:
     height: float = VIEW  # m, from top to bottom
 
     def __post_init__(self) -> None:
+        within("framing", "x", self.x, -20.0, 20.0, "m")
+        within("framing", "y", self.y, -20.0, 20.0, "m")
         within("framing", "height", self.height, 0.2, 10.0, "m")
 
 
@@ -38,6 +40,9 @@ class Shot:
     seconds: float = 0.0  # when it starts
     start: Framing = Framing()
     end: Framing | None = None  # None: it stays where it is
+
+    def __post_init__(self) -> None:
+        within("shot", "seconds", self.seconds, 0.0, LATEST, "s")
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,7 @@ class Camera:
 
     def view(self, spec: ClipSpec) -> View:
         """What it sees at the middle of each frame."""
-        x, y, height = self.path(spec.frame_seconds().numpy(), spec.seconds).T
+        x, y, height = self.path(spec.frame_seconds().numpy(), spec.end).T
         return View(x, y, height, spec.size)
 
 

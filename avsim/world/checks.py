@@ -4,6 +4,8 @@ import math
 
 from avsim.errors import InputError
 
+LATEST = 1e6  # s: later than any clip
+
 
 def one_of(owner: str, name: str, value: str, known: tuple[str, ...]) -> None:
     """`value` must be one of `known`."""
@@ -22,5 +24,5 @@ def some_of(owner: str, name: str, values: tuple[str, ...], known: tuple[str, ..
 def within(owner: str, name: str, value: float, low: float, high: float, unit: str = "") -> None:
     """`value` must lie between `low` and `high`; NaN doesn't."""
     if not low <= value <= high:
-        expected = f"{low:g} or more" if high == math.inf else f"{low:g} to {high:g}"
+        expected = f"{low:g} or more" if high in (LATEST, math.inf) else f"{low:g} to {high:g}"
         raise InputError(f"{owner}: {name} is {f'{value:g} {unit}'.strip()}; expected {expected}")

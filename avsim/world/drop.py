@@ -49,7 +49,7 @@ class Touch:
 
 def drop(scene: Scene, spec: ClipSpec, names: Sequence[str]) -> list[Actor]:
     """The scene's bodies, each with its motion and its sounds; their owners are their numbers."""
-    path, touches = fall(scene, spec.frame_seconds().numpy(), spec.frames / spec.frames_per_second)
+    path, touches = fall(scene, spec.frame_seconds().numpy(), spec.end)
     actors = []
     for number, body in enumerate(scene.bodies):
         mine = [touch for touch in touches if number in (touch.body, touch.other)]
@@ -243,7 +243,7 @@ def _materials(scene: Scene, number: int, against: int) -> tuple[str, str]:
 
 def _sounds(scene: Scene, touch: Touch, number: int, spec: ClipSpec) -> list[Sound]:
     """What body `number` makes heard at a touch: its own ringing, and the floor's or the wall's."""
-    if touch.seconds >= spec.seconds:
+    if touch.seconds >= spec.end:
         return []
     body, pair = scene.bodies[number], _materials(scene, touch.body, touch.other)
     seconds, lead = aligned(touch.seconds, touch.x, touch.y, spec.sample_rate)

@@ -11,7 +11,7 @@ MIDDLE = 0.8  # m, height of an instrument of usual size
 
 def ensemble(scene: Scene, spec: ClipSpec, first: int) -> list[Actor]:
     """The scene's players with their notes, their owners counted from `first`."""
-    seconds, end = spec.frame_seconds().numpy(), spec.frames / spec.frames_per_second
+    seconds, end = spec.frame_seconds().numpy(), spec.end
     actors = []
     for number, each in enumerate(scene.players):
         looks = scene.random("player", number)

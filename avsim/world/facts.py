@@ -112,7 +112,7 @@ def facts_of(
         seen: the numbers of the things that are seen in some frame.
         last: the numbers of those that are seen in the last frame.
     """
-    end = spec.frames / spec.frames_per_second
+    end = spec.end
     contacts = [contact for actor in actors for contact in actor.contacts if contact.seconds < end]
     told = []
     for number, noun in enumerate(nouns):
@@ -224,7 +224,7 @@ def _meetings(
 
 def _in_view(scene: Scene, spec: ClipSpec, x: float) -> bool:
     """Whether the camera sees x metres from the middle in some frame."""
-    path = scene.camera.path(spec.frame_seconds().numpy(), spec.frames / spec.frames_per_second)
+    path = scene.camera.path(spec.frame_seconds().numpy(), spec.end)
     return bool((abs(x - path[:, 0]) < half_width(spec, 1.0) * path[:, 2]).any())
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from avsim.errors import InputError
+from avsim.world.checks import LATEST, within
 
 CLOSEST = 0.25  # s between the beginnings of notes
 SHORTEST = 0.12  # s, a note's duration
@@ -30,6 +31,7 @@ RANGES = {
 }
 INSTRUMENTS = tuple(RANGES)
 STRUCK = frozenset({"acoustic guitar", "xylophone"})  # plucked too: a note dies away by itself
+BANKS = ("fluidr3", "modelled")  # of recordings, by which they are heard
 STEADY = STRUCK | {"accordion"}  # no vibrato
 
 SCALES = ((0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10), (0, 2, 4, 7, 9))  # major, minor, pentatonic
@@ -44,6 +46,12 @@ class Note:
     pitch: int  # sounding, MIDI: 69 is A4, 440 Hz
     loudness: float  # 0..1, pianissimo to fortissimo
     vibrato: float = 0.0  # 0..1, of at most half a semitone to either side
+
+    def __post_init__(self) -> None:
+        within("note", "seconds", self.seconds, 0.0, LATEST, "s")
+        within("note", "duration", self.duration, 0.01, 60.0, "s")
+        within("note", "loudness", self.loudness, 0.0, 1.0)
+        within("note", "vibrato", self.vibrato, 0.0, 1.0)
 
 
 def hertz(pitch: float) -> float:

@@ -54,4 +54,7 @@ def typed(kind: Any, value: Any, where: str) -> Any:
     accepted = (int, float) if kind is float else (kind,)
     if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
         raise InputError(f"{where}: found {value!r}; expected {kind.__name__}")
-    return kind(value)
+    try:
+        return kind(value)
+    except OverflowError as error:
+        raise InputError(f"{where}: found a number that is too large") from error

@@ -18,9 +18,9 @@ import numpy as np
 from avsim.errors import InputError
 from avsim.seeds import derive
 from avsim.world.camera import Camera
-from avsim.world.checks import one_of, within
+from avsim.world.checks import LATEST, one_of, within
 from avsim.world.materials import FLOORS, MATERIALS, TIPS
-from avsim.world.phrases import INSTRUMENTS, Note
+from avsim.world.phrases import BANKS, INSTRUMENTS, RANGES, Note
 from avsim.world.plain import typed
 from avsim.world.rooms import PLACES
 
@@ -78,6 +78,7 @@ class Body:
         within("body", "height", self.height, 0.0, 4.0, "m")
         within("body", "release", self.release, 0.0, math.inf, "s")
         within("body", "drift", self.drift, -5.0, 5.0, "m/s")
+        within("body", "angle", self.angle, -100.0, 100.0, "rad")
         within("body", "spin", self.spin, -30.0, 30.0, "rad/s")
 
     @property
@@ -131,7 +132,7 @@ class Hit:
     miss: bool = False  # whether it stops short of it, without a sound
 
     def __post_init__(self) -> None:
-        within("hit", "seconds", self.seconds, 0.0, math.inf, "s")
+        within("hit", "seconds", self.seconds, 0.0, LATEST, "s")
         within("hit", "speed", self.speed, 0.1, FASTEST, "m/s")
 
 
@@ -163,6 +164,13 @@ class Player:
         one_of("player", "instrument", self.instrument, INSTRUMENTS)
         within("player", "x", self.x, -8.0, 8.0, "m")
         within("player", "size", self.size, 0.3, 1.5, "times the usual")
+        one_of("player", "bank", self.bank, BANKS)
+        low, high = RANGES[self.instrument]
+        for note in self.notes:
+            within(self.instrument, "pitch", note.pitch, low, high)
+        times = [note.seconds for note in self.notes]
+        if times != sorted(times):
+            raise InputError(f"player: notes begin at {times} s; expected them in order")
 
 
 @dataclass(frozen=True)
@@ -174,6 +182,7 @@ class Wall:
 
     def __post_init__(self) -> None:
         one_of("wall", "material", self.material, ("stone", "wood", "metal"))
+        within("wall", "x", self.x, -20.0, 20.0, "m")
         if abs(self.x) < 0.2:
             raise InputError(f"wall: x is {self.x} m; expected 0.2 m from the middle or farther")
 
@@ -187,6 +196,7 @@ class Occluder:
     height: float = 2.5  # m
 
     def __post_init__(self) -> None:
+        within("occluder", "x", self.x, -20.0, 20.0, "m")
         within("occluder", "width", self.width, 0.02, 2.0, "m")
         within("occluder", "height", self.height, 0.1, 4.0, "m")
 

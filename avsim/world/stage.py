@@ -91,7 +91,7 @@ def perform(scene: Scene, spec: ClipSpec, things: Sequence[Thing]) -> tuple[list
 
 def _path(scene: Scene, spec: ClipSpec) -> Array:
     """(T, 3): the camera's x, y and height."""
-    return scene.camera.path(spec.frame_seconds().numpy(), spec.frames / spec.frames_per_second)
+    return scene.camera.path(spec.frame_seconds().numpy(), spec.end)
 
 
 def _drawn(scene: Scene, spec: ClipSpec, parts: Sequence[Part], count: int) -> tuple[Array, Array, Array]:
@@ -113,7 +113,7 @@ def _heard(scene: Scene, spec: ClipSpec, actors: Sequence[Actor], names: dict[in
 
 def _contacts(actors: Sequence[Actor], unseen: set[str], spec: ClipSpec) -> tuple[Contact, ...]:
     """The contacts within the clip, in order of time; what isn't seen is called "off screen"."""
-    end = spec.frames / spec.frames_per_second
+    end = spec.end
     found = [contact for actor in actors for contact in actor.contacts if contact.seconds < end]
     named = [
         replace(contact, things=(_known(contact.things[0], unseen), _known(contact.things[1], unseen)))

@@ -34,7 +34,7 @@ def strike(scene: Scene, spec: ClipSpec, names: Sequence[str], first: int) -> tu
     actors, side = [], held(scene)
     for number, target in enumerate(scene.targets):
         hits = [hit for hit in scene.stick.hits if hit.target == number and not hit.miss]
-        hits = [hit for hit in hits if hit.seconds < spec.seconds]
+        hits = [hit for hit in hits if hit.seconds < spec.end]
         actors.append(
             Actor(
                 parts=(target_part(target, first + number),),

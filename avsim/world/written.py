@@ -24,6 +24,10 @@ LOUDNESS = {"softly": 0.3, "evenly": 0.6, "loudly": 0.9}
 FIRST, GAP = 0.4, 0.4  # s: when a stick strikes, and how soon again, where a sentence doesn't say
 BANDS = {"left": (-0.96, -0.36), "middle": (-0.3, 0.3), "right": (0.36, 0.96)}  # of the half width
 CLOSE = Framing(0.0, 0.6, 1.4)  # what is seen after a cut
+PILLARS = (0.33, -0.33)  # m, where they stand
+BODIES_DO, TARGETS_DO = ("falls", "hangs", "lies"), ("is struck", "is left alone")
+PLAYERS_DO = ("plays", "is held")
+LOUD = ("falls", "is struck", "plays")  # of these
 PHRASES = 500  # tries to find one that is as a sentence says
 
 
@@ -71,8 +75,7 @@ def staged(facts: Facts, spec: ClipSpec, seed: int = 0) -> Scene:
     Raises:
         InputError: facts that contradict each other, or that only physics decides.
     """
-    if facts.meetings:
-        raise InputError("whether things collide comes of how they fall; leave it out")
+    _check(facts, spec)
     places = _places([told.noun for told in facts.things], spec)
     bodies: list[Body] = []
     targets: list[Target] = []
@@ -89,8 +92,9 @@ def staged(facts: Facts, spec: ClipSpec, seed: int = 0) -> Scene:
     for number, told in enumerate(facts.unseen):
         beside = half_width(spec) + 1.2 + 0.8 * number
         noun = told.noun if told.noun.kind else replace(told.noun, kind="ball")
-        if noun.kind not in SHAPES:
-            raise InputError(f"off screen a ball, cube, bar or ring can fall; found a {noun.kind}")
+        if noun.kind not in SHAPES or told.does not in (None, "falls"):
+            what = f"{noun.kind} that {told.does}" if told.does else noun.kind
+            raise InputError(f"off screen a ball, cube, bar or ring can fall; found a {what}")
         bodies.append(_body(replace(told, noun=noun), beside, 0.7))
     if not (bodies or targets or players):
         raise InputError("says of no thing what it does; expected such as 'a metal ball falls'")
@@ -108,10 +112,44 @@ def staged(facts: Facts, spec: ClipSpec, seed: int = 0) -> Scene:
         stick=Stick(tips.pop() if tips else "wood", tuple(sorted(hits, key=lambda hit: hit.seconds))),
         players=tuple(players),
         walls=tuple(Wall(edge if side == "right" else -edge, material) for side, material in facts.walls),
-        occluders=tuple(Occluder(0.33 - 0.66 * k, 0.15) for k in range(min(facts.pillars or 0, 2))),
+        occluders=tuple(Occluder(x, 0.15) for x in PILLARS[: facts.pillars or 0]),
         camera=_camera(facts),
         seed=seed,
     )
+
+
+def _check(facts: Facts, spec: ClipSpec) -> None:
+    """Refuse what can't be staged as it is told.
+
+    Raises:
+        InputError: it is so.
+    """
+    if facts.meetings:
+        raise InputError("whether things collide comes of how they fall; leave it out")
+    if facts.count is not None and facts.count != len(facts.things):
+        raise InputError(f"says that {facts.count} things can be seen and names {len(facts.things)} of them")
+    if (facts.pillars or 0) > len(PILLARS):
+        raise InputError(f"{facts.pillars} pillars; there is room for {len(PILLARS)}")
+    if (last := max(facts.cuts or (0.0,))) >= spec.end:
+        raise InputError(f"the last cut would be at {last:g} s; the clip ends at {spec.end:g} s")
+    for told in facts.things:
+        _check_told(told)
+    if facts.silent and (facts.unseen or any(told.does in LOUD for told in facts.things)):
+        raise InputError("nothing is to make a sound, and something does")
+
+
+def _check_told(told: Told) -> None:
+    """Refuse what a thing can't do.
+
+    Raises:
+        InputError: things of its kind don't do that, or not in silence.
+    """
+    kind = told.noun.kind or "thing"
+    doings = PLAYERS_DO if kind in INSTRUMENTS else (*BODIES_DO, *TARGETS_DO)
+    if told.does not in (None, *doings):
+        raise InputError(f"a {kind} {told.does}: it can't; its like {', '.join(doings)}")
+    if told.silent and told.does in LOUD:
+        raise InputError(f"a {kind} {told.does}: it can't in silence")
 
 
 def _places(nouns: Sequence[Noun], spec: ClipSpec) -> list[tuple[float, float]]:
@@ -165,18 +203,15 @@ def _hits(told: Told, target: int, spec: ClipSpec) -> list[Hit]:
     times = 0 if told.does == "is left alone" else fewest if told.times is None else told.times
     if 0 < times < fewest:
         raise InputError(f"of {times} strokes no rate and no unequal force can be told; expected {fewest}")
+    if told.rate is not None and told.rate <= 0:
+        raise InputError(f"{told.rate:g} strokes a second are none; say that it is left alone")
     first = FIRST + 0.2 * target if told.seconds is None else told.seconds
     gap = 1 / told.rate if told.rate else GAP
-    speeds = SPEEDS[told.force or "firmly"]
-    hits = [
-        Hit(first + k * gap, speeds[k % len(speeds)], target, miss=k >= times)
-        for k in range(times + (told.misses or 0))
-    ]
-    if hits and hits[-1].seconds >= spec.seconds:
-        raise InputError(
-            f"the last stroke would be at {hits[-1].seconds:g} s; the clip ends at {spec.seconds:g} s"
-        )
-    return hits
+    count, speeds = times + (told.misses or 0), SPEEDS[told.force or "firmly"]
+    last = first + (count - 1) * gap
+    if count and last >= spec.end:
+        raise InputError(f"the last stroke would be at {last:g} s; the clip ends at {spec.end:g} s")
+    return [Hit(first + k * gap, speeds[k % len(speeds)], target, miss=k >= times) for k in range(count)]
 
 
 def _player(told: Told, x: float, room: float, spec: ClipSpec, seed: int, number: int) -> Player:
@@ -187,10 +222,10 @@ def _player(told: Told, x: float, room: float, spec: ClipSpec, seed: int, number
         return Player(instrument, (), x, size)
     for attempt in range(PHRASES):
         random = np.random.default_rng(derive(seed, "phrase", number, attempt))
-        notes = _notes(told, instrument, spec.seconds, random)
+        notes = _notes(told, instrument, spec.end, random)
         if notes and is_told_by(replace(told, does="plays"), played(told.noun, instrument, notes)):
             return Player(instrument, notes, x, size)
-    raise InputError(f"no phrase of {spec.seconds:g} s was found that the {instrument} plays like that")
+    raise InputError(f"no phrase of {spec.end:g} s was found that the {instrument} plays like that")
 
 
 def _notes(told: Told, instrument: str, seconds: float, random: np.random.Generator) -> tuple[Note, ...]:

@@ -43,6 +43,9 @@ def test_every_random_scene_goes_to_a_file_and_back(tmp_path):
         assert read_scene(tmp_path / "scene.yaml") == scene
 
 
+NOTE = "players: [{{instrument: trumpet, notes: [{{{}}}]}}]"
+
+
 @pytest.mark.parametrize(
     ("text", "found"),
     [
@@ -58,6 +61,18 @@ def test_every_random_scene_goes_to_a_file_and_back(tmp_path):
         ("stick: {hits: [{seconds: 1}]}", "there are 0 targets"),
         ("bodies: [{x: 0}, {x: 0.1}]", "overlap by"),
         ("bodies: [{x: .nan}]", "x is nan"),
+        ("bodies: [{angle: .inf}]", "angle is inf"),
+        (f"bodies: [{{size: 1{'0' * 400}}}]", "too large"),
+        ("occluders: [{x: .nan}]", "x is nan"),
+        ("walls: [{x: .nan}]", "x is nan"),
+        ("camera: {shots: [{start: {x: .nan}}]}", "x is nan"),
+        ("camera: {shots: [{}, {seconds: .nan}]}", "seconds is nan"),
+        ("targets: [{}]\nstick: {hits: [{seconds: .inf}]}", "seconds is inf s; expected 0 or more"),
+        (NOTE.format("seconds: 0, duration: -1, pitch: 60, loudness: 0.5"), "duration is -1 s"),
+        (NOTE.format("seconds: -5, duration: 1, pitch: 60, loudness: 0.5"), "seconds is -5 s"),
+        (NOTE.format("seconds: 0, duration: 1, pitch: 60, loudness: 9"), "loudness is 9; expected 0 to 1"),
+        (NOTE.format("seconds: 0, duration: 1, pitch: 6, loudness: 0.5"), "pitch is 6; expected 55 to 82"),
+        ("players: [{instrument: tuba, bank: none}]", "unknown bank 'none'"),
         ("place: !!python/object/apply:os.system [ls]", "is not YAML"),
         ("[" * 3000, "is not YAML"),
     ],
@@ -144,6 +159,17 @@ def test_short_captions_of_the_world_are_sentences_that_make_such_a_clip():
         ("a ball falls onto stone; a cube falls onto grass", "a scene has one floor"),
         ("a ball falls; in the second shot the camera zooms in", "there are 1 shots"),
         ("a bell is struck once with unequal force", "of 1 strokes"),
+        ("a violin falls", "a violin falls: it can't; its like plays, is held"),
+        ("a cello is left alone", "a cello is left alone: it can't"),
+        ("a ball plays", "a ball plays: it can't"),
+        ("off screen, a ball is struck", "found a ball that is struck"),
+        ("a bell is struck and makes no sound", "it can't in silence"),
+        ("a ball falls; nothing makes a sound of its own", "nothing is to make a sound"),
+        ("three things can be seen; a ball falls", "says that 3 things can be seen and names 1"),
+        ("a ball falls; three pillars can be seen in front", "3 pillars; there is room for 2"),
+        ("a ball falls; the picture cuts at 9 s", "the last cut would be at 9 s"),
+        ("a bell is struck about 0 times a second", "0 strokes a second are none"),
+        ("a bell is struck 1000000 times", "the clip ends at 2 s"),
     ],
 )
 def test_sentences_that_no_scene_fits(sentence, found):
