@@ -211,15 +211,14 @@ def test_two_runs_at_the_same_output(run, tmp_path):
     [
         (["--data.spec.sample_rate=0"], "sample_rate"),
         (["--data.batch_size=0"], "batch_size"),
-        (["--data.train.folder=/nowhere"], "/nowhere"),
     ],
 )
 def test_configs_that_ask_for_what_cannot_be(arguments, says, tmp_path):
-    chosen = ["-c", "configs/base.yaml", "-c", "configs/video_codec.yaml"]
+    chosen = ["-c", "configs/base.yaml", "-c", "configs/perception/sound.yaml"]
     done = avsim(tmp_path / "output", "fit", *chosen, "--run", tmp_path / "run", *arguments)
     assert done.code == 2 and len(done.err.splitlines()) == 1, done
     assert not (tmp_path / "run").exists()
-    assert says in done.err or "data/clips" in done.err  # whichever is built first
+    assert f"{says} is 0" in done.err
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])

@@ -1,5 +1,4 @@
 import av
-import numpy as np
 import pytest
 import torch
 
@@ -157,10 +156,3 @@ def test_same_clip_same_bytes(tmp_path):
     for suffix in (".mp4", ".wav"):
         one, two = clip.write(tmp_path / f"1{suffix}"), clip.write(tmp_path / f"2{suffix}")
         assert one.read_bytes() == two.read_bytes()
-
-
-def test_sizes_of_numpy_and_torch_agree(tmp_path):
-    path = Clip(moving(2), None).write(tmp_path / "a.mkv")
-    with av.open(str(path)) as container:
-        first = next(container.decode(video=0)).reformat(format="rgb24").to_ndarray()
-    assert np.array_equal(first, (moving(2)[:, 0].permute(1, 2, 0) * 255).round().byte().numpy())

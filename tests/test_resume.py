@@ -66,7 +66,7 @@ def test_a_killed_run_resumes_bit_for_bit(whole, tmp_path, step):
         assert torch.equal(weights(run)[name], tensor), name
 
 
-def test_a_torn_line_and_a_stale_checkpoint_are_cleared_away(whole, tmp_path):
+def test_a_torn_line_and_what_came_after_the_checkpoint_are_cleared_away(whole, tmp_path):
     from avsim.logging import Metrics
 
     path = tmp_path / "csv" / "metrics.csv"

@@ -73,6 +73,6 @@ class Fidelity(Judge):
         for name, value in values.items():
             parts = torch.stack([each[name] for each in without])
             error = ((GROUPS - 1) / GROUPS * (parts - parts.mean()).square().sum()).sqrt().item()
-            centre = value.item()
+            centre = value.item() if math.isfinite(error) else math.nan  # no number without an interval
             found[name] = Score(centre, centre - 1.96 * error, centre + 1.96 * error, len(rows), skipped)
         return found

@@ -25,7 +25,7 @@ from avsim.media.sound import resampled
 _LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}
 _RATES = {"libopus": [48000]}  # its own; at lower ones FFmpeg counts the priming to cut in the wrong unit
 _CHUNK = 0.25  # seconds of sound encoded at a time
-_SLOWEST_TICK = 50  # frames per second of GIF: its clock ticks in 1/100 s, and players slow single ticks down
+_FASTEST_GIF = 50  # frames per second: its clock ticks in 1/100 s, and players slow single ticks down
 _BT709, _LIMITED = 1, 1  # FFmpeg's numbers of a colour space and a range
 _FILTER = int(Interpolation.BICUBIC) | int(Interpolation.ACCURATE_RND) | int(Interpolation.FULL_CHR_H_INT)
 
@@ -70,8 +70,8 @@ def encoded_frames(
 ) -> Iterator[Any]:
     """Frames (3, T, H, W) in [0, 1]. H.264's odd sizes are made even by repeating the last row or column."""
     rate, step = Fraction(fps).limit_denominator(100_000), 1
-    if encoder == "gif" and rate > _SLOWEST_TICK:
-        step = math.ceil(rate / _SLOWEST_TICK)
+    if encoder == "gif" and rate > _FASTEST_GIF:
+        step = math.ceil(rate / _FASTEST_GIF)
         rate /= step
     even = 2 if encoder == "libx264" else 1
     stream: Any = output.add_stream(encoder, rate=rate, options=options)

@@ -1,4 +1,4 @@
-"""What a file holds, without decoding it."""
+"""What a file holds; of its picture a frame is decoded at most."""
 
 from __future__ import annotations
 

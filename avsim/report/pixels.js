@@ -27,7 +27,6 @@ function element(name, attributes = {}, ...children) {
 }
 
 const energyOf = (channels) => channels.reduce((sum, wave) => sum + wave.reduce((s, x) => s + x * x, 0), 0);
-const peakOf = (channels) => channels.reduce((most, wave) => wave.reduce((m, x) => Math.max(m, Math.abs(x)), most), 0);
 const decibels = (ratio) => (ratio > 1e-8 ? `${(10 * Math.log10(ratio)).toFixed(1)} dB`.replace("-", "−") : "silent");
 
 /** One fader of the desk: a stem, its gain, and its picture. */
@@ -48,7 +47,6 @@ class View {
     Object.assign(this, { root, about, video: root.querySelector("video"), seconds: samples / about.rate });
     this.sound = new Sound(channels, about.rate, about.scale);
     this.energy = energyOf(channels);
-    this.peak = peakOf(channels);
     this.power = unpacked(about.power);
     const spans = about.spans.map((span) => ({
       column: span.column,

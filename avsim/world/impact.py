@@ -8,9 +8,8 @@ internal friction of its material, and by what holds the thing.
 The modes of bodies, as omega a / c with a half the width and c the speed of shear waves:
 
     ball   solid elastic sphere at Poisson's ratio 1/4 (Lamb, "On the vibrations of an elastic sphere", 1882)
-    cube   free cube at Poisson's ratio 1/4, by Ritz (Demarest, "Cube-resonance method to determine the
-    elastic
-           constants of solids", JASA 49, 1971)
+    cube   free cube at Poisson's ratio 1/4, by Ritz (Demarest, "Cube-resonance method to determine
+           the elastic constants of solids", JASA 49, 1971)
     bar    free bar, (beta L)^2 h / (sqrt(48) L) c_E / c, cos(beta L) cosh(beta L) = 1
     ring   flexure of a hoop, n (n^2 - 1) / sqrt(n^2 + 1) times h a / (sqrt(12) R^2) c_E / c
 

@@ -22,7 +22,7 @@ class Substance:
     shear_speed: float  # m/s: pitch
     friction: float  # internal, tan(phi): decay
     contact: (
-        float  # s that an impact at 1 m/s lasts between a 0.1 m thing of it and something rigid: brightness
+        float  # s that an impact at 1 m/s lasts between a 0.2 m thing of it and something rigid: brightness
     )
     level: float  # loudness against the others'
     bounce: float  # its factor of the restitution of a pair

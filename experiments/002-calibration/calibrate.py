@@ -191,9 +191,9 @@ def calibrate(arguments: argparse.Namespace) -> None:
         **{part: getattr(arguments, part) for part in PARTS}, yamnet=arguments.yamnet
     )
     codecs = _codecs(arguments.codecs)
-    questions = [*QUESTIONS, *reference(detectors, arguments)]
+    questions = [] if arguments.oracle else [*QUESTIONS, *reference(detectors, arguments)]
     questions = [q for q in questions if not arguments.judges or q.name.startswith(tuple(arguments.judges))]
-    seen, known = Shown([] if arguments.oracle else questions), Shown(KNOWN)
+    seen, known = Shown(questions), Shown(KNOWN)
     grounding, plain, offsets = Grounding(), Grounding(), Offset()
     before: dict[ClipSpec, tuple[Evidence, Evidence]] = {}  # of a kind of clips: the last one, as it is found
     with torch.no_grad():

@@ -17,7 +17,7 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np  # noqa: E402 (threads are counted when it is imported)
 import torch  # noqa: E402
 
-from avsim.evaluation import bss_eval  # noqa: E402
+from avsim.evaluation.bss import bss_eval  # noqa: E402
 
 SAMPLES = 65535
 

@@ -15,6 +15,8 @@ import sys
 import time
 from pathlib import Path
 
+from avsim.verbs import size
+
 READERS = ("avsim", "opencv", "avsim with sound")
 
 
@@ -80,27 +82,26 @@ def main() -> None:
     parser.add_argument("film", type=Path)
     parser.add_argument("--seconds", type=float, default=2.0, help="length of a span")
     parser.add_argument("--spans", type=int, default=12, help="spread evenly over the film")
-    parser.add_argument("--size", default="64x64", help="HxW, or 'own' for the film's")
+    parser.add_argument("--size", type=size, default=(64, 64), metavar="WxH", help="to read it at")
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
 
     from avsim import media
 
-    info = media.probe(arguments.film)
-    size = None if arguments.size == "own" else tuple(map(int, arguments.size.split("x")))
+    info, span, small = media.probe(arguments.film), arguments.seconds, arguments.size
     room = info.seconds - arguments.seconds
     starts = [room * (index + 0.5) / arguments.spans for index in range(arguments.spans)]
     shape = f"{info.size[1]} x {info.size[0]} at {info.frames_per_second:g} fps"
-    print(f"{arguments.film.name}: {shape}, read as {size or 'it is'}")
+    print(f"{arguments.film.name}: {shape}, read as {small[1]} x {small[0]}")
     rates: dict[str, list[float]] = {reader: [] for reader in READERS}
     for repeat in range(arguments.repeats):
         for reader in READERS if repeat % 2 == 0 else reversed(READERS):
             began = time.perf_counter()
-            frames = sum(read(reader, arguments.film, start, arguments.seconds, size) for start in starts)
+            frames = sum(read(reader, arguments.film, start, span, small) for start in starts)
             rates[reader].append(frames / (time.perf_counter() - began))
     medians = {reader: statistics.median(values) for reader, values in rates.items()}
     for reader in READERS:
-        before, after = peak(reader, arguments.film, starts[-1], arguments.seconds, size)
+        before, after = peak(reader, arguments.film, starts[-1], span, small)
         ratio = medians[reader] / medians["opencv"]
         print(
             f"{reader:17} {medians[reader]:7.1f} frames/s  {ratio:5.2f} x OpenCV  "

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from avsim.errors import InputError
-from avsim.evaluation import bss_eval
+from avsim.evaluation.bss import bss_eval
 
 
 def sounds(rows, sources, samples, seed=0, colour=0.0):

@@ -50,7 +50,6 @@ def test_a_report_of_clips_against_a_reference(films, tmp_path, capsys):
     assert "3 clips: 48 pixels high, 16 fps" in out and "doesn't apply" in out
 
 
-@pytest.mark.skipif(not (SMALL / "picture").is_dir(), reason="no detectors ship yet")
 def test_what_ships_looks_and_listens(films, tmp_path, capsys):
     code, out, err = evaluated(capsys, films, "--out", tmp_path / "report")
     assert code == 0, err
@@ -59,7 +58,6 @@ def test_what_ships_looks_and_listens(films, tmp_path, capsys):
         assert "no detector" not in str(judges[name]["trouble"])
 
 
-@pytest.mark.skipif(not (SMALL / "picture").is_dir(), reason="no detectors ship yet")
 def test_a_run_that_trained_a_detector_is_as_good_as_its_folder(films, tmp_path, capsys):
     shutil.copytree(SMALL / "picture", tmp_path / "run" / "simulator" / "picture")
     told = []

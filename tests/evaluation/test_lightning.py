@@ -10,7 +10,7 @@ import lightning
 import pytest
 import torch
 
-from avsim.evaluation import EventSynchrony
+from avsim.evaluation.events import EventSynchrony
 from avsim.seeds import generator
 
 
