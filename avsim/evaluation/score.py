@@ -19,7 +19,6 @@ class Reason(StrEnum):
     NOTHING_HAPPENS = "nothing happens in it"
     NOTHING_THERE = "nothing is seen in it"
     NO_DETECTOR = "no detector for this was given"
-    NO_REFERENCE = "no reference was given"
     NO_CAPTION = "has no caption"
     ALONE = "has no other clip before it to be compared with"
     UNSURE = "the judge isn't sure of it"
