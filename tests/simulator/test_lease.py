@@ -18,7 +18,7 @@ from avsim.weights import SMALL, load_model, notes_of, save_model
 from avsim.world import LEVELS, WorldDataset
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
-LONG = 900  # s; a lease is rehearsed in some ten minutes of two cores without bfloat16
+LONG = 1500  # s; a lease is rehearsed in some ten minutes of two cores that do nothing else
 
 pytestmark = pytest.mark.timeout(LONG)
 
