@@ -183,6 +183,14 @@ class Clip:
                     f"{self.sample_rate} Hz; the wave has {self.wave.shape[1]} (see Clip.fitted)"
                 )
 
+    def __repr__(self) -> str:
+        parts = []
+        if self.frames is not None:
+            parts.append(f"frames {tuple(self.frames.shape)} at {self.frames_per_second:g} fps")
+        if self.wave is not None:
+            parts.append(f"wave {tuple(self.wave.shape)} at {self.sample_rate:g} Hz")
+        return f"Clip({', '.join(parts)})"
+
     @property
     def seconds(self) -> float:
         """Length in seconds: of the picture where there is one, else of the sound."""

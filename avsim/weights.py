@@ -33,12 +33,12 @@ def shipped(part: str) -> Path | None:
 
 
 def part_folder(path: str | Path, part: str) -> Path:
-    """The folder of a trained `part`: `path` itself, or the part of the run or model there.
+    """The folder of a trained `part`: `path` itself, or the part of the run or model there; "small" ships.
 
     Raises:
         InputError: no such part there.
     """
-    path = Path(path)
+    path = SMALL if str(path) == "small" and not Path(path).is_dir() else Path(path)
     for folder in (path, path / part, path / "simulator" / part):
         if (folder / CONFIG).is_file() and (folder / TENSORS).is_file():
             return folder

@@ -250,6 +250,11 @@ class LatentData(_Data):
                     f"{source.shards.folder}: its latents are other codecs' than those of {self.folders[0]}"
                 )
 
+    @property
+    def channels(self) -> tuple[int, int]:
+        """Dv and Da of the latents."""
+        return self.sources[0].channels
+
     def train_dataloader(self) -> DataLoader[LatentBatch]:
         """Shuffled and endless, from the step that the run is at."""
         kinds = ((_AssembleLatents, 1 - self.images, 1), (_AssembleImages, self.images, IMAGES))

@@ -18,6 +18,17 @@ def clean(folder: Path, *others: str) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
+def check_own(folder: Path, what: str) -> None:
+    """Refuse a folder that holds other things than what such a verb left there.
+
+    Raises:
+        InputError: it does.
+    """
+    if folder.is_dir() and not (folder / SETTINGS).is_file():
+        if found := sorted(path.name for path in folder.iterdir() if not path.name.startswith(".")):
+            raise InputError(f"{folder}: holds {found[0]!r}, no {what}; choose another folder")
+
+
 def check_settings(folder: Path, settings: dict[str, Any], made: str = "clips prepared") -> None:
     """Keep the settings that a folder's clips are `made` with, or refuse to mix others into it."""
     path = folder / SETTINGS

@@ -19,6 +19,7 @@ from avsim.diffusion.model import Context, JointDiT
 from avsim.diffusion.noising import Noised
 from avsim.diffusion.pair import NAMES, Latents, Pair
 from avsim.diffusion.tokens import to_tokens
+from avsim.errors import InputError
 from avsim.measures import bootstrap
 from avsim.optimizers import Recipe, configure
 from avsim.seeds import generator, normal_like
@@ -61,6 +62,19 @@ class GeneratorSystem(L.LightningModule):
         if self.loaded is None:
             self.loaded = load_codecs(self.codecs)
         return {"generator": self.model, **self.loaded}
+
+    def on_fit_start(self) -> None:
+        """Refuse, before the first step, what could not end well.
+
+        Raises:
+            InputError: codecs that aren't there, or latents of other channels than the model's.
+        """
+        self.parts()
+        found = getattr(self.trainer.datamodule, "channels", None)  # type: ignore[attr-defined]
+        own = tuple(self.model.channels)
+        if found is not None and found != own:
+            told = f"--model.model.video_channels {found[0]} --model.model.audio_channels {found[1]}"
+            raise InputError(f"latents have {found} channels (video, audio), the model {own}; say {told}")
 
     def configure_optimizers(self) -> Any:
         """The recipe, over as many steps as the trainer plans."""

@@ -48,7 +48,9 @@ def load(
     if separator is not None:
         folders["separator"] = the_part(separator, "separator")
     parts: Any = {name: load_model(folder, device, PARTS[name]) for name, folder in folders.items()}
-    return Simulator(**parts, spec=_spec(folders, parts), source=str(name_or_path))
+    notes = notes_of(folders["generator"]) if "generator" in folders else {}
+    spec, places = _spec(folders, parts), tuple(map(str, notes.get("places", ())))
+    return Simulator(**parts, spec=spec, source=str(name_or_path), places=places)
 
 
 def part_folders(name_or_path: str | Path, *needed: str) -> dict[str, Path]:

@@ -34,7 +34,12 @@ class Sample:
 
     def entry(self, file: str) -> dict[str, Any]:
         """Its line of the listing."""
-        return {"file": file, "prompt": self.prompt, "seed": self.seed, "task": self.task}
+        return entry(file, self.prompt, self.seed, self.task)
+
+
+def entry(file: str, prompt: str, seed: int, task: str) -> dict[str, Any]:
+    """A clip's line of the listing."""
+    return {"file": file, "prompt": prompt, "seed": seed, "task": task}
 
 
 def write_samples(samples: Sequence[Sample], folder: str | Path) -> Path:

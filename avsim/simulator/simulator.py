@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any
 
@@ -50,13 +52,22 @@ from avsim.simulator.fitting import (
 )
 from avsim.simulator.timing import timing
 from avsim.simulator.usual import AHEAD, DRAWN_BY_A_PUPIL, TAKES, usual
+from avsim.world.parsing import VOCABULARY
+from avsim.world.rooms import PLACES
 
 log = logging.getLogger("avsim")
 STRENGTH = 0.6  # of an edit: how much noise it starts from
+MOST = 2**28  # pixels of a clip, all its frames' together: 3 GiB as they are decoded
 LONGER = 1.5  # times the training's length, from where on a clip is called long
 MENTIONED = 8  # unknown words of a prompt that a warning names
 FAR = 1_000_003  # between the seeds of an extension's windows, that those of clips may count on
 KEPT = ("picture", "sound")  # what an edit may leave as it is
+
+
+def _with_a_guess(word: str) -> str:
+    """A strange word, and the known one that may be meant."""
+    near = get_close_matches(word, VOCABULARY, n=1, cutoff=0.75)
+    return word[:40] + (f" ({near[0]}?)" if near else "")
 
 
 @lru_cache(maxsize=64)
@@ -84,6 +95,7 @@ class Simulator:
     source: str = "this simulator"  # for messages
     pupil: JointDiT | None = None  # of the generator: draws in one pass as that draws guided
     picture: PictureDetector | None = None  # eyes: what they see is told where a prompt isn't
+    places: tuple[str, ...] = ()  # of the world, that the generator was shown; none: it isn't known which
     offset: OffsetJudge | None = None  # while a picture is drawn, it says what would be in time
 
     def generate(
@@ -358,8 +370,12 @@ class Simulator:
         tokens, unknown = text.reading(prompt)
         if tokens > text.length:
             _say_once(f"a prompt of {tokens} tokens: the first {text.length} are read, the rest is cut")
+        named = [place for place in PLACES if re.search(rf"\b{place}", prompt.lower())]
+        if self.places and (never := [place for place in named if place not in self.places]):
+            shown = ", ".join(self.places)
+            _say_once(f"the model was never shown a {' or a '.join(never)}; its places are: {shown}")
         if unknown:
-            words = ", ".join(word[:40] for word in unknown[:MENTIONED])
+            words = ", ".join(map(_with_a_guess, unknown[:MENTIONED]))
             more = f" and {len(unknown) - MENTIONED} more" if len(unknown) > MENTIONED else ""
             _say_once(f"words that may mean nothing to the model: {words}{more}")
 
@@ -386,6 +402,8 @@ class Simulator:
                 f"asked for {seconds:g} s of {width} x {height}; trained on clips of {trained}: expect less"
             )
         clip = replace(self._lasting(seconds), height=height, width=width)
+        if clip.frames * height * width > MOST:
+            raise InputError(f"{clip.frames} frames of {width} x {height}: more than {MOST:,} pixels in all")
         video, audio = self.video_codec, self.audio_codec
         return LatentSpec(clip, video.time_stride, video.space_stride, audio.hop)
 
@@ -415,6 +433,9 @@ class Simulator:
     def device(self) -> torch.device:
         """Where the models are."""
         return next(next(iter(self.parts().values())).parameters()).device
+
+    def __repr__(self) -> str:
+        return f"Simulator({self.source}: {', '.join(self.parts())}; clips of {self.spec})"
 
     def parts(self) -> dict[str, nn.Module]:
         """The models that are here, by name."""

@@ -23,7 +23,7 @@ def add(subparsers: Any) -> None:
         help="make clips: video with its sound",
         description="Make clips from words alone, or the sound of a film, the picture of a sound, what "
         "follows an image or a film, a film made anew, a picture or a sound alone. What is wholly given "
-        "comes back untouched.",
+        "comes back untouched; what goes on after an image or a film has the model's own size and rates.",
     )
     parser.add_argument(
         "--checkpoint",
@@ -92,11 +92,12 @@ def run(arguments: argparse.Namespace) -> None:
     from rich.progress import track
 
     from avsim import media
+    from avsim.data.resuming import check_own, check_settings
     from avsim.devices import accelerator
     from avsim.errors import InputError
     from avsim.files import claimed
     from avsim.simulator import load
-    from avsim.simulator.samples import Sample, write_listing
+    from avsim.simulator.samples import entry, write_listing
 
     count, out = arguments.count, arguments.out
     if count < 1:
@@ -122,24 +123,39 @@ def run(arguments: argparse.Namespace) -> None:
         if prompt:
             print(f"seen: {prompt}", file=sys.stderr)
     entries = []
+    if not single:
+        check_own(out, "clips of avsim generate")
     with nullcontext() if single else claimed(out):
+        if not single:
+            check_settings(out, _settings(arguments, prompt), "clips drawn")
         for index in track(range(count), description="generating", disable=count == 1, transient=True):
             seed = arguments.seed + index
+            path = out if single else out / f"{index:04d}{SUFFIXES.get(task, '.mp4')}"
+            entries.append(entry(path.name, prompt, seed, task))
+            if not single and path.exists():
+                continue  # of an earlier sitting
             clip = _draw(
                 simulator, arguments, prompt, given, task, seed
             )  # alone, so that company can't change its bits
             whole = arguments.seconds is None
             keep = arguments.keep
-            path = media.write(
+            media.write(
                 clip,
-                out if single else out / f"{index:04d}{SUFFIXES.get(task, '.mp4')}",
+                path,
                 video_from=arguments.edit if keep == "picture" else arguments.video if whole else None,
                 audio_from=arguments.edit if keep == "sound" else arguments.audio if whole else None,
             )
-            entries.append(Sample(clip, prompt, seed, task).entry(path.name))
         if not single:
             write_listing(entries, out)
     print(out)
+
+
+def _settings(arguments: argparse.Namespace, prompt: str) -> dict[str, Any]:
+    """What clips of a folder have in common; their number may grow."""
+    names = ("checkpoint", "video", "audio", "image", "edit", "extend", "only", "strength", "keep", "seconds")
+    said = {name: getattr(arguments, name) for name in (*names, "size", "takes", "steps", "guidance", "seed")}
+    plain = {name: str(value) if isinstance(value, Path) else value for name, value in said.items()}
+    return {"prompt": prompt, **plain, "size": arguments.size and list(arguments.size)}
 
 
 def _given(arguments: argparse.Namespace) -> tuple[Clip | None, str]:

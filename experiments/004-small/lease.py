@@ -253,7 +253,7 @@ class Lease:
 
     def export(self, name: str) -> None:
         """Write what is trained, and decoders, to OUT."""
-        notes = {"commit": self.said.commit, "command": command(self.said)}
+        notes = {"commit": self.said.commit, "command": command(self.said), "places": LEVELS["medium"].places}
         spec = asdict(self.trained.pools[0].kind.spec.clip)
         parts: dict[str, Any] = {name: self.trained}
         if self.said.minutes:

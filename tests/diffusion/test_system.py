@@ -235,6 +235,17 @@ def test_a_pupil_goes_on_with_its_own_teacher_alone(make, tmp_path):
         PupilSystem(str(tmp_path))
 
 
+def test_what_could_not_end_well_does_not_begin(make, tmp_path):
+    data = Batches(4, rows=2)
+    with pytest.raises(InputError, match="nowhere: no trained video_codec here"):
+        fit(GeneratorSystem(make(), video_codec=str(tmp_path / "nowhere")), data)
+    data.channels = (7, 5)
+    with pytest.raises(
+        InputError, match=r"latents have \(7, 5\) channels .* say --model.model.video_channels 7"
+    ):
+        fit(GeneratorSystem(make()), data)
+
+
 def test_what_is_not_linked_is_learned_as_ever(make, tmp_path):
     save_model(make(), tmp_path)
     alone = LevelMixture(together=0, apart=0, clean_video=0, clean_audio=0, alone=1)

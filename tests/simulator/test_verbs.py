@@ -78,6 +78,27 @@ def test_many_clips_are_a_folder_with_a_listing(run, tmp_path):
         assert info.size == (32, 32) and info.has_wave
 
 
+def test_a_folder_of_clips_goes_on_and_takes_no_others(tmp_path, monkeypatch, capsys):
+    drawn: list[int] = []
+    stand = SimpleNamespace(generate=lambda prompt, seconds, seed, **how: drawn.append(seed) or noise())
+    monkeypatch.setattr("avsim.simulator.load", lambda *_, **__: stand)
+
+    def generate(*arguments: str, out: str = "many") -> int:
+        return main(["generate", "--seed", "3", *arguments, "--out", str(tmp_path / out)])
+
+    assert generate("--prompt", "a ball", "-n", "2") == 0
+    assert generate("--prompt", "a ball", "-n", "4") == 0  # those that are there are kept
+    assert drawn == [3, 4, 5, 6]
+    listing = json.loads((tmp_path / "many" / "samples.json").read_text())
+    assert [entry["seed"] for entry in listing] == drawn
+    assert generate("--prompt", "a bell", "-n", "4") == 2
+    assert "holds clips drawn with other settings (prompt" in capsys.readouterr().err
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("all of it")
+    assert generate("--prompt", "a ball", out="mine") == 2
+    assert "holds 'thesis.txt', no clips of avsim generate" in capsys.readouterr().err and len(drawn) == 4
+
+
 @pytest.mark.parametrize(
     ("said", "other"),
     [
@@ -265,5 +286,5 @@ def test_generate_stops_cleanly(run, tmp_path):
     running.send(signal.SIGTERM)
     done = running.done()
     assert done.code == 143 and done.err.splitlines()[-1:] == ["avsim generate: stopped by SIGTERM"]
-    files = [file for file in out.iterdir() if file.name != ".claim"]
+    files = [file for file in out.iterdir() if file.name not in (".claim", "settings.json")]
     assert all(file.suffix == ".mp4" and media.probe(file).has_wave for file in files)
