@@ -50,6 +50,8 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         InputError: a checkpoint that lacks a part, a folder that can't be written or is being written to.
     """
+    from rich.console import Console
+
     from avsim.devices import accelerator
     from avsim.files import claimed
     from avsim.report.demo import write_page
@@ -57,8 +59,10 @@ def run(arguments: argparse.Namespace) -> None:
 
     separator = _separator(arguments.checkpoint)
     simulator = load(arguments.checkpoint, separator=separator, device=accelerator())
-    with claimed(arguments.out):
-        print(write_page(simulator, PROMPTS, arguments.out, arguments.seed))
+    busy = Console(stderr=True).status("drawing, separating and judging: a minute of two cores")
+    with claimed(arguments.out), busy:
+        page = write_page(simulator, PROMPTS, arguments.out, arguments.seed)
+    print(page)
 
 
 def _separator(checkpoint: str) -> str | None:
