@@ -110,3 +110,13 @@ def test_librosa_hears_each_hit_when_it_happens():
 @pytest.mark.slow
 def test_librosa_hears_each_hit_when_it_happens_in_200_clips():
     assert listened(200) > 300
+
+
+def test_a_clip_ends_where_its_last_frame_does():
+    """2.04 s are 33 frames of a sixteenth: a hit at 2.05 s is in the picture, in the truth and in words."""
+    spec = ClipSpec(seconds=2.04)
+    scene = Scene(targets=(Target("bell"),), stick=Stick("metal", (Hit(2.05, speed=4.0),)))
+    _, truth = render(scene, spec)
+    assert spec.frames == 33 and spec.end == 2.0625
+    assert [contact.seconds for contact in truth.contacts] == [2.05]
+    assert truth.facts.things[0].does == "is struck" and truth.facts.things[0].times == 1
