@@ -49,7 +49,7 @@ def load(
         folders["separator"] = the_part(separator, "separator")
     parts: Any = {name: load_model(folder, device, PARTS[name]) for name, folder in folders.items()}
     notes = notes_of(folders["generator"]) if "generator" in folders else {}
-    spec, places = _spec(folders, parts), tuple(map(str, notes.get("places", ())))
+    spec, places = _spec(notes, folders, parts), tuple(map(str, notes.get("places", ())))
     return Simulator(**parts, spec=spec, source=str(name_or_path), places=places)
 
 
@@ -109,14 +109,12 @@ def _from_hub(name: str) -> Path:
     return Path(found)
 
 
-def _spec(folders: dict[str, Path], parts: dict[str, Any]) -> ClipSpec:
+def _spec(notes: dict[str, Any], folders: dict[str, Path], parts: dict[str, Any]) -> ClipSpec:
     """The clips of the generator's training, which its run noted down; else the usual ones."""
     spec = ClipSpec()
     if "audio_codec" in parts:
         spec = replace(spec, sample_rate=parts["audio_codec"].sample_rate)
-    if "generator" in folders:
-        try:
-            spec = replace(spec, **notes_of(folders["generator"]).get("spec", {}))
-        except TypeError as error:
-            raise InputError(f"{folders['generator'] / CONFIG}: not a clip's spec ({error})") from error
-    return spec
+    try:
+        return replace(spec, **notes.get("spec", {}))
+    except TypeError as error:
+        raise InputError(f"{folders['generator'] / CONFIG}: not a clip's spec ({error})") from error
