@@ -8,10 +8,11 @@ from __future__ import annotations
 import itertools
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from functools import partial
@@ -20,7 +21,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.callbacks import Checkpoint, RichProgressBar
 from lightning.pytorch.loggers import WandbLogger
 from torch import Tensor, nn
 
@@ -35,7 +36,7 @@ from avsim.separation.finding import regions_of, survey
 from avsim.separation.stems import picture_of, sound_of
 from avsim.simulator import Simulator, load
 from avsim.simulator.samples import Sample, shown_energy, shown_stems, write_samples
-from avsim.weights import save_model
+from avsim.weights import TENSORS, notes_of, save_model
 
 
 class EMA(Callback):
@@ -147,15 +148,34 @@ class Checkpoints(Checkpoint):
         self.every_n_steps, self.keep = every_n_steps, keep
         self.saved = 0
         self.spec: ClipSpec | None = None  # of the clips that are trained on
+        self.stop: Callable[[], None] | None = None  # raises, once a signal asked for the end
+        self.begun = -1  # the step that the last batch was of
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take the curve back to the step that is resumed."""
-        self.saved = trainer.global_step
+        self.saved, self.begun = trainer.global_step, -1
         spec = getattr(trainer.datamodule, "spec", None)  # type: ignore[attr-defined]
         self.spec = getattr(spec, "clip", spec)
         for logger in trainer.loggers:
             if isinstance(logger, Metrics) and trainer.is_global_zero:
                 logger.rewind(trainer.global_step)
+        self._catch_up(trainer, pl_module)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Export what a run that was at its end already has not exported."""
+        spec = getattr(trainer.datamodule, "spec", None)  # type: ignore[attr-defined]
+        self.spec = getattr(spec, "clip", spec)
+        self._catch_up(trainer, pl_module)
+
+    def _catch_up(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Export a checkpoint whose export was cut off, by a kill or a full disk."""
+        folder = Path(trainer.default_root_dir) / "simulator"
+        names = pl_module.parts() if trainer.global_step and hasattr(pl_module, "parts") else {}
+        if trainer.is_global_zero and any(
+            _exported(folder / name) != trainer.global_step
+            for name in names  # type: ignore[operator, union-attr]
+        ):
+            export(trainer, pl_module, self.spec)
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
@@ -165,7 +185,10 @@ class Checkpoints(Checkpoint):
         trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step
         # What draws from torch's global generator (dropout) also depends on where it is drawn alone.
         torch.manual_seed(derive(pl_module.seed, "global", trainer.global_step, trainer.global_rank))  # type: ignore[arg-type]
-        if trainer.global_step % self.every_n_steps == 0:
+        begins, self.begun = trainer.global_step != self.begun, trainer.global_step
+        # A signal waits while gradients are gathered; all processes stop at the same step.
+        stopped = begins and trainer.strategy.reduce_boolean_decision(self.stop is not None, all=False)
+        if stopped or trainer.global_step % self.every_n_steps == 0:
             # This batch is already counted as ready; the checkpoint is of the moment before it.
             progress = trainer.fit_loop.epoch_loop.batch_progress
             for count in (progress.total, progress.current):
@@ -173,6 +196,11 @@ class Checkpoints(Checkpoint):
             self._save(trainer, pl_module)
             for count in (progress.total, progress.current):
                 count.ready += 1
+        if stopped:
+            if self.stop is None:  # the signal was another process's
+                os.kill(os.getpid(), signal.SIGTERM)
+            if self.stop is not None:
+                self.stop()
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save and export the end of the run."""
@@ -201,6 +229,14 @@ class Checkpoints(Checkpoint):
         self.saved = step
         if trainer.is_global_zero:
             export(trainer, pl_module, self.spec)
+
+
+def _exported(folder: Path) -> int | None:
+    """The step whose weights a folder holds; None where there are none, or they can't be read."""
+    try:
+        return notes_of(folder).get("step") if (folder / TENSORS).is_file() else None
+    except (OSError, ValueError, AttributeError):
+        return None
 
 
 def export(trainer: Trainer, pl_module: LightningModule, spec: ClipSpec | None) -> None:
@@ -364,6 +400,8 @@ class Guard(Callback):
         norm = torch.nn.utils.get_total_norm(gradients)
         self._check("gradient's norm", norm, trainer)
         pl_module.log("gradient_norm", norm)
+        for group in optimizer.param_groups:
+            pl_module.log(f"{'matrix_' if group.get('muon') else ''}learning_rate", float(group["lr"]))
 
     def _check(self, what: str, value: Tensor, trainer: Trainer) -> None:
         if not torch.isfinite(value).all():
@@ -375,6 +413,13 @@ class Guard(Callback):
                 f"step {trainer.global_step}: the {what} is {float(value):g}; stopped before the weights "
                 f"changed. The clips of this step: {', '.join(itertools.chain(*names)) or 'unnamed'}"
             )
+
+
+class Bar(RichProgressBar):
+    """Lightning's bar; a train loader is one endless epoch, so no epochs are counted."""
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        return "Training"
 
 
 class Meter(Callback):

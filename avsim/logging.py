@@ -6,6 +6,7 @@ from pathlib import Path
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 
+from avsim.errors import InputError
 from avsim.files import atomic
 
 
@@ -41,9 +42,14 @@ class Metrics(CSVLogger):
         path = Path(self.experiment.metrics_file_path)
         if not path.is_file():
             return
-        whole = path.read_text().rpartition("\n")[0]  # a kill may have torn the last line
-        reader = csv.DictReader(whole.splitlines())
-        rows = [row for row in reader if int(row["step"]) < step]
+        try:
+            whole = path.read_text().rpartition("\n")[0]  # a kill may have torn the last line
+            reader = csv.DictReader(whole.splitlines())
+            rows = [row for row in reader if int(row["step"]) < step]
+        except (ValueError, KeyError, TypeError, csv.Error) as error:
+            raise InputError(
+                f"{path}: no metrics of a run ({error!r}); remove it to begin another"
+            ) from error
         _write(path, list(reader.fieldnames or []), rows)
 
 

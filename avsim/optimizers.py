@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from avsim.devices import quick_in_bfloat16
+from avsim.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,12 @@ class Recipe:
     warmup_steps: int = 150
     decay_from: float = 0.35  # share of the run after which a cosine takes the rate down
     final: float = 0.05  # the rate at the end, as a share of its peak
+
+    def __post_init__(self) -> None:
+        for name in ("learning_rate", "matrix_learning_rate", "weight_decay"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < math.inf:
+                raise InputError(f"{name} is {value}; it must be a finite number that is not negative")
 
 
 def scale(step: int, recipe: Recipe, total_steps: int) -> float:

@@ -20,6 +20,7 @@ import signal
 import warnings
 import zipfile
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +29,16 @@ import torch
 import yaml
 from jsonargparse import ArgumentError
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import nn
 
 import avsim
+from avsim.callbacks import Checkpoints
 from avsim.devices import quick_in_bfloat16
 from avsim.errors import InputError
 from avsim.files import atomic, claimed
@@ -57,7 +61,7 @@ def run(arguments: argparse.Namespace) -> None:
     options = {"exit_on_error": False}
     try:
         RunCLI(
-            args=[arguments.verb, *arguments.rest],
+            args=[arguments.verb, *map(_renamed, arguments.rest)],
             parser_kwargs={**options, **{verb: dict(options) for verb in SUBCOMMANDS}},
             subclass_mode_model=True,
             subclass_mode_data=True,
@@ -88,6 +92,9 @@ class RunCLI(LightningCLI):
         parser.add_argument(
             "--seed", type=int | None, default=None, help="of the run, its model and its data"
         )
+        parser.add_argument(
+            "--checkpoint-every", type=int | None, default=None, help="steps between checkpoints"
+        )
         parser.add_argument("--compile", type=bool, default=False, help="torch.compile where that works")
 
     def before_instantiate_classes(self) -> None:
@@ -100,6 +107,15 @@ class RunCLI(LightningCLI):
         self.run_folder = Path(config.run)
         self.output = self.run_folder if self.subcommand == "fit" else self.run_folder / str(self.subcommand)
         config.trainer.default_root_dir = str(self.output)
+        if self.subcommand == "fit" and config.trainer.max_steps < 1:
+            raise InputError(f"trainer.max_steps is {config.trainer.max_steps}; it must be at least 1")
+        devices = config.trainer.devices
+        if str(devices).isdecimal() and int(devices) > max(os.cpu_count() or 1, torch.cuda.device_count()):
+            raise InputError(f"trainer.devices is {devices}; this machine has fewer")
+        if config.checkpoint_every is not None:
+            for callback in config.trainer.callbacks or []:
+                if callback.class_path.endswith("callbacks.Checkpoints"):
+                    callback.init_args.every_n_steps = config.checkpoint_every
         loggers = config.trainer.logger
         for logger in loggers if isinstance(loggers, list) else []:
             if "save_dir" in logger.init_args:
@@ -114,6 +130,25 @@ class RunCLI(LightningCLI):
                 if part is not None and "seed" in part.init_args:
                     part.init_args.seed = config.seed
 
+    def _parse_ckpt_path(self) -> None:
+        """Take nothing from a checkpoint: Lightning would import the classes that it names."""
+
+    def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Callback]) -> Trainer:
+        """Make the trainer; a validation's interval counts optimizer steps, Lightning's counts batches."""
+        config = dict(config)
+        if isinstance(config.get("val_check_interval"), int):
+            config["val_check_interval"] *= config.get("accumulate_grad_batches") or 1
+        if config.get("enable_progress_bar") is False:
+            config["callbacks"] = [
+                each for each in config.get("callbacks") or [] if not isinstance(each, ProgressBar)
+            ]
+        try:
+            return super()._instantiate_trainer(config, callbacks)
+        except InputError:
+            raise
+        except (ValueError, RuntimeError, MisconfigurationException) as error:
+            raise InputError(f"trainer: {shortened(str(error))}") from error
+
     def after_instantiate_classes(self) -> None:
         """Start from other weights, and compile, where asked to."""
         config = self.config[self.subcommand]
@@ -126,8 +161,7 @@ class RunCLI(LightningCLI):
 
     def fit(self, model: LightningModule, ckpt_path: str | None = None, **options: Any) -> None:
         """Train, from the last checkpoint if there is one; record the config and the environment."""
-        last = ckpt_path or self._last()
-        step = None if last is None else check_checkpoint(Path(last), model)
+        last, step = self._last(model, ckpt_path, resumed=True)
         with self._claimed():
             if _is_first():
                 if step is not None:
@@ -155,16 +189,30 @@ class RunCLI(LightningCLI):
     def _evaluate(
         self, function: Any, model: LightningModule, ckpt_path: str | None, options: dict[str, Any]
     ) -> None:
-        last = ckpt_path or self._last()
+        last, _ = self._last(model, ckpt_path)
         if last is None:
             raise InputError(f"{self.run_folder}: no checkpoints/last.ckpt here; give a run that was trained")
-        check_checkpoint(Path(last), model)
         with self._claimed():
             function(model, ckpt_path=last, **{**options, "weights_only": True})
 
-    def _last(self) -> str | None:
-        path = self.run_folder / "checkpoints" / "last.ckpt"
-        return str(path) if path.is_file() else None
+    def _last(
+        self, model: nn.Module, given: str | None, resumed: bool = False
+    ) -> tuple[str, int] | tuple[None, None]:
+        """The checkpoint that was given or the newest good one of the run, and its step."""
+        if given is not None:
+            return given, check_checkpoint(Path(given), model, resumed)
+        folder = self.run_folder / "checkpoints"
+        found = [folder / "last.ckpt", *sorted(folder.glob("step=*.ckpt"), reverse=True)]
+        found = [path for path in found if path.is_file()]
+        for path in found:
+            try:
+                return str(path), check_checkpoint(path, model, resumed)
+            except DamagedError as error:
+                if path == found[-1]:
+                    raise
+                if _is_first():
+                    print(f"{error}; trying an older one", flush=True)
+        return None, None
 
     def _claimed(self) -> AbstractContextManager[Any]:
         return claimed(self.output) if _is_first() else nullcontext()
@@ -182,7 +230,7 @@ class RunCLI(LightningCLI):
                 logger.log_hyperparams(yaml.safe_load(text))
         here = environment(self.trainer)
         path = self.output / "environment.json"
-        before = json.loads(path.read_text()) if resumed and path.is_file() else here
+        before = _plain_object(path) if resumed and path.is_file() else here
         changes = [
             f"{name} {here.get(name)} (was {before[name]})"
             for name in before
@@ -195,6 +243,12 @@ class RunCLI(LightningCLI):
         else:
             with atomic(path) as temporary:
                 temporary.write_text(json.dumps(here, indent=2))
+
+
+def _renamed(argument: str) -> str:
+    """`--folder` is `--run` (which torchrun takes for an abbreviation of options of its own)."""
+    name, equals, value = argument.partition("=")
+    return f"--run{equals}{value}" if name == "--folder" else argument
 
 
 def environment(trainer: Trainer) -> dict[str, Any]:
@@ -213,23 +267,53 @@ def environment(trainer: Trainer) -> dict[str, Any]:
     }
 
 
-def check_checkpoint(path: Path, model: nn.Module) -> int:
+def _plain_object(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); remove it to go on without") from error
+    if not isinstance(found, dict):
+        raise InputError(f"{path}: holds a {type(found).__name__}, no object; remove it to go on without")
+    return found
+
+
+class DamagedError(InputError):
+    """A checkpoint that isn't whole; an older one may be."""
+
+
+def check_checkpoint(path: Path, model: nn.Module, resumed: bool = False) -> int:
     """Make sure that a checkpoint can be loaded into `model`, before anything is written; returns its step.
 
+    One that a training is to be `resumed` from also holds optimizer states and loops.
+
     Raises:
-        InputError: it is not there, not whole, holds pickled code, or is another architecture's.
+        InputError: it is not there, not whole, holds pickled code, names classes or is another architecture's.
     """
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        zipped = zipfile.is_zipfile(path)
+        if zipped and (torn := zipfile.ZipFile(path).testzip()) is not None:
+            raise DamagedError(f"{path}: a damaged checkpoint: {torn} is not what was written")
+        found = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
         state, step = found["state_dict"], int(found["global_step"])
+        named = [found.get(name) or {} for name in ("hyper_parameters", "datamodule_hyper_parameters")]
+        missing = [name for name in ("loops", "optimizer_states", "lr_schedulers") if not found.get(name)]
+        classes = any(name in values for values in named for name in ("_class_path", "_instantiator"))
+        names = list(state)
     except pickle.UnpicklingError as error:
         raise InputError(
             f"{path}: holds more than tensors and plain data, which could run code: refused"
         ) from error
-    except (OSError, EOFError, RuntimeError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: not a checkpoint of avsim's ({str(error).splitlines()[0]})") from error
+    except DamagedError:
+        raise
+    except Exception as error:  # garbage makes zipfile and torch raise whatever they stumble over
+        detail = (str(error) or type(error).__name__).splitlines()[0]
+        raise DamagedError(f"{path}: not a checkpoint of avsim's ({detail})") from error
+    if classes:
+        raise InputError(f"{path}: names classes to import, which could run code: refused")
+    if resumed and missing:
+        raise DamagedError(f"{path}: no {' and no '.join(missing)} in it; training can't go on from it")
     own = model.state_dict()
-    for name in [*own, *state]:
+    for name in [*own, *names]:
         shapes = [tuple(tensors[name].shape) if name in tensors else "nothing" for tensors in (state, own)]
         if shapes[0] != shapes[1]:
             raise InputError(
@@ -284,15 +368,46 @@ def _run_id(folder: Path) -> str:
 
 
 class _Signals(Callback):
-    """Keeps avsim's signal handlers, where Lightning's wait for the end of a step or hang in a broadcast."""
+    """Keeps avsim's signal handlers, where Lightning's wait for the end of a step or hang in a broadcast.
+
+    A training with `Checkpoints` saves one at the end of its step before it stops; a second signal stops it
+    at once.
+    """
 
     def __init__(self) -> None:
-        self.handler = signal.getsignal(signal.SIGTERM)
+        self.handlers: Any = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)}
+        self.owner = os.getpid()
 
     def _restore(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        signal.signal(signal.SIGTERM, self.handler)
+        for signum, handler in self.handlers.items():
+            signal.signal(signum, handler)
 
-    on_train_start = on_validation_start = on_test_start = on_predict_start = _restore
+    on_test_start = on_predict_start = on_train_end = _restore
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Have a signal wait for the checkpoint, if the run has any."""
+        checkpoints = next(
+            (each for each in trainer.checkpoint_callbacks if isinstance(each, Checkpoints)), None
+        )
+        if checkpoints is None:
+            return self._restore(trainer, pl_module)
+
+        def ask(signum: int, frame: Any) -> None:
+            if os.getpid() != self.owner:  # a worker; a terminal's Ctrl-C reaches it too, its parent ends it
+                if signum != signal.SIGINT:
+                    os._exit(128 + signum)
+            elif checkpoints.stop is None:
+                checkpoints.stop = partial(self.handlers[signum], signum, frame)
+            else:
+                self.handlers[signum](signum, frame)
+
+        for signum in self.handlers:
+            signal.signal(signum, ask)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """A validation within a training leaves the training's handlers."""
+        if not trainer.state.fn == TrainerFn.FITTING:
+            self._restore(trainer, pl_module)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Take the other processes of this run along."""
@@ -310,5 +425,6 @@ def _quieten() -> None:
         ".*not resumable.*",
         ".*Detected pickle.*",
         ".*LeafSpec.*",
+        ".*anonymous.*",
     ):
         warnings.filterwarnings("ignore", text)
