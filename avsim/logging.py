@@ -2,6 +2,7 @@
 
 import csv
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
@@ -37,6 +38,10 @@ class Metrics(CSVLogger):
             self._experiment = _Curve(log_dir=self.log_dir)
         return self._experiment
 
+    def log_metrics(self, metrics: dict[str, Any], step: int | None = None) -> None:
+        """Write a row; what is not a number (nothing was measured) stays empty."""
+        super().log_metrics({name: value for name, value in metrics.items() if value == value}, step)
+
     def rewind(self, step: int) -> None:
         """Drop what a killed run logged at `step` or later: the resumed one will log it again."""
         path = Path(self.experiment.metrics_file_path)
@@ -47,9 +52,7 @@ class Metrics(CSVLogger):
             reader = csv.DictReader(whole.splitlines())
             rows = [row for row in reader if int(row["step"]) < step]
         except (ValueError, KeyError, TypeError, csv.Error) as error:
-            raise InputError(
-                f"{path}: no metrics of a run ({error!r}); remove it to begin another"
-            ) from error
+            raise InputError(f"{path}: no metrics of a run ({error!r}); remove it") from error
         _write(path, list(reader.fieldnames or []), rows)
 
 

@@ -6,9 +6,10 @@ import subprocess
 import sys
 
 import pytest
+from safetensors import SafetensorError
 
 from avsim.errors import InputError
-from avsim.files import atomic, claimed
+from avsim.files import _exchanged, atomic, claimed
 
 
 def test_atomic_replaces_at_the_end(tmp_path):
@@ -41,6 +42,7 @@ def test_atomic_loses_no_folder_when_it_is_stopped(tmp_path, monkeypatch, at):
             raise KeyboardInterrupt
         os.rename(one, other)
 
+    monkeypatch.setattr("avsim.files._exchanged", lambda *_: False)  # as where the system can't
     monkeypatch.setattr("avsim.files.os.replace", replace)
     with pytest.raises(KeyboardInterrupt), atomic(target) as temporary:
         temporary.mkdir()
@@ -76,3 +78,23 @@ def test_a_claim_is_for_one_process_and_dies_with_it(tmp_path):
         holder.wait()
     with claimed(tmp_path):
         pass
+
+
+def test_a_folder_is_exchanged_in_one_step(tmp_path, monkeypatch):
+    target = tmp_path / "model"
+    target.mkdir()
+    (target / "weights").write_text("old")
+    if not _exchanged(target, target):
+        pytest.skip("no renameat2 here")
+    monkeypatch.setattr("avsim.files.os.replace", lambda *_: pytest.fail("two renames"))
+    with atomic(target) as temporary:
+        temporary.mkdir()
+        (temporary / "weights").write_text("new")
+    assert (target / "weights").read_text() == "new" and list(tmp_path.iterdir()) == [target]
+
+
+def test_tensors_on_a_full_disk_are_one_clear_line(tmp_path):
+    with pytest.raises(InputError, match="a.safetensors: could not be written"):
+        with atomic(tmp_path / "a.safetensors"):
+            raise SafetensorError("No space left on device")
+    assert not list(tmp_path.iterdir())

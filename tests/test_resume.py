@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -87,8 +88,6 @@ def test_the_average_is_that_of_the_formula_and_differs_from_the_weights(whole):
 
 
 def test_another_environment_is_said(whole, tmp_path):
-    import shutil
-
     run = Path(shutil.copytree(whole, tmp_path / "run"))
     path = run / "environment.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "threads": 64}))
@@ -236,3 +235,100 @@ def test_two_processes_draw_the_curve_of_one(tmp_path):
             assert bool(one[name]) == bool(two[name])
             if one[name]:
                 assert float(one[name]) == pytest.approx(float(two[name]), rel=1e-5)
+
+
+def test_a_run_whose_export_was_cut_off_exports_at_the_next_start(whole, tmp_path):
+    run = Path(shutil.copytree(whole, tmp_path / "run"))
+    shutil.rmtree(run / "simulator")
+    done = avsim(tmp_path, *FIT, run)
+    assert done.code == 0, done
+    assert all(torch.equal(weights(run)[name], tensor) for name, tensor in weights(whole).items())
+    assert json.loads((run / "simulator" / "line" / "config.json").read_text())["notes"]["step"] == 12
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_stopped_run_saves_a_checkpoint_first(whole, tmp_path, signum, code):
+    run = tmp_path / "run"
+    rest = ["--model.init_args.seconds", "0.3", "--checkpoint-every", "100"]
+    slow = Running(tmp_path, *FIT, run, *rest)
+    metrics = run / "csv" / "metrics.csv"
+    slow.wait_for(lambda: metrics.is_file() and any(int(row["step"]) >= 2 for row in curve(run)))
+    slow.send(signum)
+    done = slow.done()
+    assert done.code == code and len(done.err.splitlines()) == 1, done
+    step = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]
+    assert 3 <= step < 12
+    done = avsim(tmp_path, *FIT, run)
+    assert done.code == 0 and f"going on from step {step}" in done.out, done
+    assert curve(run) == curve(whole)
+    assert all(torch.equal(weights(run)[name], tensor) for name, tensor in weights(whole).items())
+
+
+@pytest.mark.parametrize("how", ["empty", "flipped", "missing", "loops"])
+def test_the_newest_good_checkpoint_is_used(whole, tmp_path, how):
+    run = Path(shutil.copytree(whole, tmp_path / "run"))
+    last = run / "checkpoints" / "last.ckpt"
+    good = last.read_bytes()
+    last.unlink()
+    if how == "empty":
+        last.write_bytes(b"")
+    elif how == "flipped":
+        place = len(good) // 2
+        last.write_bytes(good[:place] + bytes([good[place] ^ 1]) + good[place + 1 :])
+    elif how == "loops":
+        found = torch.load(next(last.parent.glob("step=*.ckpt")), weights_only=True)
+        torch.save({name: value for name, value in found.items() if name != "loops"}, last)
+    done = avsim(tmp_path, *FIT, run, "--trainer.max_steps", "13")
+    assert done.code == 0 and "going on from step 12" in done.out and not done.err, done
+    assert ("trying an older one" in done.out) == (how != "missing")
+
+
+@pytest.mark.parametrize("how", ["garbage", "classes"])
+def test_a_given_checkpoint_of_garbage_or_with_classes_is_refused(whole, tmp_path, how):
+    path = tmp_path / "given.ckpt"
+    if how == "garbage":
+        path.write_bytes(b"garbage" * 100)
+    else:
+        found = torch.load(whole / "checkpoints" / "last.ckpt", weights_only=True)
+        torch.save({**found, "hyper_parameters": {"_class_path": "this.Thing"}}, path)
+    done = avsim(tmp_path, *FIT, tmp_path / "run", "--ckpt_path", path)
+    assert done.code == 2 and len(done.err.splitlines()) == 1, done
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["environment.json", "csv/metrics.csv"])
+def test_garbage_in_a_run_is_refused_in_one_line(whole, tmp_path, name):
+    run = Path(shutil.copytree(whole, tmp_path / "run"))
+    (run / name).write_bytes(b"\xff garbage\n1\n2\n")
+    done = avsim(tmp_path, *FIT, run, "--trainer.max_steps", "13")
+    assert done.code == 2 and len(done.err.splitlines()) == 1 and name in done.err, done
+
+
+def test_the_interval_of_validations_counts_steps_and_rates_are_logged(tmp_path):
+    run = tmp_path / "run"
+    done = avsim(tmp_path, *FIT, run, "--trainer.accumulate_grad_batches", "2")
+    assert done.code == 0, done
+    rows = curve(run)
+    assert [int(row["step"]) for row in rows if row["val/loss"]] == [3, 7, 11]
+    assert all(float(row["learning_rate"]) > 0 for row in rows if row["train/loss"])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--trainer.max_steps", "-1"],
+        ["--trainer.accelerator", "abacus"],
+        ["--trainer.devices", "1000"],
+    ],
+)
+def test_a_trainer_that_cannot_be_made_is_refused_in_one_line(tmp_path, arguments):
+    done = avsim(tmp_path, *FIT, tmp_path / "run", *arguments)
+    assert done.code == 2 and len(done.err.splitlines()) == 1, done
+
+
+def test_folder_is_run_and_a_bar_can_be_switched_off(tmp_path):
+    bar = tmp_path / "bar.yaml"
+    bar.write_text("trainer:\n  callbacks+:\n    - class_path: avsim.callbacks.Bar\n")
+    run = tmp_path / "run"
+    done = avsim(tmp_path, *FIT[:-1], "-c", bar, "--folder", run, "--trainer.max_steps", "2")
+    assert done.code == 0 and (run / "config.yaml").is_file(), done

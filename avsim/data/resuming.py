@@ -33,7 +33,12 @@ def check_settings(folder: Path, settings: dict[str, Any], made: str = "clips pr
     """Keep the settings that a folder's clips are `made` with, or refuse to mix others into it."""
     path = folder / SETTINGS
     if path.exists():
-        before = json.loads(path.read_text())
+        try:
+            before = json.loads(path.read_text())
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path}: cannot be read ({error}); choose another folder") from error
+        if not isinstance(before, dict):
+            raise InputError(f"{path}: holds a {type(before).__name__}, no settings; choose another folder")
         if before != settings:
             changed = [name for name in {**before, **settings} if before.get(name) != settings.get(name)]
             found = "; ".join(

@@ -10,6 +10,7 @@ range request per tensor, from a disk or through fsspec from an object store, in
 from __future__ import annotations
 
 import json
+import math
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,6 +90,32 @@ def _layout(path: Path) -> dict[str, Any]:
     return layout
 
 
+def _check_index(index: dict[str, Any]) -> None:
+    """Make sure that an index stays within its folder, and that its shapes are those of its bytes.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError: it doesn't.
+    """
+    for shard, layout in index["shards"].items():
+        if shard in ("", ".", "..") or "/" in shard or "\\" in shard or "\0" in shard:
+            raise ValueError(f"a shard outside the folder: {shard!r}")
+        for name, entry in layout.items():
+            dtype, shape = _TYPES[entry["dtype"]], entry["shape"]
+            if not all(_is_count(value) for value in (*shape, entry["start"], entry["bytes"])):
+                raise ValueError(f"{shard}: {name}: shape {shape}, {entry['bytes']} bytes")
+            if math.prod(shape) * dtype.itemsize != entry["bytes"]:
+                raise ValueError(f"{shard}: {name}: shape {shape} of {dtype} in {entry['bytes']} bytes")
+    for item in index["items"]:
+        if item["shard"] not in index["shards"] or not _is_count(item["row"]):
+            raise ValueError(f"row {item['row']!r} of {item['shard']!r}")
+        if not all(isinstance(item.get(name, ""), str) for name in ("name", "caption", "group", "split")):
+            raise ValueError(f"row {item['row']} of {item['shard']}: a name or caption that is no text")
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**62
+
+
 @dataclass(frozen=True, eq=False)
 class ShardFolder:
     """A folder of shards, on a disk or behind any url that fsspec opens.
@@ -115,6 +142,10 @@ class ShardFolder:
         if not isinstance(index, dict) or index.get("kind") != kind or index.get("version") != VERSION:
             found = index.get("kind") if isinstance(index, dict) else type(index).__name__
             raise InputError(f"{folder}: holds {found}; expected {kind} of version {VERSION}")
+        try:
+            _check_index(index)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(f"{folder}/{INDEX}: not an index of {kind} ({error!r})") from error
         return cls(folder, kind, index)
 
     def items(self, split: str | None = None) -> list[dict[str, Any]]:

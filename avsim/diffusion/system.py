@@ -1,5 +1,6 @@
 """The generator under Lightning: what it trains on, what it logs, what a run exports."""
 
+import math
 from functools import partial
 from typing import Any
 
@@ -115,9 +116,10 @@ class GeneratorSystem(L.LightningModule):
             if sum(count) > 0:
                 self.log(f"train/{name}", sum(found) / sum(count), rank_zero_only=True)
             for i in range(BINS):
-                if count[i] > 0:
-                    label = f"train/{name}_s_{i / BINS:.1f}-{(i + 1) / BINS:.1f}"
-                    self.log(label, found[i] / count[i], rank_zero_only=True)
+                # Lightning logs a value again until another comes: an empty bin has to say so.
+                label = f"train/{name}_s_{i / BINS:.1f}-{(i + 1) / BINS:.1f}"
+                mean = found[i] / count[i] if count[i] > 0 else math.nan
+                self.log(label, mean, rank_zero_only=True)
 
     def validation_step(self, batch: LatentBatch, batch_index: int) -> None:  # noqa: D102
         self.seen.append(self.score(batch, batch_index))

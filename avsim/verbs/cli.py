@@ -287,7 +287,8 @@ def check_checkpoint(path: Path, model: nn.Module, resumed: bool = False) -> int
     One that a training is to be `resumed` from also holds optimizer states and loops.
 
     Raises:
-        InputError: it is not there, not whole, holds pickled code, names classes or is another architecture's.
+        InputError: it is not there, not whole, holds code, names classes or is another
+            architecture's.
     """
     try:
         zipped = zipfile.is_zipfile(path)

@@ -73,3 +73,30 @@ def test_refusals(folder, tmp_path):
     (path / "index.json").write_text("{")
     with pytest.raises(InputError, match="index.json: cannot be read"):
         ShardFolder.open(path, "clips")
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("items", 0, "row"), -1),
+        (("items", 0, "row"), "1"),
+        (("items", 0, "shard"), "../../secret"),
+        (("items", 0, "caption"), 3),
+        (("shards", "0.safetensors", "frames", "shape"), [2**40, 2, 4, 4]),
+        (("shards", "0.safetensors", "frames", "shape"), "wide"),
+        (("shards", "0.safetensors", "frames", "dtype"), "F99"),
+        (("shards", "0.safetensors", "frames", "start"), -8),
+        (("shards",), {"../secret": {}}),
+        (("items",), 3),
+    ],
+)
+def test_an_index_is_not_trusted(folder, place, value):
+    path, _ = folder
+    index = json.loads((path / "index.json").read_text())
+    held = index
+    for name in place[:-1]:
+        held = held[name]
+    held[place[-1]] = value
+    (path / "index.json").write_text(json.dumps(index))
+    with pytest.raises(InputError, match="not an index of clips"):
+        ShardFolder.open(path, "clips")
