@@ -17,7 +17,10 @@ class _Curve(ExperimentWriter):
     def _check_log_dir_exists(self) -> None:
         if Path(self.metrics_file_path).is_file():
             with open(self.metrics_file_path, newline="") as file:
-                self.metrics_keys = next(csv.reader(file), [])
+                try:
+                    self.metrics_keys = next(csv.reader(file), [])
+                except (ValueError, csv.Error) as error:
+                    raise InputError(f"{self.metrics_file_path}: no metrics ({error}); remove it") from error
 
     def _rewrite_with_new_header(self, fieldnames: list[str]) -> None:
         with open(self.metrics_file_path, newline="") as file:

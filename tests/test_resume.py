@@ -60,7 +60,7 @@ def test_a_killed_run_resumes_bit_for_bit(whole, tmp_path, step):
     slow.send(signal.SIGKILL)
     assert slow.done().code == -signal.SIGKILL
     assert (run / "checkpoints" / "last.ckpt").is_file()
-    done = avsim(tmp_path, *FIT, run)
+    done = avsim(tmp_path, *FIT, run, "--allow-changes", "true")
     assert done.code == 0, done
     assert curve(run) == curve(whole)
     for name, tensor in weights(whole).items():
@@ -258,7 +258,7 @@ def test_a_stopped_run_saves_a_checkpoint_first(whole, tmp_path, signum, code):
     assert done.code == code and len(done.err.splitlines()) == 1, done
     step = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]
     assert 3 <= step < 12
-    done = avsim(tmp_path, *FIT, run)
+    done = avsim(tmp_path, *FIT, run, "--allow-changes", "true")
     assert done.code == 0 and f"going on from step {step}" in done.out, done
     assert curve(run) == curve(whole)
     assert all(torch.equal(weights(run)[name], tensor) for name, tensor in weights(whole).items())
@@ -332,3 +332,16 @@ def test_folder_is_run_and_a_bar_can_be_switched_off(tmp_path):
     run = tmp_path / "run"
     done = avsim(tmp_path, *FIT[:-1], "-c", bar, "--folder", run, "--trainer.max_steps", "2")
     assert done.code == 0 and (run / "config.yaml").is_file(), done
+
+
+def test_another_config_is_refused_unless_it_is_harmless_or_allowed(whole, tmp_path):
+    run = Path(shutil.copytree(whole, tmp_path / "run"))
+    seed = ["--seed", "5", "--trainer.max_steps", "13"]
+    done = avsim(tmp_path, *FIT, run, *seed)
+    assert done.code == 2 and len(done.err.splitlines()) == 1 and "seed 5 (was None)" in done.err, done
+    assert (run / "config.yaml").read_text() == (whole / "config.yaml").read_text()
+    done = avsim(tmp_path, *FIT, run, "--trainer.max_steps", "13")
+    assert done.code == 0 and "trainer.max_steps 13 (was 12)" in done.out, done
+    assert (run / "config.before.yaml").read_text() == (whole / "config.yaml").read_text()
+    done = avsim(tmp_path, *FIT, run, *seed, "--allow-changes", "true")
+    assert done.code == 0 and (run / "config.before-2.yaml").is_file(), done

@@ -45,6 +45,14 @@ from avsim.files import atomic, claimed
 from avsim.weights import load_model, part_folder
 
 WANDB_ID = "wandb.id"  # in a run's folder
+# What a run may be resumed with other values of: its curve stays the same, or goes on further.
+HARMLESS = re.compile(
+    r"run$|config$|ckpt_path$|init$|compile$|checkpoint_every$|allow_changes$|"
+    r"trainer\.(max_steps|max_time|logger|callbacks|devices|num_nodes|accelerator|strategy|precision|"
+    r"log_every_n_steps|val_check_interval|limit_val_batches|limit_test_batches|enable_\w+|profiler|"
+    r"default_root_dir|num_sanity_val_steps|benchmark|plugins)\b|"
+    r"data\.init_args\.(workers|num_workers)$"
+)
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
 
 
@@ -94,6 +102,9 @@ class RunCLI(LightningCLI):
         )
         parser.add_argument(
             "--checkpoint-every", type=int | None, default=None, help="steps between checkpoints"
+        )
+        parser.add_argument(
+            "--allow-changes", type=bool, default=False, help="true: resume though the config is another"
         )
         parser.add_argument("--compile", type=bool, default=False, help="torch.compile where that works")
 
@@ -165,6 +176,7 @@ class RunCLI(LightningCLI):
         with self._claimed():
             if _is_first():
                 if step is not None:
+                    self._check_changes()
                     print(f"{self.run_folder}: going on from step {step}", flush=True)
                 self._record(resumed=step is not None)
             options["weights_only"] = True
@@ -217,6 +229,38 @@ class RunCLI(LightningCLI):
     def _claimed(self) -> AbstractContextManager[Any]:
         return claimed(self.output) if _is_first() else nullcontext()
 
+    def _check_changes(self) -> None:
+        """Print how the config differs from the one that the run began with; keep that one.
+
+        Raises:
+            InputError: it differs in what the curve depends on, and `--allow-changes` is not given.
+        """
+        path, config = self.output / "config.yaml", self.config[self.subcommand]
+        if not path.is_file():
+            return
+        try:
+            before = yaml.safe_load(text := path.read_text())
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise InputError(f"{path}: cannot be read ({shortened(str(error))}); remove it") from error
+        now = yaml.safe_load(self._parser(self.subcommand).dump(config, skip_none=False))
+        changes = differences(before, now)
+        if not changes:
+            return
+        shown = ", ".join(f"{name} {new!r:.80} (was {old!r:.80})" for name, (old, new) in changes.items())
+        harmful = [name for name in changes if not HARMLESS.match(name)]
+        if harmful and not config.allow_changes:
+            raise InputError(
+                f"{self.run_folder}: resumed with another config: {shown}; --allow-changes true goes on "
+                f"with it, another --run begins anew"
+            )
+        print(f"{self.run_folder}: resumed with another config: {shown}", flush=True)
+        kept, number = self.output / "config.before.yaml", 1
+        while kept.exists():
+            number += 1
+            kept = self.output / f"config.before-{number}.yaml"
+        with atomic(kept) as temporary:
+            temporary.write_text(text)
+
     def _record(self, resumed: bool) -> None:
         """Write config.yaml and environment.json; say how this environment differs from the run's first."""
         parser, config = self._parser(self.subcommand), self.config[self.subcommand]
@@ -265,6 +309,17 @@ def environment(trainer: Trainer) -> dict[str, Any]:
         "processes": trainer.world_size,
         "precision": trainer.precision,
     }
+
+
+def differences(before: Any, now: Any, name: str = "") -> dict[str, tuple[Any, Any]]:
+    """What two configs differ in: {dotted name: (before, now)}."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        found: dict[str, tuple[Any, Any]] = {}
+        for key in {**before, **now}:
+            dotted = f"{name}.{key}" if name else str(key)
+            found |= differences(before.get(key), now.get(key), dotted)
+        return found
+    return {} if before == now else {name: (before, now)}
 
 
 def _plain_object(path: Path) -> dict[str, Any]:
