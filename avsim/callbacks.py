@@ -170,11 +170,9 @@ class Checkpoints(Checkpoint):
     def _catch_up(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Export a checkpoint whose export was cut off, by a kill or a full disk."""
         folder = Path(trainer.default_root_dir) / "simulator"
-        names = pl_module.parts() if trainer.global_step and hasattr(pl_module, "parts") else {}
-        if trainer.is_global_zero and any(
-            _exported(folder / name) != trainer.global_step
-            for name in names  # type: ignore[operator, union-attr]
-        ):
+        parts: Any = getattr(pl_module, "parts", dict)
+        names = list(parts()) if trainer.global_step else []
+        if trainer.is_global_zero and any(_exported(folder / name) != trainer.global_step for name in names):
             export(trainer, pl_module, self.spec)
 
     def on_train_batch_start(

@@ -251,6 +251,11 @@ class LatentData(_Data):
                 )
 
     @property
+    def codecs(self) -> dict[str, dict[str, str]]:
+        """The codecs of the latents, by part: their folders and sha256."""
+        return self.sources[0].codecs
+
+    @property
     def channels(self) -> tuple[int, int]:
         """Dv and Da of the latents."""
         return self.sources[0].channels

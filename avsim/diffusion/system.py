@@ -24,6 +24,7 @@ from avsim.errors import InputError
 from avsim.measures import bootstrap
 from avsim.optimizers import Recipe, configure
 from avsim.seeds import generator, normal_like
+from avsim.weights import TENSORS, hash_of, part_folder
 
 BINS = 5  # of the noise level, for the logs
 
@@ -68,7 +69,8 @@ class GeneratorSystem(L.LightningModule):
         """Refuse, before the first step, what could not end well.
 
         Raises:
-            InputError: codecs that aren't there, or latents of other channels than the model's.
+            InputError: codecs that aren't there, latents of other channels than the model's or of
+                other codecs.
         """
         self.parts()
         found = getattr(self.trainer.datamodule, "channels", None)  # type: ignore[attr-defined]
@@ -76,6 +78,15 @@ class GeneratorSystem(L.LightningModule):
         if found is not None and found != own:
             told = f"--model.model.video_channels {found[0]} --model.model.audio_channels {found[1]}"
             raise InputError(f"latents have {found} channels (video, audio), the model {own}; say {told}")
+        recorded = getattr(self.trainer.datamodule, "codecs", {})  # type: ignore[attr-defined]
+        for part, path in self.codecs.items():
+            told = recorded.get(part.partition("_")[0], {}).get("sha256")
+            if path is not None and told is not None:
+                if told != (hashed := hash_of(part_folder(path, part) / TENSORS)):
+                    raise InputError(
+                        f"latents are of a {part} of sha256 {told[:12]}…, {path} holds {hashed[:12]}…; "
+                        "give the codec that encoded them, or encode them again"
+                    )
 
     def configure_optimizers(self) -> Any:
         """The recipe, over as many steps as the trainer plans."""
