@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import errno
 import importlib
+import io
 import os
 import signal
 import sys
@@ -77,6 +78,7 @@ def main(argv: list[str] | None = None) -> int:
     handlers = {signum: signal.signal(signum, stop) for signum in (signal.SIGINT, signal.SIGTERM)}
     verb = ""
     try:
+        _show_any_name()
         arguments = build_parser().parse_args(argv)
         verb = f" {arguments.verb}"
         name = "cli" if arguments.verb in TRAINER_VERBS else arguments.verb
@@ -86,6 +88,8 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     except InputError as error:
         return _end(2, f"avsim{verb}: {error}")
+    except UnicodeError as error:  # Python's own words name the byte, not the file
+        return _end(2, f"avsim{verb}: a name or text that is not UTF-8 can't be used ({error})")
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing more to flush at exit
         return 141
@@ -99,6 +103,12 @@ def main(argv: list[str] | None = None) -> int:
         return _end(128 + stopped.signum, f"avsim{verb}: stopped by {signal.Signals(stopped.signum).name}")
     finally:
         _install(handlers)  # a caller in the same process gets its own back
+
+
+def _show_any_name() -> None:
+    """Let names that are not UTF-8 be printed, with marks for what can't be shown."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
 
 
 def _install(handlers: dict[signal.Signals, Any]) -> None:

@@ -49,7 +49,10 @@ def load(
         folders["separator"] = the_part(separator, "separator")
     parts: Any = {name: load_model(folder, device, PARTS[name]) for name, folder in folders.items()}
     notes = notes_of(folders["generator"]) if "generator" in folders else {}
-    spec, places = _spec(notes, folders, parts), tuple(map(str, notes.get("places", ())))
+    places = notes.get("places") or ()
+    if not isinstance(places, list | tuple):
+        raise InputError(f"{folders['generator'] / CONFIG}: places is {places!r:.60}; expected a list")
+    spec, places = _spec(notes, folders, parts), tuple(map(str, places))
     return Simulator(**parts, spec=spec, source=str(name_or_path), places=places)
 
 
@@ -116,5 +119,5 @@ def _spec(notes: dict[str, Any], folders: dict[str, Path], parts: dict[str, Any]
         spec = replace(spec, sample_rate=parts["audio_codec"].sample_rate)
     try:
         return replace(spec, **notes.get("spec", {}))
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise InputError(f"{folders['generator'] / CONFIG}: not a clip's spec ({error})") from error

@@ -1,9 +1,8 @@
 """`avsim prepare FILMS… --out DIR`: films -> shards of clips."""
 
 import argparse
-from pathlib import Path
 
-from avsim.verbs import size
+from avsim.verbs import check_clip, local_path, rate, seconds, size, whole
 
 
 def add(subparsers: argparse._SubParsersAction) -> None:
@@ -14,23 +13,27 @@ def add(subparsers: argparse._SubParsersAction) -> None:
         description="Cut films into clips that straddle no cut, drop black, frozen, silent and unreadable "
         "ones, and write them to shards. Run it again to go on where it stopped.",
     )
-    parser.add_argument("films", nargs="+", type=Path, metavar="FILM", help="film files, or folders of them")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the shards")
-    parser.add_argument("--seconds", type=float, default=2.0, help="length of a clip (default %(default)s)")
     parser.add_argument(
-        "--stride", type=float, help="seconds from clip to clip in a shot (default: --seconds)"
+        "films", nargs="+", type=local_path, metavar="FILM", help="film files, or folders of them"
+    )
+    parser.add_argument("--out", type=local_path, required=True, metavar="DIR", help="folder for the shards")
+    parser.add_argument("--seconds", type=seconds, default=2.0, help="length of a clip (default %(default)s)")
+    parser.add_argument(
+        "--stride", type=seconds, help="seconds from clip to clip in a shot (default: --seconds)"
     )
     parser.add_argument("--size", type=size, default=(64, 64), metavar="WxH", help="pixels (default 64x64)")
-    parser.add_argument("--fps", type=float, default=16.0, help="frames per second (default %(default)s)")
-    parser.add_argument("--sample-rate", type=int, default=16000, help="Hz (default %(default)s)")
+    parser.add_argument("--fps", type=rate, default=16.0, help="frames per second (default %(default)s)")
+    parser.add_argument(
+        "--sample-rate", type=whole(1, 768000), default=16000, help="Hz (default %(default)s)"
+    )
     parser.add_argument("--channels", type=int, default=2, choices=(1, 2), help="of sound (default 2)")
-    parser.add_argument("--jobs", type=int, help="processes (default: one per core)")
-    parser.add_argument("--seed", type=int, default=0, help="of the splits (default %(default)s)")
+    parser.add_argument("--jobs", type=whole(1, 1024), help="processes (default: one per core)")
+    parser.add_argument("--seed", type=whole(), default=0, help="of the splits (default %(default)s)")
     parser.add_argument("--validation", type=float, default=0.1, help="share (default %(default)s)")
     parser.add_argument("--test", type=float, default=0.1, help="share (default %(default)s)")
     parser.add_argument(
         "--split",
-        type=Path,
+        type=local_path,
         metavar="FILE",
         help="of avsim split: the part of each film, and captions",
     )
@@ -48,10 +51,14 @@ def run(arguments: argparse.Namespace) -> None:
     from avsim.data.prepare import prepare
 
     height, width = arguments.size
+    spec = ClipSpec(
+        arguments.seconds, height, width, arguments.fps, arguments.sample_rate, arguments.channels
+    )
+    check_clip(spec)
     made = prepare(
         arguments.films,
         arguments.out,
-        ClipSpec(arguments.seconds, height, width, arguments.fps, arguments.sample_rate, arguments.channels),
+        spec,
         stride=arguments.stride,
         jobs=os.cpu_count() or 1 if arguments.jobs is None else arguments.jobs,
         seed=arguments.seed,
