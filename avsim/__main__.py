@@ -49,6 +49,11 @@ class Parser(argparse.ArgumentParser):
         """Say what is wrong with the arguments."""
         raise InputError(f"{message} (see {self.prog} --help)")
 
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
+        if action.option_strings and action.nargs is None and arg_strings == ["--"]:
+            self.error(f"argument {'/'.join(action.option_strings)}: expected one argument")  # argparse: []
+        return super()._get_values(action, arg_strings)  # type: ignore[misc]
+
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all verbs; imports nothing heavy."""
@@ -118,7 +123,8 @@ def _install(handlers: dict[signal.Signals, Any]) -> None:
 
 def _end(code: int, line: str) -> int:
     if os.environ.get("LOCAL_RANK", "0") == "0":  # one line for all processes of a run
-        print(" ".join(line.split()), file=sys.stderr, flush=True)
+        shown = line.encode(errors="surrogateescape").decode(errors="replace")  # of names not in UTF-8
+        print(" ".join(shown.split()), file=sys.stderr, flush=True)
     return code
 
 

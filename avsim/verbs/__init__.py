@@ -67,7 +67,8 @@ def words(text: str) -> str:
 
 def model(text: str) -> str:
     """A folder's path or a model's name; an address is refused."""
-    return str(local_path(text)) if text.strip() in ("", ".") or "://" in text else text
+    local_path(text)
+    return text
 
 
 def whole(least: int | None = None, most: int = 2**63 - 1) -> Callable[[str], int]:

@@ -29,15 +29,21 @@ def add(subparsers: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Encode every split and print how many latents each has."""
+    import sys
+
     from rich.console import Console
 
     from avsim.clip import ClipSpec
     from avsim.data.encode import encode
+    from avsim.data.films import uncaptioned
     from avsim.data.shards import SPLITS, ShardFolder
     from avsim.data.sources import ShardSource, Source
     from avsim.devices import accelerator
 
     index = ShardFolder.open(arguments.shards, "clips").index
+    missing = sum(not item.get("caption") for item in index["items"])
+    if warning := uncaptioned(missing, len(index["items"])):
+        print(warning, file=sys.stderr)
     there = {item["split"] for item in index["items"]}
     sources: dict[str, Source] = {
         split: ShardSource(arguments.shards, split) for split in SPLITS if split in there

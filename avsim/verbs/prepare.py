@@ -11,7 +11,10 @@ def add(subparsers: argparse._SubParsersAction) -> None:
         "prepare",
         help="cut films into shards of clips",
         description="Cut films into clips that straddle no cut, drop black, frozen, silent and unreadable "
-        "ones, and write them to shards. Run it again to go on where it stopped.",
+        "ones, and write them to shards. Run it again to go on where it stopped. Captions are read from "
+        'files beside a film that have its name: NAME.txt, one caption of the whole film; NAME.json, {"caption": '
+        '"a violin plays"} or [{"start": 0, "end": 4.5, "caption": "a bell rings"}]; NAME.csv, columns '
+        "start, end, caption, in seconds.",
     )
     parser.add_argument(
         "films", nargs="+", type=local_path, metavar="FILM", help="film files, or folders of them"
@@ -43,11 +46,13 @@ def add(subparsers: argparse._SubParsersAction) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Prepare the films and print what came of them."""
     import os
+    import sys
 
     from rich.console import Console
     from rich.table import Table
 
     from avsim.clip import ClipSpec
+    from avsim.data.films import uncaptioned
     from avsim.data.prepare import prepare
 
     height, width = arguments.size
@@ -74,5 +79,7 @@ def run(arguments: argparse.Namespace) -> None:
     table.add_row("films passed over", str(len(made.passed_over)))
     console = Console()
     console.print(table)
+    if warning := uncaptioned(made.uncaptioned, sum(made.clips.values())):
+        print(warning, file=sys.stderr)
     for why in made.passed_over.values():
         console.print(f"passed over: {why}", markup=False, highlight=False)

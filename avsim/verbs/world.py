@@ -109,7 +109,7 @@ def _config(arguments: argparse.Namespace, spec: ClipSpec) -> WorldConfig:
     given = [name for name, value in options.items() if value is not None]
     if own is not None and given and given != ["--split"]:
         raise InputError(f"{', '.join(given)}: are for random scenes; a scene of one's own says all of that")
-    return replace(configured(arguments.level or "full"), spec=spec, **chosen)
+    return replace(configured("full" if arguments.level is None else arguments.level), spec=spec, **chosen)
 
 
 def _clips(arguments: argparse.Namespace, config: WorldConfig) -> tuple[Any, dict[str, Any]]:
