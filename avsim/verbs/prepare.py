@@ -12,9 +12,9 @@ def add(subparsers: argparse._SubParsersAction) -> None:
         help="cut films into shards of clips",
         description="Cut films into clips that straddle no cut, drop black, frozen, silent and unreadable "
         "ones, and write them to shards. Run it again to go on where it stopped. Captions are read from "
-        'files beside a film that have its name: NAME.txt, one caption of the whole film; NAME.json, {"caption": '
-        '"a violin plays"} or [{"start": 0, "end": 4.5, "caption": "a bell rings"}]; NAME.csv, columns '
-        "start, end, caption, in seconds.",
+        "files beside a film that have its name: NAME.txt, one caption of the whole film; NAME.json, "
+        '{"caption": "a violin plays"} or [{"start": 0, "end": 4.5, "caption": "a bell rings"}]; NAME.csv, '
+        "columns start, end, caption, in seconds.",
     )
     parser.add_argument(
         "films", nargs="+", type=local_path, metavar="FILM", help="film files, or folders of them"
