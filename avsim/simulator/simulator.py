@@ -65,6 +65,7 @@ LONGER = 1.5  # times the training's length, from where on a clip is called long
 MENTIONED = 8  # unknown words of a prompt that a warning names
 FAR = 1_000_003  # between the seeds of an extension's windows, that those of clips may count on
 LOUDER = 10 ** (2.5 / 20)  # than a clip, its extension at most: 3 dB less what a join adds
+STRANGE = 1.5  # times the distance that true clips hardly ever have: foreign; full worlds lie below
 FAINT = 1e-3  # RMS of a sound that is hardly one
 KEPT = ("picture", "sound")  # what an edit may leave as it is
 
@@ -176,7 +177,7 @@ class Simulator:
         from avsim.evaluation.embeddings import picture_features
 
         seen = Clip(frames_for(clip, self.spec), None, self.spec.frames_per_second)
-        return self.familiar.trouble([picture_features(self.picture)(seen)]) is not None
+        return self.familiar.trouble([picture_features(self.picture)(seen)], STRANGE) is not None
 
     def visualize(
         self,
