@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import errno
 import importlib
+import io
 import os
 import signal
 import sys
@@ -48,6 +49,11 @@ class Parser(argparse.ArgumentParser):
         """Say what is wrong with the arguments."""
         raise InputError(f"{message} (see {self.prog} --help)")
 
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
+        if action.option_strings and action.nargs is None and arg_strings == ["--"]:
+            self.error(f"argument {'/'.join(action.option_strings)}: expected one argument")  # argparse: []
+        return super()._get_values(action, arg_strings)  # type: ignore[misc]
+
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all verbs; imports nothing heavy."""
@@ -77,6 +83,7 @@ def main(argv: list[str] | None = None) -> int:
     handlers = {signum: signal.signal(signum, stop) for signum in (signal.SIGINT, signal.SIGTERM)}
     verb = ""
     try:
+        _show_any_name()
         arguments = build_parser().parse_args(argv)
         verb = f" {arguments.verb}"
         name = "cli" if arguments.verb in TRAINER_VERBS else arguments.verb
@@ -86,6 +93,8 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     except InputError as error:
         return _end(2, f"avsim{verb}: {error}")
+    except UnicodeError as error:  # Python's own words name the byte, not the file
+        return _end(2, f"avsim{verb}: a name or text that is not UTF-8 can't be used ({error})")
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing more to flush at exit
         return 141
@@ -101,6 +110,12 @@ def main(argv: list[str] | None = None) -> int:
         _install(handlers)  # a caller in the same process gets its own back
 
 
+def _show_any_name() -> None:
+    """Let names that are not UTF-8 be printed, with marks for what can't be shown."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+
+
 def _install(handlers: dict[signal.Signals, Any]) -> None:
     for signum, handler in handlers.items():
         signal.signal(signum, handler)
@@ -108,7 +123,8 @@ def _install(handlers: dict[signal.Signals, Any]) -> None:
 
 def _end(code: int, line: str) -> int:
     if os.environ.get("LOCAL_RANK", "0") == "0":  # one line for all processes of a run
-        print(" ".join(line.split()), file=sys.stderr, flush=True)
+        shown = line.encode(errors="surrogateescape").decode(errors="replace")  # of names not in UTF-8
+        print(" ".join(shown.split()), file=sys.stderr, flush=True)
     return code
 
 

@@ -9,14 +9,18 @@ import hashlib
 import importlib
 import inspect
 import json
+import warnings
+from collections.abc import Sequence
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_module_registration_hook
 
 from avsim.errors import InputError
 from avsim.files import atomic
@@ -24,6 +28,12 @@ from avsim.files import atomic
 Model = TypeVar("Model", bound=type[nn.Module])
 CONFIG, TENSORS = "config.json", "model.safetensors"
 _CONFIGURED: set[type] = set()  # what files may have built, beside plain dataclasses
+LARGEST = 10**7  # of a number in a config; sizes and rates are below
+# What constructors raise that are given what they can't use.
+_UNFIT = (
+    ImportError, AttributeError, TypeError, ValueError, LookupError, ArithmeticError, AssertionError,
+    RuntimeError, MemoryError,
+)  # fmt: skip
 SMALL = Path(__file__).parent / "small"  # what ships with the package, a folder for each part
 
 
@@ -88,7 +98,9 @@ def build(config: Any) -> Any:
         return [build(item) for item in config]
     if not (isinstance(config, dict) and ("class_path" in config or "class" in config)):
         return config
-    path: str = config["class"] if "class" in config else config["class_path"]
+    path = config["class"] if "class" in config else config["class_path"]
+    if not isinstance(path, str):
+        raise InputError(f"config names {path!r:.60} as a class; expected its path")
     module, _, name = path.rpartition(".")
     if module.partition(".")[0] != "avsim":
         raise InputError(f"config names the class {path!r}; only avsim's own are built from files")
@@ -100,9 +112,67 @@ def build(config: Any) -> Any:
             return cls
         if not (cls in _CONFIGURED or is_dataclass(cls)):
             raise InputError(f"config names {path!r}, which no file can have built")
-        return cls(**{key: build(value) for key, value in config.get("init_args", {}).items()})
-    except (ImportError, AttributeError, TypeError) as error:
+        arguments = {key: build(value) for key, value in _arguments(config).items()}
+        _check_types(cls, arguments)
+        return cls(**arguments)
+    except _UNFIT as error:
         raise InputError(f"config can't be built as {path}: {error}") from error
+
+
+def _arguments(config: dict[str, Any]) -> dict[str, Any]:
+    """The constructor's arguments in a config.
+
+    Raises:
+        InputError: they are no object of json.
+    """
+    found = config.get("init_args", {})
+    if not isinstance(found, dict):
+        raise InputError(f"init_args is {found!r:.60}; expected an object of names and values")
+    return found
+
+
+def _check_types(cls: type, arguments: dict[str, Any]) -> None:
+    """Refuse plain values of another type than the constructor's annotations say.
+
+    Raises:
+        InputError: a wrong type, a number that is not finite, or a whole one that no model can need.
+    """
+    try:
+        hints = get_type_hints(cls.__init__)  # type: ignore[misc]
+    except (NameError, TypeError):  # names that are imported for type checkers alone
+        hints = {}
+    for name, value in arguments.items():
+        if name in hints and not _fits(value, hints[name]):
+            raise InputError(f"{name} is {value!r:.60}; expected {_spoken(hints[name])}")
+        numbers = value if isinstance(value, list) else [value]
+        for number in numbers:
+            if isinstance(number, int | float) and not abs(number) <= LARGEST:
+                raise InputError(f"{name} is {number!r:.60}; expected at most {LARGEST:,}")
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a plain value is of a type; what can't be told fits."""
+    if get_origin(hint) in (Union, UnionType):
+        return any(_fits(value, each) for each in get_args(hint))
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if hint in (bool, str, type(None)):
+        return isinstance(value, hint)
+    origin = get_origin(hint) or hint
+    if origin in (tuple, list, Sequence):
+        each = [one for one in get_args(hint) if one is not ...]
+        if not isinstance(value, list | tuple):
+            return False
+        return len(set(each)) != 1 or all(_fits(item, each[0]) for item in value)
+    if isinstance(origin, type) and (issubclass(origin, nn.Module) or is_dataclass(origin)):
+        return isinstance(value, origin)
+    return True
+
+
+def _spoken(hint: Any) -> str:
+    return hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
 
 
 def save_model(
@@ -132,8 +202,25 @@ def save_model(
 
 
 def notes_of(folder: str | Path) -> dict[str, Any]:
-    """What was noted down with the model of a folder; nothing where nobody did."""
-    return json.loads((Path(folder) / CONFIG).read_text()).get("notes", {})
+    """What was noted down with the model of a folder; nothing where nobody did.
+
+    Raises:
+        InputError: the file can't be read, or its notes are no object of json.
+    """
+    notes = _read_config(Path(folder)).get("notes", {})
+    if not isinstance(notes, dict):
+        raise InputError(f"{Path(folder) / CONFIG}: notes is {notes!r:.60}; expected an object")
+    return notes
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError, OSError) as error:
+        raise InputError(f"{folder / CONFIG}: not valid json ({error})") from error
+    if not (isinstance(config, dict) and "class_path" in config):
+        raise InputError(f"{folder / CONFIG}: does not say which model it describes (class_path)")
+    return config
 
 
 def hash_of(path: str | Path) -> str:
@@ -153,18 +240,20 @@ def load_model(folder: str | Path, device: str | torch.device = "cpu", expected:
     for name in (CONFIG, TENSORS):
         if not (folder / name).is_file():
             raise InputError(f"{folder}: no {name} here; expected a folder written by avsim's trainings")
-    try:
-        config = json.loads((folder / CONFIG).read_text())
-    except json.JSONDecodeError as error:
-        raise InputError(f"{folder / CONFIG}: not valid json ({error})") from error
-    if not (isinstance(config, dict) and "class_path" in config):
-        raise InputError(f"{folder / CONFIG}: does not say which model it describes (class_path)")
-    if (told := config.get("sha256")) is not None and told != (found := hash_of(folder / TENSORS)):
+    config = _read_config(folder)
+    told = config.get("sha256")
+    if not isinstance(told, str | None):
+        raise InputError(f"{folder / CONFIG}: sha256 is {told!r:.60}; expected a text")
+    if told is not None and told != (found := hash_of(folder / TENSORS)):
         raise InputError(
             f"{folder / TENSORS}: its sha256 is {found[:12]}…, {CONFIG} says {told[:12]}…; the file was "
             "changed or cut short"
         )
-    model = build(config)
+    try:
+        _check_shapes(config, folder / TENSORS, expected)
+        model = build(config)
+    except InputError as error:
+        raise InputError(f"{folder / CONFIG}: {error}") from error
     if expected is not None and not isinstance(model, expected):
         raise InputError(f"{folder}: holds a {type(model).__name__}; expected a {expected.__name__}")
     try:
@@ -174,3 +263,46 @@ def load_model(folder: str | Path, device: str | torch.device = "cpu", expected:
         detail = first[1].strip() if len(first) > 1 else first[0]
         raise InputError(f"{folder / TENSORS}: not the weights of this architecture ({detail})") from error
     return model.eval().to(device)
+
+
+def _check_shapes(config: dict[str, Any], tensors: Path, expected: type | None) -> None:
+    """Refuse a config whose model has other tensors than the file, before it takes memory.
+
+    Raises:
+        InputError: it has, or it can't be built.
+    """
+    try:
+        with safe_open(tensors, "pt") as file:
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{tensors.name}: not the weights of this architecture ({error})") from error
+    most, modules = len(shapes), 0
+
+    def count(*registered: Any) -> None:
+        # A model has a handful of modules for each tensor: more are a number that is out of bounds.
+        nonlocal modules
+        modules += 1
+        if modules > 50 * most + 5000:
+            raise InputError(f"describes more than {modules:,} modules; {tensors.name} holds {most} tensors")
+
+    hook = register_module_module_registration_hook(count)
+    try:
+        with torch.device("meta"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd sizes, which are refused below
+            model = build(config)
+    except InputError as error:
+        if isinstance(error.__cause__, NotImplementedError) or "meta tensor" in str(error):
+            return  # it computes with tensors while it is made, which meta ones can't
+        raise
+    finally:
+        hook.remove()
+    if not isinstance(model, nn.Module) or (expected is not None and not isinstance(model, expected)):
+        return  # which is refused with words of its own
+    own = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    for name in [*own, *shapes]:
+        if own.get(name) != shapes.get(name):
+            one, other = (f"of {sizes[name]}" if name in sizes else "absent" for sizes in (own, shapes))
+            raise InputError(
+                f"{tensors.name}: not the weights of this architecture "
+                f"({name} is {one} by {CONFIG}, {other} in the file)"
+            )

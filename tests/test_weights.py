@@ -92,3 +92,34 @@ def test_weights_can_be_stored_in_half_the_bytes(tmp_path, as_avsim):
     for name, value in model.state_dict().items():
         kept = again.state_dict()[name]
         assert kept.dtype == value.dtype and torch.equal(kept, value.to(torch.bfloat16).to(value.dtype))
+
+
+@pytest.mark.parametrize(
+    "width", ["x", -1, 0.5, None, True, [], {}, 10**9, 480_000, 1e300, float("nan")], ids=repr
+)
+def test_sizes_of_a_config_are_checked_before_memory_is_taken(width, tmp_path, as_avsim):
+    weights.save_model(Inner(3), tmp_path / "m")
+    file = tmp_path / "m" / "config.json"
+    config = json.loads(file.read_text())
+    file.write_text(json.dumps({**config, "init_args": {"width": width}}))
+    with pytest.raises(InputError, match=r"m/config\.json: "):  # 480,000 squared floats are 860 GiB
+        weights.load_model(tmp_path / "m")
+
+
+@pytest.mark.parametrize(
+    "changed", [{"init_args": 3}, {"sha256": 3}, {"class_path": 3}, {"class_path": None}], ids=repr
+)
+def test_fields_of_a_config_of_other_types(changed, tmp_path, as_avsim):
+    weights.save_model(Inner(3), tmp_path / "m")
+    file = tmp_path / "m" / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **changed}))
+    with pytest.raises(InputError, match=r"m/config\.json: "):
+        weights.load_model(tmp_path / "m")
+
+
+def test_notes_that_are_none(tmp_path, as_avsim):
+    weights.save_model(Inner(3), tmp_path / "m")
+    file = tmp_path / "m" / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "notes": "x"}))
+    with pytest.raises(InputError, match="notes is 'x'; expected an object"):
+        weights.notes_of(tmp_path / "m")

@@ -6,6 +6,7 @@ is kept between steps, so a run resumes from `trainer.global_step` alone.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,12 +19,15 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from avsim.clip import ClipSpec
 from avsim.data.batch import ClipBatch, LatentBatch
+from avsim.data.films import uncaptioned
 from avsim.data.latents import LatentSource
 from avsim.data.order import clip_at
 from avsim.data.published import check_sources
 from avsim.data.sources import Sample, Source
 from avsim.errors import InputError
 from avsim.seeds import generator
+
+log = logging.getLogger("avsim")
 
 IMAGES = 4  # first frames in a batch of them, for each clip in one of clips
 Batch = TypeVar("Batch")
@@ -240,6 +244,9 @@ class LatentData(_Data):
         self.held_out, self.images = held_out or self.folders[0], images
         self.sources = [LatentSource(each, "train") for each in self.folders]
         self.spec = self.sources[0].spec
+        items = [item for source in self.sources for item in source.items]
+        if warning := uncaptioned(sum(not item.get("caption") for item in items), len(items)):
+            log.warning(warning)
         others = [] if held_out is None else [LatentSource(held_out, "validation")]
         for source in (*self.sources, *others):
             one, first = (

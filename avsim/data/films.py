@@ -86,6 +86,16 @@ class Captions:
         return cls(tuple(spans))
 
 
+def uncaptioned(missing: int, total: int) -> str | None:
+    """A line of warning where clips have no caption; None where all have one."""
+    if not missing:
+        return None
+    return (
+        f"{missing} of {total} clips have no caption and teach no prompt: put NAME.txt, "
+        "NAME.json or NAME.csv beside NAME.mp4 (avsim prepare --help)"
+    )
+
+
 def _text(text: str) -> list[tuple[float, float, str]]:
     return [(0.0, math.inf, " ".join(text.split()))]
 

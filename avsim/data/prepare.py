@@ -41,6 +41,7 @@ class Prepared:
     passed_over: dict[str, str]  # films that could not be used, and why
     films: int
     shots: int
+    uncaptioned: int = 0  # clips
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,8 @@ def prepare(
         if not items:
             raise InputError(f"no clip of {spec.seconds:g} s is left of {len(paths)} films: {_said(about)}")
         write_index(folder, "clips", about, items)
-    return Prepared(dict(counts), about["dropped"], passed_over, len(usable), shot_count)
+    missing = sum(not item["caption"] for item in items)
+    return Prepared(dict(counts), about["dropped"], passed_over, len(usable), shot_count, missing)
 
 
 def _said(about: dict[str, Any]) -> str:

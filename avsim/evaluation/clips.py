@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,11 +104,22 @@ def read(path: Path, seconds: float = LONGEST) -> Clip:
     return media.read(path, seconds=seconds, size=size)
 
 
+def _composed(name: str | Path) -> tuple[str, ...]:
+    """The parts of a path in composed Unicode: disks and files write one name in two ways (NFC, NFD)."""
+    return Path(unicodedata.normalize("NFC", str(name))).parts
+
+
+def _on_disk(folder: Path, name: str) -> Path:
+    """The file of a listing's name, which may be composed (NFC) or not (NFD) on disk."""
+    forms = [folder / unicodedata.normalize(form, name) for form in ("NFC", "NFD")]
+    return next((path for path in (folder / name, *forms) if path.exists()), folder / name)
+
+
 def _listed(path: Path) -> dict[Path, str]:
     """The clips of a samples.json with their prompts."""
     try:
         entries = json.loads(path.read_text())
-        found = {path.parent / entry["file"]: str(entry.get("prompt", "")) for entry in entries}
+        found = {_on_disk(path.parent, entry["file"]): str(entry.get("prompt", "")) for entry in entries}
     except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
         raise InputError(f"{path}: not a list of samples with their files ({error})") from error
     if not found:
@@ -117,7 +129,7 @@ def _listed(path: Path) -> dict[Path, str]:
 
 def _prompts(path: Path, clips: Sequence[Path]) -> dict[Path, str]:
     try:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: no prompts can be read here ({error})") from error
     if path.suffix == ".json":
@@ -129,8 +141,8 @@ def _prompts(path: Path, clips: Sequence[Path]) -> dict[Path, str]:
             raise InputError(f"{path}: holds a {type(named).__name__}; expected {{file name: prompt}}")
         found: dict[Path, str] = {}
         for name, prompt in named.items():
-            parts = Path(name).parts
-            meant = [clip for clip in clips if parts and clip.parts[-len(parts) :] == parts]
+            parts = _composed(name)
+            meant = [clip for clip in clips if parts and _composed(clip)[-len(parts) :] == parts]
             if len(meant) != 1:
                 which = f"fits {len(meant)}: say its folder too" if meant else "fits none"
                 raise InputError(f"{path}: has a prompt for {name!r}; of {len(clips)} clips it {which}")

@@ -48,14 +48,17 @@ class Familiar:
         spread = self.known.std(0) + 1e-3
         return torch.cdist(clips.double() / spread, self.known / spread) / spread.numel() ** 0.5  # (m, n)
 
-    def trouble(self, clips: Sequence[Tensor]) -> str | None:
-        """Why judges should not be believed on these clips; None where they are like the known ones."""
+    def trouble(self, clips: Sequence[Tensor], margin: float = 1.0) -> str | None:
+        """Why judges should not be believed on these clips; None where they are like the known ones.
+
+        A single clip is called strange more surely by a `margin` above 1.
+        """
         found = self.distances(torch.stack(list(clips))).median()
         own = self._away(self.known).fill_diagonal_(torch.inf).amin(1)
         random = generator(0, "familiar")
         drawn = own[torch.randint(len(own), (DRAWS, len(clips)), generator=random)].median(1).values
         most = drawn.quantile(SURE)
-        if found <= most:
+        if found <= margin * most:
             return None
         return (
             f"these clips look unlike those that the judges were calibrated on ({found:.2f} deviations from "

@@ -177,7 +177,12 @@ def _latest(run: Path) -> tuple[int, Path]:
         if number.isdigit():
             found[int(number)] = listing.parent
     if not found:
-        raise InputError(f"{run}: no samples/step=…/samples.json here; expected a run that has drawn samples")
+        inside = ", ".join(sorted(path.name for path in run.iterdir())[:8]) or "nothing"
+        lacks = "a samples folder without any step" if (run / "samples").is_dir() else "no samples folder"
+        raise InputError(
+            f"{run}: lacks samples/step=…/samples.json (it holds {lacks}; found: {inside}); expected a run "
+            "of avsim fit that has drawn samples"
+        )
     return max(found.items())
 
 

@@ -35,7 +35,11 @@ class PromptData(LightningDataModule):
             path = Path(prompts)
             if not path.is_file():
                 raise InputError(f"{path}: no such file of prompts, one a line")
-            prompts = [line.strip() for line in path.read_text().splitlines() if line.strip()]
+            try:
+                text = path.read_text(encoding="utf-8-sig")
+            except (OSError, UnicodeDecodeError) as error:
+                raise InputError(f"{path}: no prompts can be read here ({error})") from error
+            prompts = [line.strip() for line in text.splitlines() if line.strip()]
         if not prompts or seeds < 1 or batch < 1:
             raise InputError(f"{len(prompts)} prompts, {seeds} seeds, batches of {batch}: none may be 0")
         self.prompts, self.seeds, self.batch = prompts, seeds, batch

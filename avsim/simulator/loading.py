@@ -11,11 +11,12 @@ from avsim import weights
 from avsim.clip import ClipSpec
 from avsim.diffusion import JointDiT
 from avsim.errors import InputError
+from avsim.evaluation.familiar import Familiar
 from avsim.perception.offset import OffsetJudge
 from avsim.perception.picture import PictureDetector
 from avsim.separation.separator import Viewer
 from avsim.simulator.simulator import Simulator
-from avsim.weights import CONFIG, load_model, notes_of
+from avsim.weights import CONFIG, TENSORS, load_model, notes_of
 
 HUB = re.compile(r"[\w.-]+/[\w.-]+(@[\w.-]+)?")  # a model's name there, and a revision
 PARTS: dict[str, type | None] = {
@@ -49,8 +50,20 @@ def load(
         folders["separator"] = the_part(separator, "separator")
     parts: Any = {name: load_model(folder, device, PARTS[name]) for name, folder in folders.items()}
     notes = notes_of(folders["generator"]) if "generator" in folders else {}
-    spec, places = _spec(notes, folders, parts), tuple(map(str, notes.get("places", ())))
-    return Simulator(**parts, spec=spec, source=str(name_or_path), places=places)
+    places = notes.get("places") or ()
+    if not isinstance(places, list | tuple):
+        raise InputError(f"{folders['generator'] / CONFIG}: places is {places!r:.60}; expected a list")
+    spec, places = _spec(notes, folders, parts), tuple(map(str, places))
+    familiar = _familiar(folders["picture"]) if "picture" in folders else None
+    return Simulator(**parts, spec=spec, source=str(name_or_path), places=places, familiar=familiar)
+
+
+def _familiar(picture: Path) -> Familiar | None:
+    """What a picture model was trained on looks like to it, where that was measured."""
+    from avsim.evaluation.panel import FAMILIAR
+
+    found = Familiar.load(FAMILIAR) if FAMILIAR.is_file() else None
+    return found if found is not None and found.sha256 == weights.hash_of(picture / TENSORS) else None
 
 
 def part_folders(name_or_path: str | Path, *needed: str) -> dict[str, Path]:
@@ -116,5 +129,5 @@ def _spec(notes: dict[str, Any], folders: dict[str, Path], parts: dict[str, Any]
         spec = replace(spec, sample_rate=parts["audio_codec"].sample_rate)
     try:
         return replace(spec, **notes.get("spec", {}))
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise InputError(f"{folders['generator'] / CONFIG}: not a clip's spec ({error})") from error

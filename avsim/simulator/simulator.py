@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -55,12 +55,18 @@ from avsim.simulator.usual import AHEAD, DRAWN_BY_A_PUPIL, TAKES, usual
 from avsim.world.parsing import VOCABULARY
 from avsim.world.rooms import PLACES
 
+if TYPE_CHECKING:
+    from avsim.evaluation.familiar import Familiar
+
 log = logging.getLogger("avsim")
 STRENGTH = 0.6  # of an edit: how much noise it starts from
 MOST = 2**28  # pixels of a clip, all its frames' together: 3 GiB as they are decoded
 LONGER = 1.5  # times the training's length, from where on a clip is called long
 MENTIONED = 8  # unknown words of a prompt that a warning names
 FAR = 1_000_003  # between the seeds of an extension's windows, that those of clips may count on
+LOUDER = 10 ** (2.5 / 20)  # than a clip, its extension at most: 3 dB less what a join adds
+STRANGE = 1.5  # times the distance that true clips hardly ever have: foreign; full worlds lie below
+FAINT = 1e-3  # RMS of a sound that is hardly one
 KEPT = ("picture", "sound")  # what an edit may leave as it is
 
 
@@ -68,6 +74,9 @@ def _with_a_guess(word: str) -> str:
     """A strange word, and the known one that may be meant."""
     near = get_close_matches(word, VOCABULARY, n=1, cutoff=0.75)
     return word[:40] + (f" ({near[0]}?)" if near else "")
+
+
+_WARNED_OF_WORDS: list[str] = []  # the prompt that a warning was given for
 
 
 @lru_cache(maxsize=64)
@@ -96,6 +105,7 @@ class Simulator:
     pupil: JointDiT | None = None  # of the generator: draws in one pass as that draws guided
     picture: PictureDetector | None = None  # eyes: what they see is told where a prompt isn't
     places: tuple[str, ...] = ()  # of the world, that the generator was shown; none: it isn't known which
+    familiar: Familiar | None = None  # how what `picture` was trained on looks to it; none: unknown
     offset: OffsetJudge | None = None  # while a picture is drawn, it says what would be in time
 
     def generate(
@@ -150,9 +160,24 @@ class Simulator:
         """
         if self.picture is None:
             return ""
+        if self._is_foreign(clip):
+            _say_once(
+                "this film looks unlike what the model was trained on: no caption is made of it, its sound "
+                "is drawn without a prompt (--prompt gives one)"
+            )
+            return ""
         seen = frames_for(clip, self._lasting(clip.seconds))
         rate = self.spec.frames_per_second
         return described(view(self.picture, Clip(seen, None, rate)), rate)
+
+    def _is_foreign(self, clip: Clip) -> bool:
+        """Whether the beginning of a clip looks unlike what `picture` was trained on; False where unknown."""
+        if self.familiar is None or self.picture is None:
+            return False
+        from avsim.evaluation.embeddings import picture_features
+
+        seen = Clip(frames_for(clip, self.spec), None, self.spec.frames_per_second)
+        return self.familiar.trouble([picture_features(self.picture)(seen)], STRANGE) is not None
 
     def visualize(
         self,
@@ -271,7 +296,9 @@ class Simulator:
         """A clip that goes on for `seconds`, window by window as long as the training's clips.
 
         A window begins with what was seen and heard last, half of it long. The clip comes back at the
-        generator's rates, channels and size; at those it is untouched.
+        generator's rates, channels and size; at those it is untouched. Without a prompt, or where the clip
+        looks unlike the training's and the prompt asks for nothing loud, what goes on is at most `LOUDER`
+        than the clip.
 
         Raises:
             InputError: a clip without picture or sound, `seconds` of less than a frame, or a generator of
@@ -287,6 +314,7 @@ class Simulator:
         if not (math.isfinite(seconds) and seconds * rate >= 1 - 1e-6):
             raise InputError(f"extend by {seconds:g} s: expected a frame or more, {1 / rate:g} s")
         wanted = frames.shape[1] + frames_over(seconds, rate)
+        limit = self._limit(clip, wave, prompt)
         longest = 1 + spec.clip.frames // 2  # that a window is given
         if longest >= spec.clip.frames:
             raise InputError(
@@ -302,12 +330,23 @@ class Simulator:
             task = Task("extend", until(known / rate), until(known / rate))
             drawn = self._draw([prompt], spec, task, given, seed, steps, guidance)[0]
             assert drawn.frames is not None and drawn.wave is not None
-            new = joined(heard, drawn.wave, own.sample_rate)[:, heard.shape[1] :]
+            drawn_on = drawn.wave[:, heard.shape[1] :]
+            gain = min(1.0, limit / max(float(drawn_on.square().mean().sqrt()), 1e-9))
+            new = joined(heard, gain * drawn.wave, own.sample_rate)[:, heard.shape[1] :]
             frames, wave = torch.cat([frames, drawn.frames[:, known:]], 1), torch.cat([wave, new], 1)
             wave = wave_for(
                 Clip(None, wave, rate, own.sample_rate), replace(own, seconds=frames.shape[1] / rate)
             )
         return Clip.fitted(frames[:, :wanted], wave, rate, own.sample_rate)
+
+    def _limit(self, clip: Clip, wave: Tensor, prompt: str) -> float:
+        """The largest RMS that an extension of a clip may have, `wave` being its sound."""
+        foreign = self._is_foreign(clip)
+        level = float(wave.square().mean().sqrt())
+        asked = re.search(r"\b(loud|hard)", prompt.lower()) if foreign else prompt
+        if asked or (level < FAINT and not foreign):  # what was silent so far may begin to sound
+            return math.inf
+        return max(level, FAINT) * LOUDER
 
     def guided(self, task: str, **told: Any) -> Guidance:
         """A task's usual guidance but for what is `told`, fields of a `Guidance`: by it no pupil draws."""
@@ -377,7 +416,9 @@ class Simulator:
         if unknown:
             words = ", ".join(map(_with_a_guess, unknown[:MENTIONED]))
             more = f" and {len(unknown) - MENTIONED} more" if len(unknown) > MENTIONED else ""
-            _say_once(f"words that may mean nothing to the model: {words}{more}")
+            if not _WARNED_OF_WORDS:  # once in a process: lists of prompts would warn at each
+                _WARNED_OF_WORDS.append(prompt)
+                log.warning("words that may mean nothing to the model: %s%s", words, more)
 
     @torch.no_grad()
     def _seen(self, frames: Tensor) -> Tensor:

@@ -17,7 +17,8 @@ class SimulatorSystem(LightningModule):
     """Draws a clip for each prompt and, with a separator, finds its regions and takes their stems apart.
 
     Args:
-        simulator: a run's folder (or its `simulator` folder) with the generator and the codecs.
+        simulator: a run's folder (or its `simulator` folder) with the generator and the codecs;
+            "small": what ships.
         separator: another with the separator; None: that of `simulator`, if it has one.
         seconds: length of the clips.
         steps: of the sampler.
@@ -27,7 +28,7 @@ class SimulatorSystem(LightningModule):
 
     def __init__(
         self,
-        simulator: str,
+        simulator: str = "small",
         separator: str | None = None,
         seconds: float = 2.0,
         steps: int = STEPS,

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from avsim.verbs import local_path
+
 
 def add(subparsers: argparse._SubParsersAction) -> None:
     """Add the verb's arguments."""
@@ -12,10 +14,10 @@ def add(subparsers: argparse._SubParsersAction) -> None:
         description="Write one page with a row for each prompt and seed and a column for each run, with the "
         "sound on, from the latest samples of each run.",
     )
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folders of runs")
+    parser.add_argument("runs", nargs="+", type=local_path, metavar="RUN", help="folders of runs")
     parser.add_argument(
         "--out",
-        type=Path,
+        type=local_path,
         default=Path("runs/compare/index.html"),
         metavar="PAGE",
         help="the page (default %(default)s)",

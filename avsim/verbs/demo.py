@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from avsim.verbs import local_path, model, whole
+
 PROMPTS = (
     "a golden metal ball falls in a studio",
     "a red rubber cube drops onto grass in a national park",
@@ -29,14 +31,15 @@ def add(subparsers: argparse._SubParsersAction) -> None:
     )
     parser.add_argument(
         "--checkpoint",
+        type=model,
         default="small",
         metavar="MODEL",
         help="what draws: a run, a hub id, or what ships (default %(default)s)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of all that is drawn (default %(default)s)")
+    parser.add_argument("--seed", type=whole(), default=0, help="of all that is drawn (default %(default)s)")
     parser.add_argument(
         "--out",
-        type=Path,
+        type=local_path,
         default=Path("runs/demo"),
         metavar="DIR",
         help="folder for the clips and index.html (default %(default)s)",

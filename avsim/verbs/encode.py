@@ -1,7 +1,8 @@
 """`avsim encode SHARDS --video-codec RUN --audio-codec RUN --out DIR`: clips -> latents, shard by shard."""
 
 import argparse
-from pathlib import Path
+
+from avsim.verbs import local_path, whole
 
 
 def add(subparsers: argparse._SubParsersAction) -> None:
@@ -12,25 +13,37 @@ def add(subparsers: argparse._SubParsersAction) -> None:
         description="Encode the clips that `avsim prepare` made by a pair of trained codecs. Run it again to "
         "go on where it stopped.",
     )
-    parser.add_argument("shards", type=Path, metavar="SHARDS", help="a folder that avsim prepare made")
-    parser.add_argument("--video-codec", type=Path, required=True, metavar="RUN", help="its run or folder")
-    parser.add_argument("--audio-codec", type=Path, required=True, metavar="RUN", help="its run or folder")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the latents")
-    parser.add_argument("--batch-size", type=int, default=8, help="clips at once (default %(default)s)")
+    parser.add_argument("shards", type=local_path, metavar="SHARDS", help="a folder that avsim prepare made")
+    parser.add_argument(
+        "--video-codec", type=local_path, required=True, metavar="RUN", help="its run or folder"
+    )
+    parser.add_argument(
+        "--audio-codec", type=local_path, required=True, metavar="RUN", help="its run or folder"
+    )
+    parser.add_argument("--out", type=local_path, required=True, metavar="DIR", help="folder for the latents")
+    parser.add_argument(
+        "--batch-size", type=whole(1, 4096), default=8, help="clips at once (default %(default)s)"
+    )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Encode every split and print how many latents each has."""
+    import sys
+
     from rich.console import Console
 
     from avsim.clip import ClipSpec
     from avsim.data.encode import encode
+    from avsim.data.films import uncaptioned
     from avsim.data.shards import SPLITS, ShardFolder
     from avsim.data.sources import ShardSource, Source
     from avsim.devices import accelerator
 
     index = ShardFolder.open(arguments.shards, "clips").index
+    missing = sum(not item.get("caption") for item in index["items"])
+    if warning := uncaptioned(missing, len(index["items"])):
+        print(warning, file=sys.stderr)
     there = {item["split"] for item in index["items"]}
     sources: dict[str, Source] = {
         split: ShardSource(arguments.shards, split) for split in SPLITS if split in there

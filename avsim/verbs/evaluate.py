@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from avsim.verbs import local_path
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,28 +39,33 @@ def add(subparsers: Any) -> None:
     parser.add_argument(
         "clips",
         nargs="+",
-        type=Path,
+        type=local_path,
         metavar="CLIPS",
         help="films, or folders of them (with a samples.json or not)",
     )
     parser.add_argument(
-        "--reference", nargs="+", type=Path, default=[], metavar="CLIPS", help="true clips, to compare with"
+        "--reference",
+        nargs="+",
+        type=local_path,
+        default=[],
+        metavar="CLIPS",
+        help="true clips, to compare with",
     )
     parser.add_argument(
         "--training",
         nargs="+",
-        type=Path,
+        type=local_path,
         default=[],
         metavar="CLIPS",
         help="what was trained on: are clips copies?",
     )
     parser.add_argument(
-        "--prompts", type=Path, metavar="FILE",
+        "--prompts", type=local_path, metavar="FILE",
         help="what the clips should show: a line for each in order, or json {file: prompt}",
     )  # fmt: skip
     for part, what in PARTS.items():
         parser.add_argument(
-            f"--{part}", type=Path, metavar="MODEL",
+            f"--{part}", type=local_path, metavar="MODEL",
             help=f"a run or folder of a trained model that {what} (default: {SHIPS.get(part, 'what ships')})",
         )  # fmt: skip
     parser.add_argument(
@@ -69,7 +75,7 @@ def add(subparsers: Any) -> None:
         "--embedding", nargs="+", default=[], metavar="NAME=WHAT",
         help="compare by these too: clap:MODEL, videomae:MODEL (transformers) or module:function, of a clip",
     )  # fmt: skip
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="for the report")
+    parser.add_argument("--out", type=local_path, required=True, metavar="DIR", help="for the report")
     parser.add_argument(
         "--all", action="store_true", help="print the numbers of judges that failed their calibration too"
     )

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from avsim.verbs import size
+from avsim.verbs import MOST_CLIPS, MOST_STEPS, Output, local_path, model, seconds, size, whole, words
 
 if TYPE_CHECKING:
     from avsim.clip import Clip
@@ -27,33 +27,39 @@ def add(subparsers: Any) -> None:
     )
     parser.add_argument(
         "--checkpoint",
+        type=model,
         default="small",
         metavar="RUN",
         help="a run that trained a generator, or a hub id; by default what ships with avsim",
     )
     parser.add_argument(
         "--prompt",
+        type=words,
         help="what is to be seen and heard (with --video by default what is seen; '' tells nothing)",
     )
     given = parser.add_mutually_exclusive_group()
-    given.add_argument("--video", type=Path, metavar="FILM", help="make the sound of this film")
-    given.add_argument("--audio", type=Path, metavar="SOUND", help="make the picture of this sound")
-    given.add_argument("--image", type=Path, metavar="IMAGE", help="make a clip that begins with this image")
+    given.add_argument("--video", type=local_path, metavar="FILM", help="make the sound of this film")
+    given.add_argument("--audio", type=local_path, metavar="SOUND", help="make the picture of this sound")
     given.add_argument(
-        "--edit", type=Path, metavar="FILM", help="draw this film (or sound) anew, as the prompt says"
+        "--image", type=local_path, metavar="IMAGE", help="make a clip that begins with this image"
     )
-    given.add_argument("--extend", type=Path, metavar="FILM", help="make this film go on for --seconds")
+    given.add_argument(
+        "--edit", type=local_path, metavar="FILM", help="draw this film (or sound) anew, as the prompt says"
+    )
+    given.add_argument("--extend", type=local_path, metavar="FILM", help="make this film go on for --seconds")
     given.add_argument("--only", choices=("image", "sound"), help="make a picture, or a sound, from words")
     parser.add_argument("--strength", type=float, help="of an edit, above 0 and at most 1 (default 0.6)")
     parser.add_argument("--keep", choices=("picture", "sound"), help="what an edit leaves untouched")
-    parser.add_argument("--seconds", type=float, help="length (default 2, or that of what is given)")
+    parser.add_argument("--seconds", type=seconds, help="length (default 2, or that of what is given)")
     parser.add_argument(
         "--size", type=size, metavar="WxH", help="pixels (default: as the generator was trained)"
     )
     parser.add_argument(
-        "--takes", type=int, help="of the picture of a sound, of which the best heard is kept (default 3)"
+        "--takes",
+        type=whole(most=MOST_STEPS),
+        help="of the picture of a sound, of which the best heard is kept (default 3)",
     )
-    parser.add_argument("--steps", type=int, help="of the sampler (default 8)")
+    parser.add_argument("--steps", type=whole(most=MOST_STEPS), help="of the sampler (default 8)")
     parser.add_argument(
         "--guidance", type=_guidance, metavar="TEXT[,VIDEO[,AUDIO[,LEAST[,EAR[,WORDS]]]]]",
         help="scales of guidance: by the text, of the picture by its sound, of the sound by its picture, the "
@@ -62,10 +68,18 @@ def add(subparsers: Any) -> None:
         "by ear 0.3; --audio: 1.5,4,8,0.2,0.4,1; scales of 1 and an ear of 0: none); without this a pupil "
         "that has it by heart draws",
     )  # fmt: skip
-    parser.add_argument("--seed", type=int, default=0, help="of the first clip (default 0), others count on")
-    parser.add_argument("-n", "--count", type=int, default=1, help="how many clips (default 1)")
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="PATH", help="a file for one clip, a folder for many"
+        "--seed", type=whole(), default=0, help="of the first clip (default 0), others count on"
+    )
+    parser.add_argument(
+        "-n", "--count", type=whole(most=MOST_CLIPS), default=1, help="how many clips (default 1)"
+    )
+    parser.add_argument(
+        "--out",
+        action=Output,
+        required=True,
+        metavar="PATH",
+        help="a file for one clip; a folder for many, which exists or ends in / or has no suffix",
     )
     parser.set_defaults(run=run)
 
@@ -110,7 +124,7 @@ def run(arguments: argparse.Namespace) -> None:
     for option, only in (("size", "sound"), ("seconds", "image")):
         if getattr(arguments, option) is not None and arguments.only == only:
             raise InputError(f"--{option}: --only {only} has none")
-    single = bool(out.suffix)
+    single = bool(out.suffix) and not arguments.out_is_folder
     if single and count > 1:
         raise InputError(f"--out {out}: is one file; give a folder for {count} clips")
     if single:

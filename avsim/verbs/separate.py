@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from avsim.verbs import local_path, model, words
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -23,9 +25,10 @@ def add(subparsers: Any) -> None:
         "(the film with that region's sound alone) for each, off-screen.wav with what no region makes, and "
         "stems.json. The stems add up to the film's own sound.",
     )
-    parser.add_argument("clip", type=Path, metavar="CLIP", help="a film with sound")
+    parser.add_argument("clip", type=local_path, metavar="CLIP", help="a film with sound")
     parser.add_argument(
         "--checkpoint",
+        type=model,
         metavar="RUN",
         default="small",
         help="a run or model with a separator, or its folder (default: what ships)",
@@ -35,7 +38,7 @@ def add(subparsers: Any) -> None:
         help="a box in pixels, its top left corner first; may be repeated, as may the others",
     )  # fmt: skip
     parser.add_argument(
-        "--mask", action="append", default=[], metavar="FILE",
+        "--mask", type=model, action="append", default=[], metavar="FILE",
         help="an image of the picture's aspect, white inside; or one for each frame: a folder of images, or "
         "a film",
     )  # fmt: skip
@@ -44,12 +47,12 @@ def add(subparsers: Any) -> None:
         help="the thing at a pixel, as far as it sounds alike",
     )  # fmt: skip
     parser.add_argument(
-        "--text", action="append", default=[], metavar="WORDS",
+        "--text", type=words, action="append", default=[], metavar="WORDS",
         help="the thing that words mean, such as 'the violin on the left'",
     )  # fmt: skip
     parser.add_argument(
         "--picture",
-        type=Path,
+        type=local_path,
         metavar="MODEL",
         help="the folder of a trained model that looks, for --text (default: what ships, if any)",
     )
@@ -64,7 +67,7 @@ def add(subparsers: Any) -> None:
         "--page", action="store_true",
         help="write index.html too, in which each pixel can be heard; finds regions where none is given",
     )  # fmt: skip
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")
+    parser.add_argument("--out", type=local_path, required=True, metavar="DIR", help="a new folder")
     parser.set_defaults(run=run)
 
 

@@ -1,7 +1,8 @@
 """`avsim split LISTS… --out FILE`: published lists -> a split without leaks."""
 
 import argparse
-from pathlib import Path
+
+from avsim.verbs import local_path, whole
 
 
 def add(subparsers: argparse._SubParsersAction) -> None:
@@ -13,17 +14,26 @@ def add(subparsers: argparse._SubParsersAction) -> None:
         "source video in one part, with a hash of each. Lists that put one video into two parts are refused. "
         "Without --out, lists or splits are only checked. 'avsim prepare FILMS --split FILE' uses one.",
     )
-    parser.add_argument("lists", nargs="*", type=Path, metavar="LIST", help="lists, or one split to check")
+    parser.add_argument(
+        "lists", nargs="*", type=local_path, metavar="LIST", help="lists, or one split to check"
+    )
     for part in ("train", "validation", "test"):
         parser.add_argument(
-            f"--{part}-list", action="append", default=[], type=Path, metavar="LIST", help=f"is all {part}"
+            f"--{part}-list",
+            action="append",
+            default=[],
+            type=local_path,
+            metavar="LIST",
+            help=f"is all {part}",
         )
-    parser.add_argument("--out", type=Path, metavar="FILE", help="the split, such as data/music.split.json")
+    parser.add_argument(
+        "--out", type=local_path, metavar="FILE", help="the split, such as data/music.split.json"
+    )
     parser.add_argument("--validation", type=float, default=0.1, help="share (default %(default)s)")
     parser.add_argument(
         "--test", type=float, default=0.1, help="share, if no list says (default %(default)s)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of what is dealt out (default %(default)s)")
+    parser.add_argument("--seed", type=whole(), default=0, help="of what is dealt out (default %(default)s)")
     parser.add_argument(
         "--drop-leaks", action="store_true", help="take what leaks out of training, instead of refusing"
     )

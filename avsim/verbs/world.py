@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from avsim.verbs import size
+from avsim.verbs import MOST_CLIPS, check_clip, local_path, rate, seconds, size, whole, words
 
 if TYPE_CHECKING:
     from avsim.clip import ClipSpec
@@ -22,12 +21,15 @@ def add(subparsers: argparse._SubParsersAction) -> None:
         "known of them: from random scenes, a scene file or a sentence. Run it again to go on where it "
         "stopped.",
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the clips")
-    parser.add_argument("-n", "--count", type=int, default=1, help="how many clips (default 1)")
+    parser.add_argument("--out", type=local_path, required=True, metavar="DIR", help="folder for the clips")
+    parser.add_argument(
+        "-n", "--count", type=whole(most=MOST_CLIPS), default=1, help="how many clips (default 1)"
+    )
     one = parser.add_mutually_exclusive_group()
-    one.add_argument("--from", dest="file", type=Path, metavar="YAML", help="make this scene")
+    one.add_argument("--from", dest="file", type=local_path, metavar="YAML", help="make this scene")
     one.add_argument(
         "--say",
+        type=words,
         metavar="TEXT",
         help='make what this says: "a stick strikes a bell at 0.8 s, hard, in a cave"',
     )
@@ -39,18 +41,20 @@ def add(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--place", type=_names, metavar="NAME,…", help="such as cave (default: the level's)")
     parser.add_argument("--material", type=_names, metavar="NAME,…", help="of what falls (default: all)")
     parser.add_argument("--split", help="train, validation, test or 'held out' (default train)")
-    parser.add_argument("--seed", type=int, default=0, help="of the scenes (default %(default)s)")
-    parser.add_argument("--seconds", type=float, default=2.0, help="length of a clip (default %(default)s)")
+    parser.add_argument("--seed", type=whole(), default=0, help="of the scenes (default %(default)s)")
+    parser.add_argument("--seconds", type=seconds, default=2.0, help="length of a clip (default %(default)s)")
     parser.add_argument(
         "--size", type=size, metavar="WxH", help="pixels (default 64x64; a gallery's 128x128)"
     )
-    parser.add_argument("--fps", type=float, default=16.0, help="frames per second (default %(default)s)")
-    parser.add_argument("--sample-rate", type=int, default=16000, help="Hz (default %(default)s)")
+    parser.add_argument("--fps", type=rate, default=16.0, help="frames per second (default %(default)s)")
+    parser.add_argument(
+        "--sample-rate", type=whole(1, 768000), default=16000, help="Hz (default %(default)s)"
+    )
     parser.add_argument("--channels", type=int, default=2, choices=(1, 2), help="of sound (default 2)")
     parser.add_argument("--shards", action="store_true", help="write shards to train on instead of films")
     parser.add_argument("--stems", action="store_true", help="write each thing's own sound, too")
     parser.add_argument("--truth", action="store_true", help="write all that is known of each clip, too")
-    parser.add_argument("--jobs", type=int, help="processes (default: one per core)")
+    parser.add_argument("--jobs", type=whole(1, 1024), help="processes (default: one per core)")
     parser.set_defaults(run=run)
 
 
@@ -68,6 +72,7 @@ def run(arguments: argparse.Namespace) -> None:
     spec = ClipSpec(
         arguments.seconds, height, width, arguments.fps, arguments.sample_rate, arguments.channels
     )
+    check_clip(spec)
     config = _config(arguments, spec)
     if arguments.gallery:
         from avsim.report.gallery import write_gallery
@@ -104,7 +109,7 @@ def _config(arguments: argparse.Namespace, spec: ClipSpec) -> WorldConfig:
     given = [name for name, value in options.items() if value is not None]
     if own is not None and given and given != ["--split"]:
         raise InputError(f"{', '.join(given)}: are for random scenes; a scene of one's own says all of that")
-    return replace(configured(arguments.level or "full"), spec=spec, **chosen)
+    return replace(configured("full" if arguments.level is None else arguments.level), spec=spec, **chosen)
 
 
 def _clips(arguments: argparse.Namespace, config: WorldConfig) -> tuple[Any, dict[str, Any]]:

@@ -28,6 +28,7 @@ PILLARS = (0.33, -0.33)  # m, where they stand
 BODIES_DO, TARGETS_DO = ("falls", "hangs", "lies"), ("is struck", "is left alone")
 PLAYERS_DO = ("plays", "is held")
 LOUD = ("falls", "is struck", "plays")  # of these
+ALIASES = 20  # of a scene's file
 PHRASES = 500  # tries to find one that is as a sentence says
 
 
@@ -38,9 +39,15 @@ def read_scene(path: str | Path) -> Scene:
         InputError: it can't be read, isn't YAML, has unknown fields, or is a scene that can't be.
     """
     try:
-        plain = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8")
+        aliases = sum(isinstance(token, yaml.AliasToken) for token in yaml.scan(text, yaml.SafeLoader))
+        if aliases > ALIASES:  # which may stand for billions of values
+            raise InputError(f"{path}: has {aliases} aliases; a scene may have {ALIASES}")
+        plain = yaml.safe_load(text)
     except OSError as error:
         raise InputError(f"{path}: can't be read ({error.strerror})") from error
+    except InputError:
+        raise
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
         raise InputError(f"{path}: is not YAML ({' '.join(str(error).split())})") from error
     if not isinstance(plain, dict):

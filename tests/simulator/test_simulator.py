@@ -246,6 +246,31 @@ def test_lengths_and_sizes_that_no_training_had_are_tried_with_one_warning(simul
     ]
 
 
+@pytest.fixture(autouse=True)
+def unwarned(monkeypatch):
+    """Each test may see the warning that a process gives once."""
+    monkeypatch.setattr("avsim.simulator.simulator._WARNED_OF_WORDS", [])
+
+
+def test_strange_words_are_told_of_once_in_a_process(simulator, caplog):
+    for prompt in ("a zeppelin falls", "a submarine falls"):
+        simulator.generate(prompt, seconds=0.5, steps=1)
+    assert [record.message for record in caplog.records if "may mean nothing" in record.message] == [
+        "words that may mean nothing to the model: zeppelin"
+    ]
+
+
+def test_a_film_unlike_the_training_gets_no_caption_and_goes_on_no_louder(caplog):
+    small = avsim.load("small")
+    random = torch.Generator().manual_seed(0)
+    wave = 0.01 * torch.randn(2, 32000, generator=random)
+    film = Clip(torch.rand(3, 32, 64, 64, generator=random), wave, 16.0, 16000)
+    assert small.described(film) == "" and "looks unlike what the model was trained on" in caplog.text
+    longer = small.extend(film, seconds=1.0, steps=2)
+    given, new = (part.square().mean().sqrt() for part in longer.wave.split([32000, 16000], 1))
+    assert new < given * 10 ** (3 / 20)
+
+
 def test_what_a_prompt_says_in_vain_is_told_once(simulator, caplog):
     for prompt in ("", "a zeppelin falls", "a zeppelin falls", "a ball falls " * 3000):
         simulator.generate(prompt, seconds=0.5, steps=1)

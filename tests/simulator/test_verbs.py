@@ -288,3 +288,15 @@ def test_generate_stops_cleanly(run, tmp_path):
     assert done.code == 143 and done.err.splitlines()[-1:] == ["avsim generate: stopped by SIGTERM"]
     files = [file for file in out.iterdir() if file.name not in (".claim", "settings.json")]
     assert all(file.suffix == ".mp4" and media.probe(file).has_wave for file in files)
+
+
+def test_folders_are_folders_whatever_their_names(run, tmp_path):
+    (tmp_path / "there.v2").mkdir()
+    for name in ("there.v2", "new.v2/"):
+        few = ("--prompt", "a ball", "--seconds", "0.25", "--steps", "1", "--only", "sound")
+        assert generate(tmp_path, run, *few, "--out", f"{tmp_path}/{name}").code == 0
+        assert (tmp_path / name / "0000.wav").is_file()
+    (tmp_path / "link.v2").symlink_to(tmp_path / "linked")
+    (tmp_path / "linked").mkdir()
+    assert generate(tmp_path, run, *few, "--out", tmp_path / "link.v2").code == 0
+    assert (tmp_path / "linked" / "0000.wav").is_file()

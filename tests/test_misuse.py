@@ -1,0 +1,152 @@
+"""Wrong command lines, from tables: each ends with exit code 2 and one line on stderr."""
+
+from pathlib import Path
+
+import pytest
+
+from avsim.__main__ import main
+
+LATIN = "caf\udce9"  # a name that is not UTF-8, as Python keeps it
+NUMBERS = ("", "x", "nan", "inf", "1,5", "--", "0x10", "1e400")
+WHOLE = ("", "x", "1.5", "1e9", "nan", "9" * 30, "9" * 5000, "-" + "9" * 30)
+SIZES = ("", "x", "64", "64x", "x64", "0x0", "-1x64", "64x64x64", "9999999999x64", "64,64", "1e3x10")
+PATHS = ("", " ", "http://host/film.mp4", "memory://x", "s3://bucket/x", "file:///tmp/x", "a" * 300)
+ABSENT = (*PATHS, "absent", "absent/", "absent.v2/", "absent.mp4", LATIN, LATIN + ".mp4", "/dev/null/x")
+# For each verb: what it needs besides what is wrong, and the options with their bad values.
+VERBS: dict[str, tuple[list[str], dict[str, tuple[str, ...]]]] = {
+    "world": (
+        ["--out", "OUT"],
+        {
+            "--out": PATHS,
+            "--count": (*WHOLE, "0", "-1"),
+            "--from": ABSENT,
+            "--say": ("", "x", "a dragon sings", LATIN),
+            "--level": ("", "x", "FULL", LATIN),
+            "--scene": ("x", LATIN),
+            "--place": ("x", LATIN),
+            "--material": ("x", LATIN),
+            "--split": ("x", LATIN),
+            "--seed": WHOLE,
+            "--seconds": (*NUMBERS, "0", "-1", "1e9", "1e-9"),
+            "--size": SIZES,
+            "--fps": (*NUMBERS, "0", "-1", "1e9"),
+            "--sample-rate": (*WHOLE, "0", "-1"),
+            "--channels": (*WHOLE, "0", "3"),
+            "--jobs": (*WHOLE, "0", "-1"),
+        },
+    ),
+    "split": (
+        ["LISTS"],
+        {
+            "--out": PATHS,
+            "--train-list": ABSENT,
+            "--validation": (*NUMBERS, "-1", "2"),
+            "--test": (*NUMBERS, "-1", "2"),
+            "--seed": WHOLE,
+        },
+    ),
+    "prepare": (
+        ["absent", "--out", "OUT"],
+        {
+            "--out": PATHS,
+            "--seconds": (*NUMBERS, "0", "-1", "1e9"),
+            "--stride": (*NUMBERS, "0", "-1"),
+            "--size": SIZES,
+            "--fps": (*NUMBERS, "0", "-1", "1e9"),
+            "--sample-rate": (*WHOLE, "0"),
+            "--channels": (*WHOLE, "0", "3"),
+            "--jobs": (*WHOLE, "0", "-1"),
+            "--seed": WHOLE,
+            "--validation": NUMBERS,
+            "--split": ABSENT,
+        },
+    ),
+    "encode": (
+        ["absent", "--video-codec", "small", "--audio-codec", "small", "--out", "OUT"],
+        {"--out": PATHS, "--video-codec": ABSENT, "--audio-codec": ABSENT, "--batch-size": (*WHOLE, "0")},
+    ),
+    "generate": (
+        ["--prompt", "a bell is struck", "--out", "OUT/a.mp4"],
+        {
+            "--out": (*PATHS, "OUT/a.xyz"),
+            "--checkpoint": ABSENT,
+            "--prompt": (LATIN,),
+            "--video": ABSENT,
+            "--audio": ABSENT,
+            "--image": ABSENT,
+            "--edit": ABSENT,
+            "--extend": ABSENT,
+            "--only": ("", "x", "video"),
+            "--strength": (*NUMBERS, "0.5"),
+            "--keep": ("", "x", "picture"),
+            "--seconds": (*NUMBERS, "0", "-1", "1e9"),
+            "--size": SIZES,
+            "--takes": (*WHOLE, "3"),
+            "--steps": (*WHOLE, "1001"),
+            "--guidance": ("", "x", "1,1,1,1,1,1,1", "1;2"),
+            "--seed": WHOLE,
+            "--count": (*WHOLE, "0", "-1", "2"),
+        },
+    ),
+    "separate": (
+        ["absent.mp4", "--auto", "--out", "OUT"],
+        {"--out": PATHS, "--checkpoint": PATHS[1:6], "--text": (LATIN,), "--picture": PATHS},
+    ),
+    "evaluate": (
+        ["absent", "--out", "OUT"],
+        {
+            "--out": PATHS,
+            "--reference": ABSENT,
+            "--prompts": ABSENT,
+            "--sound": ABSENT,
+            "--embedding": ("x",),
+        },
+    ),
+    "compare": (["absent"], {"--out": PATHS, "--workspace": ()}),
+    "demo": (["--out", "OUT"], {"--out": PATHS, "--checkpoint": ABSENT, "--seed": WHOLE}),
+}
+LINES = [
+    (verb, option, value)
+    for verb, (_, options) in VERBS.items()
+    for option, values in options.items()
+    for value in values
+]
+BARE = [
+    [],
+    [""],
+    ["x"],
+    ["--x"],
+    [LATIN],
+    ["generate", "--out", "OUT/a.mp4", "--video", "a", "--audio", "b"],
+    ["generate", "--prompt", "x", "--out", "OUT/a.mp4", "surplus"],
+    *([verb] for verb in VERBS if verb != "demo"),
+    *([verb, "--unknown"] for verb in VERBS),
+    *(["separate", value, "--auto", "--out", "OUT"] for value in ABSENT),
+    *(["evaluate", value, "--out", "OUT"] for value in ABSENT),
+    *(["prepare", value, "--out", "OUT"] for value in ABSENT),
+    *(["compare", value] for value in ABSENT),
+    *(["split", value] for value in ABSENT),
+]
+
+
+def refuse(arguments: list[str], folder: Path, capsys) -> None:
+    capsys.readouterr()
+    code = main([argument.replace("OUT", str(folder / "out")) for argument in arguments])
+    err = capsys.readouterr().err
+    assert code == 2, err
+    assert len(err.splitlines()) == 1 and err.startswith("avsim") and "Traceback" not in err, err
+
+
+@pytest.mark.parametrize(("verb", "option", "value"), LINES, ids=lambda text: ascii(text[:24]))
+def test_a_wrong_value(verb, option, value, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    needed = ["." if each == "LISTS" else each for each in VERBS[verb][0]]
+    refuse([verb, *needed, f"{option}={value}"], tmp_path, capsys)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("arguments", BARE, ids=lambda line: ascii(" ".join(line)[:40]))
+def test_a_wrong_line(arguments, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    refuse(arguments, tmp_path, capsys)
+    assert not list(tmp_path.iterdir())
