@@ -144,7 +144,7 @@ class Simulator:
         `LONGER` times the training's gets its sound in windows, as `soundtrack` makes them.
         """
         if clip.frames is None:
-            raise InputError("foley needs a clip with a picture; its frames are None")
+            raise InputError("foley needs a clip with a picture; it has sound alone")
         prompt = self.described(clip) if prompt is None else prompt
         rate = clip.frames_per_second
 
@@ -213,7 +213,11 @@ class Simulator:
         window to window: decoding and encoding them would raise their level by several dB each time.
         """
         rate, length = spec.clip.frames_per_second, spec.clip.frames
-        context = min(round(CONTEXT * rate), length // 2)
+        context = max(1, min(round(CONTEXT * rate), (length - EDGE) // 2))
+        if length - EDGE <= context:
+            raise InputError(
+                f"{self.source}: its clips of {length} frames are too short for windows of sound"
+            )
         z, first, begins = None, 0, 0  # the window before: its latents, its first frame and first latent
         while z is None or first + length - EDGE < frames_over(seconds, rate):
             given, task, known = None, FOLEY, 0

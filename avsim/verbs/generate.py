@@ -177,7 +177,6 @@ def _given(arguments: argparse.Namespace, simulator: Simulator) -> tuple[Clip | 
     """What the clips are made from, and the task's name. A whole film is read in windows, as it is needed."""
     from avsim import media
 
-    spec = simulator.spec
     if arguments.video is not None:
         if arguments.seconds is None:
             return media.Windows(arguments.video), "foley"
@@ -189,6 +188,7 @@ def _given(arguments: argparse.Namespace, simulator: Simulator) -> tuple[Clip | 
     if arguments.edit is not None:
         return media.read(arguments.edit, seconds=arguments.seconds), "edit"
     if arguments.extend is not None:
+        spec = simulator.spec
         size = arguments.size or spec.size
         rates = spec.frames_per_second, spec.sample_rate
         return media.read(arguments.extend, 0.0, None, size, *rates, want="both"), "extend"
