@@ -1,6 +1,11 @@
 """avsim: a world simulator that can be heard."""
 
+import os
 from typing import Any
+
+# Threads of a small model that spin for each other are four times slower beside one busy process. OpenMP
+# reads this once, when torch is imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 __version__ = "0.1.0"
 __all__ = ["Clip", "ClipSpec", "InputError", "Region", "Stems", "load"]

@@ -5,6 +5,7 @@
 
 from avsim.media.probe import Info, probe
 from avsim.media.read import read
+from avsim.media.windows import Windows, write_dubbed
 from avsim.media.write import check_name, write
 
-__all__ = ["Info", "check_name", "probe", "read", "write"]
+__all__ = ["Info", "Windows", "check_name", "probe", "read", "write", "write_dubbed"]

@@ -150,13 +150,7 @@ def _finish(
         return {"name": OFF_SCREEN, "wav": "off-screen.wav", "energy": energy}
     file = f"{index + 1:02d}-{_slug(region.name)}"
     media.write(stem, raw.parent / f"{file}.wav")
-    try:
-        media.write(stem, raw.parent / f"{file}.mp4", video_from=film)
-    except InputError:  # an mp4 can't hold this film's packets (a gif's, say): encode its picture
-        seen = media.read(film, want="frames")
-        assert seen.frames is not None
-        clip = Clip.fitted(seen.frames, wave, seen.frames_per_second, rate)
-        media.write(clip, raw.parent / f"{file}.mp4")
+    media.write_dubbed(film, wave, rate, raw.parent / f"{file}.mp4")
     files = {"wav": f"{file}.wav", "mp4": f"{file}.mp4"}
     return {"name": region.name, **files, "box": _bounds(region, size), "energy": energy}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from functools import lru_cache
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from avsim import separation
 from avsim.clip import Clip, ClipSpec, LatentSpec, Region, Stems, samples_of
@@ -62,6 +63,11 @@ log = logging.getLogger("avsim")
 STRENGTH = 0.6  # of an edit: how much noise it starts from
 MOST = 2**28  # pixels of a clip, all its frames' together: 3 GiB as they are decoded
 LONGER = 1.5  # times the training's length, from where on a clip is called long
+CONTEXT = 0.5  # seconds of sound before a window that it is conditioned on
+EDGE = 2  # frames
+CHUNK = 4  # windows of a long sound that are decoded at once
+MARGIN = 8  # audio latents beside them, which keep the decoder's edges out
+FADE = 0.02  # seconds in which one such piece fades into the next
 MENTIONED = 8  # unknown words of a prompt that a warning names
 FAR = 1_000_003  # between the seeds of an extension's windows, that those of clips may count on
 LOUDER = 10 ** (2.5 / 20)  # than a clip, its extension at most: 3 dB less what a join adds
@@ -142,16 +148,131 @@ class Simulator:
         steps: int = STEPS,
         guidance: float | Guidance | None = None,
     ) -> Clip:
-        """A sound for a picture, whose frames come back untouched; the model sees a copy at `size`.
+        """A sound for a picture, whose frames come back untouched; the model receives a copy at `size`.
 
-        Without a prompt it is what is seen, `described`; "" tells nothing.
+        Without a prompt the caption is what is detected, `described`; "" is unconditional. A clip longer than
+        `LONGER` times the training's gets its sound in windows, as `soundtrack` makes them.
         """
-        spec = self._spec(clip.seconds, size)
+        if clip.frames is None:
+            raise InputError("foley needs a clip with a picture; it has sound alone")
         prompt = self.described(clip) if prompt is None else prompt
-        given = Latents(self._seen(frames_for(clip, spec.clip)), None)
-        drawn = self._draw([prompt], spec, FOLEY, given, seed, steps, guidance)[0]
-        assert clip.frames is not None and drawn.wave is not None
-        return sound_for(clip.frames, clip.frames_per_second, drawn.wave, drawn.sample_rate)
+        rate = clip.frames_per_second
+
+        def picture(start: float, spec: ClipSpec) -> Tensor:
+            first = round(start * rate)
+            last = math.ceil((start + spec.end) * rate) + 1
+            return frames_for(Clip(clip.frames[:, first:last], None, rate), spec)  # type: ignore[index]
+
+        pieces = self.soundtrack(picture, clip.seconds, prompt, seed, size, steps, guidance)
+        return sound_for(clip.frames, rate, torch.cat([*pieces], 1), self.spec.sample_rate)
+
+    def soundtrack(
+        self,
+        picture: Callable[[float, ClipSpec], Tensor],
+        seconds: float,
+        prompt: str = "",
+        seed: int = 0,
+        size: tuple[int, int] | None = None,
+        steps: int = STEPS,
+        guidance: float | Guidance | None = None,
+    ) -> Iterator[Tensor]:
+        """The sound of a picture of any length, in pieces (A, n) that follow one another.
+
+        Beyond `LONGER` times the training's length the model runs in windows as long as its training clips.
+        A window is conditioned on the last `CONTEXT` seconds of the sound so far: every moment is generated
+        once, and no onset is doubled. Memory does not grow with the length.
+
+        Args:
+            picture: (start in seconds, spec) -> frames (3, T, H, W) of `spec` from `start` on.
+            seconds: length of the picture.
+            prompt: a caption of the whole.
+            seed: of the first window; the others derive theirs from it.
+            size: (H, W) of the copy that the model receives; that of its training clips by default.
+            steps: of the sampler.
+            guidance: as everywhere.
+
+        Raises:
+            InputError: a length that is not positive.
+        """
+        if seconds <= LONGER * self.spec.seconds:
+            spec = self._spec(seconds, size)
+            given = Latents(self._seen(picture(0.0, spec.clip)), None)
+            drawn = self._draw([prompt], spec, FOLEY, given, seed, steps, guidance)[0]
+            assert drawn.wave is not None
+            yield drawn.wave
+            return
+        spec = self._spec(self.spec.seconds, size)
+        rate = spec.clip.frames_per_second
+        latents = self._window_latents(picture, seconds, spec, prompt, seed, steps, guidance)
+        total = samples_of(frames_over(seconds, rate), rate, spec.clip.sample_rate)
+        yield from self._decode_windows(latents, spec, total, CHUNK * spec.audio)
+
+    def _window_latents(
+        self,
+        picture: Callable[[float, ClipSpec], Tensor],
+        seconds: float,
+        spec: LatentSpec,
+        prompt: str,
+        seed: int,
+        steps: int,
+        guidance: float | Guidance | None,
+    ) -> Iterator[Tensor]:
+        """Audio latents (1, Da, n) of a long picture; a window is conditioned on the end of the one before.
+
+        The last `EDGE` frames of a window are dropped: they lack what follows. Latents are carried from
+        window to window: decoding and encoding them would raise their level by several dB each time.
+        """
+        rate, length = spec.clip.frames_per_second, spec.clip.frames
+        context = max(1, min(round(CONTEXT * rate), (length - EDGE) // 2))
+        if length - EDGE <= context:
+            raise InputError(
+                f"{self.source}: its clips of {length} frames are too short for windows of sound"
+            )
+        z, first, begins = None, 0, 0  # the window before: its latents, its first frame and first latent
+        while z is None or first + length - EDGE < frames_over(seconds, rate):
+            given, task, known = None, FOLEY, 0
+            if z is not None:
+                first, seed = first + length - EDGE - context, seed + FAR
+                at = round(first * spec.clip.sample_rate / (rate * spec.hop))
+                known = begins + z.shape[2] - at
+                given = pad(z[..., -known:], (0, spec.audio - known))
+                task, begins = replace(FOLEY, audio=until(known * spec.hop / spec.clip.sample_rate)), at
+            seen = self._seen(picture(first / rate, spec.clip))
+            z = self._sample([prompt], spec, task, Latents(seen, given), seed, steps, guidance).audio
+            assert z is not None
+            z = z[..., : round((length - EDGE) * spec.clip.sample_rate / (rate * spec.hop))]
+            yield z[..., known:]
+
+    def _decode_windows(
+        self, latents: Iterator[Tensor], spec: LatentSpec, total: int, count: int
+    ) -> Iterator[Tensor]:
+        """Decode audio latents (1, Da, n), as they come, to `total` samples in pieces of `count` latents.
+
+        A piece is decoded with `MARGIN` more latents on both sides, for the decoder's edges, and fades into
+        the next one with equal power: phases are estimated for each piece alone.
+        """
+        fade = round(FADE * spec.clip.sample_rate)
+        up = torch.sin(torch.linspace(0, math.pi / 2, fade))
+        z, before, done = next(latents), 0, 0  # `before`: latents of `z` that are decoded already
+        tail: Tensor | None = None
+        while done < total:
+            while z.shape[2] - before < count + MARGIN and (more := next(latents, None)) is not None:
+                z = torch.cat([z, more], 2)
+            part = z[..., max(0, before - MARGIN) : before + count + MARGIN]
+            frames = math.floor(
+                part.shape[2] * spec.hop * spec.clip.frames_per_second / spec.clip.sample_rate
+            )
+            lasting = replace(spec.clip, seconds=frames / spec.clip.frames_per_second)
+            with torch.no_grad(), quickest(self.device):
+                wave = self.audio_codec.decode(part, lasting)[0].float().cpu()
+            wave = wave[:, min(before, MARGIN) * spec.hop :]
+            if tail is not None:
+                wave[:, :fade] = wave[:, :fade] * up + tail * up.flip(0)
+            size = min(count * spec.hop, total - done)
+            tail = wave[:, size : size + fade]
+            yield wave[:, :size]
+            done += size
+            z, before = z[..., max(0, before + count - MARGIN) :], min(before + count, MARGIN)
 
     def described(self, clip: Clip) -> str:
         """What `picture` sees in a clip, as a caption; "" where it sees nothing, or isn't here.
@@ -368,7 +489,29 @@ class Simulator:
         guidance: float | Guidance | None,
         takes: int | None = None,
     ) -> list[Clip]:
-        """Clips of `spec`, one for each prompt, the best heard of some `takes`.
+        """Clips of `spec`, one for each prompt, the best heard of some `takes`: `_sample`, decoded."""
+        latents = self._sample(prompts, spec, task, given, seed, steps, guidance, takes)
+        with quickest(self.device):
+            frames, wave = (  # (B, 3, T, H, W), (B, A, N)
+                [None] * len(prompts) if each is None else codec.decode(each, spec.clip).float().cpu()
+                for each, codec in zip(latents, (self.video_codec, self.audio_codec), strict=True)
+            )
+        rates = spec.clip.frames_per_second, spec.clip.sample_rate
+        return [Clip(*each, *rates) for each in zip(frames, wave, strict=True)]
+
+    @torch.no_grad()
+    def _sample(
+        self,
+        prompts: Sequence[str],
+        spec: LatentSpec,
+        task: Task,
+        given: Latents,
+        seed: int,
+        steps: int,
+        guidance: float | Guidance | None,
+        takes: int | None = None,
+    ) -> Latents:
+        """Latents of clips of `spec`, one for each prompt, the best heard of some `takes`.
 
         A clip's seed is its row in one endless batch of seed 0; further takes are that of seed 1 and on.
         """
@@ -395,13 +538,7 @@ class Simulator:
                 )
                 for take in range(takes if model.coupling.meets else 1)
             ]  # fmt: skip
-            latents = drawn[0] if len(drawn) == 1 else best_heard(model, prompts, spec, drawn, seed)
-            frames, wave = (  # (B, 3, T, H, W), (B, A, N)
-                [None] * len(prompts) if each is None else codec.decode(each, spec.clip).float().cpu()
-                for each, codec in zip(latents, (self.video_codec, self.audio_codec), strict=True)
-            )
-        rates = spec.clip.frames_per_second, spec.clip.sample_rate
-        return [Clip(*each, *rates) for each in zip(frames, wave, strict=True)]
+            return drawn[0] if len(drawn) == 1 else best_heard(model, prompts, spec, drawn, seed)
 
     def _look_at(self, prompt: str) -> None:
         """Warn of what the text encoder can't make anything of."""

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from avsim.verbs import MOST_CLIPS, MOST_STEPS, Output, local_path, model, seconds, size, whole, words
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from avsim.clip import Clip
+    from avsim.diffusion import Guidance
+    from avsim.media import Windows
     from avsim.simulator import Simulator
 
+CAPTIONED = 8.0  # seconds of a film by which it is captioned, where there is no prompt
 SUFFIXES = {"image": ".png", "sound": ".wav"}  # of files in a folder; of all other tasks .mp4
 
 
@@ -110,6 +116,7 @@ def run(arguments: argparse.Namespace) -> None:
     from avsim.devices import accelerator
     from avsim.errors import InputError
     from avsim.files import claimed
+    from avsim.media import Windows
     from avsim.simulator import load
     from avsim.simulator.samples import entry, write_listing
 
@@ -129,11 +136,11 @@ def run(arguments: argparse.Namespace) -> None:
         raise InputError(f"--out {out}: is one file; give a folder for {count} clips")
     if single:
         media.check_name(out)
-    given, task = _given(arguments)
     simulator = load(arguments.checkpoint, device=accelerator())
+    given, task = _given(arguments, simulator)
     prompt = arguments.prompt
     if prompt is None:
-        prompt = simulator.described(given) if task == "foley" else ""  # type: ignore[arg-type]
+        prompt = simulator.described(_beginning(given, simulator)) if task == "foley" else ""
         if prompt:
             print(f"seen: {prompt}", file=sys.stderr)
     entries = []
@@ -148,6 +155,14 @@ def run(arguments: argparse.Namespace) -> None:
             entries.append(entry(path.name, prompt, seed, task))
             if not single and path.exists():
                 continue  # of an earlier sitting
+            if isinstance(given, Windows):
+                media.write_dubbed(
+                    given.path,
+                    _soundtrack(simulator, arguments, prompt, given, seed),
+                    simulator.spec.sample_rate,
+                    path,
+                )
+                continue
             clip = _draw(
                 simulator, arguments, prompt, given, task, seed
             )  # alone, so that company can't change its bits
@@ -156,7 +171,7 @@ def run(arguments: argparse.Namespace) -> None:
             media.write(
                 clip,
                 path,
-                video_from=arguments.edit if keep == "picture" else arguments.video if whole else None,
+                video_from=arguments.edit if keep == "picture" else None,
                 audio_from=arguments.edit if keep == "sound" else arguments.audio if whole else None,
             )
         if not single:
@@ -172,11 +187,13 @@ def _settings(arguments: argparse.Namespace, prompt: str) -> dict[str, Any]:
     return {"prompt": prompt, **plain, "size": arguments.size and list(arguments.size)}
 
 
-def _given(arguments: argparse.Namespace) -> tuple[Clip | None, str]:
-    """What the clips are made from, and the task's name."""
+def _given(arguments: argparse.Namespace, simulator: Simulator) -> tuple[Clip | Windows | None, str]:
+    """What the clips are made from, and the task's name. A whole film is read in windows, as it is needed."""
     from avsim import media
 
     if arguments.video is not None:
+        if arguments.seconds is None:
+            return media.Windows(arguments.video), "foley"
         return media.read(arguments.video, seconds=arguments.seconds, want="frames"), "foley"
     if arguments.audio is not None:
         return media.read(arguments.audio, seconds=arguments.seconds, want="wave"), "visualize"
@@ -185,8 +202,54 @@ def _given(arguments: argparse.Namespace) -> tuple[Clip | None, str]:
     if arguments.edit is not None:
         return media.read(arguments.edit, seconds=arguments.seconds), "edit"
     if arguments.extend is not None:
-        return media.read(arguments.extend), "extend"
+        spec = simulator.spec
+        size = arguments.size or spec.size
+        rates = spec.frames_per_second, spec.sample_rate
+        return media.read(arguments.extend, 0.0, None, size, *rates, want="both"), "extend"
     return None, arguments.only or "joint"
+
+
+def _beginning(given: Clip | Windows | None, simulator: Simulator) -> Clip:
+    """The first seconds of a picture, by which the whole is captioned."""
+    from avsim.clip import Clip
+
+    if isinstance(given, Clip):
+        return given
+    assert given is not None
+    spec = replace(simulator.spec, seconds=min(given.seconds, CAPTIONED))
+    return Clip(given(0.0, spec), None, spec.frames_per_second)
+
+
+def _soundtrack(
+    simulator: Simulator, arguments: argparse.Namespace, prompt: str, film: Windows, seed: int
+) -> Tensor:
+    """The sound of a whole film, (A, N), made window by window."""
+    import torch
+    from rich.progress import Progress
+
+    from avsim.diffusion.generate import STEPS
+
+    spec = simulator.spec
+    wave = torch.zeros(spec.channels, max(1, round(film.seconds * spec.sample_rate)))
+    done = 0
+    steps = STEPS if arguments.steps is None else arguments.steps
+    how = (seed, arguments.size, steps, _guidance_of(simulator, arguments, "foley"))
+    with Progress(transient=True) as progress:
+        bar = progress.add_task("seconds of sound", total=film.seconds)
+        for piece in simulator.soundtrack(film, film.seconds, prompt, *how):
+            piece = piece[:, : wave.shape[1] - done]
+            wave[:, done : done + piece.shape[1]] = piece
+            done += piece.shape[1]
+            progress.update(bar, completed=done / spec.sample_rate)
+    return wave
+
+
+def _guidance_of(simulator: Simulator, arguments: argparse.Namespace, task: str) -> Guidance | None:
+    """The task's guidance with the scales that were given; None: its defaults."""
+    said = dict(zip(SCALES, arguments.guidance or (), strict=False))
+    if "least" in said:
+        said["ear_least"] = said["least"]
+    return simulator.guided(task, **said) if said else None
 
 
 def _draw(
@@ -200,14 +263,11 @@ def _draw(
     from avsim.diffusion.generate import STEPS
     from avsim.simulator.simulator import STRENGTH
 
-    said = dict(zip(SCALES, arguments.guidance or (), strict=False))
-    if "least" in said:
-        said["ear_least"] = said["least"]
-    how = {
+    how: dict[str, Any] = {
         "seed": seed,
         "size": arguments.size,
         "steps": STEPS if arguments.steps is None else arguments.steps,
-        "guidance": simulator.guided(task, **said) if said else None,
+        "guidance": _guidance_of(simulator, arguments, task),
     }
     seconds = 2.0 if arguments.seconds is None else arguments.seconds
     match task:

@@ -82,6 +82,47 @@ def test_foley_keeps_every_bit_of_the_picture_at_its_own_size_and_rate(simulator
     assert clip.wave[:, -10:].abs().sum() > 0  # drawn to the end, not padded
 
 
+def test_a_long_film_gets_its_sound_in_windows_whose_latents_follow_one_another(simulator):
+    silent = film(seconds=5.0)
+    clip = simulator.foley(silent, "", **HOW)
+    assert torch.equal(clip.frames, silent.frames) and clip.wave.shape == (2, 80000)
+    level = clip.wave.reshape(2, -1, 1600).square().mean((0, 2))  # of each 0.1 s
+    assert level.min() > 1e-3 * level.median()  # no window is left out
+    assert torch.equal(clip.wave, simulator.foley(silent, "", **HOW).wave)
+    assert not torch.allclose(clip.wave, simulator.foley(silent, "", seed=1, **HOW).wave, atol=1e-3)
+
+
+def test_windows_of_latents_are_as_long_as_the_film_and_each_is_conditioned_on_the_last(
+    simulator, monkeypatch
+):
+    given = []
+
+    def drawn(model, prompts, spec, latents, task, **how):
+        made = generate(model, prompts, spec, latents, task, **how)
+        given.append((latents.audio, made.audio, task.audio(spec.audio_spans())))
+        return made
+
+    monkeypatch.setattr("avsim.simulator.simulator.generate", drawn)
+    simulator.foley(film(seconds=3.0), "", **HOW)
+    assert given[0][0] is None and len(given) > 2
+    for (_, before, _), (context, made, fixed) in zip(given, given[1:], strict=False):
+        known = int(fixed.sum())
+        assert known >= 4 and torch.equal(made[..., :known], context[..., :known])
+        at = round(3 * 16000 / (8 * simulator.audio_codec.hop))  # windows advance by three frames of eight
+        assert torch.equal(context[..., :known], before[..., at : at + known])
+
+
+def test_pieces_of_a_long_sound_are_decoded_without_a_seam(simulator):
+    z = torch.randn(1, simulator.audio_codec.channels, 200, generator=torch.Generator().manual_seed(0))
+    spec, hop = simulator._spec(1.0, None), simulator.audio_codec.hop
+    pieces = list(simulator._decode_windows(iter(z.split(7, 2)), spec, 200 * hop - 50, 40))
+    assert [piece.shape[1] for piece in pieces] == [40 * hop] * 4 + [40 * hop - 50]
+    wave = torch.cat(pieces, 1)
+    step = (wave[:, 1:] - wave[:, :-1]).abs().amax(0)
+    seams = torch.tensor([40 * hop * k for k in range(1, 5)])
+    assert step[seams - 1].max() <= step.max() and (step[seams - 1] <= 4 * step.quantile(0.9)).all()
+
+
 def test_foley_hears_what_it_sees(simulator):
     one, other = (simulator.foley(film(seed=seed), **HOW) for seed in (0, 1))
     assert not torch.allclose(one.wave, other.wave, atol=1e-3)
