@@ -96,7 +96,6 @@ def test_imports_point_up_the_list_of_rooms(path):
                 assert not (room in ("perception", "separation", "evaluation") and name == "diffusion")
 
 
-BAR = "lightning.pytorch.callbacks.RichProgressBar"
 MISTAKES = {
     "a misspelt key of the model": ([*FIT, "--model.init_args.widht", "3"], "widht"),
     "a misspelt key of the trainer": ([*FIT, "--trainer.max_stepz", "3"], "max_stepz"),
@@ -104,7 +103,6 @@ MISTAKES = {
     "a file that is no yaml": ([*FIT, "-c", "{broken}"], "config"),
     "a file that is not there": ([*FIT, "-c", "nothere.yaml"], "nothere.yaml"),
     "a value of the wrong type": ([*FIT, "--model.init_args.width", "abc"], "width"),
-    "a bar that is not to be": ([*FIT, f"--trainer.callbacks+={BAR}"], "enable_progress_bar"),
     "a class that is not there": ([*FIT, "--model.class_path", "avsim.nothing.X"], "avsim.nothing.X"),
     "data that are not there": ([*FIT, "-c", "configs/video_codec.yaml"], "data/clips"),
     "no config at all": (["fit"], "required"),

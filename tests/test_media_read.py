@@ -1,5 +1,9 @@
 import math
+import shutil
 import struct
+import subprocess
+import sys
+import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,6 +14,8 @@ import torch
 
 from avsim import media
 from avsim.clip import Clip, samples_of
+from avsim.errors import InputError
+from avsim.media.sound import _runs
 from tests.films import brightness, film, greys, lag, tone
 
 EVEN = [i / 10 for i in range(10)]
@@ -269,3 +275,106 @@ def test_names_that_look_like_patterns_and_addresses(tmp_path):
 def test_clip_reads_and_writes(tmp_path):
     path = Clip(None, torch.zeros(1, 800), sample_rate=8000).write(tmp_path / "a.wav")
     assert Clip.read(path, 0.05, 0.025).wave.shape == (1, 200)
+
+
+def _ffmpeg(folder, *arguments):
+    """Run the ffmpeg binary in `folder`; the test skips where there is none."""
+    binary = shutil.which("ffmpeg") or pytest.skip("needs the ffmpeg binary, to write what PyAV can't")
+    quiet = [binary, "-hide_banner", "-loglevel", "error", "-nostdin", "-y"]
+    return subprocess.run([*quiet, *arguments], cwd=folder, check=True, capture_output=True).stdout
+
+
+@pytest.mark.parametrize(
+    "layout, codec, name",
+    [("7.1", "aac", "a.mp4"), ("7.1", "pcm_s16le", "a.mov"), ("6.1", "pcm_s16le", "b.mov")],
+)
+def test_sound_of_many_channels_is_mixed_to_stereo(layout, codec, name, tmp_path):
+    tone = ["-f", "lavfi", "-i", f"sine=440:d=1:r=16000,aformat=channel_layouts={layout}"]
+    _ffmpeg(tmp_path, *tone, "-c:a", codec, name)
+    assert media.probe(tmp_path / name).channels == int(layout[0]) + 1
+    wave = media.read(tmp_path / name).wave
+    assert wave.shape == (2, 16000) and wave[:, 2000:14000].abs().max() > 0.01
+    with pytest.raises(InputError, match="can become 1 or 2"):
+        media.read(tmp_path / name, channels=6)
+
+
+def test_a_wav_from_a_pipe_is_whole(tmp_path):
+    piped = _ffmpeg(tmp_path, "-f", "lavfi", "-i", "sine=440:d=1:r=16000", "-f", "wav", "pipe:1")
+    (tmp_path / "a.wav").write_bytes(piped)
+    assert media.read(tmp_path / "a.wav").wave.shape == (1, 16000)
+
+
+def test_headers_without_lengths_are_made_up_for(tmp_path):
+    film = ["-f", "lavfi", "-i", "testsrc2=s=64x64:r=16:d=3", "-f", "lavfi", "-i", "sine=440:d=3:r=48000"]
+    for name, codecs in (
+        ("a.ts", ["-c:v", "mpeg2video", "-c:a", "mp2"]),
+        ("a.flv", ["-c:v", "flv", "-ar", "44100"]),
+    ):
+        _ffmpeg(tmp_path, *film, *codecs, name)
+        info = media.probe(tmp_path / name)
+        assert info.video_seconds == pytest.approx(3, abs=0.1) and info.audio_seconds == pytest.approx(
+            3, abs=0.1
+        )
+
+
+def test_files_put_end_to_end_are_refused(tmp_path):
+    for colour, pitch in (("red", 440), ("blue", 880)):
+        film = [
+            "-f",
+            "lavfi",
+            "-i",
+            f"color={colour}:s=64x64:r=16:d=2",
+            "-f",
+            "lavfi",
+            "-i",
+            f"sine={pitch}:d=2",
+        ]
+        _ffmpeg(tmp_path, *film, "-c:v", "libx264", "-pix_fmt", "yuv420p", "-c:a", "aac", f"{colour}.ts")
+    joined = tmp_path / "both.ts"
+    joined.write_bytes((tmp_path / "red.ts").read_bytes() + (tmp_path / "blue.ts").read_bytes())
+    with pytest.raises(InputError, match="jump back"):
+        media.read(joined)
+
+
+def test_the_default_track_is_read(tmp_path):
+    silent, loud = (
+        ["-f", "lavfi", "-i", "anullsrc=r=16000:cl=mono"],
+        ["-f", "lavfi", "-i", "sine=440:r=16000"],
+    )
+    marks = ["-disposition:a:0", "0", "-disposition:a:1", "default"]
+    _ffmpeg(tmp_path, *silent, *loud, "-t", "1", "-map", "0", "-map", "1", "-c:a", "aac", *marks, "a.mp4")
+    assert media.read(tmp_path / "a.mp4").wave.abs().max() > 0.05
+
+
+def test_a_still_under_longer_sound_is_not_truncated(tmp_path):
+    film = ["-f", "lavfi", "-i", "color=gray:s=64x48:r=25:d=0.04", "-f", "lavfi", "-i", "sine=440:d=5"]
+    _ffmpeg(tmp_path, *film, "-c:v", "libx264", "-pix_fmt", "yuv420p", "-c:a", "aac", "a.mkv")
+    assert media.read(tmp_path / "a.mkv").frames.shape[1] <= 2
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+@pytest.mark.parametrize("orientation, corner", [(1, (0, 0)), (3, (-1, -1)), (6, (0, -1)), (8, (-1, 0))])
+def test_a_photograph_with_exif_is_upright(suffix, orientation, corner, tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    picture, exif = image.new("RGB", (64, 48), (30, 30, 220)), image.Exif()
+    picture.paste((220, 30, 30), (0, 0, 32, 24))
+    exif[274] = orientation
+    picture.save(tmp_path / f"a{suffix}", exif=exif, quality=95)
+    frames = media.read(tmp_path / f"a{suffix}").frames
+    assert frames.shape[2:] == ((64, 48) if orientation > 4 else (48, 64))
+    assert frames[0, 0, corner[0], corner[1]] > 0.7  # the red quarter, turned
+    assert (frames[0, 0] > 0.7).float().mean() == pytest.approx(0.25, abs=0.05)
+
+
+def test_whatever_a_reader_raises_names_the_file(tmp_path, monkeypatch):
+    Clip(torch.rand(3, 2, 16, 16), None, 10.0).write(tmp_path / "a.mkv")
+    monkeypatch.setattr(sys.modules["avsim.media.read"], "read_picture", lambda *_: [].pop())
+    with pytest.raises(InputError, match=r"a\.mkv: cannot be read \(IndexError"):
+        media.read(tmp_path / "a.mkv")
+
+
+def test_an_hour_of_small_packets_is_joined_in_linear_time():
+    pieces = [(index * 0.02, np.zeros((1, 10), np.float32)) for index in range(180_000)]
+    began = time.process_time()
+    assert len(_runs(pieces, 500, 0.001)) == 1
+    assert time.process_time() - began < 10

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from avsim.errors import InputError
 Kind = Literal["video", "audio"]
 
 # Formats whose headers state durations; elsewhere (bare MP3, ADTS) FFmpeg estimates them from the bit rate.
+_BACK = 0.5  # seconds by which a time stamp may precede the end of what came before it
 _EXACT = {"mov", "matroska", "webm", "avi", "wav", "flac", "ogg"}
 
 
@@ -58,24 +60,41 @@ class Film:
         if self.is_image or not _EXACT & set(self.container.format.name.split(",")):
             return None
         stream = self.stream(kind)
+        # Matroska's own tag, "00:00:02.062500000", comes first: FFmpeg fills `duration` from the container.
+        if (tag := _CLOCK.fullmatch(stream.metadata.get("DURATION", "").strip())) is not None:
+            return 3600 * int(tag[1]) + 60 * int(tag[2]) + float(tag[3]) - self.zero
         if stream.duration is not None:
+            if kind == "audio" and self.container.format.name == "wav" and _unknown_length(self.path):
+                return None
             return float(((stream.start_time or 0) + stream.duration) * stream.time_base) - self.zero
-        if (tag := stream.metadata.get("DURATION")) is not None:  # Matroska: "00:00:02.062500000"
-            hours, minutes, seconds = tag.split(":")
-            return 3600 * int(hours) + 60 * int(minutes) + float(seconds) - self.zero
         if self.container.duration is None or not (self.video is None or self.audio is None):
             return None  # the container's length is that of its longest stream
         return self.container.duration / av.time_base - self.zero
 
 
+_CLOCK = re.compile(r"(\d+):(\d+):(\d+(?:\.\d*)?)")
+
+
+def _unknown_length(path: Path) -> bool:
+    """Whether a WAV's header states no length, as one that was written to a pipe does."""
+    with open(path, "rb") as file:
+        head = file.read(4096)
+    at = head.find(b"data")
+    return at >= 0 and head[at + 4 : at + 8] in (b"\xff\xff\xff\xff", b"\0\0\0\0")
+
+
 @contextmanager
 def worded(path: str | Path) -> Iterator[None]:
-    """Turn FFmpeg's errors about a file that is being read into InputError."""
+    """Turn whatever a reader raises about a file into InputError; only a full disk and the like stay."""
     try:
         yield
+    except InputError:
+        raise
     except av.FFmpegError as error:
         reason = "cut short, or no film, sound or image" if isinstance(error, ValueError) else error.strerror
         raise InputError(f"{path}: cannot be read ({reason})") from error
+    except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError, MemoryError) as error:
+        raise InputError(f"{path}: cannot be read ({type(error).__name__}: {error})") from error
 
 
 @contextmanager
@@ -102,8 +121,8 @@ def opened(path: str | Path) -> Iterator[Film]:
 
 def _film(path: Path, container: InputContainer) -> Film:
     pictures = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-    video = next((s for s in pictures if s.codec_context is not None), None)
-    audio = next((s for s in container.streams.audio if s.codec_context is not None), None)
+    video = _preferred(pictures)
+    audio = _preferred(container.streams.audio)
     if video is None and audio is None:
         raise InputError(f"{path}: holds neither picture nor sound (or is cut short)")
     streams: list[Any] = [s for s in (video, audio) if s is not None]
@@ -113,6 +132,36 @@ def _film(path: Path, container: InputContainer) -> Film:
         if starts["video"] - zero < 1 / rate:
             zero = starts["video"]
     return Film(path, container, video, audio, max(0.0, zero))
+
+
+def _preferred(streams: Iterable[Any]) -> Any:
+    """The first stream that is marked as default, else the first; None where no decoder takes any."""
+    usable = [stream for stream in streams if stream.codec_context is not None]
+    return next((s for s in usable if s.disposition & Disposition.default), next(iter(usable), None))
+
+
+def channels_of(film: Film) -> int:
+    """Channels of the sound.
+
+    In QuickTime and CAF the layout of PCM may name its channels in an order of its own, and PyAV 18.1 frees
+    such a layout twice: their packets are measured instead.
+    """
+    stream = film.audio
+    bits = re.search(r"\d+", stream.codec_context.name.removeprefix("pcm_"))
+    if not own_order(film) or bits is None:
+        return int(stream.layout.nb_channels)
+    with av.open(f"file:{film.path}") as container:
+        packet = next(container.demux(container.streams[stream.index]), None)
+        if packet is None or not packet.duration:
+            raise InputError(f"{film.path}: none of its sound could be decoded")
+        samples = packet.duration * packet.time_base * stream.codec_context.sample_rate
+        return max(1, round(packet.size * 8 / (int(bits[0]) * samples)))
+
+
+def own_order(film: Film) -> bool:
+    """Whether the sound may be laid out in an order of channels of its own."""
+    names = film.container.format.name.split(",")
+    return bool({"mov", "caf"} & set(names)) and film.audio.codec_context.name.startswith("pcm_")
 
 
 @dataclass
@@ -148,6 +197,8 @@ class Decoding:
 
     def _frames(self, film: Film, stream: Any) -> Iterator[tuple[float, Any]]:
         rate = float(stream.average_rate or 25) if self.kind == "video" else stream.rate
+        # The last packet of a WAV without a length is marked as damaged for being shorter than the others.
+        endless = film.container.format.name == "wav" and _unknown_length(self.path)
         seconds: float | None = None  # where a frame without a time stamp would belong
         packets = film.container.demux(stream)
         while True:
@@ -155,7 +206,7 @@ class Decoding:
                 packet = next(packets, None)
                 if packet is None:
                     return
-                if packet.is_corrupt:
+                if packet.is_corrupt and not endless:
                     self._damaged(film, packet)
                 frames = packet.decode()
             except av.EOFError:
@@ -167,7 +218,13 @@ class Decoding:
                 continue
             for frame in frames:
                 if frame.pts is not None:
-                    seconds = float(frame.pts * frame.time_base) - film.zero
+                    at = float(frame.pts * frame.time_base) - film.zero
+                    if seconds is not None and at < seconds - _BACK and self.damage is None:
+                        raise InputError(
+                            f"{self.path}: its time stamps jump back from {seconds:.2f} s to {at:.2f} s, "
+                            "as in files put end to end; join them with FFmpeg's concat"
+                        )
+                    seconds = at
                 if seconds is None:
                     continue
                 if self.kind == "video" and frame.key_frame and seconds <= self.since:

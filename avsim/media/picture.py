@@ -53,13 +53,17 @@ def read_picture(
     count = 1 if film.is_image else math.inf if seconds is None else max(1, round(seconds * fps))
     images: list[NDArray[np.uint8]] = []
     scaler = VideoReformatter()
+    upright: tuple[bool, bool, bool] | None = None
 
     def show(frame: Any, until: float) -> None:
         """Let `frame` fill the grid up to the moment `until`."""
         shown = None
         while len(images) < count and start + (len(images) + 0.5) / fps < until:
             if shown is None:  # the first frame's size holds for all, should the stream change it
-                shown = conform(frame, images[0].shape[1:] if images else size, film.aspect, scaler)
+                nonlocal upright
+                # A frame whose side data is read lives until the garbage collector runs: once is enough.
+                upright = upright or _orientation(frame)
+                shown = conform(frame, images[0].shape[1:] if images else size, film.aspect, scaler, upright)
             images.append(shown)
             if len(images) * shown.size * _BYTES > _memory():
                 high, wide = shown.shape[1:]
@@ -83,7 +87,7 @@ def read_picture(
         if start >= end:
             raise InputError(f"{path}: start {start:g} s lies beyond the end of its picture at {end:.2f} s")
         if not images:  # the file ends within half a frame of `start`
-            images.append(conform(frame, size, film.aspect, scaler))
+            images.append(conform(frame, size, film.aspect, scaler, _orientation(frame)))
     if decoding.damage is not None:
         raise InputError(f"{path}: its picture is damaged at {decoding.damage:.2f} s; read a span without it")
     return _to_tensor(images)
@@ -106,14 +110,17 @@ def shown_size(film: Film) -> tuple[int, int]:
 
 
 def conform(
-    frame: Any, size: tuple[int, ...] | None, aspect: float, scaler: VideoReformatter
+    frame: Any,
+    size: tuple[int, ...] | None,
+    aspect: float,
+    scaler: VideoReformatter,
+    orientation: tuple[bool, bool, bool],
 ) -> NDArray[np.uint8]:
     """A decoded frame upright, with square pixels, scaled to cover `size`, its centre cropped: (3, H, W).
 
-    `aspect` is the width over height of its pixels; one `scaler` serves all frames of a film. Shrinking
-    averages over what it merges (no aliasing).
+    `aspect` is the width over height of its pixels, `orientation` as `_orientation` gives it; one `scaler`
+    serves all frames of a film. Shrinking averages over what it merges (no aliasing).
     """
-    orientation = _orientation(frame)
     height, width = _shown(frame, orientation, aspect)
     wanted = size or (height, width)
     scale = max(wanted[0] / height, wanted[1] / width)
@@ -167,10 +174,16 @@ def _orientation(frame: Any) -> tuple[bool, bool, bool]:
         matrix = np.frombuffer(bytes(frame.side_data["DISPLAYMATRIX"]), np.int32)
     except KeyError:
         return False, False, False
+    except ValueError:  # PyAV 18.1 on a kind of side data that it lacks a name for, Exif's: turns alone
+        return _TURNS.get(round(frame.rotation) % 360, (False, False, False))
     a, b, c, d = matrix[[0, 1, 3, 4]].tolist()  # x' = a x + c y, y' = b x + d y
     if abs(b) > abs(a):
         return True, b < 0, c < 0
     return False, d < 0, a < 0
+
+
+# By counterclockwise degrees: (transpose, flip rows, flip columns).
+_TURNS = {90: (True, True, False), 180: (False, True, True), 270: (True, False, True)}
 
 
 def _upright(plane: NDArray[np.uint8], orientation: tuple[bool, bool, bool]) -> NDArray[np.uint8]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from avsim.media.opening import Film, Kind, opened, worded
+from avsim.media.opening import Film, Kind, channels_of, opened, worded
 from avsim.media.picture import IMAGE_RATE, rate_of, shown_size
 
 
@@ -55,7 +55,7 @@ def probe(path: str | Path) -> Info:
             size=size,
             frames_per_second=rate,
             sample_rate=None if audio is None else audio.rate,
-            channels=None if audio is None else audio.layout.nb_channels,
+            channels=None if audio is None else channels_of(film),
         )
 
 
@@ -65,7 +65,8 @@ def _seconds(film: Film, kind: Kind) -> float:
     if declared is not None:
         return declared
     end = 0.0
-    for packet in film.container.demux(film.stream(kind)):
-        if packet.pts is not None:
-            end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+    with opened(film.path) as anew:  # of the open one another stream's packets may have been read to the end
+        for packet in anew.container.demux(anew.stream(kind)):
+            if packet.pts is not None:
+                end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
     return max(0.0, end - film.zero)

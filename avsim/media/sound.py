@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from avsim.errors import InputError
-from avsim.media.opening import Decoding, Film
+from avsim.media.opening import Decoding, Film, channels_of, own_order
 from avsim.media.picture import check_whole
 
 _PREROLL = 0.3  # seconds: MP3's bit reservoir, Opus' 80 ms and AAC's overlap lie within it
 _MARGIN = 0.02  # seconds on both sides for the resampling filter
+_PLANES = 7  # channels of a frame at most that PyAV reads
 _GAP = 0.01  # seconds of deviation from here on are a gap in the sound, not rounded time stamps
 _DIAGONAL = math.sqrt(0.5)
 
@@ -50,11 +53,17 @@ def read_sound(
     """
     path, declared = film.path, film.declared_end("audio")
     until = math.inf if seconds is None else start + seconds + _MARGIN
+    found = channels_of(film)
     decoding = Decoding(path, "audio", max(0.0, start - _MARGIN), _PREROLL)
+    mixing = found > _PLANES or (found > 2 and own_order(film))
+    if mixing and channels not in (None, 1, 2):
+        raise InputError(
+            f"{path}: channels={channels} was asked for; it has {found}, which can become 1 or 2"
+        )
     pieces: list[tuple[float, NDArray[np.float32]]] = []
     own_rate, layout = 0, None
     ended = True
-    for moment, frame in decoding:
+    for moment, frame in _in_stereo(film) if mixing else decoding:
         if layout is None:
             own_rate, layout = frame.sample_rate, frame.layout
         if moment >= until:
@@ -86,6 +95,28 @@ def read_sound(
     return torch.from_numpy(wave), rate
 
 
+def _in_stereo(film: Film) -> Iterator[tuple[float, Any]]:
+    """Frames of the sound, mixed to stereo by FFmpeg itself (ITU-R BS.775), from the beginning on.
+
+    PyAV 18.1 crashes on frames of eight planes and on layouts in an order of their own, so none reaches it:
+    the filter `amovie` opens, decodes and mixes.
+    """
+    name = re.sub(r"([\\':])", r"\\\1", f"file:{film.path}")
+    graph = av.filter.Graph()
+    source = graph.add("amovie", f"filename={name}:stream_index={film.audio.index}")
+    mixed = graph.add("aresample", "out_sample_fmt=flt:out_chlayout=stereo:rematrix_maxval=1")
+    sink = graph.add("abuffersink")
+    source.link_to(mixed)
+    mixed.link_to(sink)
+    graph.configure(auto_buffer=False)
+    while True:
+        try:
+            frame: Any = sink.pull()
+        except (av.EOFError, av.BlockingIOError):
+            return
+        yield float(frame.pts * frame.time_base) - film.zero, frame
+
+
 def _samples(frame: Any) -> NDArray[np.float32]:
     """Samples of a decoded frame, (A, n) in [-1, 1]."""
     array = frame.to_ndarray()
@@ -109,17 +140,18 @@ def _runs(
     runs: list[tuple[float, NDArray[np.float32]]] = []
     says: list[float] = []  # where each piece says that its run starts
     joined: list[NDArray[np.float32]] = []
-    length = 0
+    length, total = 0, 0.0  # samples of the run; the sum of `says`, for a mean in constant time
 
     def close() -> None:
         moment = float(np.mean(says))
         runs.append((0.0 if abs(moment) <= 0.5001 * tick else moment, np.concatenate(joined, axis=1)))
 
     for moment, samples in pieces:
-        if says and abs(moment - length / rate - float(np.mean(says))) > _GAP:
+        if says and abs(moment - length / rate - total / len(says)) > _GAP:
             close()
-            says, joined, length = [], [], 0
+            says, joined, length, total = [], [], 0, 0.0
         says.append(moment - length / rate)
+        total += says[-1]
         joined.append(samples)
         length += samples.shape[1]
     close()
