@@ -188,11 +188,11 @@ def test_interrupted_writing_leaves_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_spans_that_cannot_fit_in_memory(long, monkeypatch):
-    monkeypatch.setattr("avsim.media.picture._memory", lambda: 20 * 5 * 3 * 64 * 64)
-    assert media.read(long, seconds=1.0).frames.shape[1] == 10
-    with pytest.raises(InputError, match="64 x 64 frames don't fit in memory"):
-        media.read(long)
+def test_spans_that_cannot_fit_in_memory(long):
+    budget = 20 * 5 * 3 * 64 * 64
+    assert media.read(long, seconds=1.0, want="frames", budget=budget).frames.shape[1] == 10
+    with pytest.raises(InputError, match="21 frames of 64 x 64 take more than"):
+        media.read(long, budget=budget)
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from Linux")

@@ -378,3 +378,47 @@ def test_an_hour_of_small_packets_is_joined_in_linear_time():
     began = time.process_time()
     assert len(_runs(pieces, 500, 0.001)) == 1
     assert time.process_time() - began < 10
+
+
+def test_uneven_reordered_frames_end_where_the_last_is_shown(tmp_path):
+    for index in range(4):
+        _ffmpeg(
+            tmp_path,
+            "-f",
+            "lavfi",
+            "-i",
+            f"color=0x{40 + 40 * index:02x}4040:s=64x48",
+            "-frames:v",
+            "1",
+            f"{index}.png",
+        )
+    spans = zip(range(4), (0.1, 1.3, 0.1, 1.5), strict=True)
+    lines = [line for index, span in spans for line in (f"file {index}.png", f"duration {span}")]
+    (tmp_path / "list.txt").write_text("\n".join(["ffconcat version 1.0", *lines, "file 3.png"]))
+    h264 = ["-fps_mode", "vfr", "-c:v", "libx264", "-bf", "2", "-pix_fmt", "yuv420p"]
+    _ffmpeg(tmp_path, "-f", "concat", "-i", "list.txt", *h264, "a.mp4")
+    with av.open(str(tmp_path / "a.mp4")) as file:
+        last = max(float(p.pts * p.time_base) for p in file.demux(video=0) if p.pts is not None)
+    clip = media.read(tmp_path / "a.mp4")
+    assert media.probe(tmp_path / "a.mp4").video_seconds == pytest.approx(last + 0.04, abs=0.01)
+    assert clip.seconds == pytest.approx(last + 0.04, abs=1 / clip.frames_per_second)
+
+
+@pytest.mark.parametrize("transfer, level", [("smpte2084", 0.58), ("arib-std-b67", 0.75)])
+def test_diffuse_white_of_hdr_is_nearly_white(transfer, level, tmp_path):
+    white = np.full((96, 128), int(64 + 876 * level), np.uint16).tobytes()
+    (tmp_path / "a.yuv").write_bytes((white + np.full((96, 64), 512, np.uint16).tobytes()) * 3)
+    raw = ["-f", "rawvideo", "-pix_fmt", "yuv420p10le", "-s", "128x96", "-r", "10", "-i", "a.yuv"]
+    tags = ["-color_primaries", "bt2020", "-color_trc", transfer, "-colorspace", "bt2020nc"]
+    _ffmpeg(tmp_path, *raw, "-c:v", "ffv1", *tags, "a.mkv")
+    frames = media.read(tmp_path / "a.mkv").frames
+    assert frames.min() > 0.9 and frames.max() < 1.0
+
+
+def test_what_would_take_more_than_the_budget_is_refused_before_it_does(tmp_path):
+    Clip(torch.rand(3, 20, 64, 64), torch.rand(1, 32000), 10.0).write(tmp_path / "a.mkv")
+    with pytest.raises(InputError, match="raise the budget"):
+        media.read(tmp_path / "a.mkv", budget=1e6)
+    assert media.read(tmp_path / "a.mkv", size=(16, 16), budget=1e6).frames.shape[1] == 20
+    with pytest.raises(InputError, match="s of sound take more than"):
+        media.read(tmp_path / "a.mkv", want="wave", budget=1e5)

@@ -156,3 +156,21 @@ def test_same_clip_same_bytes(tmp_path):
     for suffix in (".mp4", ".wav"):
         one, two = clip.write(tmp_path / f"1{suffix}"), clip.write(tmp_path / f"2{suffix}")
         assert one.read_bytes() == two.read_bytes()
+
+
+@pytest.mark.parametrize("pixels", ["yuv420p10le", "yuv444p"])
+def test_h264_that_browsers_do_not_play_is_encoded_anew(pixels, tmp_path):
+    import av
+
+    with av.open(str(tmp_path / "a.mp4"), "w") as file:
+        stream = file.add_stream("libx264", rate=10)
+        stream.width = stream.height = 64
+        stream.pix_fmt = pixels
+        for index in range(10):
+            shade = torch.full((64, 64, 3), 20 * index, dtype=torch.uint8).numpy()
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(shade, format="rgb24")))
+        file.mux(stream.encode(None))
+    clip = media.read(tmp_path / "a.mp4")
+    out = media.write(clip, tmp_path / "b.mp4", video_from=tmp_path / "a.mp4")
+    with av.open(str(out)) as file:
+        assert file.streams.video[0].codec_context.pix_fmt == "yuv420p"

@@ -55,11 +55,27 @@ class Film:
         """Width over height of the picture's pixels."""
         return float(self.video.sample_aspect_ratio or 1)
 
+    @property
+    def is_uneven(self) -> bool:
+        """Whether an MP4 reorders frames at a varying rate: durations are then in decoding order."""
+        mean, nominal = self.video.average_rate, self.video.guessed_rate
+        reordered = "mov" in self.container.format.name.split(",") and self.video.codec_context.has_b_frames
+        return bool(reordered and mean and nominal and abs(mean / nominal - 1) > 0.01)
+
+    def _last_shown(self) -> float:
+        """Where the frame that is shown last ends, in seconds of the container."""
+        with av.open(f"file:{self.path}") as container:
+            packets = container.demux(container.streams[self.video.index])
+            last = max((p.pts * p.time_base for p in packets if p.pts is not None), default=0)
+        return float(last + 1 / self.video.guessed_rate)
+
     def declared_end(self, kind: Kind) -> float | None:
         """Where the header says that a stream ends, in seconds of the file; None where no header says it."""
         if self.is_image or not _EXACT & set(self.container.format.name.split(",")):
             return None
         stream = self.stream(kind)
+        if kind == "video" and self.is_uneven:
+            return self._last_shown() - self.zero
         # Matroska's own tag, "00:00:02.062500000", comes first: FFmpeg fills `duration` from the container.
         if (tag := _CLOCK.fullmatch(stream.metadata.get("DURATION", "").strip())) is not None:
             return 3600 * int(tag[1]) + 60 * int(tag[2]) + float(tag[3]) - self.zero
@@ -121,7 +137,9 @@ def opened(path: str | Path) -> Iterator[Film]:
 
 def _film(path: Path, container: InputContainer) -> Film:
     pictures = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-    video = _preferred(pictures)
+    video = _preferred(s for s in pictures if not s.disposition & Disposition.dependent)
+    if video is None and pictures:
+        raise InputError(f"{path}: is an image made of {len(pictures)} tiles; convert it to JPEG or PNG")
     audio = _preferred(container.streams.audio)
     if video is None and audio is None:
         raise InputError(f"{path}: holds neither picture nor sound (or is cut short)")

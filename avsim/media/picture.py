@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +21,6 @@ TOLERANCE = 0.25  # seconds by which data may end before its header says, and st
 _BYTES = 5  # of memory for each value of a frame: a byte as decoded, a float as returned
 
 
-def _memory() -> int:
-    """Bytes of this machine's memory."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
 def rate_of(film: Film) -> float:
     """Frames per second of the picture: the mean where the rate varies."""
     if film.is_image:
@@ -38,7 +32,12 @@ def rate_of(film: Film) -> float:
 
 
 def read_picture(
-    film: Film, start: float, seconds: float | None, size: tuple[int, int] | None, fps: float
+    film: Film,
+    start: float,
+    seconds: float | None,
+    size: tuple[int, int] | None,
+    fps: float,
+    budget: float,
 ) -> Tensor:
     """Frames (3, T, H, W) in [0, 1] from `start` on.
 
@@ -47,9 +46,18 @@ def read_picture(
 
     Raises:
         InputError: `start` lies beyond the end, the span is damaged, the data ends before its header says, or
-            the frames would not fit in memory.
+            the frames would take more than `budget` bytes.
     """
     path = film.path
+
+    def check(pictures: int, high: int, wide: int) -> None:
+        if pictures * 3 * high * wide * _BYTES > budget:
+            raise InputError(
+                f"{path}: {pictures} frames of {wide} x {high} take more than {budget / 1e9:g} GB; "
+                "read a span, a smaller size, or raise the budget"
+            )
+
+    check(1, film.video.codec_context.height, film.video.codec_context.width)
     count = 1 if film.is_image else math.inf if seconds is None else max(1, round(seconds * fps))
     images: list[NDArray[np.uint8]] = []
     scaler = VideoReformatter()
@@ -65,9 +73,7 @@ def read_picture(
                 upright = upright or _orientation(frame)
                 shown = conform(frame, images[0].shape[1:] if images else size, film.aspect, scaler, upright)
             images.append(shown)
-            if len(images) * shown.size * _BYTES > _memory():
-                high, wide = shown.shape[1:]
-                raise InputError(f"{path}: {wide} x {high} frames don't fit in memory; read a span")
+            check(len(images), *shown.shape[1:])
 
     decoding = Decoding(path, "video", start)
     last: tuple[float, Any] | None = None
@@ -80,7 +86,9 @@ def read_picture(
         if last is None:
             raise InputError(f"{path}: no frame of its picture could be decoded")
         moment, frame = last
-        end = moment + (float(frame.duration * frame.time_base) if frame.duration else 1 / fps)
+        lasts = float(frame.duration * frame.time_base) if frame.duration else 1 / fps
+        end = film.declared_end("video") if film.is_uneven else moment + lasts
+        assert end is not None
         show(frame, math.inf if film.is_image and start == 0 else end)
         until = math.inf if seconds is None else start + seconds
         check_whole(path, "picture", until, end, film.declared_end("video"))
@@ -140,7 +148,40 @@ def conform(
     green, blue, red = (_plane(planar, index) for index in range(3))
     top, left = (scaled[0] - wanted[0]) // 2, (scaled[1] - wanted[1]) // 2
     rows, columns = slice(top, top + wanted[0]), slice(left, left + wanted[1])
-    return np.stack([_upright(plane, orientation)[rows, columns] for plane in (red, green, blue)])
+    image = np.stack([_upright(plane, orientation)[rows, columns] for plane in (red, green, blue)])
+    return _tone_mapped(image, frame.color_trc) if frame.color_trc in _HDR else image
+
+
+# HDR's transfer functions: the light of a code in [0, 1], as a share of diffuse white (203 cd/m2, BT.2408).
+def _pq(code: NDArray[np.float64]) -> NDArray[np.float64]:
+    """SMPTE ST 2084."""
+    power = code ** (1 / 78.84375)
+    return (
+        1e4
+        / 203
+        * (np.maximum(power - 0.8359375, 0) / (18.8515625 - 18.6875 * power)) ** (1 / 0.1593017578125)
+    )
+
+
+def _hlg(code: NDArray[np.float64]) -> NDArray[np.float64]:
+    """ARIB STD-B67 on a display of 1000 cd/m2."""
+    scene = np.where(code <= 0.5, code**2 / 3, (np.exp((code - 0.55991073) / 0.17883277) + 0.28466892) / 12)
+    return 1e3 / 203 * scene**1.2
+
+
+_HDR = {16: _pq, 18: _hlg}
+_TO_BT709 = np.array([[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]])
+_KNEE = 0.8  # of diffuse white: light above it is compressed
+
+
+def _tone_mapped(image: NDArray[np.uint8], transfer: int) -> NDArray[np.uint8]:
+    """An HDR picture (3, H, W) of BT.2020 as one of BT.709 and sRGB; diffuse white comes out at 0.96."""
+    light = _HDR[transfer](np.arange(256) / 255)[image]
+    light = np.maximum(np.einsum("ij,jhw->ihw", _TO_BT709, light), 0)
+    soft = _KNEE + (1 - _KNEE) * (1 - np.exp((_KNEE - light) / (1 - _KNEE)))
+    light = np.where(light > _KNEE, soft, light)
+    code = np.where(light > 0.0031308, 1.055 * light ** (1 / 2.4) - 0.055, 12.92 * light)
+    return np.round(255 * code.clip(0, 1)).astype(np.uint8)
 
 
 def _plane(frame: Any, index: int) -> NDArray[np.uint8]:

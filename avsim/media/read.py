@@ -12,6 +12,7 @@ from avsim.media.opening import opened, worded
 from avsim.media.picture import rate_of, read_picture
 from avsim.media.sound import read_sound
 
+BUDGET = 2e9  # bytes
 Want = Literal["any", "frames", "wave", "both"]
 
 
@@ -24,6 +25,7 @@ def read(
     sample_rate: int | None = None,
     channels: int | None = None,
     want: Want = "any",
+    budget: float = BUDGET,
 ) -> Clip:
     """Read a span of a film, sound file or image by its time stamps; only the span is decoded.
 
@@ -41,6 +43,7 @@ def read(
         channels: of sound, 1 or 2, or the file's own number; None keeps mono and stereo and mixes what is
             wider (5.1) to stereo.
         want: "frames" or "wave" reads that alone, "both" insists on both, "any" takes what is there.
+        budget: bytes of memory that the read may take, judged by headers and time stamps before decoding.
 
     Raises:
         InputError: a file that is missing, empty, damaged, truncated within the span or lacks what is wanted;
@@ -55,15 +58,15 @@ def read(
         if want in ("wave", "both") and not has_wave:
             raise InputError(f"{path}: has no sound, which is needed here")
         if want == "wave" or not has_frames:
-            wave, rate = read_sound(film, start, seconds, sample_rate, channels)
+            wave, rate = read_sound(film, start, seconds, sample_rate, channels, budget)
             if not wave.shape[1]:
                 raise InputError(f"{path}: start {start:g} s lies beyond the end of its sound")
             return Clip(None, wave, sample_rate=rate)
         fps = frames_per_second or rate_of(film)
-        frames = read_picture(film, start, seconds, size, fps)
+        frames = read_picture(film, start, seconds, size, fps, budget)
         if want == "frames" or not has_wave:
             return Clip(frames, None, fps)
-        wave, rate = read_sound(film, start, frames.shape[1] / fps, sample_rate, channels)
+        wave, rate = read_sound(film, start, frames.shape[1] / fps, sample_rate, channels, budget)
         return Clip.fitted(frames, wave, fps, rate)
 
 

@@ -42,7 +42,7 @@ _SURROUND = ["FL", "FR", "FC", "LFE", "BL", "BR"]  # FFmpeg's order of 5.1
 
 
 def read_sound(
-    film: Film, start: float, seconds: float | None, rate: int | None, channels: int | None
+    film: Film, start: float, seconds: float | None, rate: int | None, channels: int | None, budget: float
 ) -> tuple[Tensor, int]:
     """The wave (A, N) from `start` on, float32, and its rate; silence fills gaps between time stamps.
 
@@ -87,6 +87,10 @@ def read_sound(
     count = max(0, round((end - start) * rate))
     if seconds is not None:
         count = min(count, round(seconds * rate))
+    if count * max(1, own_rate / rate) * 2 * 4 * 2 > budget:
+        raise InputError(
+            f"{path}: {count / rate:.0f} s of sound take more than {budget / 1e9:g} GB; read a span"
+        )
     names = [channel.name for channel in layout.channels]
     runs = [(moment, _mixed(path, samples, names, channels)) for moment, samples in runs]
     wave = _on_grid(runs, start, count, end, own_rate, rate)

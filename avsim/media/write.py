@@ -16,7 +16,7 @@ from avsim.clip import Clip
 from avsim.errors import InputError
 from avsim.files import atomic
 from avsim.media.encode import copied, encoded_frames, encoded_wave, png
-from avsim.media.opening import Kind, opened
+from avsim.media.opening import Film, Kind, opened
 from avsim.media.probe import probe
 
 
@@ -147,6 +147,13 @@ def _mux(clip: Clip, path: Path, form: _Format, sources: dict[Kind, str | Path |
             output.mux(packet)
 
 
+def _plays(film: Film, kind: Kind) -> bool:
+    """Whether browsers play the stream: of H.264 they take 8 bits of 4:2:0 alone."""
+    if kind == "audio" or film.video.codec_context.name != "h264":
+        return True
+    return film.video.codec_context.pix_fmt in ("yuv420p", "yuvj420p")
+
+
 def _track(
     clip: Clip,
     kind: Kind,
@@ -166,7 +173,7 @@ def _track(
         info = probe(source)
         seconds = info.video_seconds if kind == "video" else info.audio_seconds
         assert seconds is not None
-        if name in form.copies and abs(seconds - clip.seconds) <= _SAME_LENGTH:
+        if name in form.copies and _plays(film, kind) and abs(seconds - clip.seconds) <= _SAME_LENGTH:
             return copied(output, film, kind)
         if own is None:
             raise InputError(
