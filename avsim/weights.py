@@ -21,6 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_module_registration_hook
+from torch.overrides import TorchFunctionMode
 
 from avsim.errors import InputError
 from avsim.files import atomic
@@ -265,6 +266,15 @@ def load_model(folder: str | Path, device: str | torch.device = "cpu", expected:
     return model.eval().to(device)
 
 
+class _Unfilled(TorchFunctionMode):
+    """Tensors are not filled: on the meta device that does nothing, and imports torch's compiler."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__name__", "") in ("normal_", "uniform_", "fill_", "zero_", "trunc_normal_"):
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **(kwargs or {}))
+
+
 def _check_shapes(config: dict[str, Any], tensors: Path, expected: type | None) -> None:
     """Refuse a config whose model has other tensors than the file, before it takes memory.
 
@@ -287,7 +297,7 @@ def _check_shapes(config: dict[str, Any], tensors: Path, expected: type | None) 
 
     hook = register_module_module_registration_hook(count)
     try:
-        with torch.device("meta"), warnings.catch_warnings():
+        with torch.device("meta"), _Unfilled(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd sizes, which are refused below
             model = build(config)
     except InputError as error:

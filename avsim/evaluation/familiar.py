@@ -18,6 +18,7 @@ from torch import Tensor
 from avsim.files import atomic
 from avsim.seeds import generator
 
+FAMILIAR = Path(__file__).parent / "calibrations" / "familiar.safetensors"  # embeddings of true clips
 DRAWS, SURE = 1000, 0.99  # of sets of true clips, none but one in a hundred of which lies as far off
 
 

@@ -25,8 +25,7 @@ from avsim.perception.matching import match
 from avsim.perception.vocabulary import INSTRUMENTS
 
 CALIBRATIONS = Path(__file__).parent / "calibrations"  # NAME.json, committed with the weights
-FAMILIAR = CALIBRATIONS / "familiar.safetensors"  # what true clips look like, by an embedding:
-LOOKS = "world-trained picture features"
+LOOKS = "world-trained picture features"  # the embedding of `FAMILIAR`
 
 
 @dataclass(frozen=True)

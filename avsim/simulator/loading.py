@@ -11,7 +11,7 @@ from avsim import weights
 from avsim.clip import ClipSpec
 from avsim.diffusion import JointDiT
 from avsim.errors import InputError
-from avsim.evaluation.familiar import Familiar
+from avsim.evaluation.familiar import FAMILIAR, Familiar
 from avsim.perception.offset import OffsetJudge
 from avsim.perception.picture import PictureDetector
 from avsim.separation.separator import Viewer
@@ -60,8 +60,6 @@ def load(
 
 def _familiar(picture: Path) -> Familiar | None:
     """What a picture model was trained on looks like to it, where that was measured."""
-    from avsim.evaluation.panel import FAMILIAR
-
     found = Familiar.load(FAMILIAR) if FAMILIAR.is_file() else None
     return found if found is not None and found.sha256 == weights.hash_of(picture / TENSORS) else None
 

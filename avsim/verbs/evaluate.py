@@ -93,8 +93,8 @@ def run(arguments: argparse.Namespace) -> None:
     from avsim.evaluation.clips import Clips
     from avsim.evaluation.compared import ceilings, comparisons, seen_by
     from avsim.evaluation.evidence import Detectors
-    from avsim.evaluation.familiar import Familiar
-    from avsim.evaluation.panel import FAMILIAR, LOOKS, QUESTIONS, Panel
+    from avsim.evaluation.familiar import FAMILIAR, Familiar
+    from avsim.evaluation.panel import LOOKS, QUESTIONS, Panel
     from avsim.files import atomic
     from avsim.report.players import player
     from avsim.report.scores import write_scores

@@ -27,12 +27,12 @@ from avsim.evaluation.calibration import Against, Calibration, Range, Weights, a
 from avsim.evaluation.compared import fidelity
 from avsim.evaluation.events import Offset
 from avsim.evaluation.evidence import Detectors, Evidence
-from avsim.evaluation.familiar import Familiar
+from avsim.evaluation.familiar import FAMILIAR, Familiar
 from avsim.evaluation.grounding import Grounding, oracle
 from avsim.evaluation.judge import Judge
 from avsim.evaluation.lies import OF_A_CLIP, OF_A_SCENE, SHIFTS, sounding, spliced, through_codecs
 from avsim.evaluation.oracle import perceived, with_lie
-from avsim.evaluation.panel import CALIBRATIONS, FAMILIAR, LOOKS, QUESTIONS, Question
+from avsim.evaluation.panel import CALIBRATIONS, LOOKS, QUESTIONS, Question
 from avsim.evaluation.score import Unjudged
 from avsim.files import atomic
 from avsim.perception.truths import MASKED
