@@ -102,3 +102,14 @@ def test_bad_input():
             bss_eval(reference, estimate)
     with pytest.raises(InputError, match="finite"):
         bss_eval(good, good.log())
+
+
+def test_a_silent_estimate_has_no_score_whatever_its_reference_is():
+    random = torch.Generator().manual_seed(0)
+    reference = torch.randn(1, 2, 4000, generator=random)
+    estimate = reference + 0.1 * torch.randn(1, 2, 4000, generator=random)
+    estimate[:, 1] = 1e-12  # below what counts as sound, and not zero
+    for score in bss_eval(reference, estimate):
+        assert torch.isfinite(score[0, 0]) and torch.isnan(score[0, 1])
+    for score in bss_eval(reference[:, 1:], estimate[:, 1:]):
+        assert torch.isnan(score).all()

@@ -438,3 +438,26 @@ def test_a_pupil_draws_what_it_was_taught_unless_guidance_is_told(simulator):
     silent = film()
     foley = [each.foley(silent, **HOW) for each in (both, simulator)]
     assert torch.equal(foley[0].wave, foley[1].wave)
+
+
+def test_an_extension_begins_with_the_first_frame_that_its_window_was_not_given(simulator, monkeypatch):
+    """Every generated frame's light is its number: none is repeated at a seam, none is left out."""
+    windows = []
+
+    def drawn(self, prompts, spec, task, given, *_):
+        known = int(task.video(spec.video_spans()).sum())
+        windows.append(1 + spec.time_stride * (known - 1))  # frames that are given
+        light = torch.arange(spec.clip.frames)[None, :, None, None] / 100
+        frames = light.expand(3, -1, *spec.clip.size)
+        return [Clip(frames, torch.zeros(2, spec.clip.samples), spec.clip.frames_per_second, 16000)]
+
+    monkeypatch.setattr(Simulator, "_draw", drawn)
+    start = simulator.generate("a", seconds=1.0)
+    windows.clear()
+    longer = simulator.extend(start, "b", seconds=1.5, **HOW)
+    assert longer.frames.shape[1] == 20 and len(windows) > 1
+    numbers = (longer.frames[0, :, 0, 0] * 100).round().int().tolist()
+    expected = list(range(8))
+    for known in windows:
+        expected += range(known, 8)
+    assert numbers == expected[:20]
