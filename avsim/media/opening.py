@@ -19,8 +19,8 @@ from avsim.errors import InputError
 Kind = Literal["video", "audio"]
 
 # Formats whose headers state durations; elsewhere (bare MP3, ADTS) FFmpeg estimates them from the bit rate.
-_BACK = 0.5  # seconds by which a time stamp may precede the end of what came before it
 _EXACT = {"mov", "matroska", "webm", "avi", "wav", "flac", "ogg"}
+_BACK = 0.5  # seconds by which a time stamp may precede the end of what came before it
 
 
 @dataclass(frozen=True)

@@ -88,11 +88,11 @@ def read_picture(
             raise InputError(f"{path}: no frame of its picture could be decoded")
         moment, frame = last
         lasts = float(frame.duration * frame.time_base) if frame.duration else 1 / fps
-        end = film.declared_end("video") if film.is_uneven else moment + lasts
-        assert end is not None
+        declared = film.declared_end("video")
+        end = declared if film.is_uneven and declared is not None else moment + lasts
         show(frame, math.inf if film.is_image and start == 0 else end)
         until = math.inf if seconds is None else start + seconds
-        check_whole(path, "picture", until, end, film.declared_end("video"))
+        check_whole(path, "picture", until, end, declared)
         if start >= end:
             raise InputError(f"{path}: start {start:g} s lies beyond the end of its picture at {end:.2f} s")
         if not images:  # the file ends within half a frame of `start`
