@@ -1,4 +1,4 @@
-"""`avsim VERB`: one command, whose verbs are the modules of `avsim.verbs`.
+"""`avsim VERB`: one command, whose verbs are the modules of `avsim.cli`.
 
 Exit codes: 0 done, 2 something the user gave can't be used (one line on stderr says what), 130 and 143
 stopped by SIGINT and SIGTERM, 141 the reader of the output went away. Any other ending is a fault of
@@ -63,7 +63,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"avsim {__version__}")
     subparsers = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     for verb in VERBS:
-        importlib.import_module(f"avsim.verbs.{verb}").add(subparsers)
+        importlib.import_module(f"avsim.cli.{verb}").add(subparsers)
     for verb, text in TRAINER_VERBS.items():
         # Lightning parses their arguments: without prefix characters all are handed on, options too.
         trainer = subparsers.add_parser(verb, help=text, add_help=False, prefix_chars="\0")
@@ -86,9 +86,9 @@ def main(argv: list[str] | None = None) -> int:
         _show_any_name()
         arguments = build_parser().parse_args(argv)
         verb = f" {arguments.verb}"
-        name = "cli" if arguments.verb in TRAINER_VERBS else arguments.verb
+        name = "trainer" if arguments.verb in TRAINER_VERBS else arguments.verb
         keep_freed()  # for good: a caller in the same process keeps it too
-        importlib.import_module(f"avsim.verbs.{name}").run(arguments)
+        importlib.import_module(f"avsim.cli.{name}").run(arguments)
         sys.stdout.flush()  # here, where a pipe that is closed is still caught
         return 0
     except InputError as error:

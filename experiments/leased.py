@@ -27,11 +27,11 @@ from avsim.diffusion.levels import LevelMixture
 from avsim.diffusion.loss import row_loss, token_loss
 from avsim.diffusion.noising import Noised
 from avsim.diffusion.system import GeneratorSystem
-from avsim.diffusion.text import PIECES
-from avsim.diffusion.tokens import lengths, to_tokens
 from avsim.errors import InputError
-from avsim.optimizers import Recipe, configure, scale
+from avsim.models.text import PIECES
+from avsim.models.tokens import lengths, to_tokens
 from avsim.seeds import generator
+from avsim.training.optimizers import Recipe, configure, scale
 from avsim.world import WorldDataset
 
 CLIPS = 32  # rendered together

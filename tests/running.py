@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["avsim.verbs.cli", "avsim.callbacks", "tests.small.system"])
+CONTEXT.set_forkserver_preload(["avsim.cli.trainer", "avsim.training.callbacks", "tests.small.system"])
 
 
 def _main(arguments: list[str], output: str, cwd: str, disk: int) -> None:

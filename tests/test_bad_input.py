@@ -16,7 +16,7 @@ from avsim.__main__ import main
 from avsim.clip import Clip
 from tests.running import Running, avsim
 from tests.small.models import export
-from tests.test_resume import FIT, Bomb
+from tests.training.test_resume import FIT, Bomb
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,8 @@
 
     wave (B, A, N) -> cues of 128 spectra a second -> 4 of them to one -> latents (B, Da, l)
 
-The cues are how loud each bin is and how it differs between the sides (`avsim.codecs.cues`); phases are found
-anew. The blocks are ConvNeXt's in one dimension (2201.03545).
+The features are the level of each bin and its differences between the sides (`avsim.codecs.stereo`); phases
+are found anew. The blocks are ConvNeXt's in one dimension (2201.03545).
 """
 
 import torch
@@ -12,9 +12,9 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from avsim.clip import ClipSpec
-from avsim.codecs.cues import CUES, ROUNDS, cues, waveform
-from avsim.codecs.latents import Whitening, bounded
+from avsim.codecs.latent_norm import Whitening, bounded
 from avsim.codecs.spectra import stft
+from avsim.codecs.stereo import CUES, ROUNDS, cues, waveform
 from avsim.errors import InputError
 from avsim.weights import configured
 

@@ -28,7 +28,7 @@ def moving(frames: Tensor) -> Tensor:
 
 
 def cue_parts(found: Tensor, estimate: Tensor) -> dict[str, Tensor]:
-    """Distances of cues (B, 4, M, F), as `avsim.codecs.cues` has them, from estimated ones.
+    """Distances of cues (B, 4, M, F), as `avsim.codecs.stereo` has them, from estimated ones.
 
     Levels are compared bin by bin in logarithms ("level": squared, as in the median of clips no bin has a
     tone), by the root of their magnitudes, which asks for what is loud ("root"), and by the power of patches

@@ -6,14 +6,14 @@ from torch import Tensor, nn
 
 from avsim import seeds
 from avsim.codecs.audio import AudioAutoencoder
-from avsim.codecs.latents import moments_of
+from avsim.codecs.augment import varied
+from avsim.codecs.latent_norm import moments_of
 from avsim.codecs.losses import cue_parts, distortion, moving
-from avsim.codecs.varied import varied
 from avsim.codecs.video import VideoAutoencoder, padded
 from avsim.data.batch import ClipBatch
 from avsim.errors import InputError
 from avsim.measures import log_spectral_distance, psnr
-from avsim.optimizers import Recipe, configure
+from avsim.training.optimizers import Recipe, configure
 
 
 class _CodecSystem(L.LightningModule):

@@ -23,8 +23,8 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from avsim.clip import ClipSpec
-from avsim.codecs.cosines import Cosines
-from avsim.codecs.latents import Whitening, bounded
+from avsim.codecs.dct import Cosines
+from avsim.codecs.latent_norm import Whitening, bounded
 from avsim.errors import InputError
 from avsim.weights import configured
 

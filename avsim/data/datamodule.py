@@ -19,11 +19,11 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from avsim.clip import ClipSpec
 from avsim.data.batch import ClipBatch, LatentBatch
-from avsim.data.films import uncaptioned
-from avsim.data.latents import LatentSource
+from avsim.data.latent_shards import LatentSource
 from avsim.data.order import clip_at
 from avsim.data.published import check_sources
 from avsim.data.sources import Sample, Source
+from avsim.data.videos import uncaptioned
 from avsim.errors import InputError
 from avsim.seeds import generator
 

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from avsim.clip import ClipSpec, LatentSpec
-from avsim.data.pool import bar
 from avsim.data.resuming import PARTS, check_settings
 from avsim.data.shards import SHARDS, write_index, write_json, write_shard
 from avsim.data.sources import Source
+from avsim.data.workers import bar
 from avsim.devices import quick_in_bfloat16, quickest
 from avsim.errors import InputError
 from avsim.files import claimed

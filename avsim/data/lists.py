@@ -14,10 +14,10 @@ from torch import Generator, Tensor
 
 from avsim import media
 from avsim.clip import ClipSpec
-from avsim.data.films import SUFFIXES, Captions
 from avsim.data.published import Entry, Split, read_list, source_of, spoken
 from avsim.data.shards import SPLITS
 from avsim.data.sources import Film, Sample, all_probed, in_split, probed
+from avsim.data.videos import SUFFIXES, Captions
 from avsim.errors import InputError
 
 IMAGES = frozenset((".jpg", ".jpeg", ".png"))

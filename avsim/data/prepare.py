@@ -19,13 +19,14 @@ from torch import Tensor
 
 from avsim import media
 from avsim.clip import Clip, ClipSpec, samples_of
-from avsim.data import faults, shots
-from avsim.data.films import Captions, find_films, identity
-from avsim.data.pool import Crashed, run_all
+from avsim.data import filters as faults
+from avsim.data import shots
 from avsim.data.published import Split
 from avsim.data.resuming import PARTS, check_settings, clean
 from avsim.data.shards import SHARDS, as_bytes, as_shorts, write_index, write_json, write_shard
 from avsim.data.splits import assign
+from avsim.data.videos import Captions, find_films, identity
+from avsim.data.workers import Crashed, run_all
 from avsim.errors import InputError
 from avsim.files import claimed
 

@@ -16,10 +16,10 @@ import torch
 from torch import Generator, Tensor
 
 from avsim.clip import Clip, ClipSpec, samples_of
-from avsim.data.films import Captions, find_films, identity
 from avsim.data.published import VIDEO, source_of
 from avsim.data.shards import SPLITS, ShardFolder, from_bytes, from_shorts
 from avsim.data.splits import assign
+from avsim.data.videos import Captions, find_films, identity
 from avsim.errors import InputError
 
 if TYPE_CHECKING:

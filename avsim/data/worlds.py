@@ -22,13 +22,13 @@ from torch import Tensor
 
 from avsim import media
 from avsim.clip import Clip, ClipSpec
-from avsim.data.pool import Crashed, run_all
 from avsim.data.resuming import PARTS, check_settings, clean
 from avsim.data.shards import SHARDS, SPLITS, as_bytes, as_shorts, write_index, write_json, write_shard
+from avsim.data.workers import Crashed, run_all
 from avsim.errors import InputError
 from avsim.files import atomic, claimed
 from avsim.world import Scene, Truth, render
-from avsim.world.written import said
+from avsim.world.flat.scene_files import said
 
 LISTING, FILMS, TRUTH, STEMS = "clips.json", "clips", "truth", "stems"
 PART_BYTES, PART_CLIPS = 48 << 20, 32  # of a shard, at most, and so the most that a kill can lose

@@ -17,8 +17,6 @@ Importing this room imports neither Lightning nor wandb; only `system.py` and `p
 
 from avsim.diffusion.generate import generate
 from avsim.diffusion.guidance import Guidance
-from avsim.diffusion.model import JointDiT
-from avsim.diffusion.pair import Latents, Pair
 from avsim.diffusion.tasks import (
     ANIMATE,
     FOLEY,
@@ -32,6 +30,8 @@ from avsim.diffusion.tasks import (
     nothing,
     until,
 )
+from avsim.models.joint import JointDiT
+from avsim.models.pair import Latents, Pair
 
 __all__ = [
     "ANIMATE",

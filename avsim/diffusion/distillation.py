@@ -21,9 +21,9 @@ from avsim.diffusion.guidance import (
     turned,
     without_partner,
 )
-from avsim.diffusion.model import Context, JointDiT
 from avsim.diffusion.noising import Noised, clean_of, noise_of
-from avsim.diffusion.pair import NAMES, Pair
+from avsim.models.joint import Context, JointDiT
+from avsim.models.pair import NAMES, Pair
 
 
 class Lessons(NamedTuple):

@@ -9,12 +9,12 @@ from torch import Tensor
 
 from avsim.clip import LatentSpec
 from avsim.diffusion.guidance import Critic, Guidance, by_critic, by_ear, conditioned, guide
-from avsim.diffusion.model import JointDiT
-from avsim.diffusion.pair import NAMES, Latents, Pair
 from avsim.diffusion.sampler import ancestral, frame_0_sooner, path
 from avsim.diffusion.tasks import JOINT, Given, Task
-from avsim.diffusion.tokens import grid, lengths, to_latents, to_tokens
 from avsim.errors import InputError
+from avsim.models.joint import JointDiT
+from avsim.models.pair import NAMES, Latents, Pair
+from avsim.models.tokens import grid, lengths, to_latents, to_tokens
 from avsim.seeds import normal_rows
 
 STEPS = 8  # of the sampler

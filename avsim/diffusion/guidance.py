@@ -19,11 +19,11 @@ from torch import Tensor
 
 from avsim.clip import LatentSpec
 from avsim.diffusion.loss import token_loss
-from avsim.diffusion.model import Context, JointDiT
 from avsim.diffusion.noising import Noised, clean_of
-from avsim.diffusion.pair import Latents, Pair
-from avsim.diffusion.tokens import spread, to_latents
 from avsim.errors import InputError
+from avsim.models.joint import Context, JointDiT
+from avsim.models.pair import Latents, Pair
+from avsim.models.tokens import spread, to_latents
 
 Denoise = Callable[[Pair[Tensor], Pair[Tensor]], Pair[Tensor]]
 """denoise(x, s) -> v: tokens (B, L, D) and levels (B, K) of each modality -> their velocity."""

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from avsim.clip import LatentSpec
-from avsim.diffusion.pair import Pair
 from avsim.errors import InputError
+from avsim.models.pair import Pair
 
 
 def shifted(u: Tensor, shift: float) -> Tensor:

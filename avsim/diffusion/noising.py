@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from avsim.diffusion.tokens import spread
+from avsim.models.tokens import spread
 
 
 @dataclass(frozen=True, eq=False)

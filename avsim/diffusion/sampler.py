@@ -12,9 +12,9 @@ from torch import Tensor
 from avsim.diffusion.guidance import Denoise
 from avsim.diffusion.levels import shifted
 from avsim.diffusion.noising import clean_of, noise_of
-from avsim.diffusion.pair import Pair
-from avsim.diffusion.tokens import spread
 from avsim.errors import InputError
+from avsim.models.pair import Pair
+from avsim.models.tokens import spread
 
 Sampler = Callable[[Denoise, Pair[Tensor], Sequence[Pair[Tensor]]], Pair[Tensor]]
 

@@ -11,19 +11,19 @@ from torch import Tensor, nn
 
 from avsim.data.batch import LatentBatch
 from avsim.data.encode import load_codecs
-from avsim.diffusion.draws import Drawn, draw
-from avsim.diffusion.gaze import attention_maps, gaze
+from avsim.diffusion.attention_statistics import attention_maps, gaze
 from avsim.diffusion.guidance import unheard
 from avsim.diffusion.levels import LevelMixture, shifted
 from avsim.diffusion.loss import row_loss, token_loss, trivial
-from avsim.diffusion.model import Context, JointDiT
 from avsim.diffusion.noising import Noised
-from avsim.diffusion.pair import NAMES, Latents, Pair
-from avsim.diffusion.tokens import to_tokens
+from avsim.diffusion.training_sample import Drawn, draw
 from avsim.errors import InputError
 from avsim.measures import bootstrap
-from avsim.optimizers import Recipe, configure
+from avsim.models.joint import Context, JointDiT
+from avsim.models.pair import NAMES, Latents, Pair
+from avsim.models.tokens import to_tokens
 from avsim.seeds import generator, normal_like
+from avsim.training.optimizers import Recipe, configure
 from avsim.weights import TENSORS, hash_of, part_folder
 
 BINS = 5  # of the noise level, for the logs

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from avsim.clip import LatentSpec
-from avsim.diffusion.pair import NAMES, Pair
-from avsim.diffusion.tokens import grid
 from avsim.errors import InputError
+from avsim.models.pair import NAMES, Pair
+from avsim.models.tokens import grid
 
 Part = Callable[[Tensor], Tensor]
 """Which latents of a modality are given: spans in seconds (K, 2) -> (K,) bool."""

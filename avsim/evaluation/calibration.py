@@ -11,7 +11,7 @@ from torch import Tensor
 
 from avsim.clip import ClipSpec
 from avsim.errors import InputError
-from avsim.evaluation.judge import ranks
+from avsim.evaluation.metric import ranks
 from avsim.files import atomic
 from avsim.world.plain import typed
 

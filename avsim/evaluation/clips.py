@@ -10,9 +10,9 @@ from pathlib import Path
 
 from avsim import media
 from avsim.clip import Clip, ClipSpec
-from avsim.data.films import find_films
+from avsim.data.videos import find_films
 from avsim.errors import InputError
-from avsim.evaluation.evidence import Detectors, Evidence
+from avsim.evaluation.features import Detectors, Evidence
 
 LISTING = "samples.json"  # in a folder of clips that a model drew
 LONGEST = 10.0  # s of a clip that are judged

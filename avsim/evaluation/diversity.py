@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from avsim.evaluation.calibration import auroc
-from avsim.evaluation.judge import Judge, mean
+from avsim.evaluation.metric import Judge, mean
 
 
 class Memorization(Judge):

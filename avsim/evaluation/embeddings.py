@@ -14,11 +14,11 @@ import torchaudio
 from torch import Tensor
 
 from avsim.clip import Clip
-from avsim.evaluation.score import Reason, Unjudged
+from avsim.evaluation.result import Reason, Unjudged
 
 if TYPE_CHECKING:
-    from avsim.perception.picture import PictureDetector
-    from avsim.perception.sound import SoundDetector
+    from avsim.perception.audio_detector import SoundDetector
+    from avsim.perception.video_detector import PictureDetector
 
 Embedding = Callable[[Clip], Tensor]  # a clip -> (d,); raises Unjudged where it can't
 RATE, WINDOW, HOP, BANDS = 16000, 1024, 256, 32

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from avsim.evaluation.judge import Judge, mean, rank_correlation
-from avsim.evaluation.score import Reason
+from avsim.evaluation.metric import Judge, mean, rank_correlation
+from avsim.evaluation.result import Reason
 from avsim.perception.matching import match
 
 TURNS = 16  # circular shifts of the sound, from which chance is taken

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from avsim.evaluation.frechet import frechet, frechet_extrapolated, kernel_distance
-from avsim.evaluation.judge import Judge
-from avsim.evaluation.score import Reason, Score
+from avsim.evaluation.metric import Judge
+from avsim.evaluation.result import Reason, Score
 
 GROUPS = 10  # of clips, left out one after the other for the interval
 LEAST = 8 * GROUPS // (GROUPS - 1) + 2  # clips that a distance needs

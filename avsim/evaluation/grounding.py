@@ -16,9 +16,9 @@ from avsim.clip import Clip, Region, Stems
 from avsim.errors import InputError
 from avsim.evaluation.bss import SILENT
 from avsim.evaluation.calibration import auroc
-from avsim.evaluation.judge import Judge, mean
-from avsim.evaluation.lies import mirrored, with_sound_of
-from avsim.evaluation.score import Reason, Unjudged
+from avsim.evaluation.corruptions import mirrored, with_sound_of
+from avsim.evaluation.metric import Judge, mean
+from avsim.evaluation.result import Reason, Unjudged
 
 Separate = Callable[[Clip, Sequence[Region]], Stems]
 CONTROLS = ("swapped sound", "mirrored picture", "positions shuffled", "blank picture", "constant mask")

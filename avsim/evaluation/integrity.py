@@ -12,9 +12,9 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from avsim.evaluation.judge import Judge, mean
-from avsim.evaluation.score import Reason
-from avsim.perception.found import Seen
+from avsim.evaluation.metric import Judge, mean
+from avsim.evaluation.result import Reason
+from avsim.perception.detections import Seen
 
 MOST_FRAMES = 0.9  # share of a clip's frames that must be right
 STRETCH = 1.4  # factor by which a thing's size may differ from its median

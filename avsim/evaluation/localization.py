@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from avsim.errors import InputError
-from avsim.evaluation.judge import Judge, mean
+from avsim.evaluation.metric import Judge, mean
 
 RIGHT = 0.5  # cIoU from which on a clip counts as localized
 STEPS = torch.linspace(0, 1, 21, dtype=torch.float64)  # of cIoU, over which AUC integrates

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from avsim.clip import Clip
 from avsim.errors import InputError
-from avsim.perception.found import Onset
+from avsim.perception.detections import Onset
 
 RATE = 16000  # Hz, that sounds are brought to
 WINDOW, HOP = 512, 64  # samples: 32 and 4 ms

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from avsim.clip import Clip
-from avsim.evaluation.evidence import Detectors, Evidence
-from avsim.perception import truths
-from avsim.perception.found import Event, Heard, Seen, View
-from avsim.perception.truths import OPEN_AIR
+from avsim.evaluation.features import Detectors, Evidence
+from avsim.perception import ground_truth as truths
+from avsim.perception.detections import Event, Heard, Seen, View
+from avsim.perception.ground_truth import OPEN_AIR
 from avsim.perception.vocabulary import PLACES
 from avsim.world.truth import Truth
 
@@ -41,7 +41,7 @@ def with_lie(found: Evidence, clip: Clip, lie: str, truth: Truth | None, other: 
     Args:
         found: in the clip as it is.
         clip: with the lie.
-        lie: its name, see `avsim.evaluation.lies`.
+        lie: its name, see `avsim.evaluation.corruptions`.
         truth: of the scene that it sounds like now, where it is another.
         other: what is in the other clip, of which some lies take a part.
     """

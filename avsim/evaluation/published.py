@@ -19,7 +19,7 @@ from torch import Tensor
 from avsim.clip import Clip
 from avsim.errors import InputError
 from avsim.evaluation.embeddings import Embedding
-from avsim.evaluation.score import Reason, Unjudged
+from avsim.evaluation.result import Reason, Unjudged
 
 MEAN, SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's colours, as VideoMAE is fed
 

@@ -3,7 +3,7 @@
 import torch
 
 from avsim.clip import Region
-from avsim.perception.found import View
+from avsim.perception.detections import View
 from avsim.perception.tracks import tracks, whose
 
 MARGIN = 1.25  # how much wider and higher than the thing its box is

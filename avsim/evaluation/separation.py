@@ -5,8 +5,8 @@ from torch import Tensor
 
 from avsim.errors import InputError
 from avsim.evaluation.bss import SILENT, bss_eval
-from avsim.evaluation.judge import Judge, mean
-from avsim.evaluation.score import Reason
+from avsim.evaluation.metric import Judge, mean
+from avsim.evaluation.result import Reason
 from avsim.measures import si_sdr
 
 NAMES = ("SDR (BSS-eval 3, 512 taps), dB", "SIR (BSS-eval 3), dB", "SAR (BSS-eval 3), dB", "SI-SDR, dB")

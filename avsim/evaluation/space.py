@@ -1,8 +1,8 @@
 """Does it sound from where it is seen? Level and time between the ears against the place in the picture.
 
 A sound panned with equal power to the side s in [-1, 1] has the levels cos a and sin a in its channels, with
-a = (1 + 0.8 s) pi / 4 (`avsim.world.listen`), so that the difference of level says where it is. The ear that
-is farther away hears it later.
+a = (1 + 0.8 s) pi / 4 (`avsim.world.sound.listener`): the level difference gives the position. At the farther
+ear it arrives later.
 """
 
 import math
@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from avsim.errors import InputError
-from avsim.evaluation.judge import Judge
-from avsim.evaluation.score import Reason
+from avsim.evaluation.metric import Judge
+from avsim.evaluation.result import Reason
 
 FRONT = 0.006  # s, whose power is taken against that of as long before
 BEGUN = 0.5  # of the steepest rise, with which a front begins: half of what is taken is its first 3 ms

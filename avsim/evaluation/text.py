@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from avsim.errors import InputError
-from avsim.evaluation.judge import Judge
-from avsim.evaluation.score import Reason, Unjudged
-from avsim.perception.found import Heard, Seen, View
-from avsim.world.facts import TARGET_WORDS, Facts, Noun, Told
-from avsim.world.parsing import facts_in
+from avsim.evaluation.metric import Judge
+from avsim.evaluation.result import Reason, Unjudged
+from avsim.perception.detections import Heard, Seen, View
+from avsim.world.captions.facts import TARGET_WORDS, Facts, Noun, Told
+from avsim.world.captions.parsing import facts_in
 
 SURE = 0.5  # probability from which on something is said to be heard
 FACTS = (

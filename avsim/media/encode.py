@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from avsim.errors import InputError
+from avsim.media.audio import resampled
 from avsim.media.opening import Film, Kind
-from avsim.media.sound import resampled
 
 _LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}
 _RATES = {"libopus": [48000]}  # its own; at lower ones FFmpeg counts the priming to cut in the wrong unit

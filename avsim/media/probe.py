@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from avsim.media.opening import Film, Kind, channels_of, opened, worded
-from avsim.media.picture import IMAGE_RATE, rate_of, shown_size
+from avsim.media.video import IMAGE_RATE, rate_of, shown_size
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from typing import Literal
 
 from avsim.clip import Clip
 from avsim.errors import InputError
+from avsim.media.audio import read_sound
 from avsim.media.opening import opened, worded
-from avsim.media.picture import rate_of, read_picture
-from avsim.media.sound import read_sound
+from avsim.media.video import rate_of, read_picture
 
 BUDGET = 2e9  # bytes
 Want = Literal["any", "frames", "wave", "both"]

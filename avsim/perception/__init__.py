@@ -5,11 +5,11 @@ a clip into plain findings (`found`), `truths` says what a perfect detector woul
 and `system` train them; `OffsetJudge` tells by how much sound and picture are apart.
 """
 
-from avsim.perception.found import Event, Heard, Onset, Seen, View
+from avsim.perception.audio_detector import SoundDetector
+from avsim.perception.detections import Event, Heard, Onset, Seen, View
 from avsim.perception.grid import Grid
-from avsim.perception.offset import OffsetJudge, Shift, shift
-from avsim.perception.picture import PictureDetector
-from avsim.perception.sound import SoundDetector
+from avsim.perception.sync import OffsetJudge, Shift, shift
+from avsim.perception.video_detector import PictureDetector
 
 __all__ = [
     "Event",

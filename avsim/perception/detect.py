@@ -8,10 +8,10 @@ from torch import Tensor
 from avsim.clip import Clip
 from avsim.devices import quickest
 from avsim.errors import InputError
-from avsim.perception.found import Event, Heard, Onset, Seen, View
+from avsim.perception.audio_detector import Hearing, SoundDetector
+from avsim.perception.detections import Event, Heard, Onset, Seen, View
 from avsim.perception.peaks import centred, peaks, thing_near
-from avsim.perception.picture import PictureDetector, Sight
-from avsim.perception.sound import Hearing, SoundDetector
+from avsim.perception.video_detector import PictureDetector, Sight
 from avsim.perception.vocabulary import COLOURS, INSTRUMENTS, KINDS, MATERIALS, PLACES
 
 ONSETS_APART = 4.0  # columns, 40 ms

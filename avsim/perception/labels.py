@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from avsim.clip import ClipSpec
-from avsim.perception import truths
-from avsim.perception.found import Event, Onset
+from avsim.perception import ground_truth as truths
+from avsim.perception.detections import Event, Onset
 from avsim.perception.grid import Grid
-from avsim.perception.truths import Moment
+from avsim.perception.ground_truth import Moment
 from avsim.perception.vocabulary import COLOURS, KINDS, MATERIALS, PLACES
 from avsim.world.truth import Truth
 

@@ -4,9 +4,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from avsim.perception.audio_detector import Hearing
 from avsim.perception.labels import Labels
-from avsim.perception.picture import Sight
-from avsim.perception.sound import Hearing
+from avsim.perception.video_detector import Sight
 
 HOT = 0.2  # of a heat: from here on what is asked at a moment or middle is asked
 UNLIKELY = 4.0  # power of the doubt about cells near a peak

@@ -13,18 +13,18 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
 from avsim import seeds
-from avsim.optimizers import Recipe, configure
+from avsim.perception.audio_detector import Hearing, SoundDetector
+from avsim.perception.augment import varied_picture, varied_sound
 from avsim.perception.detect import begun, happened, present
 from avsim.perception.labels import Labels
-from avsim.perception.lessons import LessonBatch
 from avsim.perception.losses import picture_losses, sound_losses
 from avsim.perception.matching import match
-from avsim.perception.offset import OffsetJudge, read, soft_target
 from avsim.perception.peaks import thing_near
-from avsim.perception.picture import PictureDetector, Sight
+from avsim.perception.samples import LessonBatch
 from avsim.perception.scores import THRESHOLDS, MomentScore
-from avsim.perception.sound import Hearing, SoundDetector
-from avsim.perception.varied import varied_picture, varied_sound
+from avsim.perception.sync import OffsetJudge, read, soft_target
+from avsim.perception.video_detector import PictureDetector, Sight
+from avsim.training.optimizers import Recipe, configure
 from avsim.weights import load_model, part_folder
 
 LEAST = THRESHOLDS[0]

@@ -6,12 +6,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from avsim.perception.found import Event, Seen
+from avsim.perception.detections import Event, Seen
 from avsim.perception.vocabulary import INSTRUMENTS
-from avsim.world.facts import TARGET_WORDS, Noun
+from avsim.world.captions.compose import adjective, where
+from avsim.world.captions.facts import TARGET_WORDS, Noun
+from avsim.world.flat.scene import COLOURS, TARGETS
 from avsim.world.materials import MATERIALS
-from avsim.world.scene import COLOURS, TARGETS
-from avsim.world.words import adjective, where
 
 SIDES = ("left", "middle", "right")
 NEAR = 0.15  # of the picture's width and height, that a thing moves from one look to the next at most

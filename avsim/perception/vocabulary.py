@@ -1,10 +1,10 @@
 """The words that detectors know: number 0 is nothing, the others count from 1."""
 
+from avsim.world.flat.scene import COLOURS as COLOURS_OF
+from avsim.world.flat.scene import SHAPES, TARGETS
 from avsim.world.materials import MATERIALS as BODIES
-from avsim.world.phrases import INSTRUMENTS
-from avsim.world.rooms import PLACES
-from avsim.world.scene import COLOURS as COLOURS_OF
-from avsim.world.scene import SHAPES, TARGETS
+from avsim.world.sound.phrases import INSTRUMENTS
+from avsim.world.sound.rooms import PLACES
 
 NOTHING = ""
 KINDS = (NOTHING, *SHAPES, *TARGETS, *INSTRUMENTS)

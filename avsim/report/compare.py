@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from wandb_workspaces.workspaces import Workspace
 
 TABLE = "compare"  # the key of the table on wandb
-SAMPLES = "samples/table"  # the key of each run's own, which `avsim.callbacks.Samples` logs
+SAMPLES = "samples/table"  # the key of each run's own, which `avsim.report.callbacks.Samples` logs
 FIELDS = ("file", "prompt", "seed", "task")
 
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from avsim.clip import Clip, Region
-from avsim.evaluation.evidence import Detectors, Evidence
-from avsim.evaluation.panel import Panel
+from avsim.evaluation.features import Detectors, Evidence
 from avsim.evaluation.regions import sounding_regions
+from avsim.evaluation.suite import Panel
 from avsim.report.html import Html, Section, image, page, row, table
 from avsim.report.pixels import ABOUT, SCRIPT, STYLE, hearable_clip
 from avsim.report.players import player

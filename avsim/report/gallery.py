@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from avsim.clip import Clip
-from avsim.data.pool import bar
+from avsim.data.workers import bar
 from avsim.report.html import Html, Section, escaped, image, page, row, table
 from avsim.report.players import player
 from avsim.report.plots import spectrogram, strip

@@ -21,13 +21,13 @@ from torch import Tensor
 from avsim import media
 from avsim.clip import OFF_SCREEN, Clip, Region
 from avsim.errors import InputError
-from avsim.media.sound import as_stereo
+from avsim.media.audio import as_stereo
 from avsim.report.html import Html, Section, escaped, page
-from avsim.separation.film import picture_of_film
 from avsim.separation.pixels import Pixels, Rounded, unfold
 from avsim.separation.separator import Separator
 from avsim.separation.spectrum import Scale
 from avsim.separation.stems import Picture, picture_of, sound_of
+from avsim.separation.video_file import picture_of_film
 
 LONGEST = 30.0  # s of a clip that a page holds; about 2 MB a second
 SHOWN, FASTEST = 360, 30.0  # pixels of the shown picture's short side, and its frames per second, at most

@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from avsim.evaluation.panel import Verdict
-from avsim.evaluation.score import Score
+from avsim.evaluation.result import Score
+from avsim.evaluation.suite import Verdict
 from avsim.report.html import Html, Section, escaped, page, row, table
 
 WIDE, HIGH = 360, 34  # pixels of a plot

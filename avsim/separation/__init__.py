@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from avsim.separation.finding import energy_map, find_regions
+    from avsim.separation.discovery import energy_map, find_regions
     from avsim.separation.regions import read_mask
     from avsim.separation.separator import Separator
     from avsim.separation.stems import pixel_stem, separate
@@ -13,8 +13,8 @@ _HOMES = {
     "Separator": "separator",
     "separate": "stems",
     "pixel_stem": "stems",
-    "energy_map": "finding",
-    "find_regions": "finding",
+    "energy_map": "discovery",
+    "find_regions": "discovery",
     "read_mask": "regions",
     "SeparatorSystem": "system",
 }

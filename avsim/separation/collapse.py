@@ -14,7 +14,7 @@ from torch import Tensor
 
 from avsim.data.batch import ClipBatch
 from avsim.measures import si_sdr
-from avsim.separation.mixing import truth
+from avsim.separation.augment import truth
 
 ALIKE = 0.9  # cosine of two stems' mean spectra from which on they count as alike
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from avsim.clip import Region
-from avsim.separation.finding import COLUMNS, column_power, over_frames
+from avsim.separation.discovery import COLUMNS, column_power, over_frames
 from avsim.separation.regions import check_regions, region_weights
 from avsim.separation.separator import Maps, Separator
 from avsim.separation.stems import Picture, Window, windows

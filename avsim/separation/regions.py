@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from avsim.clip import Region
-from avsim.data.films import SUFFIXES
+from avsim.data.videos import SUFFIXES
 from avsim.errors import InputError
 
 IMAGES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".webp"))

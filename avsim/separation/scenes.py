@@ -18,7 +18,6 @@ import torch
 from torch import Generator, Tensor
 
 from avsim.clip import Clip, ClipSpec
-from avsim.data.pool import Crashed, run_all
 from avsim.data.resuming import check_settings
 from avsim.data.shards import (
     INDEX,
@@ -33,14 +32,15 @@ from avsim.data.shards import (
     write_shard,
 )
 from avsim.data.sources import Sample, made
+from avsim.data.workers import Crashed, run_all
 from avsim.errors import InputError
 from avsim.seeds import derive, generator
 from avsim.world import Truth, WorldConfig, configured
-from avsim.world.chance import draw_scene
-from avsim.world.config import KINDS
-from avsim.world.dataset import LOUDEST
-from avsim.world.scene import MOST, Scene
-from avsim.world.stage import render
+from avsim.world.flat.config import KINDS
+from avsim.world.flat.dataset import LOUDEST
+from avsim.world.flat.random_scenes import draw_scene
+from avsim.world.flat.render import render
+from avsim.world.flat.scene import MOST, Scene
 
 TRIES = 4000  # scenes drawn before a wish counts as one that the world can't grant
 REGIONS = MOST + 1  # things that are seen in one clip, at most: what falls beside the picture may roll in

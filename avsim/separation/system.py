@@ -12,7 +12,7 @@ from avsim.data.batch import ClipBatch
 from avsim.data.encode import load_codecs
 from avsim.errors import InputError
 from avsim.measures import si_sdr
-from avsim.optimizers import Recipe, configure
+from avsim.separation.augment import NO_CHANGE, Augmentation, augment, through, truth
 from avsim.separation.collapse import blank, confusion, constant, energy_share, swapped
 from avsim.separation.loss import (
     ideal_shares,
@@ -22,8 +22,8 @@ from avsim.separation.loss import (
     stem_power,
     with_off_screen,
 )
-from avsim.separation.mixing import NO_CHANGE, Augmentation, augment, through, truth
 from avsim.separation.separator import Separator, region_shares
+from avsim.training.optimizers import Recipe, configure
 
 SCORES = (
     "si_sdr",

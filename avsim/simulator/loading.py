@@ -11,9 +11,9 @@ from avsim import weights
 from avsim.clip import ClipSpec
 from avsim.diffusion import JointDiT
 from avsim.errors import InputError
-from avsim.evaluation.familiar import FAMILIAR, Familiar
-from avsim.perception.offset import OffsetJudge
-from avsim.perception.picture import PictureDetector
+from avsim.evaluation.ood import FAMILIAR, Familiar
+from avsim.perception.sync import OffsetJudge
+from avsim.perception.video_detector import PictureDetector
 from avsim.separation.separator import Viewer
 from avsim.simulator.simulator import Simulator
 from avsim.weights import CONFIG, TENSORS, load_model, notes_of

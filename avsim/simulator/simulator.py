@@ -35,14 +35,15 @@ from avsim.diffusion import (
     until,
 )
 from avsim.diffusion.generate import STEPS
-from avsim.diffusion.takes import best_heard
+from avsim.diffusion.rerank import best_heard
 from avsim.errors import InputError
-from avsim.perception.described import described
+from avsim.perception.captioner import described
 from avsim.perception.detect import view
-from avsim.perception.offset import OffsetJudge
-from avsim.perception.picture import PictureDetector
+from avsim.perception.sync import OffsetJudge
+from avsim.perception.video_detector import PictureDetector
 from avsim.separation.separator import Separator
-from avsim.simulator.fitting import (
+from avsim.simulator.defaults import AHEAD, DRAWN_BY_A_PUPIL, TAKES, usual
+from avsim.simulator.resize import (
     frames_for,
     frames_over,
     held_to,
@@ -51,13 +52,12 @@ from avsim.simulator.fitting import (
     sound_for,
     wave_for,
 )
-from avsim.simulator.timing import timing
-from avsim.simulator.usual import AHEAD, DRAWN_BY_A_PUPIL, TAKES, usual
-from avsim.world.parsing import VOCABULARY
-from avsim.world.rooms import PLACES
+from avsim.simulator.sync_reward import timing
+from avsim.world.captions.parsing import VOCABULARY
+from avsim.world.sound.rooms import PLACES
 
 if TYPE_CHECKING:
-    from avsim.evaluation.familiar import Familiar
+    from avsim.evaluation.ood import Familiar
 
 log = logging.getLogger("avsim")
 STRENGTH = 0.6  # of an edit: how much noise it starts from

@@ -6,11 +6,11 @@ parts to draw and dry sounds to hear. `stage.py` draws them before their place a
 room; `dataset.py` counts clips.
 """
 
-from avsim.world.actor import Contact
-from avsim.world.config import LEVELS, SPLITS, WorldConfig, configured
-from avsim.world.dataset import WorldDataset
-from avsim.world.scene import Scene
-from avsim.world.stage import render
+from avsim.world.flat.actor import Contact
+from avsim.world.flat.config import LEVELS, SPLITS, WorldConfig, configured
+from avsim.world.flat.dataset import WorldDataset
+from avsim.world.flat.render import render
+from avsim.world.flat.scene import Scene
 from avsim.world.truth import AMBIENCE, Thing, Truth
 
 __all__ = [

@@ -11,12 +11,12 @@ from torch import Tensor
 
 from avsim.errors import InputError
 from avsim.files import atomic
-from avsim.world.actor import Contact
-from avsim.world.facts import Facts
-from avsim.world.phrases import Note
+from avsim.world.captions.facts import Facts
+from avsim.world.flat.actor import Contact
+from avsim.world.flat.scene import Scene
 from avsim.world.plain import typed
-from avsim.world.rooms import RT60
-from avsim.world.scene import Scene
+from avsim.world.sound.phrases import Note
+from avsim.world.sound.rooms import RT60
 
 AMBIENCE = "ambience"
 

@@ -19,10 +19,10 @@ from avsim.data.sources import ShardSource
 from avsim.diffusion import Latents, Pair
 from avsim.diffusion.loss import row_loss, token_loss, trivial
 from avsim.diffusion.noising import Noised
-from avsim.diffusion.tokens import to_tokens
 from avsim.evaluation.bss import bss_eval
 from avsim.files import atomic
 from avsim.measures import Interval, log_spectral_distance, psnr
+from avsim.models.tokens import to_tokens
 from avsim.seeds import generator
 from avsim.simulator import Simulator, load
 

@@ -24,18 +24,18 @@ from rich.progress import track
 
 from avsim.clip import Clip, ClipSpec, Region
 from avsim.evaluation.calibration import Against, Calibration, Range, Weights, auroc
-from avsim.evaluation.compared import fidelity
+from avsim.evaluation.corruptions import OF_A_CLIP, OF_A_SCENE, SHIFTS, sounding, spliced, through_codecs
 from avsim.evaluation.events import Offset
-from avsim.evaluation.evidence import Detectors, Evidence
-from avsim.evaluation.familiar import FAMILIAR, Familiar
+from avsim.evaluation.features import Detectors, Evidence
 from avsim.evaluation.grounding import Grounding, oracle
-from avsim.evaluation.judge import Judge
-from avsim.evaluation.lies import OF_A_CLIP, OF_A_SCENE, SHIFTS, sounding, spliced, through_codecs
+from avsim.evaluation.metric import Judge
+from avsim.evaluation.ood import FAMILIAR, Familiar
 from avsim.evaluation.oracle import perceived, with_lie
-from avsim.evaluation.panel import CALIBRATIONS, LOOKS, QUESTIONS, Question
-from avsim.evaluation.score import Unjudged
+from avsim.evaluation.reference import fidelity
+from avsim.evaluation.result import Unjudged
+from avsim.evaluation.suite import CALIBRATIONS, LOOKS, QUESTIONS, Question
 from avsim.files import atomic
-from avsim.perception.truths import MASKED
+from avsim.perception.ground_truth import MASKED
 from avsim.seeds import generator
 from avsim.world import Truth, WorldDataset, configured
 

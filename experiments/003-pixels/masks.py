@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from avsim.data.batch import ClipBatch
+from avsim.separation.augment import truth
 from avsim.separation.loss import TINY, ideal_shares, spectrum_loss, stem_power, with_off_screen
-from avsim.separation.mixing import truth
 from avsim.separation.separator import Maps, Separator
 from avsim.separation.system import SeparatorSystem
 from avsim.weights import configured

@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 from avsim.clip import ClipSpec
-from avsim.data.pool import Crashed, run_all
 from avsim.data.resuming import check_settings
 from avsim.data.shards import write_json
 from avsim.data.sources import Sample
+from avsim.data.workers import Crashed, run_all
 from avsim.devices import quickest
 from avsim.evaluation.bss import bss_eval
 from avsim.measures import si_sdr

@@ -12,8 +12,8 @@ import torch
 from score import said_by
 
 from avsim.clip import Clip, samples_of
-from avsim.evaluation.evidence import Detectors, Evidence
-from avsim.evaluation.panel import Panel
+from avsim.evaluation.features import Detectors, Evidence
+from avsim.evaluation.suite import Panel
 from avsim.measures import bootstrap
 from avsim.simulator import Simulator, load
 from avsim.world import WorldDataset

@@ -15,14 +15,14 @@ import torch
 import torchaudio.functional as audio
 
 from avsim.clip import Clip
-from avsim.evaluation.evidence import Detectors
-from avsim.evaluation.judge import rank_correlation
+from avsim.evaluation.features import Detectors
+from avsim.evaluation.metric import rank_correlation
 from avsim.evaluation.oracle import perceived
 from avsim.measures import bootstrap, log_spectral_distance, psnr
 from avsim.perception.matching import match
 from avsim.simulator import Simulator, load
 from avsim.world import Truth, WorldDataset
-from avsim.world.config import configured
+from avsim.world.flat.config import configured
 
 TOLERANCE = 0.03  # s
 

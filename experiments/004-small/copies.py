@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from avsim.data.latents import LatentSource
+from avsim.data.latent_shards import LatentSource
 from avsim.data.shards import from_bytes
 from avsim.devices import quickest
 from avsim.evaluation.diversity import Memorization, nearest

@@ -18,7 +18,7 @@ from torch import Tensor
 from avsim.clip import ClipSpec
 from avsim.codecs.video import VideoAutoencoder
 from avsim.diffusion import JointDiT
-from avsim.diffusion.model import QUICK, Ends
+from avsim.models.joint import QUICK, Ends
 from avsim.weights import SMALL, build, load_model, save_model
 from avsim.world import LEVELS, WorldDataset
 

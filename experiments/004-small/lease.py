@@ -34,8 +34,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from leased import CLIPS, TICKS, Kind, Part, Pool, Trained, as_batch, on_device, rendered, scores, stopwatch
 
 from avsim.clip import ClipSpec, LatentSpec
+from avsim.codecs.augment import varied
 from avsim.codecs.losses import cue_parts, distortion
-from avsim.codecs.varied import varied
 from avsim.codecs.video import VideoAutoencoder, padded
 from avsim.data.batch import LatentBatch
 from avsim.devices import quickest
@@ -43,9 +43,9 @@ from avsim.diffusion import JointDiT, Latents, Pair
 from avsim.diffusion.distillation import CRITICISED
 from avsim.diffusion.levels import LevelMixture
 from avsim.measures import psnr
-from avsim.optimizers import Recipe, configure, scale
 from avsim.seeds import generator
-from avsim.simulator.timing import timing
+from avsim.simulator.sync_reward import timing
+from avsim.training.optimizers import Recipe, configure, scale
 from avsim.weights import SMALL, load_model, save_model
 from avsim.world import LEVELS, WorldDataset
 

@@ -12,7 +12,7 @@ import torch
 from torchaudio.functional import loudness
 
 from avsim.codecs.audio import SPREAD
-from avsim.codecs.cues import CUES
+from avsim.codecs.stereo import CUES
 from avsim.devices import quickest
 from avsim.weights import SMALL, load_model, notes_of, save_model
 from avsim.world import WorldDataset

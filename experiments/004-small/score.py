@@ -28,17 +28,17 @@ from avsim.devices import quickest
 from avsim.diffusion import FOLEY, JOINT, VISUALIZE, Latents
 from avsim.diffusion.generate import STEPS
 from avsim.evaluation.events import EventSynchrony
-from avsim.evaluation.evidence import Detectors, Evidence
+from avsim.evaluation.features import Detectors, Evidence
 from avsim.evaluation.integrity import Integrity
-from avsim.evaluation.judge import Judge, mean
+from avsim.evaluation.metric import Judge, mean
 from avsim.evaluation.oracle import perceived
-from avsim.evaluation.panel import Panel
-from avsim.evaluation.score import Score
+from avsim.evaluation.result import Score
+from avsim.evaluation.suite import Panel
 from avsim.evaluation.text import facts_of_caption
 from avsim.files import atomic
 from avsim.simulator import Simulator, load
+from avsim.simulator.defaults import AHEAD, DRAWN_BY_A_PUPIL, TAKES, usual
 from avsim.simulator.loading import part_folders
-from avsim.simulator.usual import AHEAD, DRAWN_BY_A_PUPIL, TAKES, usual
 from avsim.weights import SMALL, TENSORS, hash_of
 from avsim.world import Truth, WorldDataset
 

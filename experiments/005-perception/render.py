@@ -3,7 +3,7 @@
 import sys
 
 from avsim.clip import ClipSpec
-from avsim.perception.lessons import save_lessons
+from avsim.perception.samples import save_lessons
 
 level, train, validation, seconds, folder = sys.argv[1:]
 counts = {"train": int(train), "validation": int(validation)}

@@ -8,7 +8,8 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
-from avsim.perception import PictureDetector, SoundDetector, detect, truths
+from avsim.perception import PictureDetector, SoundDetector, detect
+from avsim.perception import ground_truth as truths
 from avsim.perception.matching import Counts, count, match
 from avsim.weights import load_model
 from avsim.world import WorldDataset

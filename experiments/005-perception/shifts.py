@@ -11,7 +11,8 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from avsim.clip import Clip, ClipSpec
-from avsim.perception import OffsetJudge, shift, truths
+from avsim.perception import OffsetJudge, shift
+from avsim.perception import ground_truth as truths
 from avsim.weights import load_model
 from avsim.world import LEVELS, WorldDataset
 

@@ -15,9 +15,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from avsim.clip import ClipSpec, LatentSpec
 from avsim.data.datamodule import IMAGES
 from avsim.diffusion import JointDiT, Pair
-from avsim.diffusion.couplings import Coupling, Cross, Joint, Single
-from avsim.diffusion.text import WordEncoder
-from avsim.diffusion.tokens import lengths
+from avsim.models.couplings import Coupling, Cross, Joint, Single
+from avsim.models.text import WordEncoder
+from avsim.models.tokens import lengths
 
 HERE = Path(__file__).parent
 COUPLINGS = {"cross": Cross, "joint": Joint, "single": Single, "none": Joint}  # none.yaml: a cascade's levels

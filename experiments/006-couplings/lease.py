@@ -26,7 +26,7 @@ from leased import CLIPS, TICKS, Kind, Part, Pool, Trained, as_batch, on_device,
 from avsim.data.batch import LatentBatch
 from avsim.diffusion import Latents
 from avsim.diffusion.levels import LevelMixture
-from avsim.optimizers import Recipe
+from avsim.training.optimizers import Recipe
 from avsim.weights import SMALL, load_model, save_model
 from avsim.world import WorldDataset
 

@@ -26,7 +26,7 @@ from avsim.devices import quickest
 from avsim.diffusion import FOLEY, IMAGE, JOINT, Guidance, Latents, generate
 from avsim.errors import InputError
 from avsim.evaluation.events import EventSynchrony
-from avsim.evaluation.evidence import Detectors, Evidence
+from avsim.evaluation.features import Detectors, Evidence
 from avsim.evaluation.oracle import perceived
 from avsim.files import atomic
 from avsim.simulator import Simulator, load

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from avsim.diffusion.couplings import attend
+from avsim.models.couplings import attend
 
 ROWS, HEADS, WIDTH = 16, 6, 32
 

@@ -22,11 +22,11 @@ from unittest.mock import patch
 import torch
 
 import avsim
+from avsim.cli.demo import PROMPTS
 from avsim.diffusion import guidance
 from avsim.media import write
 from avsim.memory import keep_freed
 from avsim.simulator import Simulator
-from avsim.verbs.demo import PROMPTS
 
 SECONDS = 2.0
 

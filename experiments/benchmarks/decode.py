@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from avsim.verbs import size
+from avsim.cli import size
 
 READERS = ("avsim", "opencv", "avsim with sound")
 

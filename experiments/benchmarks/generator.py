@@ -25,11 +25,11 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
 from avsim.clip import ClipSpec, LatentSpec
-from avsim.diffusion.couplings import Coupling, Cross, Joint
-from avsim.diffusion.model import JointDiT
-from avsim.diffusion.pair import Pair
-from avsim.diffusion.tokens import lengths
 from avsim.memory import keep_freed
+from avsim.models.couplings import Coupling, Cross, Joint
+from avsim.models.joint import JointDiT
+from avsim.models.pair import Pair
+from avsim.models.tokens import lengths
 
 # 33 frames at 16 fps: 9 x 8 x 8 video and 66 audio tokens.
 SPEC = LatentSpec(ClipSpec(seconds=33 / 16))

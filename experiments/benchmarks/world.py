@@ -15,7 +15,7 @@ import torch
 
 from avsim.clip import ClipSpec
 from avsim.world import LEVELS, WorldConfig, WorldDataset
-from avsim.world.rooms import PLACES
+from avsim.world.sound.rooms import PLACES
 
 
 def main() -> None:

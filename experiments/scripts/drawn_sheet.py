@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import avsim
+from avsim.cli.demo import PROMPTS
 from avsim.report.plots import sheet
-from avsim.verbs.demo import PROMPTS
 
 model, path, *seed = sys.argv[1:]
 clips = avsim.load(model).batch(PROMPTS, seed=int(seed[0]) if seed else 0)

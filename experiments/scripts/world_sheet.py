@@ -7,7 +7,7 @@ import numpy as np
 
 from avsim.clip import ClipSpec
 from avsim.world import WorldConfig, WorldDataset
-from avsim.world.rooms import PLACES
+from avsim.world.sound.rooms import PLACES
 
 SPEC = ClipSpec(1.0, height=128, width=176)
 SCENES = ("drop", "strike", "ensemble")

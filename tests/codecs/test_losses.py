@@ -1,8 +1,8 @@
 import torch
 
-from avsim.codecs.cues import cues
 from avsim.codecs.losses import cue_parts, distortion, moving
 from avsim.codecs.spectra import stft
+from avsim.codecs.stereo import cues
 from avsim.measures import psnr
 
 

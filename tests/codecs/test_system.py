@@ -6,13 +6,13 @@ from torch.utils.data import DataLoader
 
 from avsim.clip import ClipSpec
 from avsim.codecs.audio import AudioAutoencoder
-from avsim.codecs.latents import moments_of
+from avsim.codecs.latent_norm import moments_of
 from avsim.codecs.system import AudioCodecSystem, VideoCodecSystem
 from avsim.codecs.video import VideoAutoencoder
 from avsim.data.batch import ClipBatch
 from avsim.errors import InputError
-from avsim.optimizers import Recipe
-from tests.training import quiet_trainer
+from avsim.training.optimizers import Recipe
+from tests.fitting import quiet_trainer
 
 SPEC = ClipSpec(0.5, 16, 16)
 

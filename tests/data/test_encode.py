@@ -15,7 +15,7 @@ from avsim.codecs.video import VideoAutoencoder
 from avsim.data import encode as module
 from avsim.data.datamodule import LatentData
 from avsim.data.encode import encode
-from avsim.data.latents import LatentSource
+from avsim.data.latent_shards import LatentSource
 from avsim.data.sources import ShardSource
 from avsim.errors import InputError
 from avsim.seeds import generator

@@ -6,9 +6,9 @@ from torch import nn
 
 from avsim.clip import ClipSpec, LatentSpec
 from avsim.diffusion import JointDiT, Pair
-from avsim.diffusion.couplings import Apart, Coupling, Cross, Joint, Single
-from avsim.diffusion.text import WordEncoder
-from avsim.diffusion.tokens import lengths
+from avsim.models.couplings import Apart, Coupling, Cross, Joint, Single
+from avsim.models.text import WordEncoder
+from avsim.models.tokens import lengths
 
 COUPLINGS = [Apart, Cross, Joint, Single]
 MEETING = [Cross, Joint, Single]

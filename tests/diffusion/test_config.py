@@ -5,7 +5,7 @@ import yaml
 from jsonargparse import ArgumentParser
 from lightning import LightningModule
 
-from avsim.diffusion.couplings import Apart, Cross, Joint, Single
+from avsim.models.couplings import Apart, Cross, Joint, Single
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 

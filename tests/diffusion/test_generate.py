@@ -19,7 +19,6 @@ from avsim.diffusion import (
     Task,
     generate,
 )
-from avsim.diffusion.couplings import Apart
 from avsim.diffusion.distillation import Lessons, by_heart, lesson
 from avsim.diffusion.generate import begin
 from avsim.diffusion.guidance import (
@@ -35,10 +34,11 @@ from avsim.diffusion.guidance import (
 )
 from avsim.diffusion.loss import token_loss
 from avsim.diffusion.noising import Noised
-from avsim.diffusion.pair import Pair
 from avsim.diffusion.tasks import Box, everything, nothing, outside, since, until
-from avsim.diffusion.tokens import to_latents, to_tokens
 from avsim.errors import InputError
+from avsim.models.couplings import Apart
+from avsim.models.pair import Pair
+from avsim.models.tokens import to_latents, to_tokens
 from tests.diffusion.conftest import COUPLINGS, SPEC, tokens
 
 FAST = dict(steps=2, guidance=Guidance(1.0))

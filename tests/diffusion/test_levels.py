@@ -5,8 +5,8 @@ import torch
 
 from avsim.clip import ClipSpec, LatentSpec
 from avsim.diffusion.levels import LevelMixture, shifted
-from avsim.diffusion.pair import Pair
 from avsim.errors import InputError
+from avsim.models.pair import Pair
 from avsim.seeds import generator
 
 SPEC = LatentSpec(ClipSpec(seconds=2.0))

@@ -3,9 +3,9 @@ import torch
 
 from avsim.diffusion.levels import shifted
 from avsim.diffusion.noising import clean_of
-from avsim.diffusion.pair import Pair
 from avsim.diffusion.sampler import ancestral, frame_0_sooner, path
 from avsim.errors import InputError
+from avsim.models.pair import Pair
 from tests.diffusion.conftest import SPEC, tokens
 
 MEAN, DEVIATION = 0.7, 0.4

@@ -6,15 +6,15 @@ from torch.utils.data import DataLoader
 from avsim.codecs.video import VideoAutoencoder
 from avsim.data.batch import LatentBatch
 from avsim.diffusion import JointDiT, Latents, Pair
-from avsim.diffusion.couplings import Apart, Joint
-from avsim.diffusion.draws import draw
 from avsim.diffusion.guidance import Guidance, conditioned, guide
 from avsim.diffusion.levels import LevelMixture
-from avsim.diffusion.pupil import PupilSystem
+from avsim.diffusion.student import PupilSystem
 from avsim.diffusion.system import GeneratorSystem
-from avsim.diffusion.tokens import to_tokens
+from avsim.diffusion.training_sample import draw
 from avsim.errors import InputError
-from avsim.optimizers import Recipe
+from avsim.models.couplings import Apart, Joint
+from avsim.models.tokens import to_tokens
+from avsim.training.optimizers import Recipe
 from avsim.weights import load_model, save_model
 from tests.diffusion.conftest import COUPLINGS, MEETING, SPEC
 

@@ -12,9 +12,9 @@ from avsim.errors import InputError
 from avsim.evaluation.embeddings import UNTRAINED, picture_statistics, sound_statistics, world_trained
 from avsim.evaluation.fidelity import Fidelity
 from avsim.evaluation.frechet import frechet, frechet_extrapolated, kernel_distance
-from avsim.evaluation.score import Unjudged
-from avsim.perception.picture import PictureDetector
-from avsim.perception.sound import SoundDetector
+from avsim.evaluation.result import Unjudged
+from avsim.perception.audio_detector import SoundDetector
+from avsim.perception.video_detector import PictureDetector
 from avsim.seeds import generator
 
 

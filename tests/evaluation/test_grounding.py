@@ -4,7 +4,7 @@ import torch
 from avsim.clip import Clip, Region, Stems
 from avsim.errors import InputError
 from avsim.evaluation.grounding import Grounding, moved, oracle, share
-from avsim.evaluation.score import Unjudged
+from avsim.evaluation.result import Unjudged
 from avsim.seeds import generator
 
 

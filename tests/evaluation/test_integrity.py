@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from avsim.evaluation.integrity import GRAVITY, VIEW, Integrity, falls, usual
-from avsim.perception.found import Seen
+from avsim.perception.detections import Seen
 
 BALL = Seen(0.0, 0.5, 0.5, "ball", "metal", "gold", 0.2, 1.0)
 CUBE = replace(BALL, kind="cube", colour="red", x=0.3)

@@ -3,11 +3,11 @@
 import pytest
 
 from avsim.clip import ClipSpec
-from avsim.evaluation.lies import OF_A_CLIP, shifted, sounding, wrong_place
+from avsim.evaluation.corruptions import OF_A_CLIP, shifted, sounding, wrong_place
 from avsim.evaluation.oracle import perceived, with_lie
-from avsim.evaluation.panel import QUESTIONS
+from avsim.evaluation.suite import QUESTIONS
 from avsim.world import Scene, render
-from avsim.world.scene import Body, Hit, Stick, Target
+from avsim.world.flat.scene import Body, Hit, Stick, Target
 
 SPEC = ClipSpec(seconds=1.5)
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from avsim.evaluation.regions import MARGIN, sounding_regions
-from avsim.perception.found import Event, Seen, View
+from avsim.perception.detections import Event, Seen, View
 
 
 def seen(x: float, y: float, kind: str = "ball", material: str = "metal", size: float = 0.2) -> Seen:

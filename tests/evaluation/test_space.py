@@ -8,8 +8,8 @@ from avsim.errors import InputError
 from avsim.evaluation.space import Space, between_ears, delay, place_of_level
 from avsim.seeds import generator
 from avsim.world import Scene, render
-from avsim.world.camera import half_width
-from avsim.world.scene import Hit, Stick, Target
+from avsim.world.flat.camera import half_width
+from avsim.world.flat.scene import Hit, Stick, Target
 
 
 def test_place_of_level_by_hand():

@@ -3,12 +3,12 @@ from dataclasses import replace
 import pytest
 
 from avsim.clip import ClipSpec
-from avsim.evaluation.score import Unjudged
+from avsim.evaluation.result import Unjudged
 from avsim.evaluation.text import TextAgreement, facts_of_caption, kind_of, side
-from avsim.perception import truths
-from avsim.perception.found import Heard, Seen, View
+from avsim.perception import ground_truth as truths
+from avsim.perception.detections import Heard, Seen, View
 from avsim.world import WorldDataset
-from avsim.world.facts import Facts, Noun, Told
+from avsim.world.captions.facts import Facts, Noun, Told
 
 BALL = Seen(0.0, 0.2, 0.5, "ball", "metal", "gold", 0.2, 1.0)
 BELL = Seen(0.0, 0.8, 0.5, "bell", "metal", "copper", 0.2, 1.0)

@@ -9,7 +9,7 @@ import torch
 
 from avsim.clip import Clip
 from avsim.errors import InputError
-from avsim.evaluation.score import Unjudged
+from avsim.evaluation.result import Unjudged
 from avsim.evaluation.yamnet import PATCH, YAMNet, _same, checked, weights, yamnet
 
 

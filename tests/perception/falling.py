@@ -4,8 +4,8 @@ import math
 
 from avsim.clip import Clip, ClipSpec
 from avsim.world import Scene, Truth, render
-from avsim.world.drop import GRAVITY
-from avsim.world.scene import Body
+from avsim.world.flat.drop import GRAVITY
+from avsim.world.flat.scene import Body
 
 HEIGHT, RELEASE = 1.0, 0.25
 LANDS = RELEASE + math.sqrt(2 * HEIGHT / GRAVITY)  # 0.7015 s

@@ -6,11 +6,11 @@ import torch
 from avsim import seeds
 from avsim.clip import ClipSpec
 from avsim.errors import InputError
+from avsim.perception.audio_detector import SoundDetector
+from avsim.perception.augment import varied_picture, varied_sound
 from avsim.perception.grid import Grid
 from avsim.perception.labels import Labels, labels
-from avsim.perception.lessons import SavedLessons, WorldLessons, save_lessons, stacked
-from avsim.perception.sound import SoundDetector
-from avsim.perception.varied import varied_picture, varied_sound
+from avsim.perception.samples import SavedLessons, WorldLessons, save_lessons, stacked
 from avsim.perception.vocabulary import COLOURS, KINDS, MATERIALS, PLACES
 from tests.perception.falling import LANDS, SPEED, falling
 

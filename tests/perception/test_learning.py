@@ -6,13 +6,13 @@ from torch.utils.data import DataLoader
 
 from avsim.clip import ClipSpec
 from avsim.devices import quickest
-from avsim.optimizers import Recipe, configure
-from avsim.perception.lessons import LessonBatch, WorldLessons, stacked
+from avsim.perception.audio_detector import SoundDetector
 from avsim.perception.losses import picture_losses, sound_losses
-from avsim.perception.picture import PictureDetector
-from avsim.perception.sound import SoundDetector
+from avsim.perception.samples import LessonBatch, WorldLessons, stacked
 from avsim.perception.system import PictureSystem, SoundSystem
-from tests.training import quiet_trainer
+from avsim.perception.video_detector import PictureDetector
+from avsim.training.optimizers import Recipe, configure
+from tests.fitting import quiet_trainer
 
 SPEC = ClipSpec(seconds=0.75)
 PICTURE = {"fine": 16, "coarse": 16, "blocks": 2}

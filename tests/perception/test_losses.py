@@ -4,13 +4,13 @@ from dataclasses import replace
 import pytest
 import torch
 
+from avsim.perception.audio_detector import SoundDetector
 from avsim.perception.grid import Grid
 from avsim.perception.labels import Labels, labels
 from avsim.perception.losses import heat_loss, picture_losses, sound_losses
-from avsim.perception.picture import PictureDetector
-from avsim.perception.sound import SoundDetector
+from avsim.perception.video_detector import PictureDetector
 from avsim.world import Scene, render
-from avsim.world.scene import Target
+from avsim.world.flat.scene import Target
 from tests.perception.falling import SPEC, falling
 
 

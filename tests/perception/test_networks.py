@@ -8,8 +8,8 @@ import torch
 from avsim.clip import Clip, ClipSpec
 from avsim.errors import InputError
 from avsim.perception import detect
-from avsim.perception.picture import PictureDetector
-from avsim.perception.sound import SoundDetector
+from avsim.perception.audio_detector import SoundDetector
+from avsim.perception.video_detector import PictureDetector
 from avsim.perception.vocabulary import INSTRUMENTS, KINDS, MATERIALS, PLACES
 from avsim.weights import load_model, save_model
 

@@ -6,6 +6,7 @@ import re
 import pytest
 import torch
 
+from avsim.cli.demo import PROMPTS
 from avsim.clip import Clip
 from avsim.codecs.audio import AudioAutoencoder
 from avsim.codecs.video import VideoAutoencoder
@@ -14,8 +15,7 @@ from avsim.files import claimed
 from avsim.report import demo as report
 from avsim.separation import Separator
 from avsim.simulator import Simulator
-from avsim.verbs.demo import PROMPTS
-from avsim.world.parsing import facts_in
+from avsim.world.captions.parsing import facts_in
 from tests.browser import CHROMIUM, MISSING, Browser
 
 WORDS = ["a <b> golden ball falls", "a bell is struck"]

@@ -20,8 +20,8 @@ from avsim.separation.regions import region_weights
 from avsim.separation.separator import Maps
 from avsim.separation.stems import picture_of, windows
 from avsim.world import Scene, render
-from avsim.world.phrases import Note
-from avsim.world.scene import Hit, Player, Stick, Target
+from avsim.world.flat.scene import Hit, Player, Stick, Target
+from avsim.world.sound.phrases import Note
 from tests.browser import CHROMIUM, MISSING, Browser
 from tests.separation.mixtures import SPEC, mixture
 

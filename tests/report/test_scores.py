@@ -1,8 +1,8 @@
 import math
 from dataclasses import replace
 
-from avsim.evaluation.panel import QUESTIONS, Verdict
-from avsim.evaluation.score import Score
+from avsim.evaluation.result import Score
+from avsim.evaluation.suite import QUESTIONS, Verdict
 from avsim.report.html import Html
 from avsim.report.scores import HEADER, cells, plot, shown, write_scores
 

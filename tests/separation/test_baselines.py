@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from avsim.clip import Region
-from avsim.optimizers import Recipe, configure
 from avsim.separation import Separator, separate
+from avsim.separation.augment import NO_CHANGE
 from avsim.separation.baselines.nmf import components_of, nmf_shares
 from avsim.separation.baselines.sound_of_pixels import SoundOfPixels
 from avsim.separation.baselines.system import SoundOfPixelsSystem
-from avsim.separation.mixing import NO_CHANGE
+from avsim.training.optimizers import Recipe, configure
 from avsim.weights import load_model, save_model
 from tests.separation.mixtures import batch
 from tests.separation.test_separator import noise_clip

@@ -9,7 +9,7 @@ from avsim.errors import InputError
 from avsim.seeds import generator
 from avsim.separation import scenes as scenes_module
 from avsim.separation.scenes import WISHES, SavedScenes, Scenes, save_scenes, sounding
-from avsim.world.config import KINDS
+from avsim.world.flat.config import KINDS
 
 SPEC = ClipSpec(2.0, 32, 32, 16.0, 8000, 2)
 SHORT = ClipSpec(0.5, 32, 32, 16.0, 8000, 2)

@@ -9,14 +9,14 @@ from torch.utils.data import DataLoader
 from avsim.clip import Clip, Region
 from avsim.errors import InputError
 from avsim.measures import si_sdr
-from avsim.optimizers import Recipe, configure
 from avsim.separation import Separator, SeparatorSystem, energy_map, find_regions, separate
-from avsim.separation.finding import region_at, regions_of, survey
-from avsim.separation.mixing import augment
+from avsim.separation.augment import augment
+from avsim.separation.discovery import region_at, regions_of, survey
 from avsim.separation.stems import picture_of
+from avsim.training.optimizers import Recipe, configure
 from avsim.weights import load_model, save_model, shipped
+from tests.fitting import quiet_trainer
 from tests.separation.mixtures import SPEC, batch, mixture
-from tests.training import quiet_trainer
 
 SMALL = {"picture": 32, "width": 8, "fine": 8, "coarse": 24, "frame_blocks": 2, "bin_widths": [8, 16, 24]}
 

@@ -13,7 +13,7 @@ from avsim.codecs.video import VideoAutoencoder
 from avsim.diffusion import Latents, Pair
 from avsim.diffusion.loss import token_loss, trivial
 from avsim.diffusion.noising import Noised
-from avsim.diffusion.tokens import to_tokens
+from avsim.models.tokens import to_tokens
 from avsim.weights import SMALL, load_model, notes_of, save_model
 from avsim.world import LEVELS, WorldDataset
 

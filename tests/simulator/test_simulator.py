@@ -11,11 +11,11 @@ import avsim
 from avsim.clip import Clip, Region
 from avsim.diffusion import Guidance, generate
 from avsim.errors import InputError
-from avsim.simulator.fitting import joined
+from avsim.simulator.defaults import usual
+from avsim.simulator.resize import joined
 from avsim.simulator.simulator import Simulator
-from avsim.simulator.usual import usual
 from avsim.world import LEVELS, WorldDataset
-from avsim.world.parsing import facts_in
+from avsim.world.captions.parsing import facts_in
 from tests.small.models import SPEC
 
 HOW = {"steps": 3}
@@ -155,7 +155,7 @@ def test_visualize_keeps_every_sample_at_its_own_rate(simulator, samples, rate, 
 def test_animate_begins_with_the_image_as_its_codec_shows_it(float32, simulator):
     image = film(0.04)
     clip = simulator.animate(image, "it moves", seconds=1.0, **HOW)
-    seen = avsim.simulator.fitting.cover(image.frames, (SPEC["height"], SPEC["width"]))
+    seen = avsim.simulator.resize.cover(image.frames, (SPEC["height"], SPEC["width"]))
     with torch.no_grad():
         spec = clip.silent().first_frame().spec
         shown = simulator.video_codec.decode(simulator.video_codec.encode(seen[None]), spec)
@@ -213,7 +213,7 @@ def test_an_edit_of_little_noise_stays_near_what_it_was_made_from(float32, simul
     monkeypatch.setattr(simulator.generator, "forward", lambda x, s, context: x.each(torch.zeros_like))
     clip = spoken_film()
     with torch.no_grad():
-        seen = avsim.simulator.fitting.frames_for(clip, simulator._spec(1.0, None).clip)
+        seen = avsim.simulator.resize.frames_for(clip, simulator._spec(1.0, None).clip)
         copy = simulator.video_codec.decode(simulator._seen(seen), simulator._spec(1.0, None).clip)[0]
     how = {**HOW, "guidance": Guidance(1.0)}
     little, much = (simulator.edit(clip, "a bell", strength, **how) for strength in (0.05, 1.0))

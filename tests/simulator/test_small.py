@@ -9,9 +9,9 @@ import avsim
 from avsim.clip import LatentSpec
 from avsim.diffusion.loss import row_loss, token_loss, trivial
 from avsim.diffusion.noising import Noised
-from avsim.diffusion.pair import Latents, Pair
-from avsim.diffusion.tokens import to_tokens
 from avsim.measures import psnr
+from avsim.models.pair import Latents, Pair
+from avsim.models.tokens import to_tokens
 from avsim.weights import SMALL, TENSORS, hash_of
 from avsim.world import WorldDataset
 

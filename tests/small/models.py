@@ -7,9 +7,9 @@ import torch
 from avsim.clip import ClipSpec
 from avsim.codecs import AudioAutoencoder, VideoAutoencoder
 from avsim.diffusion import JointDiT
-from avsim.perception.offset import OffsetJudge
-from avsim.perception.picture import PictureDetector
-from avsim.perception.sound import SoundDetector
+from avsim.perception.audio_detector import SoundDetector
+from avsim.perception.sync import OffsetJudge
+from avsim.perception.video_detector import PictureDetector
 from avsim.separation import Separator
 from avsim.weights import save_model
 

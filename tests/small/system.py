@@ -7,8 +7,8 @@ from lightning.pytorch import LightningDataModule, LightningModule
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
-from avsim.optimizers import Recipe, configure
 from avsim.seeds import normal_rows
+from avsim.training.optimizers import Recipe, configure
 
 
 @dataclass

@@ -4,12 +4,12 @@ import librosa
 import numpy as np
 
 from avsim.clip import ClipSpec
-from avsim.world.actor import Actor
-from avsim.world.chance import draw_scene
-from avsim.world.config import WorldConfig
-from avsim.world.scene import Scene
-from avsim.world.stage import perform
-from avsim.world.words import things_of
+from avsim.world.captions.compose import things_of
+from avsim.world.flat.actor import Actor
+from avsim.world.flat.config import WorldConfig
+from avsim.world.flat.random_scenes import draw_scene
+from avsim.world.flat.render import perform
+from avsim.world.flat.scene import Scene
 
 HOP = 32
 WINDOW = 256

@@ -6,8 +6,8 @@ import pytest
 
 from avsim.clip import ClipSpec
 from avsim.errors import InputError
-from avsim.world.ambience import ambience
-from avsim.world.rooms import PLACES
+from avsim.world.sound.ambience import ambience
+from avsim.world.sound.rooms import PLACES
 
 SPEC = ClipSpec(seconds=2.0, sample_rate=16_000)
 LEVELS = {  # dB re full scale: least and greatest rms

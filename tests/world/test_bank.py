@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from avsim.errors import InputError
-from avsim.world.bank import FOLDER, RELEASE, recordings, sounded
-from avsim.world.phrases import BANKS, INSTRUMENTS, RANGES, Note, hertz, phrase
+from avsim.world.sound.notes import FOLDER, RELEASE, recordings, sounded
+from avsim.world.sound.phrases import BANKS, INSTRUMENTS, RANGES, Note, hertz, phrase
 
 RATE = 16_000
 EVERY = [(bank, instrument) for bank in BANKS for instrument in INSTRUMENTS]

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from avsim.world.canvas import Part, Pose, Sprite, View, compose
+from avsim.world.flat.canvas import Part, Pose, Sprite, View, compose
 
 Array = np.ndarray
 

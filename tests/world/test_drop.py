@@ -8,10 +8,10 @@ import pytest
 
 from avsim import ClipSpec
 from avsim.world import WorldConfig
-from avsim.world.chance import draw_scene
-from avsim.world.drop import GRAVITY, SOFTEST, fall, mass
+from avsim.world.flat.drop import GRAVITY, SOFTEST, fall, mass
+from avsim.world.flat.random_scenes import draw_scene
+from avsim.world.flat.scene import Body, Scene, Wall
 from avsim.world.materials import FLOORS, MATERIALS, restitution
-from avsim.world.scene import Body, Scene, Wall
 from tests.world import hearing
 
 SPEC = ClipSpec()

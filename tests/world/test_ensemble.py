@@ -5,8 +5,8 @@ import pytest
 
 from avsim import ClipSpec
 from avsim.world import Scene
-from avsim.world.phrases import INSTRUMENTS, phrase
-from avsim.world.scene import Player
+from avsim.world.flat.scene import Player
+from avsim.world.sound.phrases import INSTRUMENTS, phrase
 from tests.world import hearing
 
 SPEC = ClipSpec()

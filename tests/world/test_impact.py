@@ -8,10 +8,10 @@ from scipy.optimize import brentq
 from scipy.special import jn_zeros, spherical_jn
 from scipy.stats import spearmanr
 
-from avsim.world import impact as impacts
-from avsim.world.impact import body_modes, floor_modes, impact, ring, target_modes
+from avsim.world.flat.scene import SHAPES, TARGETS
 from avsim.world.materials import FLOORS, MATERIALS, contact_seconds, restitution
-from avsim.world.scene import SHAPES, TARGETS
+from avsim.world.sound import impact as impacts
+from avsim.world.sound.impact import body_modes, floor_modes, impact, ring, target_modes
 
 RATE = 16000
 

@@ -8,10 +8,20 @@ from scipy.signal import fftconvolve
 from scipy.stats import spearmanr
 
 from avsim import ClipSpec
-from avsim.world import rooms
-from avsim.world.actor import Sound
-from avsim.world.camera import Camera, Framing, Shot
-from avsim.world.listen import DISTANCE, EARS, GAIN, HEIGHT, SOUND_SPEED, aligned, arrival, distance, hear
+from avsim.world.flat.actor import Sound
+from avsim.world.flat.camera import Camera, Framing, Shot
+from avsim.world.sound import rooms
+from avsim.world.sound.listener import (
+    DISTANCE,
+    EARS,
+    GAIN,
+    HEIGHT,
+    SOUND_SPEED,
+    aligned,
+    arrival,
+    distance,
+    hear,
+)
 
 SPEC = ClipSpec()
 STILL = Camera()

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from avsim.world.paint import Easel, curve, dark, light, mix, rgb, turned
+from avsim.world.flat.paint import Easel, curve, dark, light, mix, rgb, turned
 
 RED = (1.0, 0.0, 0.0)
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from avsim import InputError
-from avsim.world.facts import Facts, Meeting, Noun, Told
-from avsim.world.grammar import NUMERIC, Form
-from avsim.world.lexicon import ALSO_READ, ANYWHERE, CORES, JOINTS, OF_ALL, TAILS, WORDS
-from avsim.world.parsing import facts_in
+from avsim.world.captions.facts import Facts, Meeting, Noun, Told
+from avsim.world.captions.grammar import NUMERIC, Form
+from avsim.world.captions.lexicon import ALSO_READ, ANYWHERE, CORES, JOINTS, OF_ALL, TAILS, WORDS
+from avsim.world.captions.parsing import facts_in
 
 BALL = Noun("ball", "metal", "gold", "large", "left")
 FORMS = [text for texts in CORES.values() for text in texts] + [

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from avsim.errors import InputError
-from avsim.world.phrases import (
+from avsim.world.sound.phrases import (
     CLOSEST,
     INSTRUMENTS,
     RANGES,

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from avsim.errors import InputError
-from avsim.world.canvas import View
-from avsim.world.places import PAINTERS, backdrop
-from avsim.world.rooms import PLACES
+from avsim.world.flat.canvas import View
+from avsim.world.flat.places import PAINTERS, backdrop
+from avsim.world.sound.rooms import PLACES
 
 Array = np.ndarray
 

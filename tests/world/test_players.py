@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from avsim.errors import InputError
-from avsim.world.canvas import Part, View, compose
-from avsim.world.phrases import INSTRUMENTS, RANGES, Note, phrase
-from avsim.world.players import PLAYERS, player
-from avsim.world.players.struck import FALL, STRUCK_Y, bar_x
+from avsim.world.flat.canvas import Part, View, compose
+from avsim.world.flat.players import PLAYERS, player
+from avsim.world.flat.players.struck import FALL, STRUCK_Y, bar_x
+from avsim.world.sound.phrases import INSTRUMENTS, RANGES, Note, phrase
 
 Array = np.ndarray
 PIXEL = 2.0 / 64  # m, of a view of 2 m at 64 pixels

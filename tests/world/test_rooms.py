@@ -5,7 +5,7 @@ import pytest
 from scipy.signal import butter, sosfiltfilt
 
 from avsim.errors import InputError
-from avsim.world.rooms import PLACES, ROOMS, RT60, response
+from avsim.world.sound.rooms import PLACES, ROOMS, RT60, response
 
 DISTANCE, SPEED = 2.5, 343.0  # m, m/s
 

@@ -8,12 +8,12 @@ import pytest
 
 from avsim import ClipSpec, InputError
 from avsim.world import LEVELS, Scene, WorldConfig, WorldDataset, configured
-from avsim.world.camera import Camera, Framing, Shot
-from avsim.world.chance import draw_scene, is_held_out
+from avsim.world.flat.camera import Camera, Framing, Shot
+from avsim.world.flat.random_scenes import draw_scene, is_held_out
+from avsim.world.flat.scene import SHAPES, TARGETS, Body, Hit, Occluder, Player, Stick, Target, Wall
 from avsim.world.materials import MATERIALS
-from avsim.world.phrases import INSTRUMENTS, held_out_classes
-from avsim.world.rooms import PLACES
-from avsim.world.scene import SHAPES, TARGETS, Body, Hit, Occluder, Player, Stick, Target, Wall
+from avsim.world.sound.phrases import INSTRUMENTS, held_out_classes
+from avsim.world.sound.rooms import PLACES
 
 FULL = LEVELS["full"]
 

@@ -9,11 +9,11 @@ import yaml
 
 from avsim import ClipSpec, InputError
 from avsim.world import LEVELS, Scene, WorldDataset, render
-from avsim.world.chance import draw_scene
-from avsim.world.facts import agree
-from avsim.world.parsing import facts_in
-from avsim.world.scene import Hit, Stick, Target
-from avsim.world.written import read_scene, said
+from avsim.world.captions.facts import agree
+from avsim.world.captions.parsing import facts_in
+from avsim.world.flat.random_scenes import draw_scene
+from avsim.world.flat.scene import Hit, Stick, Target
+from avsim.world.flat.scene_files import read_scene, said
 
 SPEC = ClipSpec(height=32, width=32, sample_rate=8000, channels=1)
 CAVE = """

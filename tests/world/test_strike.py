@@ -6,9 +6,9 @@ from scipy.stats import spearmanr
 
 from avsim import ClipSpec
 from avsim.world import WorldConfig, render
-from avsim.world.scene import TARGETS, Hit, Scene, Stick, Target
-from avsim.world.shapes import TIP, strike_point
-from avsim.world.strike import GAP, HIGHEST, height, held, tip_path
+from avsim.world.flat.scene import TARGETS, Hit, Scene, Stick, Target
+from avsim.world.flat.shapes import TIP, strike_point
+from avsim.world.flat.strike import GAP, HIGHEST, height, held, tip_path
 from tests.world import hearing
 
 SPEC = ClipSpec()

@@ -9,8 +9,8 @@ from sklearn.ensemble import ExtraTreesClassifier
 
 from avsim import ClipSpec
 from avsim.world import WorldConfig, render
-from avsim.world.chance import draw_scene
-from avsim.world.phrases import INSTRUMENTS
+from avsim.world.flat.random_scenes import draw_scene
+from avsim.world.sound.phrases import INSTRUMENTS
 from tests.world import hearing
 from tests.world.test_ensemble import soloist
 

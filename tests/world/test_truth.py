@@ -11,11 +11,11 @@ from scipy.stats import spearmanr
 from avsim import ClipSpec, InputError
 from avsim.clip import OFF_SCREEN
 from avsim.world import AMBIENCE, Scene, Truth, WorldConfig, WorldDataset, configured, render
-from avsim.world.camera import Camera, Framing, Shot
-from avsim.world.facts import agree
-from avsim.world.parsing import facts_in
-from avsim.world.rooms import RT60
-from avsim.world.scene import Body, Hit, Occluder, Stick, Target, Wall
+from avsim.world.captions.facts import agree
+from avsim.world.captions.parsing import facts_in
+from avsim.world.flat.camera import Camera, Framing, Shot
+from avsim.world.flat.scene import Body, Hit, Occluder, Stick, Target, Wall
+from avsim.world.sound.rooms import RT60
 from avsim.world.truth import boxes
 from tests.world import hearing
 

@@ -11,14 +11,14 @@ import pytest
 from avsim import ClipSpec
 from avsim.clip import OFF_SCREEN
 from avsim.world import LEVELS, Scene, WorldDataset
-from avsim.world.camera import Camera, Framing, Shot
-from avsim.world.chance import draw_scene
-from avsim.world.facts import Facts, Noun, agree, facts_of, is_told_by
-from avsim.world.parsing import VOCABULARY, facts_in, unknown_words
-from avsim.world.phrases import Note
-from avsim.world.scene import SHAPES, TARGETS, Body, Player
-from avsim.world.stage import perform
-from avsim.world.words import LONGEST, captions, full_caption, noun_of, short_caption, things_of
+from avsim.world.captions.compose import LONGEST, captions, full_caption, noun_of, short_caption, things_of
+from avsim.world.captions.facts import Facts, Noun, agree, facts_of, is_told_by
+from avsim.world.captions.parsing import VOCABULARY, facts_in, unknown_words
+from avsim.world.flat.camera import Camera, Framing, Shot
+from avsim.world.flat.random_scenes import draw_scene
+from avsim.world.flat.render import perform
+from avsim.world.flat.scene import SHAPES, TARGETS, Body, Player
+from avsim.world.sound.phrases import Note
 
 SPEC = ClipSpec(height=32, width=32, sample_rate=8000, channels=1)
 

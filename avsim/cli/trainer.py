@@ -1,0 +1,486 @@
+"""`avsim fit|validate|test|predict`: Lightning's own command line, in a run's folder.
+
+    RUN/config.yaml  environment.json  checkpoints/  csv/metrics.csv  wandb/  simulator/PART/
+
+A run has one writer at a time; `fit` goes on by itself from RUN/checkpoints/last.ckpt. The other verbs write
+below RUN/VERB. Checkpoints are loaded as tensors and plain data only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import pickle
+import platform
+import re
+import secrets
+import signal
+import warnings
+import zipfile
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+import yaml
+from jsonargparse import ArgumentError
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ProgressBar
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from torch import nn
+
+import avsim
+from avsim.devices import quick_in_bfloat16
+from avsim.errors import InputError
+from avsim.files import atomic, claimed
+from avsim.training.callbacks import Checkpoints
+from avsim.weights import load_model, part_folder
+
+WANDB_ID = "wandb.id"  # in a run's folder
+# What a run may be resumed with other values of: its curve stays the same, or goes on further.
+HARMLESS = re.compile(
+    r"run$|config$|ckpt_path$|init$|compile$|checkpoint_every$|allow_changes$|"
+    r"trainer\.(max_steps|max_time|logger|callbacks|devices|num_nodes|accelerator|strategy|precision|"
+    r"log_every_n_steps|val_check_interval|limit_val_batches|limit_test_batches|enable_\w+|profiler|"
+    r"default_root_dir|num_sanity_val_steps|benchmark|plugins)\b|"
+    r"data\.init_args\.(workers|num_workers)$"
+)
+SUBCOMMANDS = ("fit", "validate", "test", "predict")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Parse, build and run.
+
+    Raises:
+        InputError: a config that can't be used, a checkpoint of another architecture or with code in it, a
+            run's folder that another process writes to.
+    """
+    for name, value in {"MODE": "offline", "SILENT": "true", "CONSOLE": "off"}.items():
+        os.environ.setdefault(f"WANDB_{name}", value)
+    _quieten()
+    options = {"exit_on_error": False}
+    try:
+        RunCLI(
+            args=[arguments.verb, *map(_renamed, arguments.rest)],
+            parser_kwargs={**options, **{verb: dict(options) for verb in SUBCOMMANDS}},
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            save_config_callback=None,
+            load_from_checkpoint_support=False,
+            auto_configure_optimizers=False,
+            trainer_defaults={"callbacks": [_Signals()]},
+        )
+    except (ArgumentError, MisconfigurationException, yaml.YAMLError) as error:
+        raise InputError(shortened(str(error))) from error
+    except ValueError as error:
+        # jsonargparse wraps what a constructor raised in what else it tried.
+        inner: BaseException | None = error
+        while inner is not None and not isinstance(inner, InputError):
+            inner = inner.__cause__ or inner.__context__
+        raise (error if inner is None else inner) from None
+
+
+class RunCLI(LightningCLI):
+    """Lightning's command line with a run's folder, its claim, its checkpoint and its record."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """What avsim adds to Lightning's arguments."""
+        parser.add_argument("--run", type=str, required=True, help="the run's folder; made, or resumed")
+        parser.add_argument(
+            "--init", type=str | None, default=None, help="a run or model folder to start from"
+        )
+        parser.add_argument(
+            "--seed", type=int | None, default=None, help="of the run, its model and its data"
+        )
+        parser.add_argument(
+            "--checkpoint-every", type=int | None, default=None, help="steps between checkpoints"
+        )
+        parser.add_argument(
+            "--allow-changes", type=bool, default=False, help="true: resume though the config is another"
+        )
+        parser.add_argument("--compile", type=bool, default=False, help="torch.compile where that works")
+
+    def before_instantiate_classes(self) -> None:
+        """Point the trainer and its loggers at the run's folder; let `--seed` reach all."""
+        config = self.config[self.subcommand]
+        if config.trainer.precision is None:
+            on_gpu = config.trainer.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+            quick = quick_in_bfloat16("cuda" if on_gpu else "cpu")
+            config.trainer.precision = "bf16-mixed" if quick else "32-true"
+        self.run_folder = Path(config.run)
+        self.output = self.run_folder if self.subcommand == "fit" else self.run_folder / str(self.subcommand)
+        config.trainer.default_root_dir = str(self.output)
+        if self.subcommand == "fit" and config.trainer.max_steps < 1:
+            raise InputError(f"trainer.max_steps is {config.trainer.max_steps}; it must be at least 1")
+        devices = config.trainer.devices
+        if str(devices).isdecimal() and int(devices) > max(os.cpu_count() or 1, torch.cuda.device_count()):
+            raise InputError(f"trainer.devices is {devices}; this machine has fewer")
+        if config.checkpoint_every is not None:
+            for callback in config.trainer.callbacks or []:
+                if callback.class_path.endswith("callbacks.Checkpoints"):
+                    callback.init_args.every_n_steps = config.checkpoint_every
+        loggers = config.trainer.logger
+        for logger in loggers if isinstance(loggers, list) else []:
+            if "save_dir" in logger.init_args:
+                logger.init_args.save_dir = str(self.output)
+            if logger.class_path.endswith("WandbLogger"):
+                # One name and id for all sittings of a run, so that wandb shows one curve.
+                logger.init_args.name = logger.init_args.name or self.run_folder.name
+                logger.init_args.id = logger.init_args.id or _run_id(self.output)
+        if config.seed is not None:
+            config.seed_everything = config.seed
+            for part in (config.model, config.get("data")):
+                if part is not None and "seed" in part.init_args:
+                    part.init_args.seed = config.seed
+
+    def _parse_ckpt_path(self) -> None:
+        """Take nothing from a checkpoint: Lightning would import the classes that it names."""
+
+    def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Callback]) -> Trainer:
+        """Make the trainer; a validation's interval counts optimizer steps, Lightning's counts batches."""
+        config = dict(config)
+        if isinstance(config.get("val_check_interval"), int):
+            config["val_check_interval"] *= config.get("accumulate_grad_batches") or 1
+        if config.get("enable_progress_bar") is False:
+            config["callbacks"] = [
+                each for each in config.get("callbacks") or [] if not isinstance(each, ProgressBar)
+            ]
+        try:
+            return super()._instantiate_trainer(config, callbacks)
+        except InputError:
+            raise
+        except (ValueError, RuntimeError, MisconfigurationException) as error:
+            raise InputError(f"trainer: {shortened(str(error))}") from error
+
+    def after_instantiate_classes(self) -> None:
+        """Start from other weights, and compile, where asked to."""
+        config = self.config[self.subcommand]
+        if self.subcommand == "predict" and (config.init or config.compile):
+            raise InputError("--init and --compile are of trainings; predict draws with the models of a run")
+        if config.init is not None:
+            initialise(self.model, Path(config.init))
+        if config.compile:
+            compile_in_place(self.model.model, self.trainer.strategy.root_device)
+
+    def fit(self, model: LightningModule, ckpt_path: str | None = None, **options: Any) -> None:
+        """Train, from the last checkpoint if there is one; record the config and the environment."""
+        last, step = self._last(model, ckpt_path, resumed=True)
+        with self._claimed():
+            if _is_first():
+                if step is not None:
+                    self._check_changes()
+                    print(f"{self.run_folder}: going on from step {step}", flush=True)
+                self._record(resumed=step is not None)
+            options["weights_only"] = True
+            self.trainer.fit(model, ckpt_path=last, **options)
+        if _is_first():
+            print(f"{self.run_folder}: trained {self.trainer.global_step} steps", flush=True)
+
+    def validate(self, model: LightningModule, ckpt_path: str | None = None, **options: Any) -> None:
+        """Validate the last checkpoint."""
+        self._evaluate(self.trainer.validate, model, ckpt_path, options)
+
+    def test(self, model: LightningModule, ckpt_path: str | None = None, **options: Any) -> None:
+        """Test the last checkpoint."""
+        self._evaluate(self.trainer.test, model, ckpt_path, options)
+
+    def predict(self, model: LightningModule, ckpt_path: str | None = None, **options: Any) -> None:
+        """Generate and separate; the system loads its models itself."""
+        with self._claimed():
+            options.update(weights_only=True, return_predictions=False)
+            self.trainer.predict(model, ckpt_path=ckpt_path, **options)
+
+    def _evaluate(
+        self, function: Any, model: LightningModule, ckpt_path: str | None, options: dict[str, Any]
+    ) -> None:
+        last, _ = self._last(model, ckpt_path)
+        if last is None:
+            raise InputError(f"{self.run_folder}: no checkpoints/last.ckpt here; give a run that was trained")
+        with self._claimed():
+            function(model, ckpt_path=last, **{**options, "weights_only": True})
+
+    def _last(
+        self, model: nn.Module, given: str | None, resumed: bool = False
+    ) -> tuple[str, int] | tuple[None, None]:
+        """The checkpoint that was given or the newest good one of the run, and its step."""
+        if given is not None:
+            return given, check_checkpoint(Path(given), model, resumed)
+        folder = self.run_folder / "checkpoints"
+        found = [folder / "last.ckpt", *sorted(folder.glob("step=*.ckpt"), reverse=True)]
+        found = [path for path in found if path.is_file()]
+        for path in found:
+            try:
+                return str(path), check_checkpoint(path, model, resumed)
+            except DamagedError as error:
+                if path == found[-1]:
+                    raise
+                if _is_first():
+                    print(f"{error}; trying an older one", flush=True)
+        return None, None
+
+    def _claimed(self) -> AbstractContextManager[Any]:
+        return claimed(self.output) if _is_first() else nullcontext()
+
+    def _check_changes(self) -> None:
+        """Print how the config differs from the one that the run began with; keep that one.
+
+        Raises:
+            InputError: it differs in what the curve depends on, and `--allow-changes` is not given.
+        """
+        path, config = self.output / "config.yaml", self.config[self.subcommand]
+        if not path.is_file():
+            return
+        try:
+            before = yaml.safe_load(text := path.read_text())
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise InputError(f"{path}: cannot be read ({shortened(str(error))}); remove it") from error
+        now = yaml.safe_load(self._parser(self.subcommand).dump(config, skip_none=False))
+        changes = differences(before, now)
+        if not changes:
+            return
+        shown = ", ".join(f"{name} {new!r:.80} (was {old!r:.80})" for name, (old, new) in changes.items())
+        harmful = [name for name in changes if not HARMLESS.match(name)]
+        if harmful and not config.allow_changes:
+            raise InputError(
+                f"{self.run_folder}: resumed with another config: {shown}; --allow-changes true goes on "
+                f"with it, another --run begins anew"
+            )
+        print(f"{self.run_folder}: resumed with another config: {shown}", flush=True)
+        kept, number = self.output / "config.before.yaml", 1
+        while kept.exists():
+            number += 1
+            kept = self.output / f"config.before-{number}.yaml"
+        with atomic(kept) as temporary:
+            temporary.write_text(text)
+
+    def _record(self, resumed: bool) -> None:
+        """Write config.yaml and environment.json; say how this environment differs from the run's first."""
+        parser, config = self._parser(self.subcommand), self.config[self.subcommand]
+        text = parser.dump(config, skip_none=False)
+        with atomic(self.output / "config.yaml") as temporary:
+            temporary.write_text(text)
+        for logger in self.trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                with atomic(self.output / WANDB_ID) as temporary:
+                    temporary.write_text(str(logger.version))
+                logger.log_hyperparams(yaml.safe_load(text))
+        here = environment(self.trainer)
+        path = self.output / "environment.json"
+        before = _plain_object(path) if resumed and path.is_file() else here
+        changes = [
+            f"{name} {here.get(name)} (was {before[name]})"
+            for name in before
+            if before[name] != here.get(name)
+        ]
+        if changes:
+            print(
+                f"resumed under another environment, the curve may differ: {', '.join(changes)}", flush=True
+            )
+        else:
+            with atomic(path) as temporary:
+                temporary.write_text(json.dumps(here, indent=2))
+
+
+def _renamed(argument: str) -> str:
+    """`--folder` is `--run` (which torchrun takes for an abbreviation of options of its own)."""
+    name, equals, value = argument.partition("=")
+    return f"--run{equals}{value}" if name == "--folder" else argument
+
+
+def environment(trainer: Trainer) -> dict[str, Any]:
+    """What a curve's last bits depend on, besides its config."""
+    device = trainer.strategy.root_device
+    return {
+        "avsim": avsim.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "lightning": lightning.__version__,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine(),
+        "backend": device.type if device.type != "cpu" else torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+        "processes": trainer.world_size,
+        "precision": trainer.precision,
+    }
+
+
+def differences(before: Any, now: Any, name: str = "") -> dict[str, tuple[Any, Any]]:
+    """What two configs differ in: {dotted name: (before, now)}."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        found: dict[str, tuple[Any, Any]] = {}
+        for key in {**before, **now}:
+            dotted = f"{name}.{key}" if name else str(key)
+            found |= differences(before.get(key), now.get(key), dotted)
+        return found
+    return {} if before == now else {name: (before, now)}
+
+
+def _plain_object(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); remove it to go on without") from error
+    if not isinstance(found, dict):
+        raise InputError(f"{path}: holds a {type(found).__name__}, no object; remove it to go on without")
+    return found
+
+
+class DamagedError(InputError):
+    """A checkpoint that isn't whole; an older one may be."""
+
+
+def check_checkpoint(path: Path, model: nn.Module, resumed: bool = False) -> int:
+    """Make sure that a checkpoint can be loaded into `model`, before anything is written; returns its step.
+
+    One that a training is to be `resumed` from also holds optimizer states and loops.
+
+    Raises:
+        InputError: it is not there, not whole, holds code, names classes or is another
+            architecture's.
+    """
+    try:
+        zipped = zipfile.is_zipfile(path)
+        if zipped and (torn := zipfile.ZipFile(path).testzip()) is not None:
+            raise DamagedError(f"{path}: a damaged checkpoint: {torn} is not what was written")
+        found = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
+        state, step = found["state_dict"], int(found["global_step"])
+        named = [found.get(name) or {} for name in ("hyper_parameters", "datamodule_hyper_parameters")]
+        missing = [name for name in ("loops", "optimizer_states", "lr_schedulers") if not found.get(name)]
+        classes = any(name in values for values in named for name in ("_class_path", "_instantiator"))
+        names = list(state)
+    except pickle.UnpicklingError as error:
+        raise InputError(
+            f"{path}: holds more than tensors and plain data, which could run code: refused"
+        ) from error
+    except DamagedError:
+        raise
+    except Exception as error:  # garbage makes zipfile and torch raise whatever they stumble over
+        detail = (str(error) or type(error).__name__).splitlines()[0]
+        raise DamagedError(f"{path}: not a checkpoint of avsim's ({detail})") from error
+    if classes:
+        raise InputError(f"{path}: names classes to import, which could run code: refused")
+    if resumed and missing:
+        raise DamagedError(f"{path}: no {' and no '.join(missing)} in it; training can't go on from it")
+    own = model.state_dict()
+    for name in [*own, *names]:
+        shapes = [tuple(tensors[name].shape) if name in tensors else "nothing" for tensors in (state, own)]
+        if shapes[0] != shapes[1]:
+            raise InputError(
+                f"{path}: a checkpoint of another architecture: {name} is {shapes[0]} there and "
+                f"{shapes[1]} in this config's {type(model).__name__}"
+            )
+    return step
+
+
+def initialise(system: LightningModule, folder: Path) -> None:
+    """Start `system.model` from the weights of a model's folder or of a run that exported such a model.
+
+    Raises:
+        InputError: no model there, or another architecture's.
+    """
+    name = next(name for name, part in system.parts().items() if part is system.model)  # type: ignore[operator]
+    loaded = load_model(part_folder(folder, name), expected=type(system.model))
+    try:
+        system.model.load_state_dict(loaded.state_dict())  # type: ignore[union-attr, operator]
+    except RuntimeError as error:
+        detail = str(error).strip().splitlines()[-1].strip()
+        raise InputError(f"{folder}: the weights of another architecture ({detail})") from error
+
+
+def compile_in_place(model: nn.Module, device: torch.device) -> None:
+    """Have torch compile `model`; where it can't (no C++ compiler, say), print why and stay eager."""
+    try:
+        torch.compile(torch.sin)(torch.zeros(1, device=device))
+    except Exception as error:  # whatever a compiler's absence looks like on this machine
+        print(f"compile: not on this machine ({shortened(str(error))}); going on in eager mode", flush=True)
+        return
+    model.compile()
+
+
+def shortened(message: str, width: int = 300) -> str:
+    """One line of an error of jsonargparse, yaml or torch: what is wrong, without the tree of attempts."""
+    line = " ".join(part for part in (line.strip(" -") for line in message.splitlines()) if part)
+    line = re.sub(r"Does not validate against any of the Union subtypes Subtypes: \[.*?\] Errors: ", "", line)
+    line = re.sub(r" Expected a <class 'NoneType'>.*", "", line)  # the attempt to read it as "nothing"
+    return line if len(line) <= width else line[: width - 1] + "…"
+
+
+def _is_first() -> bool:
+    """Whether this process, of those of the run, writes its files."""
+    return getattr(rank_zero_only, "rank", 0) == 0
+
+
+def _run_id(folder: Path) -> str:
+    """The id of this run on wandb: the one that its folder keeps, or a new one."""
+    path = folder / WANDB_ID
+    return path.read_text().strip() if path.is_file() else secrets.token_hex(4)
+
+
+class _Signals(Callback):
+    """Keeps avsim's signal handlers, where Lightning's wait for the end of a step or hang in a broadcast.
+
+    A training with `Checkpoints` saves one at the end of its step before it stops; a second signal stops it
+    at once.
+    """
+
+    def __init__(self) -> None:
+        self.handlers: Any = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)}
+        self.owner = os.getpid()
+
+    def _restore(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        for signum, handler in self.handlers.items():
+            signal.signal(signum, handler)
+
+    on_test_start = on_predict_start = on_train_end = _restore
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Have a signal wait for the checkpoint, if the run has any."""
+        checkpoints = next(
+            (each for each in trainer.checkpoint_callbacks if isinstance(each, Checkpoints)), None
+        )
+        if checkpoints is None:
+            return self._restore(trainer, pl_module)
+
+        def ask(signum: int, frame: Any) -> None:
+            if os.getpid() != self.owner:  # a worker; a terminal's Ctrl-C reaches it too, its parent ends it
+                if signum != signal.SIGINT:
+                    os._exit(128 + signum)
+            elif checkpoints.stop is None:
+                checkpoints.stop = partial(self.handlers[signum], signum, frame)
+            else:
+                self.handlers[signum](signum, frame)
+
+        for signum in self.handlers:
+            signal.signal(signum, ask)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """A validation within a training leaves the training's handlers."""
+        if not trainer.state.fn == TrainerFn.FITTING:
+            self._restore(trainer, pl_module)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Take the other processes of this run along."""
+        if (launcher := trainer.strategy.launcher) is not None:
+            launcher.kill(signal.SIGTERM)  # type: ignore[attr-defined]
+
+
+def _quieten() -> None:
+    """Keep Lightning's notes to itself: what it suggests is either done on purpose or said by avsim."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
+    for text in (
+        ".*many workers.*",
+        ".*args parameter is intended.*",
+        ".*not resumable.*",
+        ".*Detected pickle.*",
+        ".*LeafSpec.*",
+        ".*anonymous.*",
+    ):
+        warnings.filterwarnings("ignore", text)

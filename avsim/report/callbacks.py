@@ -1,0 +1,138 @@
+"""Clips generated during training, for the run's folder and its loggers."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import WandbLogger
+from torch import nn
+
+from avsim.clip import Clip, ClipSpec
+from avsim.diffusion import Guidance
+from avsim.diffusion.generate import STEPS
+from avsim.errors import InputError
+from avsim.report import player
+from avsim.separation.discovery import regions_of, survey
+from avsim.separation.stems import picture_of, sound_of
+from avsim.simulator import Simulator, load
+from avsim.simulator.samples import Sample, shown_energy, shown_stems, write_samples
+from avsim.training.callbacks import averaged
+
+
+class Samples(Callback):
+    """Draws clips with sound every `every_n_steps` steps, for RUN/samples/step=N/ and the loggers.
+
+    A clip for each prompt and seed and, for `foley` clips of the validation set, another sound for their
+    picture. With a separator, their regions' stems too. wandb shows them as a table and as players.
+    """
+
+    def __init__(
+        self,
+        prompts: list[str],
+        seeds: list[int],
+        every_n_steps: int = 1000,
+        foley: int = 1,  # clips of the validation set
+        steps: int = STEPS,  # of the sampler
+        guidance: float | Guidance | None = None,
+        separator: str | None = None,  # folder of a run that trained one
+        regions: int = 2,  # to separate in each clip
+    ) -> None:
+        if every_n_steps < 1 or foley < 0 or regions < 1:
+            raise InputError(f"samples: every {every_n_steps} steps, {foley} of foley, {regions} regions")
+        self.prompts, self.seeds, self.every_n_steps, self.foley = prompts, seeds, every_n_steps, foley
+        self.how: Any = {"steps": steps, "guidance": guidance}
+        self.separator = load(separator).part("separator") if separator is not None else None
+        self.regions, self.step = regions, 0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Remember where the run begins: the samples of that step are drawn already."""
+        self.step = trainer.global_step
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Draw, if the step is due and was made by this batch."""
+        step, before = trainer.global_step, self.step
+        self.step = step
+        due = step > before and (step % self.every_n_steps == 0 or step == trainer.max_steps)
+        if due and trainer.is_global_zero:
+            with averaged(trainer, pl_module), evaluating(pl_module):
+                samples = self.draw(trainer, pl_module, trainer.datamodule.spec.clip)  # type: ignore[attr-defined]
+            write_samples(samples, Path(trainer.default_root_dir) / "samples" / f"step={step:08d}")
+            for logger in trainer.loggers:
+                if isinstance(logger, WandbLogger):
+                    logger.log_metrics(players(samples), step)
+
+    def draw(self, trainer: Trainer, pl_module: LightningModule, spec: ClipSpec) -> list[Sample]:
+        """The samples, and their stems where there is a separator."""
+        parts: Any = {name: part.to(pl_module.device) for name, part in pl_module.parts().items()}  # type: ignore[operator]
+        simulator = Simulator(**parts, separator=self.separator, spec=spec, source="this run")
+        samples = [
+            Sample(simulator.generate(prompt, spec.seconds, seed, **self.how), prompt, seed, "joint")
+            for prompt in self.prompts
+            for seed in self.seeds
+        ]
+        for clip, caption in self._seen(trainer, simulator):
+            samples.append(Sample(simulator.foley(clip, caption, **self.how), caption, 0, "foley"))
+        if self.separator is None:
+            return samples
+        return [self._separated(simulator, sample) for sample in samples]
+
+    def _separated(self, simulator: Simulator, sample: Sample) -> Sample:
+        """With the stems of its loudest regions, and where the sound comes from."""
+        clip, model = sample.clip, simulator.part("separator")
+        picture = picture_of(clip, model)
+        found = survey(model, picture, sound_of(clip), clip.sample_rate)
+        stems = simulator.separate(clip, regions_of(found, picture.size, self.regions))
+        return replace(sample, stems=stems, energy=found.power)
+
+    def _seen(self, trainer: Trainer, simulator: Simulator) -> Iterator[tuple[Clip, str]]:
+        """The first clips of the validation set as their codec shows them, and their captions."""
+        loader = trainer.datamodule.val_dataloader()  # type: ignore[attr-defined]
+        rows = ((batch, row) for batch in loader for row in range(len(batch.names)))
+        for batch, row in itertools.islice(rows, self.foley):
+            yield simulator.shown(batch.video[row], batch.spec.clip), batch.captions[row]
+
+
+def players(samples: Sequence[Sample]) -> dict[str, Any]:
+    """What wandb shows of samples: one table, and a player of each clip and of each of its stems."""
+    import wandb
+
+    html = partial(wandb.Html, inject=False)
+
+    table = wandb.Table(columns=["prompt", "seed", "task", "clip", "stems"])
+    shown: dict[str, Any] = {"samples/table": table}
+    for index, sample in enumerate(samples):
+        label = f"{sample.prompt} (seed {sample.seed}, {sample.task})"
+        text = str(player(sample.clip, label))
+        shown[f"samples/{index}"] = html(text)
+        stems = shown_stems(sample.clip, sample.stems) if sample.stems is not None else []
+        if sample.energy is not None:
+            stems.insert(0, ("where the sound comes from", shown_energy(sample.clip, sample.energy)))
+        page = "".join(str(player(clip, name)) for name, clip in stems)
+        row = [sample.prompt, sample.seed, sample.task]
+        table.add_data(*row, html(text), html(page or "no separator"))
+        if stems:
+            shown[f"samples/{index}-stems"] = html(page)
+    return shown
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Within the block all of `module` is in eval mode; afterwards every part is as it was."""
+    training = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for part, mode in training.items():
+            part.training = mode

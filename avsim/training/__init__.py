@@ -1,0 +1,1 @@
+"""What every Lightning training here shares: optimizers, EMA, checkpoints, callbacks, the metrics file."""

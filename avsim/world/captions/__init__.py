@@ -1,0 +1,1 @@
+"""Captions: facts of a clip <-> sentences."""

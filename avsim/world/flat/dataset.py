@@ -1,0 +1,53 @@
+"""Endless clips: clip i is made anew from (config, seed, split, i) and nothing else."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from avsim.clip import Clip
+from avsim.errors import InputError
+from avsim.seeds import derive
+from avsim.world.flat.config import SPLITS, WorldConfig, configured
+from avsim.world.flat.random_scenes import draw_scene
+from avsim.world.flat.render import render
+from avsim.world.truth import Truth
+
+ENDLESS = 1 << 30  # what `len` says
+LOUDEST = (
+    0.99  # of full scale: a scene that would be louder is drawn again, as the world's gain is one for all
+)
+
+
+class WorldDataset:
+    """A world as a map from i to (Clip, Truth), the same for any number of workers.
+
+    Raises:
+        InputError: an unknown level or split, a held-out split of a config that allows nothing that is held
+            out.
+    """
+
+    def __init__(self, config: str | WorldConfig = "easy", seed: int = 0, split: str = "train") -> None:
+        if split not in SPLITS:
+            raise InputError(f"world: unknown split {split!r}; there are {', '.join(SPLITS)}")
+        self.config, self.seed, self.split = configured(config), seed, split
+        self._scene(0, 0)
+
+    def __len__(self) -> int:
+        return ENDLESS
+
+    def __getitem__(self, index: int) -> tuple[Clip, Truth]:
+        if not 0 <= index < ENDLESS:
+            raise IndexError(f"clip {index} of a world of {ENDLESS}")
+        for attempt in range(100):
+            clip, truth = render(self._scene(index, attempt), self.config.spec)
+            assert clip.wave is not None
+            if clip.wave.abs().max() <= LOUDEST:
+                break
+        return clip, truth
+
+    def __iter__(self) -> Iterator[tuple[Clip, Truth]]:
+        return (self[index] for index in range(ENDLESS))
+
+    def _scene(self, index: int, attempt: int):
+        random = np.random.default_rng(derive(self.seed, "world", self.split, index, attempt))
+        return draw_scene(self.config, random, held_out=self.split == "held out")

@@ -1,0 +1,134 @@
+"""The critic of timing: it says what the judge of offsets says, and a picture is drawn by it."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+import avsim
+from avsim.clip import Clip
+from avsim.diffusion import Guidance, Latents
+from avsim.perception.sync import in_time
+from avsim.simulator.defaults import TAKES, WATCHED
+from avsim.simulator.sync_reward import FEW_ROUNDS, SLIGHT, timing
+from avsim.weights import save_model
+from tests.small.models import export, offset_judge
+
+HOW = dict(seconds=1.0, steps=3)
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory):
+    """A simulator that has a judge of offsets, as a run exports it."""
+    run = export(tmp_path_factory.mktemp("watched") / "run")
+    torch.manual_seed(1)
+    save_model(offset_judge(), run / "simulator" / "offset")
+    return avsim.load(run)
+
+
+def latents(simulator):
+    spec = simulator._spec(1.0, None)
+    random = torch.Generator().manual_seed(2)
+    video = torch.randn(2, simulator.video_codec.channels, *spec.video, generator=random)
+    return spec.clip, Latents(
+        video, torch.randn(2, simulator.audio_codec.channels, spec.audio, generator=random)
+    )
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_it_says_what_the_judge_says_of_the_decoded_clip_and_where_the_picture_would_be_better(
+    watched, given
+):
+    spec, drawn = latents(watched)
+    judge, see, hear = watched.offset, watched.video_codec, watched.audio_codec
+    critic = timing(judge, see, hear, spec, given)
+    picture = drawn.video.clone().requires_grad_()
+    said = critic(Latents(picture, drawn.audio))
+    with torch.no_grad():
+        frames = see.decode(drawn.video, spec)
+        wave = hear.decode(drawn.audio, spec, **({} if given else {"rounds": FEW_ROUNDS}))
+        grid = judge.picture.grid
+        logits = judge(grid.see(frames, 8.0), grid.hear(wave, 16000))
+    torch.testing.assert_close(said.detach(), in_time(logits) / SLIGHT)
+    slope = torch.autograd.grad(said.sum(), picture)[0]
+    for row in range(2):  # each clip by itself
+        assert slope[row].abs().max() > 0
+    with torch.no_grad():
+        step = 1e-2 * slope / slope.square().mean().sqrt()
+        better, worse = (critic(Latents(drawn.video + by, drawn.audio)) for by in (step, -step))
+    assert (better > said).all() and (said > worse).all()
+
+
+def test_beside_a_sound_that_is_drawn_too_its_slope_is_that_of_a_sketch(watched):
+    spec, drawn = latents(watched)
+    models = watched.offset, watched.video_codec, watched.audio_codec
+    slopes = []
+    for critic in (timing(*models, spec), timing(*models, spec, given=True)):
+        picture = drawn.video.clone().requires_grad_()
+        slopes.append(torch.autograd.grad(critic(Latents(picture, drawn.audio)).sum(), picture)[0])
+    quick, full = (slope.flatten(1) for slope in slopes)
+    alike = torch.cosine_similarity(quick, full)
+    assert (0.5 < alike).all() and (alike < 1 - 1e-6).all()
+
+
+def test_a_sound_that_stays_is_listened_to_once(watched):
+    spec, drawn = latents(watched)
+    calls = []
+    listened = watched.offset.listen.register_forward_hook(lambda *_: calls.append("heard"))
+    models = watched.offset, watched.video_codec, watched.audio_codec
+    given, drawn_too = timing(*models, spec, given=True), timing(*models, spec)
+    with torch.no_grad():
+        one, again = given(drawn), given(Latents(drawn.video, drawn.audio.clone()))
+        assert calls == ["heard"] and torch.equal(one, again)
+        torch.testing.assert_close(drawn_too(drawn), one, atol=0.1, rtol=0)  # a little less well heard
+        assert not torch.equal(drawn_too(Latents(drawn.video, 2 * drawn.audio)), one)
+    listened.remove()
+    assert len(calls) == 3
+
+
+def test_with_a_pupil_every_task_that_draws_a_picture_beside_a_sound_asks_it(watched, monkeypatch):
+    asked = []
+
+    def counted(*args):
+        critic = timing(*args)
+        return lambda latents: asked.append(1) or critic(latents)
+
+    monkeypatch.setattr("avsim.simulator.simulator.timing", counted)
+    both = replace(watched, pupil=watched.generator)
+    clip = both.generate("a", seconds=1.0)
+    levels = [1.5 * u / (1 + 0.5 * u) for u in (torch.arange(8, 0, -1) / 8).tolist()]  # of the picture's path
+    least, dim = WATCHED["ear_least"], WATCHED["dim"]
+    assert len(asked) == sum(least <= level <= dim for level in levels) > 0
+    counts = {}
+    for name, draw in {
+        "visualize": lambda: both.visualize(Clip(None, clip.wave, sample_rate=16000), takes=1),
+        "all takes": lambda: both.visualize(Clip(None, clip.wave, sample_rate=16000)),
+        "animate": lambda: both.animate(Clip(clip.frames[:, :1], None), seconds=1.0),
+        "extend": lambda: both.extend(clip, seconds=0.25),
+        "edit": lambda: both.edit(clip, "b"),
+        "foley": lambda: both.foley(Clip(clip.frames, None, 8.0), "a"),
+        "image": lambda: both.image("a"),
+        "sound": lambda: both.sound("a", seconds=1.0),
+    }.items():
+        asked.clear()
+        draw()
+        counts[name] = len(asked)
+    assert counts["all takes"] == TAKES["visualize"] * counts["visualize"] > 2 * counts["animate"] > 0
+    assert counts["extend"] > 0 and counts["edit"] > 0
+    assert not (counts["foley"] or counts["image"] or counts["sound"])
+
+
+def test_pictures_are_drawn_by_it_and_sounds_for_them_are_not(watched):
+    alone = replace(watched, offset=None)
+    assert "offset" in watched.parts()
+    for seed in (0, 1):
+        one, other = (each.generate("a ball falls", seed=seed, **HOW) for each in (watched, alone))
+        assert not torch.equal(one.frames, other.frames) and torch.isfinite(one.frames).all()
+    with torch.inference_mode():  # as Lightning predicts
+        again = watched.generate("a ball falls", seed=1, **HOW)
+    assert torch.equal(again.frames, one.frames) and torch.equal(again.wave, one.wave)
+    silent = Clip(one.frames, None, 8.0)
+    assert torch.equal(watched.foley(silent, "a", steps=2).wave, alone.foley(silent, "a", steps=2).wave)
+    plain = Guidance(1.0)  # asks nobody
+    one, other = (each.generate("a", guidance=plain, **HOW) for each in (watched, alone))
+    assert torch.equal(one.frames, other.frames)
