@@ -6,6 +6,7 @@ processes, nor a kill and resume can change a draw.
 """
 
 import hashlib
+import math
 from collections.abc import Sequence
 
 import torch
@@ -32,3 +33,44 @@ def normal_rows(shape: tuple[int, ...], seed: int, *path: int | str, first_row: 
     """Standard normal noise (B, ...) whose row i depends on `(seed, *path, first_row + i)` alone."""
     rows = range(first_row, first_row + shape[0])
     return torch.stack([torch.randn(shape[1:], generator=generator(seed, *path, row)) for row in rows])
+
+
+# SplitMix64 (Steele, Lea and Flood 2014), in int64 that wraps around.
+_STEP, _FIRST, _SECOND = -0x61C8864680B583EB, -0x40A7B892E31B1A47, -0x6B2FB644ECCEEE15
+
+
+def _mixed(z: Tensor) -> Tensor:
+    """64 well mixed bits of each int64."""
+    z = (z ^ (z >> 30 & (1 << 34) - 1)) * _FIRST
+    z = (z ^ (z >> 27 & (1 << 37) - 1)) * _SECOND
+    return z ^ (z >> 31 & (1 << 33) - 1)
+
+
+def _row_bits(rows: Tensor, count: int, seed: int, *path: int | str) -> Tensor:
+    """`count` int64 for each of `rows` (B,), (B, count)."""
+    keys = _mixed(rows.long() * _STEP + derive(seed, *path))
+    counter = torch.arange(1, count + 1, device=rows.device) * _STEP
+    return _mixed(keys[:, None] + counter)
+
+
+def _unit(bits: Tensor) -> Tensor:
+    """The lowest 23 bits as float32 within (0, 1), exactly: 0 and 1 are left out."""
+    return ((bits & (1 << 23) - 1).float() + 0.5) * 2**-23
+
+
+def row_uniform(rows: Tensor, shape: tuple[int, ...], seed: int, *path: int | str) -> Tensor:
+    """Uniform values in (0, 1), (B, *shape), on the device of `rows` (B,), which the host never waits for.
+
+    Row i depends on `(seed, *path, rows[i])` alone, whatever the device and the other rows.
+    """
+    bits = _row_bits(rows, math.prod(shape), seed, *path)
+    return _unit(bits >> 40).view(len(rows), *shape)
+
+
+def row_normal(rows: Tensor, shape: tuple[int, ...], seed: int, *path: int | str) -> Tensor:
+    """Standard normal values, (B, *shape), as `row_uniform`; the same on all devices up to rounding."""
+    count = math.prod(shape)
+    bits = _row_bits(rows, (count + 1) // 2, seed, *path)
+    radius, turn = (-2 * _unit(bits >> 40).log()).sqrt(), (2 * math.pi) * _unit(bits)  # Box and Muller
+    both = torch.cat([radius * turn.cos(), radius * turn.sin()], dim=1)  # (B, count or one more)
+    return both[:, :count].view(len(rows), *shape)

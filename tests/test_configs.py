@@ -13,11 +13,11 @@ from tests.running import Done, avsim
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = ROOT / "configs"
-SHARED = {"base", "size/tiny", "samples", "predict"}  # run together with others, or below
+SHARED = {"base", "size/tiny", "samples", "predict", "replay"}  # run together with others, or below
 NAMES = sorted(str(path.relative_to(CONFIGS))[: -len(".yaml")] for path in CONFIGS.rglob("*.yaml"))
 SMALL = {  # what a config's own system is made smaller by
     "generator": ["--model.model.width=32", "--model.model.heads=2", "--model.model.blocks=2"],
-    "pupil": [],
+    "student": [],
     "video_codec": ["--model.model.widths=[8,8,8]", "--model.model.depths=[1,1,1]"],
     "audio_codec": ["--model.model.width=16"],
     "separator": ["--model.model.picture=32", "--model.model.bin_widths=[4,8]"],
@@ -42,7 +42,7 @@ def fit(place: Path, name: str, *arguments: str) -> tuple[Path, Done]:
     chosen = [each for file in (*files, "size/tiny") for each in ("-c", str(CONFIGS / f"{file}.yaml"))]
     more = ["--data.batch_size=2", "--data.workers=0", *SMALL[part], *arguments]
     run = place / "runs" / name
-    if name == "pupil" and not (place / "runs" / "generator").is_dir():  # who has no teacher yet
+    if name == "student" and not (place / "runs" / "generator").is_dir():  # who has no teacher yet
         _, done = fit(place, "generator")
         assert done.code == 0, done.err
     return run, avsim(place / "output", "fit", *chosen, "--run", run, *more, cwd=place)

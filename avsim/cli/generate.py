@@ -90,7 +90,10 @@ def add(subparsers: Any) -> None:
     parser.set_defaults(run=run)
 
 
-SCALES = ("text", "video", "audio", "least", "ear", "words")  # as they are told
+SCALES = (  # in the order of --guidance
+    "guidance_scale", "modality_scale", "audio_modality_scale", "modality_start", "sync_scale",
+    "audio_text_scale"
+)  # fmt: skip
 
 
 def _guidance(text: str) -> list[float]:
@@ -247,8 +250,8 @@ def _soundtrack(
 def _guidance_of(simulator: Simulator, arguments: argparse.Namespace, task: str) -> Guidance | None:
     """The task's guidance with the scales that were given; None: its defaults."""
     said = dict(zip(SCALES, arguments.guidance or (), strict=False))
-    if "least" in said:
-        said["ear_least"] = said["least"]
+    if "modality_start" in said:
+        said["sync_start"] = said["modality_start"]
     return simulator.guided(task, **said) if said else None
 
 

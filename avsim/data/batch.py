@@ -15,15 +15,17 @@ class _Movable:
     """`to` and `pin_memory` for frozen dataclasses of tensors, as Lightning looks for them."""
 
     def _each(self, function) -> Self:
-        changed = {
-            f.name: function(value)
-            for f in fields(self)  # type: ignore[arg-type]
-            if isinstance(value := getattr(self, f.name), Tensor)
-        }
+        changed = {}
+        for f in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, f.name)
+            if isinstance(value, Tensor):
+                changed[f.name] = function(value)
+            elif isinstance(value, _Movable):
+                changed[f.name] = value._each(function)
         return replace(self, **changed)  # type: ignore[type-var]
 
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
-        """All tensors on `device`."""
+    def to(self, device: torch.device | str, non_blocking: bool = True) -> Self:
+        """All tensors on `device`; from pinned memory without waiting, which Lightning does not ask for."""
         return self._each(lambda value: value.to(device, non_blocking=non_blocking))
 
     def pin_memory(self) -> Self:
@@ -54,7 +56,8 @@ class ClipBatch(_Movable):
 class LatentBatch(_Movable):
     """Latents of one spec, normalised to unit variance by their codecs.
 
-    Shapes: video (B, Dv, t, h, w) or None; audio (B, Da, l) or None; `rows` (B,) as in `ClipBatch`.
+    Shapes: video (B, Dv, t, h, w) or None; audio (B, Da, l) or None. Clip i is row `first_row + i` of the
+    step's whole batch over all processes, from which all that is sampled for it derives.
     """
 
     spec: LatentSpec
@@ -62,4 +65,11 @@ class LatentBatch(_Movable):
     audio: Tensor | None
     captions: list[str]
     names: list[str]
-    rows: Tensor
+    first_row: int
+    text: Tensor | None = None  # the captions' token ids, (B, ...), if they are known
+    images: LatentBatch | None = None  # first frames of other clips, trained on beside these
+
+    @property
+    def device(self) -> torch.device:
+        """Where the latents are."""
+        return next(each for each in (self.video, self.audio) if each is not None).device

@@ -25,11 +25,10 @@ from avsim.data.published import check_sources
 from avsim.data.sources import Sample, Source
 from avsim.data.videos import uncaptioned
 from avsim.errors import InputError
-from avsim.seeds import generator
+from avsim.seeds import derive, generator
 
 log = logging.getLogger("avsim")
 
-IMAGES = 4  # first frames in a batch of them, for each clip in one of clips
 Batch = TypeVar("Batch")
 Row = tuple[int, int, Generator]  # the clip's index in its source, its row, and what its draws come from
 
@@ -82,13 +81,23 @@ class _OneOf(Dataset[Batch]):
     A part's own batch k is taken, so that of a pass over its clips only the batches are seen that fall to it.
     """
 
-    def __init__(self, parts: Sequence[tuple[float, _Batches[Batch]]], seed: int) -> None:
+    def __init__(self, parts: Sequence[tuple[float, Dataset[Batch]]], seed: int) -> None:
         self.weights, self.parts = zip(*parts, strict=True)
         self.seed = seed
 
     def __getitem__(self, step: int) -> Batch:
         which = torch.multinomial(torch.tensor(self.weights), 1, generator=generator(self.seed, "part", step))
         return self.parts[int(which)][step]
+
+
+class _Beside(Dataset[LatentBatch]):
+    """Batch k of clips with batch k of images beside it."""
+
+    def __init__(self, clips: Dataset[LatentBatch], images: Dataset[LatentBatch]) -> None:
+        self.clips, self.images = clips, images
+
+    def __getitem__(self, step: int) -> LatentBatch:
+        return replace(self.clips[step], images=self.images[step])
 
 
 class _From(Sampler[int]):
@@ -116,22 +125,22 @@ class _Data(lightning.LightningDataModule):
         self.batch_size, self.workers, self.seed = batch_size, workers, seed
 
     def _batches(
-        self, assemble: Callable[[list[Row]], Any], length: int, trained: bool, times: int = 1
+        self, assemble: Callable[[list[Row]], Any], length: int, trained: bool, size: int | None = None
     ) -> _Batches[Any]:
-        """Batches of `times` the usual number of rows."""
+        """Batches of `size` rows, `batch_size` by default."""
+        size = self.batch_size if size is None else size
         rank, ranks, together = 0, 1, 1
         if self.trainer:
             rank, ranks = self.trainer.global_rank, self.trainer.world_size
             together = self.trainer.accumulate_grad_batches
-        if trained and self.batch_size % ranks:
+        if trained and size % ranks:
             raise InputError(
-                f"batch_size is {self.batch_size} over all processes; {ranks} of them can't share it evenly"
+                f"a batch is {size} rows over all processes; {ranks} of them can't share it evenly"
             )
         if self.trainer and ranks > 1 and self.trainer._accelerator_connector.use_distributed_sampler:
             raise InputError(
                 "set trainer.use_distributed_sampler: false; the data already know their process"
             )
-        size = times * self.batch_size
         return _Batches(assemble, length, size, self.seed, trained, rank, ranks, together)
 
     def _loader(self, batches: Dataset[Any], steps: Sampler[int] | range) -> DataLoader[Any]:
@@ -216,14 +225,14 @@ class LatentData(_Data):
             of each as often as it has clips.
         held_out: a folder whose splits are validated and tested on; by default the first one's.
         batch_size: clips in a batch, of whatever length.
-        images: share of the training batches that are first frames alone, without sound; they have
-            `IMAGES` times as many rows.
+        images: first frames beside each clip of a training batch, as a share of them; they are of other
+            clips.
         workers: processes that load.
         seed: of the order.
 
     Raises:
-        InputError: no latents there, nothing to train on, folders of different codecs, a share outside
-            [0, 1), or as in `ClipData`.
+        InputError: no latents there, nothing to train on, folders of different codecs, a negative share, or
+            as in `ClipData`.
     """
 
     def __init__(
@@ -236,8 +245,8 @@ class LatentData(_Data):
         seed: int = 0,
     ) -> None:
         super().__init__(batch_size, workers, seed)
-        if not 0 <= images < 1:
-            raise InputError(f"images is {images}; it is a share of the batches, 0 or more and below 1")
+        if not 0 <= images < float("inf"):
+            raise InputError(f"images is {images}; it is a share of a batch's clips, 0 or more")
         self.folders = folder if isinstance(folder, list) else [folder]
         if not self.folders:
             raise InputError("folder is an empty list; give at least one folder of latents")
@@ -269,13 +278,16 @@ class LatentData(_Data):
 
     def train_dataloader(self) -> DataLoader[LatentBatch]:
         """Shuffled and endless, from the step that the run is at."""
-        kinds = ((_AssembleLatents, 1 - self.images, 1), (_AssembleImages, self.images, IMAGES))
-        parts = [
-            (len(source) * share, self._batches(assemble(source), len(source), True, times))
-            for source in self.sources
-            for assemble, share, times in kinds
-        ]
+        parts = [(float(len(source)), self._train_batches(source)) for source in self.sources]
         return self._loader(_OneOf(parts, self.seed), _From(self._step))
+
+    def _train_batches(self, source: LatentSource) -> Dataset[LatentBatch]:
+        clips = self._batches(_AssembleLatents(source), len(source), True)
+        if not (count := round(self.images * self.batch_size)):
+            return clips
+        images = self._batches(_AssembleImages(source), len(source), True, count)
+        images.seed = derive(self.seed, "images")  # in an order of their own
+        return _Beside(clips, images)
 
     def val_dataloader(self) -> DataLoader[LatentBatch]:
         """The validation latents in order."""
@@ -310,10 +322,8 @@ class _AssembleLatents:
 
     def __call__(self, rows: list[Row]) -> LatentBatch:
         videos, audios, captions, names = zip(*(self.source.take(index) for index, _, _ in rows), strict=True)
-        numbers = torch.tensor([row for _, row, _ in rows])
-        return LatentBatch(
-            self.source.spec, torch.stack(videos), torch.stack(audios), list(captions), list(names), numbers
-        )
+        video, audio, (_, first, _) = torch.stack(videos), torch.stack(audios), rows[0]
+        return LatentBatch(self.source.spec, video, audio, list(captions), list(names), first)
 
 
 class _AssembleImages(_AssembleLatents):

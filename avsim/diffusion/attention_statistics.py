@@ -1,4 +1,4 @@
-"""Where the sound looks: its attention to the picture, recomputed outside of the hot path."""
+"""Statistics of the attention from audio to video, recomputed outside of the hot path."""
 
 from typing import NamedTuple
 
@@ -13,10 +13,11 @@ NEAR = 0.125  # seconds: what counts as the same moment
 
 @torch.no_grad()
 def attention_maps(model: JointDiT, x: Pair[Tensor], s: Pair[Tensor], context: Context) -> Tensor | None:
-    """The attention of each audio token to each of the picture's in every block and head.
+    """The attention of each audio token to each video token in every block and head.
 
-    Arguments as of `JointDiT.forward`, both modalities there. Returns (blocks, B, heads, La, Lv); a row sums
-    to 1 (`Cross`) or to what the sound leaves of itself (`Joint`, `Single`). None: they never meet.
+    Arguments as of `JointDiT.forward`, both modalities present. Returns (blocks, B, heads, La, Lv); a row
+    sums to 1 (`Cross`) or to 1 less the audio's attention to itself (`Joint`, `Single`); None without
+    cross-modal attention.
     """
     modulation, _ = model.modulate(x, s, context, None)
     h, maps = model.enter(x, context), []
@@ -28,16 +29,16 @@ def attention_maps(model: JointDiT, x: Pair[Tensor], s: Pair[Tensor], context: C
     return None if maps[0] is None else torch.stack(maps)
 
 
-class Gaze(NamedTuple):
-    """Where each clip's sound looks, averaged over its tokens; each (B,)."""
+class AttentionStatistics(NamedTuple):
+    """Of each clip, averaged over its audio tokens; each (B,)."""
 
-    offset: Tensor  # seconds by which what is looked at comes later than the sound; 0 when in step
-    spread: Tensor  # seconds, root mean square distance from the sound's own moment
-    near: Tensor  # attention within NEAR of the sound's own moment, over what blind attention has there
+    offset: Tensor  # seconds by which the attended video is later than the audio; 0 when in step
+    spread: Tensor  # seconds, root mean square distance from the audio token's own moment
+    near: Tensor  # attention within NEAR of that moment, over what uniform attention has there
     sharpest: Tensor  # the same of the one head in which it is highest
 
 
-def gaze(maps: Tensor, seconds: Pair[Tensor]) -> Gaze:
+def attention_statistics(maps: Tensor, seconds: Pair[Tensor]) -> AttentionStatistics:
     """Summarise maps (blocks, B, heads, La, Lv) of tokens at `seconds` (Lv,), (La,)."""
     weights = maps / maps.sum(-1, keepdim=True)
     later = seconds.video[None, :] - seconds.audio[:, None]  # (La, Lv)
@@ -45,7 +46,7 @@ def gaze(maps: Tensor, seconds: Pair[Tensor]) -> Gaze:
     chance = close.mean()
     by_head = (weights * close).sum(-1).mean(-1) / chance  # (blocks, B, heads)
     weights = weights.mean((0, 2))  # (B, La, Lv)
-    return Gaze(
+    return AttentionStatistics(
         offset=(weights * later).sum(-1).mean(-1),
         spread=(weights * later.square()).sum(-1).mean(-1).sqrt(),
         near=by_head.mean((0, 2)),

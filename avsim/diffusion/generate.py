@@ -8,7 +8,15 @@ import torch
 from torch import Tensor
 
 from avsim.clip import LatentSpec
-from avsim.diffusion.guidance import Critic, Guidance, by_critic, by_ear, conditioned, guide
+from avsim.diffusion.guidance import (
+    Guidance,
+    RewardFn,
+    add_gradient,
+    audio_likelihood_gradient,
+    conditioned,
+    guide,
+    reward_gradient,
+)
 from avsim.diffusion.sampler import ancestral, frame_0_sooner, path
 from avsim.diffusion.tasks import JOINT, Given, Task
 from avsim.errors import InputError
@@ -21,7 +29,7 @@ STEPS = 8  # of the sampler
 ETA = 1.0  # of the sampler, see `ancestral`
 
 
-@torch.inference_mode(False)  # a gradient may be needed (`by_ear`, `by_critic`)
+@torch.inference_mode(False)  # a gradient may be needed (`add_gradient`)
 @torch.no_grad()
 def generate(
     model: JointDiT,
@@ -35,7 +43,7 @@ def generate(
     seed: int = 0,
     first_row: int = 0,
     pupil: JointDiT | None = None,
-    critic: Critic | None = None,
+    critic: RewardFn | None = None,
     ahead: int = 0,
 ) -> Latents:
     """Draw one clip of `spec` for each caption ("" for none); row i depends on (seed, first_row + i) alone.
@@ -58,7 +66,9 @@ def generate(
     x = x.each(lambda x: x.to(device))
     levels = start.each(lambda start: runs(start, spec).to(device).expand(len(captions), -1))  # (B, K)
     if not any(captions):
-        guidance = replace(guidance, text=1.0, words=1.0)  # a pass without a caption says the same
+        guidance = replace(
+            guidance, guidance_scale=1.0, audio_text_scale=1.0
+        )  # a pass without a caption says the same
     told = model.context(captions, spec)
     both = len(start.there()) == 2
     free = [both and bool((start > 0).any()) for start in start]
@@ -69,15 +79,17 @@ def generate(
 
     guidance = guidance.starting_at(highest)
     if pupil is None:
-        untold = told if guidance.text == guidance.words == 1 else model.context([""] * len(captions), spec)
+        unguided = guidance.guidance_scale == guidance.audio_text_scale == 1
+        untold = told if unguided else model.context([""] * len(captions), spec)
         denoise = guide(model, told, untold, guidance, free)
     else:
         denoise = conditioned(pupil, pupil.context(captions, spec))
-    turns = guidance.ear > 0 and free[0]
-    if turns and critic is not None:
-        denoise = by_critic(denoise, critic, guidance, spec)
-    elif turns and model.coupling.meets:  # a pupil hears what it means to
-        denoise = by_ear(denoise, model, told, guidance, to_hear)
+    if guidance.sync_scale > 0 and free[0]:
+        if critic is not None:
+            denoise = add_gradient(denoise, reward_gradient(critic, spec), guidance)
+        elif model.coupling.meets:
+            gradient = audio_likelihood_gradient(model, told, to_hear, guidance.sync_samples)
+            denoise = add_gradient(denoise, gradient, guidance)
 
     def anew(step: int) -> Pair[Tensor]:
         of = seed, "anew", step

@@ -1,16 +1,20 @@
-"""Guidance: what a model draws, pushed away from what it draws when it is not told something.
+"""Guidance: the velocity of a model, moved away from what it predicts with less of its conditions.
 
-Three things can be left untold: the text, the sound (to the picture), the picture (to the sound). Each is a
-`denoise` of its own, and `guided` wraps them around the one that knows everything (Classifier-free diffusion
-guidance, 2207.12598; one scale per condition), at high noise alone (2404.07724). What the text says of the
-sound alone is a fourth guide (`Guidance.words`), at all levels.
+Three conditions can be left out: the caption, the audio (for the video) and the video (for the audio). Each
+unconditional prediction is a pass of its own, and `guide` adds their differences to the conditional one
+(Classifier-free diffusion guidance, 2207.12598; one scale per condition), within an interval of noise levels
+(2404.07724). The caption's effect on the audio alone is a fourth term (`audio_text_scale`), at all levels.
 
-A model that hears better than it draws can also correct what it draws by ear (`by_ear`), or leave that to a
-critic (`by_critic`).
+Beside a generated sound the video can also follow a gradient (`add_gradient`): of the model's own audio loss
+(`audio_likelihood_gradient`) or of a reward for synchrony (`reward_gradient`).
+
+The same functions serve sampling, where a `Guidance` holds numbers and a pass that adds nothing is left out,
+and distillation, where `GuidanceRows` holds a guidance for each row as tensors and the host never waits for
+the device.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, fields, replace
 from itertools import count
 from typing import NamedTuple
 
@@ -28,123 +32,207 @@ from avsim.models.tokens import spread, to_latents
 Denoise = Callable[[Pair[Tensor], Pair[Tensor]], Pair[Tensor]]
 """denoise(x, s) -> v: tokens (B, L, D) and levels (B, K) of each modality -> their velocity."""
 
-IN_FULL = 1.0  # norm of a critic's gradient from which on it turns a clip's picture as far as `ear` says
-Critic = Callable[[Latents], Tensor]
-"""critic(latents) -> how well each picture goes with its sound, (B,), with a gradient by the picture.
+RewardFn = Callable[[Latents], Tensor]
+"""reward_fn(latents) -> how well each video goes with its audio, (B,), differentiable by the video.
 
-It is in units in which a clip's gradient counts in full from norm `IN_FULL` on.
+It is in units in which a clip's gradient counts in full from norm `MAX_NORM` on.
 """
+MAX_NORM = 1.0  # of a reward's gradient; a smaller one counts for less
+EPS = 1e-12
 
 
 @dataclass(frozen=True)
 class Guidance:
-    """Scales, of which 1 (of the ear, 0) guides nothing and costs nothing, and how far down they count.
+    """Scales, of which 1 (of `sync_scale`, 0) guides nothing and costs nothing, and intervals of noise
+    levels.
 
-    A least level is a share of where the tokens start: above it, or at it, there is guidance.
+    An interval's start is a share of the level at which the tokens begin; guidance is on from it upwards.
 
     Raises:
         InputError: a scale that is negative or not a number, or a level outside [0, 1].
     """
 
-    text: float = 1.5  # how much both follow the caption
-    video: float = 1.0  # how much the picture follows its sound
-    audio: float = 1.0  # how much the sound follows its picture: sync guidance
-    least: float = 0.0  # of the levels at which one follows the other by these scales
-    ear: float = 0.0  # how far the picture is turned to where its sound is sooner heard, or a critic has it
-    text_least: float = 0.0  # of the levels at which both follow the caption
-    hearings: int = 1  # of which the ear takes the mean; a critic is asked once
-    words: float = 1.0  # how much the sound follows the caption, its picture left out of it; at all levels
-    ear_least: float = 0.0  # of the levels at which the ear is asked
-    dim: float = 0.93  # the highest of them, itself no share: above it a picture tells nothing of a sound yet
+    guidance_scale: float = 1.5  # how much both modalities follow the caption
+    modality_scale: float = 1.0  # how much the video follows its audio
+    audio_modality_scale: float = 1.0  # how much the audio follows its video
+    modality_start: float = 0.0  # the lowest level of both modality scales
+    sync_scale: float = (
+        0.0  # how far the video follows the gradient of the audio's likelihood, or of a reward
+    )
+    guidance_start: float = 0.0  # the lowest level of `guidance_scale`
+    sync_samples: int = 1  # noises over which the gradient of the audio's likelihood is averaged
+    audio_text_scale: float = 1.0  # how much the audio follows the caption, its video left out; at all levels
+    sync_start: float = 0.0  # the lowest level of `sync_scale`
+    sync_end: float = 0.93  # the highest, itself no share: above it a video says nothing of its audio yet
 
     def __post_init__(self) -> None:
-        for name in ("least", "text_least", "ear_least", "dim"):
+        for name in ("modality_start", "guidance_start", "sync_start", "sync_end"):
             if not 0 <= getattr(self, name) <= 1:
-                raise InputError(f"guidance {name} is {getattr(self, name)}; it must lie in [0, 1]")
-        if self.hearings < 1 or self.hearings != int(self.hearings):
-            raise InputError(f"guidance hearings is {self.hearings}; it must be a whole number from 1 on")
-        for name in ("text", "video", "audio", "ear", "words"):
+                raise InputError(f"guidance: {name} is {getattr(self, name)}; it must lie in [0, 1]")
+        if self.sync_samples < 1 or self.sync_samples != int(self.sync_samples):
+            raise InputError(
+                f"guidance: sync_samples is {self.sync_samples}; it must be a whole number from 1 on"
+            )
+        for name in (
+            "guidance_scale",
+            "modality_scale",
+            "audio_modality_scale",
+            "sync_scale",
+            "audio_text_scale",
+        ):
             if not 0 <= getattr(self, name) < float("inf"):
-                raise InputError(f"guidance {name} is {getattr(self, name)}; it must be 0 or more")
-
-    def asks(self, s: Pair[Tensor]) -> bool:
-        """Whether an ear, or a critic, is asked at these levels of the picture."""
-        return bool((s.video >= self.ear_least).any() and (s.video <= self.dim).all())
+                raise InputError(f"guidance: {name} is {getattr(self, name)}; it must be 0 or more")
 
     def starting_at(self, highest: float) -> "Guidance":
-        """The same with levels as they are, of clips that start at `highest`."""
-        least = {name: highest * getattr(self, name) for name in ("least", "text_least", "ear_least")}
-        return replace(self, **least)
+        """The same with its starts as noise levels, of clips that begin at `highest`."""
+        starts = ("modality_start", "guidance_start", "sync_start")
+        return replace(self, **{name: highest * getattr(self, name) for name in starts})
 
 
 GUIDANCE = Guidance(
-    text=2.0, video=3.0, audio=8.0, least=0.5, ear=0.3, text_least=0.88, words=2.0, ear_least=0.5
-)  # the usual
-TO_A_SOUND = Guidance(  # slower, and surer
-    text=1.5, video=4.0, audio=8.0, least=0.2, ear=0.4, hearings=3, ear_least=0.2
-)
+    guidance_scale=2.0, modality_scale=3.0, audio_modality_scale=8.0, modality_start=0.5, sync_scale=0.3,
+    guidance_start=0.88, audio_text_scale=2.0, sync_start=0.5,
+)  # fmt: skip  # the default
+FOR_AUDIO = Guidance(  # the default of a video for a given sound: slower, and surer
+    guidance_scale=1.5, modality_scale=4.0, audio_modality_scale=8.0, modality_start=0.2, sync_scale=0.4,
+    sync_samples=3, sync_start=0.2,
+)  # fmt: skip
 
 
-class Without(NamedTuple):
-    """A `denoise` that was not told something, and how far to go away from it in each modality."""
+class GuidanceRows(NamedTuple):
+    """The guidance of each row of a batch, (B, 1, 1) each, on its device."""
 
-    denoise: Denoise
-    scale: Pair[float]
-    least: float = 0.0  # of the levels at which it counts
-    told: Denoise | None = None  # what it is compared with, if not with all that is known
+    guidance_scale: Tensor
+    modality_scale: Tensor
+    audio_modality_scale: Tensor
+    modality_start: Tensor
+    sync_scale: Tensor
+    guidance_start: Tensor
+    sync_samples: Tensor
+    audio_text_scale: Tensor
+    sync_start: Tensor
+    sync_end: Tensor
 
+    @classmethod
+    def table(cls, guidances: Sequence[Guidance], device: torch.device | str) -> Tensor:
+        """(G, 10), a row for each."""
+        assert cls._fields == tuple(field.name for field in fields(Guidance))
+        return torch.tensor([astuple(each) for each in guidances], dtype=torch.float32, device=device)
 
-def guided(denoise: Denoise, *withouts: Without) -> Denoise:
-    """V = v(all) + sum over what is left untold of (scale - 1) (v(told) - v(without it)), from `least` up."""
-
-    def told(x: Pair[Tensor], s: Pair[Tensor]) -> Pair[Tensor]:
-        full = total = denoise(x, s)
-        for without, scale, least, compared in withouts:
-            if not reaches(s, least):
-                continue
-            more, less = compared(x, s) if compared else full, without(x, s)
-            total = Pair(
-                *(
-                    v if untold is None else v + (by - 1) * (known - untold)
-                    for v, known, untold, by in zip(total, more, less, scale, strict=True)
-                )
-            )
-        return total
-
-    return told
-
-
-def reaches(s: Pair[Tensor], least: float) -> bool:
-    """Whether any level is at `least` or above."""
-    return any(bool((levels >= least).any()) for levels in s.there())
+    @classmethod
+    def of(cls, table: Tensor, which: Tensor) -> "GuidanceRows":
+        """Rows `which` (B,) of a table."""
+        return cls(*(column[:, None, None] for column in table[which].unbind(1)))
 
 
 def conditioned(model: JointDiT, context: Context) -> Denoise:
-    """Everything told."""
+    """The model's prediction with all of `context`."""
     return lambda x, s: model(x, s, context)
 
 
 def without_partner(model: JointDiT, context: Context, modality: str) -> Denoise:
-    """One modality ("video" or "audio") drawn as if the other were not there; the other gets no velocity."""
+    """The prediction of one modality ("video" or "audio") as if the other were absent, which gets none."""
+    keep = Pair(modality == "video", modality == "audio")
 
-    def alone(x: Pair[Tensor], s: Pair[Tensor]) -> Pair[Tensor]:
-        keep = Pair(modality == "video", modality == "audio")
+    def unimodal(x: Pair[Tensor], s: Pair[Tensor]) -> Pair[Tensor]:
         only = [pair.each(lambda value, kept: value if kept else None, keep) for pair in (x, s)]
         return model(*only, context)
 
-    return alone
+    return unimodal
 
 
-def remembered(denoise: Denoise) -> Denoise:
-    """`denoise`, asked once where it is asked twice for the same tokens."""
-    last: list[tuple[Pair[Tensor], Pair[Tensor]]] = []
+def guide(
+    model: JointDiT,
+    cond: Context,
+    uncond: Context,
+    guidance: Guidance | GuidanceRows,
+    generated: Sequence[bool] = (True, True),
+) -> Denoise:
+    """The model under classifier-free guidance.
 
-    def told(x: Pair[Tensor], s: Pair[Tensor]) -> Pair[Tensor]:
-        if not (last and last[0][0] is x):
-            last[:] = [(x, denoise(x, s))]
-        return last[0][1]
+        v = v(all) + (guidance_scale - 1) (v(all) - v(no caption))
+            + (modality_scale - 1) (v(all) - v(no partner))              by modality
+            + (audio_text_scale - 1) (v(no video) - v(no video, no caption))   of the audio
 
-    return told
+    Args:
+        model: what is guided.
+        cond: the context with captions.
+        uncond: the context without.
+        guidance: of the whole batch, or of each row.
+        generated: which of (video, audio) is generated beside the other: no pass is spent on guiding one that
+            is given, absent or alone.
+    """
+    video_alone, audio_alone, audio_alone_uncond = (
+        without_partner(model, context, name)
+        for context, name in ((cond, "video"), (cond, "audio"), (uncond, "audio"))
+    )
+
+    def denoise(x: Pair[Tensor], s: Pair[Tensor]) -> Pair[Tensor]:
+        v = model(x, s, cond).each(torch.Tensor.float)
+        level = torch.stack([highest(s) for s in s.there()]).amax(0)  # (B, 1, 1)
+        total = v
+        weight = _weight(guidance.guidance_scale, guidance.guidance_start, level)
+        if weight is not None:
+            total = total.each(lambda total, v, less: total + weight * (v - less), v, model(x, s, uncond))
+        weight = _weight(guidance.modality_scale, guidance.modality_start, level) if generated[0] else None
+        if weight is not None:
+            total = total._replace(video=total.video + weight * (v.video - video_alone(x, s).video))
+        weight = (
+            _weight(guidance.audio_modality_scale, guidance.modality_start, level) if generated[1] else None
+        )
+        by_text = _weight(guidance.audio_text_scale, 0.0, level) if generated[1] else None
+        if weight is not None or by_text is not None:
+            alone = audio_alone(x, s).audio
+            if weight is not None:
+                total = total._replace(audio=total.audio + weight * (v.audio - alone))
+            if by_text is not None:
+                less = audio_alone_uncond(x, s).audio
+                total = total._replace(audio=total.audio + by_text * (alone - less))
+        return total
+
+    return denoise
+
+
+def _weight(scale: float | Tensor, start: float | Tensor, level: Tensor) -> Tensor | None:
+    """Per row, `scale` - 1 if the highest `level` (B, 1, 1) is at least `start`, else 0; None: all 0."""
+    if not isinstance(scale, Tensor) and (scale == 1 or not bool((level >= start).any())):
+        return None
+    return (level >= start) * (scale - 1)
+
+
+def highest(s: Tensor) -> Tensor:
+    """The highest level of each clip, (B, K) -> (B, 1, 1)."""
+    return s.amax(1)[:, None, None]
+
+
+class Gradient(NamedTuple):
+    """Where a generated video should not go."""
+
+    of: Callable[[Pair[Tensor], Pair[Tensor], Pair[Tensor]], Tensor]
+    """of(x, s, clean) -> a loss's gradient by the video, (B, Lv, Dv); `clean`: what a velocity leads to."""
+    max_norm: float = EPS  # from which on a clip's gradient counts in full
+
+
+def add_gradient(denoise: Denoise, gradient: Gradient, guidance: Guidance | GuidanceRows) -> Denoise:
+    """`denoise`, its video moved against a gradient, between `sync_start` and `sync_end`.
+
+    In root mean square over a clip's generated tokens the velocity changes by `sync_scale` x level, however
+    small the gradient, unless its norm is below `max_norm`: then by as much less.
+    """
+
+    def guided(x: Pair[Tensor], s: Pair[Tensor]) -> Pair[Tensor]:
+        v = denoise(x, s)
+        level = highest(s.video)
+        on = (level >= guidance.sync_start) & (level <= guidance.sync_end)  # (B, 1, 1)
+        if not isinstance(guidance.sync_scale, Tensor) and not bool(on.any()):
+            return v
+        clean = x.each(led_to, v, s)
+        slope = gradient.of(x, s, clean)
+        return v._replace(
+            video=apply_gradient(v.video, slope, s.video, on * guidance.sync_scale, gradient.max_norm)
+        )
+
+    return guided
 
 
 def led_to(x: Tensor, v: Tensor, s: Tensor) -> Tensor:
@@ -152,123 +240,67 @@ def led_to(x: Tensor, v: Tensor, s: Tensor) -> Tensor:
     return clean_of(x, v.to(x), spread(s, x.shape[1])[..., None])
 
 
-def by_critic(denoise: Denoise, critic: Critic, guidance: Guidance, spec: LatentSpec) -> Denoise:
-    """`denoise`, its picture turned to where a critic finds that it goes better with its sound.
+def apply_gradient(
+    v: Tensor, gradient: Tensor, s: Tensor, scale: float | Tensor, max_norm: float = EPS
+) -> Tensor:
+    """The video's velocity (B, Lv, Dv), changed by `scale` x its level along a gradient of the same shape."""
+    level = spread(s, gradient.shape[1])[..., None]  # (B, Lv, 1)
+    gradient = gradient * (level > 0)
+    free = (level > 0).sum((1, 2), keepdim=True) * gradient.shape[2]
+    norm = gradient.square().sum((1, 2), keepdim=True).sqrt()
+    return v + scale * level * free.sqrt() * gradient / norm.clamp(min=max_norm)
 
-    The critic is shown the clip that the velocity leads to, so that it needs to know nothing of noise
-    (Universal guidance, 2302.07121). It is asked where `by_ear` is, and turns the picture as far, but less
-    where it has less to say.
+
+def reward_gradient(reward_fn: RewardFn, spec: LatentSpec) -> Gradient:
+    """The gradient of a reward of the clean clip that a velocity leads to (Universal guidance, 2302.07121).
+
+    The reward needs no training on noise, and counts for less where its gradient is small.
     """
 
-    def told(x: Pair[Tensor], s: Pair[Tensor]) -> Pair[Tensor]:
-        v = denoise(x, s)
-        if not guidance.asks(s):
-            return v
-        slope = criticised(critic, spec, x.each(led_to, v, s))
-        return Pair(turned(v.video, slope, s.video, guidance.ear, IN_FULL), v.audio)
+    def of(x: Pair[Tensor], s: Pair[Tensor], clean: Pair[Tensor]) -> Tensor:
+        with torch.enable_grad():
+            video = clean.video.detach().requires_grad_()
+            reward = reward_fn(to_latents(Pair(video, clean.audio), spec))
+            return torch.autograd.grad(-reward.sum(), video)[0]
 
-    return told
-
-
-def criticised(critic: Critic, spec: LatentSpec, clean: Pair[Tensor]) -> Tensor:
-    """Where pictures don't go with their sounds: the gradient by clean tokens of `spec`, (B, Lv, Dv)."""
-    with torch.enable_grad():
-        picture = clean.video.detach().requires_grad_()
-        said = critic(to_latents(Pair(picture, clean.audio), spec))
-        return torch.autograd.grad(-said.sum(), picture)[0]
+    return Gradient(of, MAX_NORM)
 
 
-LISTEN = 0.8  # the level of the sound that the picture has to explain
+AUDIO_LEVEL = 0.8  # to which the audio is noised whose likelihood is asked for
 
 
-def by_ear(
-    denoise: Denoise,
-    model: JointDiT,
-    context: Context,
-    guidance: Guidance,
-    noise: Callable[[int], Tensor],
-) -> Denoise:
-    """`denoise`, its picture turned to where the model would sooner hear the sound that goes with it.
+def audio_likelihood_gradient(
+    model: JointDiT, context: Context, noise: Callable[[int], Tensor], samples: int = 1
+) -> Gradient:
+    """The gradient of the model's own audio loss by the noisy video: a classifier guidance (2105.05233).
 
-    By Bayes' rule p(picture | sound) ~ p(picture) p(sound | picture): the gradient of the sound's own flow
-    loss, given the noisy picture, is a classifier's guidance (2105.05233), and the model is the classifier.
-    Every hearing costs a pass and its gradient. In root mean square over what is drawn of a clip it turns the
-    velocity by `guidance.ear` x level: a picture far from its sound isn't turned further, but elsewhere.
+    By Bayes' rule p(video | audio) ~ p(video) p(audio | video), and the model is the classifier. The audio is
+    the one that the velocity leads to. Each of the `samples` costs a pass and its gradient.
 
     Args:
-        denoise: what draws; the sound that it is about to reach is what the picture has to explain.
-        model: as it hears.
+        model: the classifier.
         context: of the clips.
-        guidance: how far, between which levels, and of how many hearings the gradient is the mean.
-        noise: noise(i) of the sound (B, La, Da) for hearing i.
+        noise: noise(i) of the audio (B, La, Da) for the i-th pass.
+        samples: over which the gradient is summed.
     """
     calls = count()
 
-    def told(x: Pair[Tensor], s: Pair[Tensor]) -> Pair[Tensor]:
-        v = denoise(x, s)
-        if not guidance.asks(s):
-            return v
-        clean = led_to(x.audio, v.audio, s.audio)
-        slope = torch.zeros_like(x.video)
-        for _ in range(guidance.hearings):
-            slope += hearing(model, context, x.video, s, clean, noise(next(calls)).to(clean))
-        return Pair(turned(v.video, slope, s.video, guidance.ear), v.audio)
+    def of(x: Pair[Tensor], s: Pair[Tensor], clean: Pair[Tensor]) -> Tensor:
+        total = torch.zeros_like(x.video)
+        for _ in range(samples):
+            fresh = noise(next(calls)).to(clean.audio)
+            audio = Noised(clean.audio, fresh, torch.full_like(s.audio[:, :1], AUDIO_LEVEL))
+            with torch.enable_grad():
+                video = x.video.detach().requires_grad_()
+                loss = conditional_audio_loss(model, context, video, s.video, audio)
+                total += torch.autograd.grad(loss.sum(), video)[0]
+        return total
 
-    return told
+    return Gradient(of)
 
 
-def hearing(
-    model: JointDiT, context: Context, picture: Tensor, s: Pair[Tensor], clean: Tensor, noise: Tensor
+def conditional_audio_loss(
+    model: JointDiT, context: Context, video: Tensor, s: Tensor, audio: Noised
 ) -> Tensor:
-    """The gradient of a sound's flow loss by the noisy picture (B, Lv, Dv): where it is heard less.
-
-    `clean` and `noise` (B, La, Da) are the sound, and what it is noised with to the level `LISTEN`.
-    """
-    sound = Noised(clean, noise, torch.full_like(s.audio[:, :1], LISTEN))
-    with torch.enable_grad():
-        picture = picture.detach().requires_grad_()
-        return torch.autograd.grad(unheard(model, context, picture, s.video, sound).sum(), picture)[0]
-
-
-def unheard(model: JointDiT, context: Context, picture: Tensor, s: Tensor, sound: Noised) -> Tensor:
-    """The flow loss of a sound's tokens (B, La), beside a picture (B, Lv, Dv) at the levels s (B, K)."""
-    return token_loss(model(Pair(picture, sound.x_s), Pair(s, sound.s), context).audio, sound)
-
-
-def turned(v: Tensor, slope: Tensor, s: Tensor, ear: float | Tensor, in_full: float = 1e-12) -> Tensor:
-    """The picture's velocity (B, Lv, Dv), turned by `ear` x its level along a gradient, as `by_ear` says.
-
-    A clip's gradient whose norm lies below `in_full` turns it by as much less.
-    """
-    level = spread(s, slope.shape[1])[..., None]  # (B, Lv, 1)
-    slope = slope * (level > 0)
-    drawn = (level > 0).sum((1, 2), keepdim=True) * slope.shape[2]
-    norm = slope.square().sum((1, 2), keepdim=True).sqrt()
-    return v + ear * level * drawn.sqrt() * slope / norm.clamp(min=in_full)
-
-
-def guide(
-    model: JointDiT,
-    told: Context,
-    untold: Context,
-    guidance: Guidance,
-    free: Sequence[bool],
-) -> Denoise:
-    """The `denoise` of a clip under `guidance`, but for what `by_ear` and `by_critic` do.
-
-    `told` has the captions, `untold` has none; `free` (video, audio) says which modality is being drawn
-    beside another: no pass is spent on guiding one that is given, absent or alone.
-    """
-    text, video, audio, least = guidance.text, guidance.video, guidance.audio, guidance.least
-    withouts = []
-    if text != 1:
-        withouts.append(Without(conditioned(model, untold), Pair(text, text), guidance.text_least))
-    if video != 1 and free[0]:
-        withouts.append(Without(without_partner(model, told, "video"), Pair(video, 1.0), least))
-    sound_alone = remembered(without_partner(model, told, "audio"))
-    if audio != 1 and free[1]:
-        withouts.append(Without(sound_alone, Pair(1.0, audio), least))
-    if guidance.words != 1 and free[1]:
-        wordless = without_partner(model, untold, "audio")
-        withouts.append(Without(wordless, Pair(1.0, guidance.words), told=sound_alone))
-    return guided(conditioned(model, told), *withouts)
+    """The flow loss of audio tokens, (B, La), given video tokens (B, Lv, Dv) at the levels s (B, K)."""
+    return token_loss(model(Pair(video, audio.x_s), Pair(s, audio.s), context).audio, audio)

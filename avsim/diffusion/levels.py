@@ -1,12 +1,14 @@
-"""How much noise each token trains under: a mixture of noise levels, drawn per clip, modality and time step.
+"""How much noise each token trains under: a mixture of noise levels, sampled per clip, modality and latent
+frame.
 
-One model is trained for every task by drawing what each task will meet (Mixture of noise levels, 2405.13762;
-Diffusion forcing, 2407.01392): the modalities together, apart, alone, one of them clean, or part of the clip.
+One model is trained for every task by sampling what each task will meet (Mixture of noise levels, 2405.13762;
+Diffusion forcing, 2407.01392): the modalities jointly, independently, alone, one of them given, or part of
+the clip.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,6 +16,7 @@ from torch import Tensor
 from avsim.clip import LatentSpec
 from avsim.errors import InputError
 from avsim.models.pair import Pair
+from avsim.seeds import row_normal, row_uniform
 
 
 def shifted(u: Tensor, shift: float) -> Tensor:
@@ -24,13 +27,6 @@ def shifted(u: Tensor, shift: float) -> Tensor:
     return shift * u / (1 + (shift - 1) * u)
 
 
-class Levels(NamedTuple):
-    """What one clip trains under."""
-
-    s: Pair[Tensor]  # video (t,) one per latent frame, audio (l,) one per audio latent
-    linked: bool  # picture and sound know each other
-
-
 @dataclass(frozen=True)
 class LevelMixture:
     """What share of the clips trains under which kind of levels.
@@ -39,65 +35,97 @@ class LevelMixture:
         InputError: shares of the five kinds that don't add up to 1, or a share outside [0, 1].
     """
 
-    together: float = 0.34  # both modalities at the same point of their paths: text -> picture and sound
-    apart: float = 0.24  # each modality at a point of its own
-    clean_video: float = 0.20  # the picture given: foley
-    clean_audio: float = 0.12  # the sound given: visualize
-    alone: float = 0.10  # each modality as if the other weren't there: an image, a silent video, a sound
-    spread: float = 1.0  # deviation of the logit of a point: how far it comes towards both ends of the path
-    pure: float = 0.05  # of drawn points: exactly 1, where every sampler starts
-    by_step: float = 0.20  # of clips: levels that change along time (half: a span given, half: all apart)
+    joint: float = 0.34  # both modalities at the same point of their paths: text -> video and audio
+    independent: float = 0.24  # each modality at a point of its own
+    video_given: float = 0.20  # foley
+    audio_given: float = 0.12  # visualize
+    unimodal: float = 0.10  # each modality as if the other were absent: an image, a silent video, a sound
+    logit_std: float = 1.0  # of a point of the path: how often it is near either end
+    pure_noise: float = 0.05  # of the points: exactly 1, where every sampler starts
+    along_time: float = 0.20  # of clips: levels that change along time (half: a span given, half: all apart)
 
     def __post_init__(self) -> None:
-        kinds = (self.together, self.apart, self.clean_video, self.clean_audio, self.alone)
-        if not all(0 <= share <= 1 for share in (*kinds, self.pure, self.by_step)):
+        kinds = (self.joint, self.independent, self.video_given, self.audio_given, self.unimodal)
+        if not all(0 <= share <= 1 for share in (*kinds, self.pure_noise, self.along_time)):
             raise InputError(f"level shares must lie in [0, 1]; found {self}")
-        if not self.spread > 0:
-            raise InputError(f"the levels' spread is {self.spread}; it must be above 0")
+        if not self.logit_std > 0:
+            raise InputError(f"logit_std of the levels is {self.logit_std}; it must be above 0")
         if abs(sum(kinds) - 1) > 1e-6:
             raise InputError(f"the shares of the five kinds of levels add up to {sum(kinds):g}, not to 1")
 
-    def draw(self, spec: LatentSpec, shifts: Pair[float], generator: torch.Generator) -> Levels:
-        """Draw the levels of a clip of `spec`, and whether its modalities are linked."""
-        kind, by_step = torch.rand(2, generator=generator).tolist()
-        if spec.video[0] == 1:  # an image alone: nothing beside it is given, and it has no span
-            kind, by_step = 0.0, 1.0
-        shares = (self.together, self.apart, self.clean_video, self.clean_audio)
-        _, foley, visualize, alone = accumulate(shares)  # where each kind begins
-        video_steps, audio_steps = spec.video_spans(), spec.audio_spans()  # (t, 2), (l, 2)
-        u_video = u_audio = self._points(1, generator).expand(len(video_steps))
-        if kind >= self.together:
-            u_audio = self._points(1, generator).expand(len(video_steps))
-        if by_step < self.by_step / 2:  # every latent frame, and the sound of its span, at its own level
-            u_video = self._points(len(video_steps), generator)
-            u_audio = u_video if kind < self.together else self._points(len(video_steps), generator)
-        # The sound takes the level of the latent frame that it is heard with.
-        ends = video_steps[:-1, 1].contiguous()
-        owner = torch.searchsorted(ends, audio_steps.mean(1))  # (l,), each in 0 ... t - 1
-        u = Pair(u_video, u_audio[owner])
-        if self.by_step / 2 <= by_step < self.by_step:
-            u = self._with_given_span(u, spec, generator)
-        s_video, s_audio = shifted(u.video, shifts.video), shifted(u.audio, shifts.audio)
-        if foley <= kind < visualize:
-            s_video = torch.zeros_like(s_video)
-        elif visualize <= kind < alone:
-            s_audio = torch.zeros_like(s_audio)
-        return Levels(Pair(s_video, s_audio), linked=kind < alone)
+    def unimodal_rows(self, first_row: int, count: int, batch_size: int, step: int) -> list[bool]:
+        """Which of the rows `first_row` ... `first_row + count - 1` train each modality alone.
 
-    def _points(self, count: int, generator: torch.Generator) -> Tensor:
-        """Points of a path in (0, 1]: logit-normal, and exactly 1 with probability `pure`."""
-        u = torch.sigmoid(self.spread * torch.randn(count, generator=generator))
-        return torch.where(torch.rand(count, generator=generator) < self.pure, 1.0, u)
+        They are spaced evenly over the rows of all steps, so that the host knows them without asking the
+        device, and every step has as many as its share, give or take one.
+        """
+        before = step * batch_size + first_row
+        marks = [int((before + i) * self.unimodal) for i in range(count + 1)]
+        return [later > earlier for earlier, later in zip(marks, marks[1:], strict=False)]
 
-    def _with_given_span(self, u: Pair[Tensor], spec: LatentSpec, generator: torch.Generator) -> Pair[Tensor]:
-        """The clip's first frame, beginning or end made clean, as animate, extend, loop and connect will."""
-        which, cut = torch.rand(2, generator=generator).tolist()
-        if which < 1 / 3:
-            return Pair(torch.cat([torch.zeros(1), u.video[1:]]), u.audio)
-        cut = cut * spec.clip.seconds
+    def sample(
+        self,
+        spec: LatentSpec,
+        shifts: Pair[float],
+        rows: Tensor,
+        seed: int,
+        step: int,
+        coupled: bool = True,
+        name: str = "levels",
+    ) -> Pair[Tensor]:
+        """The levels of rows (B,) of step `step`: video (B, t) by latent frame, audio (B, l) by audio latent.
 
-        def clear(levels: Tensor, spans: Tensor) -> Tensor:
-            given = spans[:, 1] <= cut if which < 2 / 3 else spans[:, 0] >= cut
-            return torch.where(given, 0.0, levels)
+        They are made on the device of `rows`; row i depends on (seed, step, rows[i]) alone. Rows that are not
+        `coupled` train each modality alone: neither is given, and each has a point of its own.
+        """
+        kind, along, which, cut = row_uniform(rows, (4,), seed, name, step)[:, :, None].unbind(1)  # (B, 1)
+        if not coupled:
+            joint, foley, visualize = (torch.zeros_like(kind, dtype=torch.bool) for _ in range(3))
+        else:
+            kind = kind * (1 - self.unimodal)
+            shares = (self.joint, self.independent, self.video_given)
+            end_of_joint, end_of_independent, end_of_foley = accumulate(shares)
+            joint, visualize = kind < end_of_joint, kind >= end_of_foley
+            foley = (kind >= end_of_independent) & ~visualize
+        if spec.video[0] == 1:  # an image: no span of it can be given
+            along = torch.ones_like(along)
+        points = self._points(rows, spec.video[0], seed, name, step)
+        by_frame = (
+            along < self.along_time / 2
+        )  # every latent frame, and the audio of its span, at its own level
+        u_video, u_audio = (torch.where(by_frame, u, u[:, :1]) for u in points)  # (B, t)
+        u_audio = torch.where(joint, u_video, u_audio)
+        video_spans, audio_spans, owner = _spans(spec, rows.device)
+        u = Pair(u_video, u_audio[:, owner])  # (B, t), (B, l)
+        with_span = ~by_frame & (along < self.along_time)
+        s = u.each(shifted, shifts)
+        given = self._given_span(with_span, which, cut * spec.clip.seconds, Pair(video_spans, audio_spans))
+        given = Pair(given.video | foley, given.audio | visualize)
+        return s.each(lambda s, given: torch.where(given, 0.0, s), given)
 
-        return u.each(clear, Pair(spec.video_spans(), spec.audio_spans()))
+    def _points(self, rows: Tensor, count: int, seed: int, name: str, step: int) -> Pair[Tensor]:
+        """Points of both paths in (0, 1], (B, t): logit-normal, or 1 with probability `pure_noise`."""
+        logits = row_normal(rows, (2, count), seed, name, step, "logits")
+        pure = row_uniform(rows, (2, count), seed, name, step, "pure") < self.pure_noise
+        return Pair(*torch.where(pure, 1.0, torch.sigmoid(self.logit_std * logits)).unbind(1))
+
+    @staticmethod
+    def _given_span(chosen: Tensor, which: Tensor, cut: Tensor, spans: Pair[Tensor]) -> Pair[Tensor]:
+        """Of `chosen` rows (B, 1), what is given: the first frame, the beginning or the end, up to `cut` s.
+
+        As animate, extend, loop and connect will need it. Returns bools, (B, t) and (B, l).
+        """
+        beginning = chosen & (which >= 1 / 3) & (which < 2 / 3)
+        end = chosen & (which >= 2 / 3)
+        given = spans.each(lambda span: (beginning & (span[:, 1] <= cut)) | (end & (span[:, 0] >= cut)))
+        first = torch.arange(spans.video.shape[0], device=cut.device) == 0
+        return Pair(given.video | (chosen & (which < 1 / 3) & first), given.audio)
+
+
+@lru_cache(maxsize=32)
+def _spans(spec: LatentSpec, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Seconds of latent frames (t, 2) and audio latents (l, 2), and the frame each of these is in, (l,)."""
+    with torch.inference_mode(False):
+        video, audio = spec.video_spans(), spec.audio_spans()
+        owner = torch.searchsorted(video[:-1, 1].contiguous(), audio.mean(1))
+        return video.float().to(device), audio.float().to(device), owner.to(device)

@@ -1,8 +1,9 @@
-"""The loss of rectified flow, and the loss of a predictor that knows nothing but the level."""
+"""The loss of rectified flow, and the velocity of a predictor that has the noise level alone."""
 
+import torch
 from torch import Tensor
 
-from avsim.diffusion.noising import Noised, blind_velocity
+from avsim.diffusion.noising import Noised, level_only_velocity
 
 CLEAREST = 0.05  # level below which an error of the data counts as it does at this level
 
@@ -25,9 +26,25 @@ def row_loss(per_token: Tensor) -> Tensor:
     return per_token.sum(1) / per_token.shape[1]
 
 
-def trivial(noised: Noised) -> Tensor:
+def motion_weight(noised: Noised, frames: int, motion: float) -> Tensor:
+    """How much each video token counts, (B, L): 1, and up to 1 + `motion` where something in its place ever
+    moves.
+
+    Tokens run over `frames` latent frames; those of frame 0 count 1. Where frame 0 is noisy, at level s0, a
+    place that moves can hardly be told yet: the extra weight is times 1 - s0^2.
+    """
+    later = noised.x.unflatten(1, (frames, -1))[:, 1:]  # (B, t - 1, hw, D)
+    if frames == 1:
+        return torch.ones_like(noised.x[..., 0])
+    change = (later - later.mean(1, keepdim=True)).square().mean(-1).amax(1)  # (B, hw)
+    moving = (change / (change + 1))[:, None].expand(-1, frames - 1, -1)
+    moving = torch.cat([torch.zeros_like(moving[:, :1]), moving], dim=1).flatten(1)  # (B, L)
+    return 1 + motion * (1 - noised.s[:, :1].square()) * moving
+
+
+def level_only(noised: Noised) -> Tensor:
     """The velocity that the level alone predicts of data of unit variance, (B, L, D).
 
     Its loss there is 1 / (s^2 + (1 - s)^2), from the level `CLEAREST` on.
     """
-    return blind_velocity(noised.x_s, noised.level)
+    return level_only_velocity(noised.x_s, noised.level)

@@ -50,8 +50,8 @@ def wiener(level: Tensor, energy: Tensor | float = 1.0) -> tuple[Tensor, Tensor]
     return (s - rest * energy) / noisy, (energy / noisy).sqrt()
 
 
-def blind_velocity(x_s: Tensor, level: Tensor, energy: Tensor | float = 1.0) -> Tensor:
-    """The velocity of x_s that points to what the Wiener filter (`wiener`) takes for the data."""
+def level_only_velocity(x_s: Tensor, level: Tensor, energy: Tensor | float = 1.0) -> Tensor:
+    """The velocity of x_s that points to the Wiener estimate (`wiener`) of the data."""
     return wiener(level, energy)[0] * x_s
 
 

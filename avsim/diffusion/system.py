@@ -1,6 +1,6 @@
 """The generator under Lightning: what it trains on, what it logs, what a run exports."""
 
-import math
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from avsim.data.batch import LatentBatch
 from avsim.data.encode import load_codecs
-from avsim.diffusion.attention_statistics import attention_maps, gaze
-from avsim.diffusion.guidance import unheard
+from avsim.diffusion.attention_statistics import attention_maps, attention_statistics
+from avsim.diffusion.guidance import conditional_audio_loss
 from avsim.diffusion.levels import LevelMixture, shifted
-from avsim.diffusion.loss import row_loss, token_loss, trivial
+from avsim.diffusion.loss import level_only, motion_weight, row_loss, token_loss
 from avsim.diffusion.noising import Noised
-from avsim.diffusion.training_sample import Drawn, draw
+from avsim.diffusion.training_sample import CaptionDropout, TrainingSample, training_samples
 from avsim.errors import InputError
 from avsim.measures import bootstrap
 from avsim.models.joint import Context, JointDiT
@@ -30,16 +30,23 @@ BINS = 5  # of the noise level, for the logs
 
 
 class GeneratorSystem(L.LightningModule):
-    """Trains a `JointDiT` on latents.
+    """Trains a `JointDiT` on latents. A step never waits for the device, but where it logs.
 
     Args:
         model: what is trained.
         recipe: its optimizer and schedule.
-        seed: from which all draws derive, with the step and the row.
+        seed: from which all randomness derives, with the step and the row.
         video_codec: run or folder of the codec that made the video latents; exported along, never trained.
         audio_codec: and of the audio latents.
         levels: the mixture of noise levels.
-        untold: chance of a clip to train without its caption, so that guidance can do without it.
+        caption_dropout: chance of a clip to train without its caption, for classifier-free guidance.
+        caption_dropout_given_video: the same where all of its video is given, which tells most of what a
+            caption would; None: as everywhere.
+        motion_weight: how much more a video token counts where something moves (`loss.motion_weight`).
+        image_weight: of the images beside a batch of clips, against the clips' 1.
+
+    Raises:
+        InputError: a chance outside [0, 1] or a negative weight.
     """
 
     def __init__(
@@ -50,17 +57,28 @@ class GeneratorSystem(L.LightningModule):
         video_codec: str | None = None,
         audio_codec: str | None = None,
         levels: LevelMixture = LevelMixture(),  # noqa: B008
-        untold: float = 0.1,
+        caption_dropout: float = 0.1,
+        caption_dropout_given_video: float | None = None,
+        motion_weight: float = 0.0,
+        image_weight: float = 0.4,
     ) -> None:
         super().__init__()
-        self.model, self.recipe, self.seed = model, recipe, seed
-        self.levels, self.untold = levels, untold
+        given = caption_dropout if caption_dropout_given_video is None else caption_dropout_given_video
+        for name, chance in (("caption_dropout", caption_dropout), ("caption_dropout_given_video", given)):
+            if not 0 <= chance <= 1:
+                raise InputError(f"{name} is {chance}; it is a chance, 0 to 1")
+        for name, weight in (("motion_weight", motion_weight), ("image_weight", image_weight)):
+            if not 0 <= weight < float("inf"):
+                raise InputError(f"{name} is {weight}; it must be 0 or more")
+        self.model, self.recipe, self.seed, self.levels = model, recipe, seed, levels
+        self.dropout = CaptionDropout(caption_dropout, given)
+        self.motion_weight, self.image_weight = motion_weight, image_weight
         self.codecs = {"video_codec": video_codec, "audio_codec": audio_codec}
         self.loaded: dict[str, nn.Module] | None = None  # codecs: in a dict, so not of this module's weights
         self.seen: list[dict[str, Tensor]] = []  # what validation found, row by row
 
     def parts(self) -> dict[str, nn.Module]:
-        """What this run exports: the generator, and the codecs whose latents it speaks."""
+        """What this run exports: the generator, and the codecs of its latents."""
         if self.loaded is None:
             self.loaded = load_codecs(self.codecs)
         return {"generator": self.model, **self.loaded}
@@ -76,15 +94,15 @@ class GeneratorSystem(L.LightningModule):
         found = getattr(self.trainer.datamodule, "channels", None)  # type: ignore[attr-defined]
         own = tuple(self.model.channels)
         if found is not None and found != own:
-            told = f"--model.model.video_channels {found[0]} --model.model.audio_channels {found[1]}"
-            raise InputError(f"latents have {found} channels (video, audio), the model {own}; say {told}")
+            fix = f"--model.model.video_channels {found[0]} --model.model.audio_channels {found[1]}"
+            raise InputError(f"latents have {found} channels (video, audio), the model {own}; set {fix}")
         recorded = getattr(self.trainer.datamodule, "codecs", {})  # type: ignore[attr-defined]
         for part, path in self.codecs.items():
-            told = recorded.get(part.partition("_")[0], {}).get("sha256")
-            if path is not None and told is not None:
-                if told != (hashed := hash_of(part_folder(path, part) / TENSORS)):
+            expected = recorded.get(part.partition("_")[0], {}).get("sha256")
+            if path is not None and expected is not None:
+                if expected != (hashed := hash_of(part_folder(path, part) / TENSORS)):
                     raise InputError(
-                        f"latents are of a {part} of sha256 {told[:12]}…, {path} holds {hashed[:12]}…; "
+                        f"latents are of a {part} of sha256 {expected[:12]}…, {path} holds {hashed[:12]}…; "
                         "give the codec that encoded them, or encode them again"
                     )
 
@@ -92,45 +110,78 @@ class GeneratorSystem(L.LightningModule):
         """The recipe, over as many steps as the trainer plans."""
         return configure(self.model, self.recipe, int(self.trainer.estimated_stepping_batches))
 
+    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Tokenise the captions while the batch is on the host, where the text encoder has token ids."""
+        return tokenised(batch, self.model) if isinstance(batch, LatentBatch) else batch
+
     def training_step(self, batch: LatentBatch, batch_index: int) -> Tensor:
         """Flow loss of both modalities, over the tokens that are not given."""
-        drawn = draw(batch, self.levels, self.untold, self.model.shifts, self.seed, self.global_step)
-        losses = self.losses(drawn, batch)  # (B, L)
-        means = losses.each(lambda loss: row_loss(loss).mean())
-        total = torch.stack(means.there()).sum()
-        if len(means.there()) < len(means):  # an image alone: DDP waits for every weight's gradient
-            total = total + 0 * torch.stack([weight.sum() for weight in self.model.parameters()]).sum()
-        self.log("train/loss", total, sync_dist=True, batch_size=len(batch.captions), prog_bar=True)
+        batch_size = len(batch.names) * self.trainer.world_size * self.trainer.accumulate_grad_batches
+        samples = training_samples(
+            batch, batch_size, self.levels, self.dropout, self.model.shifts, self.seed, self.global_step,
+            self.image_weight,
+        )  # fmt: skip
+        losses = [self.losses(sample) for sample in samples]  # (B, L) each
+        total = self.total(samples, losses)
         if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
-            self.log_levels(losses.each(torch.Tensor.detach), drawn.noised)
+            self.log("train/loss", total.detach(), sync_dist=True, batch_size=len(batch.names), prog_bar=True)
+            self.log_levels(samples, [loss.each(torch.Tensor.detach) for loss in losses])
         return total
 
-    def losses(self, drawn: Drawn, batch: LatentBatch) -> Pair[Tensor]:
-        """The loss of every token, (B, L)."""
-        context = self.model.context(drawn.captions, batch.spec)
-        x_s, s = (drawn.noised.each(lambda each, name=name: getattr(each, name)) for name in ("x_s", "s"))
-        return self.model(x_s, s, context, drawn.linked).each(token_loss, drawn.noised)
+    def with_target(self, sample: TrainingSample) -> TrainingSample:
+        """The sample whose velocity is to be predicted: here, of the data."""
+        return sample
 
-    def log_levels(self, losses: Pair[Tensor], noised: Pair[Noised]) -> None:
-        """Log the mean loss of drawn tokens for each modality, and for each bin of the noise level."""
-        for name, loss, given in zip(NAMES, losses, noised, strict=True):
-            if loss is None:
-                continue
-            level = given.level[..., 0]  # (B, L)
-            drawn = level > 0
-            index = (level * BINS).long().clamp(max=BINS - 1)[drawn]
-            sums = torch.zeros(2, BINS, device=loss.device)
-            sums[0].index_add_(0, index, loss[drawn].float())
-            sums[1].index_add_(0, index, torch.ones_like(index, dtype=torch.float32))
-            sums = self.trainer.strategy.reduce(sums, reduce_op="sum")  # over processes
-            found, count = sums.tolist()
-            if sum(count) > 0:
-                self.log(f"train/{name}", sum(found) / sum(count), rank_zero_only=True)
-            for i in range(BINS):
-                # Lightning logs a value again until another comes: an empty bin has to say so.
+    def losses(self, sample: TrainingSample) -> Pair[Tensor]:
+        """The loss of every token, (B, L)."""
+        noised = self.with_target(sample).noised
+        context = self.model.context(sample.captions, sample.spec, sample.uncond)
+        v = self.model(noised.each(lambda n: n.x_s), noised.each(lambda n: n.s), context)
+        losses = v.each(token_loss, noised)
+        if self.motion_weight and losses.video is not None and sample.spec.video[0] > 1:
+            weight = motion_weight(sample.noised.video, sample.spec.video[0], self.motion_weight)
+            losses = losses._replace(video=weight * losses.video)
+        return losses
+
+    def total(self, samples: list[TrainingSample], losses: list[Pair[Tensor]]) -> Tensor:
+        """The step's loss: the mean over clips, of both modalities together, plus that over images."""
+        means = [
+            sample.weight * row_loss(loss).mean()
+            for sample, each in zip(samples, losses, strict=True)
+            for loss in each.there()
+        ]
+        total = torch.stack(means).sum()
+        alone = {name for sample in samples if not sample.coupled for name in _names(sample)}
+        if not any(sample.coupled for sample in samples) or len(alone) < len(NAMES):
+            # A step that lacks a kind of rows leaves weights without a gradient, for which DDP would wait.
+            total = total + 0 * torch.stack([weight.sum() for weight in self.model.parameters()]).sum()
+        return total
+
+    def log_levels(self, samples: list[TrainingSample], losses: list[Pair[Tensor]]) -> None:
+        """Log the mean loss of generated tokens by modality, by bin of the noise level, and of images."""
+        sums: dict[str, Tensor] = {}
+        for sample, each in zip(samples, losses, strict=True):
+            for name, loss, noised in zip(NAMES, each, sample.noised, strict=True):
+                if loss is None:
+                    continue
+                label = "image" if sample.spec.video[0] == 1 else name
+                level = noised.level[..., 0].flatten()  # (B L,)
+                free = (level > 0).float()
+                index = (level * BINS).long().clamp(max=BINS - 1)
+                found = torch.stack(
+                    [
+                        torch.zeros(BINS, device=loss.device).index_add_(0, index, value)
+                        for value in (loss.float().flatten() * free, free)
+                    ]
+                )
+                sums[label] = sums[label] + found if label in sums else found
+        for name, found in sums.items():
+            found = self.trainer.strategy.reduce(found, reduce_op="sum")  # over processes
+            self.log(f"train/{name}", found[0].sum() / found[1].sum(), rank_zero_only=True)
+            for i in range(0 if name == "image" else BINS):
+                # Lightning logs a value again until another comes: that of an empty bin is 0 / 0, NaN.
                 label = f"train/{name}_s_{i / BINS:.1f}-{(i + 1) / BINS:.1f}"
-                mean = found[i] / count[i] if count[i] > 0 else math.nan
-                self.log(label, mean, rank_zero_only=True)
+                self.log(label, found[0, i] / found[1, i], rank_zero_only=True)
 
     def validation_step(self, batch: LatentBatch, batch_index: int) -> None:  # noqa: D102
         self.seen.append(self.score(batch, batch_index))
@@ -145,12 +196,14 @@ class GeneratorSystem(L.LightningModule):
         self.report("test")
 
     def score(self, batch: LatentBatch, batch_index: int) -> dict[str, Tensor]:
-        """Losses at points spread evenly over both paths, and what the picture is worth; each (B,)."""
+        """Losses at points spread evenly over both paths, and the gain of conditioning on video; (B,)."""
         x = to_tokens(Latents(batch.video, batch.audio))
-        random = [generator(self.seed, "validation", batch_index, row) for row in batch.rows.tolist()]
+        rows = range(batch.first_row, batch.first_row + len(batch.names))
+        random = [generator(self.seed, "validation", batch_index, row) for row in rows]
         noise = x.each(partial(normal_like, rows=random))
-        u = (((batch.rows + 0.5) * 0.618034) % 1).float()[:, None].clamp(0.02)  # (B, 1)
-        context = self.model.context(batch.captions, batch.spec)
+        points = torch.arange(rows.start, rows.stop, device=batch.device)
+        u = (((points + 0.5) * 0.618034) % 1).float()[:, None].clamp(0.02)  # (B, 1)
+        context = self.model.context(batch.captions if batch.text is None else batch.text, batch.spec)
 
         s = x.each(lambda x, shift: shifted(u, shift).to(x), self.model.shifts)
         noised = x.each(Noised, noise, s)
@@ -159,39 +212,56 @@ class GeneratorSystem(L.LightningModule):
         for name, v_of, n in zip(NAMES, v, noised, strict=True):
             if n is not None:
                 found[name] = row_loss(token_loss(v_of, n))
-                found[f"{name}_trivial"] = row_loss(token_loss(trivial(n), n))
+                found[f"{name}_level_only"] = row_loss(token_loss(level_only(n), n))
         if noised.video is not None and noised.audio is not None and len(u) > 1:
-            found |= self.worth(noised, s.audio, context)
+            found |= self.conditioning_gain(noised, s.audio, context)
         return {name: value.float().cpu() for name, value in found.items()}
 
-    def worth(self, noised: Pair[Noised], s: Tensor, context: Context) -> dict[str, Tensor]:
-        """What the clean picture is worth to the sound at level s (B, 1), and where that looks; each (B,).
+    def conditioning_gain(self, noised: Pair[Noised], s: Tensor, context: Context) -> dict[str, Tensor]:
+        """The audio loss at level s (B, 1) given the clean video, and given another clip's; each (B,).
 
-        The flow loss of the sound with its own picture and with another clip's; noise and caption the same.
+        Noise and caption are the same. Beside them, statistics of the attention to the own video.
         """
-        sound, pictures, given = noised.audio, noised.video.x, torch.zeros_like(s)
-        own, swapped = (
-            row_loss(unheard(self.model, context, picture, given, sound))
-            for picture in (pictures, pictures.roll(len(s) // 2, 0))
+        audio, videos, given = noised.audio, noised.video.x, torch.zeros_like(s)
+        own, shuffled = (
+            row_loss(conditional_audio_loss(self.model, context, video, given, audio))
+            for video in (videos, videos.roll(len(s) // 2, 0))
         )
-        found = {"audio_own": own, "audio_swapped": swapped, "sync_gap": swapped - own}
-        maps = attention_maps(self.model, Pair(pictures, sound.x_s), Pair(given, s), context)
-        where = {} if maps is None else gaze(maps, context.seconds)._asdict()
-        return found | {f"gaze_{name}": value for name, value in where.items()}
+        found = {
+            "conditional_audio_loss": own, "shuffled_audio_loss": shuffled, "conditioning_gain": shuffled -
+            own
+        }  # fmt: skip
+        maps = attention_maps(self.model, Pair(videos, audio.x_s), Pair(given, s), context)
+        where = {} if maps is None else attention_statistics(maps, context.seconds)._asdict()
+        return found | {f"attention_{name}": value for name, value in where.items()}
 
     def report(self, stage: str) -> None:
-        """Log means over the rows of all processes; the gap with its 95 % interval: above 0, it is learnt."""
+        """Log means over all processes' rows; of the conditioning gain its 95 % interval too."""
         seen = gathered(self.seen)
         self.seen.clear()
         names = dict.fromkeys(name for found in seen for name in found)
         means = {name: bootstrap(torch.cat([each[name] for each in seen if name in each])) for name in names}
         for name, interval in means.items():
             self.log(f"{stage}/{name}", float(interval.mean), rank_zero_only=True)
-        if "sync_gap" in means:
-            self.log(f"{stage}/sync_gap_low", float(means["sync_gap"].low), rank_zero_only=True)
-            self.log(f"{stage}/sync_gap_high", float(means["sync_gap"].high), rank_zero_only=True)
+        if "conditioning_gain" in means:
+            interval = means["conditioning_gain"]
+            self.log(f"{stage}/conditioning_gain_low", float(interval.low), rank_zero_only=True)
+            self.log(f"{stage}/conditioning_gain_high", float(interval.high), rank_zero_only=True)
         total = sum(float(means[name].mean) for name in NAMES if name in means)
         self.log(f"{stage}/loss", total, rank_zero_only=True, prog_bar=True)
+
+
+def tokenised(batch: LatentBatch, model: JointDiT) -> LatentBatch:
+    """The batch, and its images, with their captions' token ids, if the text encoder has any."""
+    if batch.images is not None:
+        batch = replace(batch, images=tokenised(batch.images, model))
+    if batch.text is not None:
+        return batch
+    return replace(batch, text=model.text.tokenize(batch.captions))
+
+
+def _names(sample: TrainingSample) -> list[str]:
+    return [name for name, noised in zip(NAMES, sample.noised, strict=True) if noised is not None]
 
 
 def gathered(rows: list[Any]) -> list[Any]:

@@ -1,50 +1,136 @@
-"""What a training step draws for each clip: noise levels, noise, and what the model is not told.
+"""What a training step samples for each clip: noise levels, noise, and which captions are dropped.
 
-Row i of the step's whole batch draws from (seed, step, i) alone, so that one process or eight, a kill or a
-resume, train the same model.
+Row i of the step's whole batch depends on (seed, step, i) alone, so that one process or eight, a kill or a
+resume, train the same model. All of it is sampled on the batch's device.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
+from avsim.clip import LatentSpec
 from avsim.data.batch import LatentBatch
 from avsim.diffusion.levels import LevelMixture
 from avsim.diffusion.noising import Noised
-from avsim.models.pair import Latents, Pair
+from avsim.models.pair import NAMES, Latents, Pair
 from avsim.models.tokens import to_tokens
-from avsim.seeds import generator
+from avsim.seeds import row_normal, row_uniform
+
+
+@dataclass(frozen=True)
+class CaptionDropout:
+    """The chance of a clip to train without its caption."""
+
+    always: float
+    given_video: float  # where all of its video is given
+
+    def sample(self, s: Pair[Tensor], rows: Tensor, seed: int, step: int, name: str) -> Tensor:
+        """Which of the rows (B,) train without a caption, (B,) bool."""
+        chance = torch.full(rows.shape, self.always, device=rows.device)
+        if s.video is not None:
+            chance = torch.where((s.video == 0).all(1), self.given_video, chance)
+        return row_uniform(rows, (), seed, name, step) < chance
 
 
 @dataclass(frozen=True, eq=False)
-class Drawn:
-    """A batch, ready for the model."""
+class TrainingSample:
+    """Rows that go through the model in one pass, both modalities coupled or one alone: without a mask."""
 
+    spec: LatentSpec
     noised: Pair[Noised]
-    captions: list[str]
-    linked: Tensor  # (B,) bool
+    captions: Sequence[str] | Tensor
+    uncond: Tensor  # (B,) bool: rows that train without their caption
+    rows: Tensor  # (B,)
+    weight: float  # of their mean loss in the step's
+
+    @property
+    def coupled(self) -> bool:
+        """Whether both modalities are here."""
+        return len(self.noised.there()) == 2
 
 
-def draw(
-    batch: LatentBatch, levels: LevelMixture, untold: float, shifts: Pair[float], seed: int, step: int
-) -> Drawn:
-    """The draws of step `step` for every row; `untold` is the chance of a caption to be withheld."""
-    tokens = to_tokens(Latents(batch.video, batch.audio))
-    noise, drawn, told = [], [], []
-    for row in batch.rows.tolist():
-        random = generator(seed, "diffusion", step, row)
-        drawn.append(levels.draw(batch.spec, shifts, random))
-        told.append(float(torch.rand((), generator=random)) >= untold)
-        noise.append(tokens.each(lambda x: torch.randn(x.shape[1:], generator=random)))  # noqa: B023
-    s = stacked([each.s for each in drawn])
-    return Drawn(
-        tokens.each(lambda x, noise, s: Noised(x, noise.to(x), s.to(x)), stacked(noise), s),
-        [caption if tell else "" for caption, tell in zip(batch.captions, told, strict=True)],
-        torch.tensor([each.linked for each in drawn], device=tokens.there()[0].device),
+def training_samples(
+    batch: LatentBatch,
+    batch_size: int,
+    levels: LevelMixture,
+    dropout: CaptionDropout,
+    shifts: Pair[float],
+    seed: int,
+    step: int,
+    image_weight: float,
+) -> list[TrainingSample]:
+    """The sub-batches of a step: coupled rows, rows of each modality alone, and images.
+
+    `batch_size` counts the rows of all processes. The losses' weights make up the mean over the batch's
+    clips, and `image_weight` times the mean over its images.
+    """
+    count, device = len(batch.names), batch.device
+    unimodal = levels.unimodal_rows(batch.first_row, count, batch_size, step)
+    x = to_tokens(Latents(batch.video, batch.audio))
+    if len(x.there()) < 2:
+        unimodal = [True] * count
+    captions = batch.captions if batch.text is None else batch.text
+    samples = []
+    for alone in (False, True):
+        chosen = tuple(i for i, mark in enumerate(unimodal) if mark == alone)
+        if not chosen:
+            continue
+        at = _indices(chosen, count, device)
+        part = x.each(lambda x: x if at is None else x[at])  # noqa: B023
+        text = _some(captions, chosen, at)
+        rows = batch.first_row + (torch.arange(count, device=device) if at is None else at)
+        s = levels.sample(batch.spec, shifts, rows, seed, step, coupled=not alone)
+        for keep in ((True, False), (False, True)) if alone else ((True, True),):
+            kept = part.each(lambda x, keep: x if keep else None, Pair(*keep))
+            if kept.there():
+                weight = len(chosen) / count
+                name = "" if not alone else NAMES[keep.index(True)]
+                samples.append(_sample(batch.spec, kept, s, text, rows, dropout, seed, step, name, weight))
+    if batch.images is not None:
+        images = batch.images
+        rows = images.first_row + torch.arange(len(images.names), device=device)
+        s = levels.sample(images.spec, shifts, rows, seed, step, coupled=False, name="image levels")
+        text = images.captions if images.text is None else images.text
+        tokens = to_tokens(Latents(images.video, None))
+        samples.append(
+            _sample(images.spec, tokens, s, text, rows, dropout, seed, step, "image", image_weight)
+        )
+    return samples
+
+
+def _sample(
+    spec: LatentSpec,
+    x: Pair[Tensor],
+    s: Pair[Tensor],
+    captions: Sequence[str] | Tensor,
+    rows: Tensor,
+    dropout: CaptionDropout,
+    seed: int,
+    step: int,
+    name: str,
+    weight: float,
+) -> TrainingSample:
+    noise = x.each(
+        lambda x, of: row_normal(rows, tuple(x.shape[1:]), seed, f"{name} noise", step, of).to(x), NAMES
     )
+    noised = x.each(Noised, noise, s)
+    uncond = dropout.sample(noised.each(lambda n: n.s), rows, seed, step, f"{name} caption")
+    return TrainingSample(spec, noised, captions, uncond, rows, weight)
 
 
-def stacked(rows: list[Pair[Tensor]]) -> Pair[Tensor]:
-    """B pairs of tensors -> one pair of (B, ...)."""
-    return rows[0].each(lambda _, *same: torch.stack(same), *rows)
+def _some(
+    captions: Sequence[str] | Tensor, chosen: Sequence[int], at: Tensor | None
+) -> Sequence[str] | Tensor:
+    """The chosen captions."""
+    if at is None:
+        return captions
+    return captions[at] if isinstance(captions, Tensor) else [captions[i] for i in chosen]
+
+
+@lru_cache(maxsize=1024)
+def _indices(chosen: tuple[int, ...], count: int, device: torch.device) -> Tensor | None:
+    """Rows as a tensor on a device, made once; None: all of them."""
+    return None if len(chosen) == count else torch.tensor(chosen).to(device)

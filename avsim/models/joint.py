@@ -170,12 +170,19 @@ class JointDiT(nn.Module):
             Block(coupling, width, heads, self.text.width, mlp_ratio) for _ in range(blocks)
         )
 
-    def context(self, captions: Sequence[str] | Tensor, spec: LatentSpec) -> Context:
-        """Once per clip: B captions, and the spec whose tokens will be drawn. "" means no caption.
+    def context(
+        self, captions: Sequence[str] | Tensor, spec: LatentSpec, uncond: Tensor | None = None
+    ) -> Context:
+        """Once per clip: B captions, and the spec whose tokens will be generated. "" means no caption.
 
-        They may also be tensors that `text` reads, such as a `WordEncoder`'s hashes.
+        They may also be token ids, as `text.tokenize` makes them. Rows of `uncond` (B,) bool have no caption.
         """
         text, here = self.text(captions)  # (B, S, E), (B, S)
+        if uncond is not None:
+            none = captions.new_zeros(1, *captions.shape[1:]) if isinstance(captions, Tensor) else [""]
+            empty, there = self.text(none)  # (1, S, E), (1, S)
+            text = torch.where(uncond[:, None, None], empty, text)
+            here = torch.where(uncond[:, None], there, here)
         waves, seconds = standing(spec, self.head_width, text.device)
         return Context(
             words=tuple(block.read(text) for block in self.blocks),

@@ -35,6 +35,10 @@ class TextEncoder(nn.Module):
         """B captions -> tokens (B, S, E) and which are there (B, S), bool, at least one in each row."""
         raise TypeError(f"{type(self).__name__} must say how it reads captions")
 
+    def tokenize(self, captions: Sequence[str]) -> Tensor | None:
+        """Token ids (B, ...) on the host, which `forward` takes too, 0 for none; None: it takes no ids."""
+        return None
+
     def reading(self, caption: str) -> Reading:
         """What becomes of a caption: how many tokens it is, which words are strange."""
         raise TypeError(f"{type(self).__name__} must say what it can't read")
@@ -68,9 +72,7 @@ class WordEncoder(TextEncoder):
 
     def forward(self, captions: Sequence[str] | Tensor) -> tuple[Tensor, Tensor]:
         """B captions, or their `hashes` (B, length - 1, PIECES) -> tokens (B, length, E), which are there."""
-        ids = captions
-        if not isinstance(ids, Tensor):
-            ids = torch.tensor([self.hashes(caption) for caption in captions], device=self.place.device)
+        ids = captions if isinstance(captions, Tensor) else self.tokenize(captions).to(self.place.device)
         here = F.pad((ids > 0).any(-1), (1, 0), value=True)  # (B, S)
         count = (ids > 0).sum(-1, keepdim=True).clamp(min=1)  # (B, S - 1, 1)
         words = self.pieces(ids).sum(2) / count.sqrt()  # (B, S - 1, E)
@@ -78,6 +80,10 @@ class WordEncoder(TextEncoder):
         for layer in self.layers:
             x = layer(x, here[:, None, None])  # (B, S, E)
         return self.norm(x), here
+
+    def tokenize(self, captions: Sequence[str]) -> Tensor:
+        """The `hashes` of B captions, (B, length - 1, PIECES) int64."""
+        return torch.tensor([self.hashes(caption) for caption in captions]).view(-1, self.length - 1, PIECES)
 
     def hashes(self, caption: str) -> list[list[int]]:
         """A caption as (length - 1) words of PIECES table rows each; 0 where there is nothing."""

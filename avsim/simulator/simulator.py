@@ -35,7 +35,7 @@ from avsim.diffusion import (
     until,
 )
 from avsim.diffusion.generate import STEPS
-from avsim.diffusion.rerank import best_heard
+from avsim.diffusion.rerank import rerank
 from avsim.errors import InputError
 from avsim.perception.captioner import described
 from avsim.perception.detect import view
@@ -96,10 +96,10 @@ class Simulator:
     """A generator with the codecs of its latents, a separator, eyes, or whichever of them a folder holds.
 
     Every method that draws takes a `seed`; the same seed gives the same frames and samples, bit for bit, on
-    one machine (on a GPU as far as the gradients do that `Guidance.ear` needs). `guidance` is a `Guidance`,
-    or the scale of the text alone beside the task's usual others (`guided`). Where it isn't told, the `pupil`
-    draws what it was taught (`DRAWN_BY_A_PUPIL`): one pass for the generator's several. Where a picture is
-    drawn beside a sound, `offset` is the critic that `Guidance.ear` turns it to.
+    one machine (on a GPU as far as the gradients do that `Guidance.sync_scale` needs). `guidance` is a
+    `Guidance`, or the scale of the text alone beside the task's usual others (`guided`). Where it isn't told,
+    the `pupil` draws what it was taught (`DRAWN_BY_A_PUPIL`): one pass for the generator's several. Where a
+    picture is drawn beside a sound, `offset` is the critic that `Guidance.sync_scale` turns it to.
     """
 
     generator: JointDiT | None = None
@@ -523,7 +523,7 @@ class Simulator:
         if guidance is None:
             guidance = usual(task.name, pupil is not None, self.offset is not None)
         elif not isinstance(guidance, Guidance):
-            guidance = self.guided(task.name, text=guidance)
+            guidance = self.guided(task.name, guidance_scale=guidance)
         for prompt in prompts:
             self._look_at(prompt)
         model, critic = self.part("generator"), None
@@ -538,7 +538,7 @@ class Simulator:
                 )
                 for take in range(takes if model.coupling.meets else 1)
             ]  # fmt: skip
-            return drawn[0] if len(drawn) == 1 else best_heard(model, prompts, spec, drawn, seed)
+            return drawn[0] if len(drawn) == 1 else rerank(model, prompts, spec, drawn, seed)
 
     def _look_at(self, prompt: str) -> None:
         """Warn of what the text encoder can't make anything of."""

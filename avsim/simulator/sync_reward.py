@@ -1,4 +1,4 @@
-"""A critic of what is being drawn: how well its picture and its sound are in time (`diffusion.by_critic`)."""
+"""A reward for synchrony: how well the video and audio of a clean clip are in time."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from torch import Tensor
 from avsim.clip import ClipSpec
 from avsim.codecs.audio import AudioAutoencoder
 from avsim.codecs.video import VideoAutoencoder
-from avsim.diffusion.guidance import Critic
+from avsim.diffusion.guidance import RewardFn
 from avsim.models.pair import Latents
 from avsim.perception.sync import OffsetJudge, in_time
 
@@ -18,7 +18,7 @@ SLIGHT = 1.15  # norm of a clip's gradient, with what ships: 1.5 to 6 where some
 
 def timing(
     judge: OffsetJudge, video_codec: Any, audio_codec: Any, spec: ClipSpec, given: bool = False
-) -> Critic:
+) -> RewardFn:
     """What a judge of offsets says for no offset of latents of `spec`, decoded by these codecs.
 
     Beside a sound that is drawn too, our codecs are quick: the picture's gradient is that of its `sketch`,

@@ -6,6 +6,7 @@ All of them write below the run's folder, `trainer.default_root_dir`.
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import shlex
 import signal
@@ -253,13 +254,17 @@ def commit() -> str:
 
 
 class Guard(Callback):
-    """Stops a run whose loss or gradient is not finite, before a weight changes, and names the clips.
+    """Stops a run whose loss or gradient is not finite, and names the clips; logs the gradient's norm.
 
-    It also logs the gradient's norm, as it is before clipping.
+    The host looks at a step's flag during the next step, when the device is done with it, so that neither
+    waits for the other. By then the weights may be spoilt in memory; no checkpoint, export or validation is
+    ever made of them.
     """
 
     def __init__(self) -> None:
         self.names: list[str] = []
+        self.loss: Tensor | None = None
+        self.last: _Flag | None = None
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
@@ -268,36 +273,91 @@ class Guard(Callback):
         self.names = list(getattr(batch, "names", []))
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
-        """Check the loss; those of several processes meet in the gradient, where all stop together."""
-        if trainer.world_size == 1:
-            self._check("loss", loss, trainer)
+        """Keep the loss."""
+        self.loss = loss.detach()
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:
-        """Check the gradient and log its norm."""
+        """Begin to fetch this step's flag, and look at the last one's; log the norm and the rates."""
         gradients = [value.grad for value in pl_module.parameters() if value.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
-        self._check("gradient's norm", norm, trainer)
-        pl_module.log("gradient_norm", norm)
-        for group in optimizer.param_groups:
-            pl_module.log(f"{'matrix_' if group.get('muon') else ''}learning_rate", float(group["lr"]))
+        assert self.loss is not None
+        flag = _Flag(torch.stack([self.loss.float(), norm.float()]), trainer.global_step, self.names)
+        self.settle(trainer)
+        self.last = flag
+        if (trainer.global_step + 1) % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            pl_module.log("gradient_norm", norm)
+            for group in optimizer.param_groups:
+                name = f"{'matrix_' if group.get('muon') else ''}learning_rate"
+                pl_module.log(name, float(group["lr"]))
 
-    def _check(self, what: str, value: Tensor, trainer: Trainer) -> None:
-        if not torch.isfinite(value).all():
-            names = [self.names]
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Validate no spoilt weights."""
+        self.settle(trainer)
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Save no spoilt weights."""
+        self.settle(trainer)
+
+    def settle(self, trainer: Trainer) -> None:
+        """Look at the last step's flag.
+
+        Raises:
+            InputError: its loss or gradient was not finite, on any process.
+        """
+        flag, self.last = self.last, None
+        if flag is None:
+            return
+        bad = [
+            f"{what} is {value:g}"
+            for what, value in zip(("loss", "gradient's norm"), flag.values(), strict=True)
+            if not math.isfinite(value)
+        ]
+        if trainer.strategy.reduce_boolean_decision(bool(bad), all=False):
+            names = [flag.names]
             if trainer.world_size > 1:
                 names = [[] for _ in range(trainer.world_size)]
-                torch.distributed.all_gather_object(names, self.names)
+                torch.distributed.all_gather_object(names, flag.names)
             raise InputError(
-                f"step {trainer.global_step}: the {what} is {float(value):g}; stopped before the weights "
-                f"changed. The clips of this step: {', '.join(itertools.chain(*names)) or 'unnamed'}"
+                f"step {flag.step}: the {' and the '.join(bad) or 'loss of another process is not finite'}; "
+                "stopped, and nothing was saved since. The clips of this step: "
+                f"{', '.join(itertools.chain(*names)) or 'unnamed'}"
             )
+
+
+class _Flag:
+    """A step's loss and gradient norm, on their way to the host."""
+
+    def __init__(self, both: Tensor, step: int, names: list[str]) -> None:
+        self.step, self.names = step, names
+        self.held = both.to("cpu", non_blocking=True)
+        self.done = torch.cuda.Event() if both.is_cuda else None
+        if self.done is not None:
+            self.done.record()
+
+    def values(self) -> list[float]:
+        """Both, once they have arrived."""
+        if self.done is not None:
+            self.done.synchronize()
+        return self.held.tolist()
 
 
 class Bar(RichProgressBar):
     """Lightning's bar; a train loader is one endless epoch, so no epochs are counted."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown: dict[str, Any] = {}
+
     def _get_train_description(self, current_epoch: int) -> str:
         return "Training"
+
+    def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:  # type: ignore[override]
+        """The metrics as they were last logged: the host does not wait for the device at every step."""
+        if not self.shown or trainer.global_step % trainer.log_every_n_steps == 0 or not trainer.training:  # type: ignore[attr-defined]
+            self.shown = super().get_metrics(trainer, pl_module)
+        return self.shown
 
 
 class Meter(Callback):

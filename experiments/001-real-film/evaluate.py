@@ -17,7 +17,7 @@ from avsim.clip import Clip, LatentSpec, Region
 from avsim.data.mixtures import Mixture
 from avsim.data.sources import ShardSource
 from avsim.diffusion import Latents, Pair
-from avsim.diffusion.loss import row_loss, token_loss, trivial
+from avsim.diffusion.loss import level_only, row_loss, token_loss
 from avsim.diffusion.noising import Noised
 from avsim.evaluation.bss import bss_eval
 from avsim.files import atomic
@@ -56,7 +56,7 @@ def codecs(simulator: Simulator, clips: list[Clip], shots: list[str]) -> dict[st
 
 @torch.no_grad()
 def flow(simulator: Simulator, clips: list[Clip], shots: list[str]) -> dict[str, Interval]:
-    """Flow losses, means over LEVELS: of both beside the trivial predictor; of sound with a clean picture."""
+    """Flow losses, means over LEVELS: of both beside the level_only predictor; of sound with a clean picture."""
     model, found = simulator.generator, {}
     spec = LatentSpec(SPEC)
     latents = [
@@ -79,8 +79,8 @@ def flow(simulator: Simulator, clips: list[Clip], shots: list[str]) -> dict[str,
             v = model(noised.each(lambda n: n.x_s), noised.each(lambda n: n.s), context)
             for name, n, velocity in zip(("picture", "sound"), noised, v, strict=True):
                 losses.setdefault(f"flow loss, {name}", []).append(row_loss(token_loss(velocity, n)).item())
-                losses.setdefault(f"flow loss, {name}, trivial predictor", []).append(
-                    row_loss(token_loss(trivial(n), n)).item()
+                losses.setdefault(f"flow loss, {name}, level_only predictor", []).append(
+                    row_loss(token_loss(level_only(n), n)).item()
                 )
             for name, picture in (("its own", x.video), ("a swapped", swapped)):
                 given = Pair(picture, noised.audio.x_s), Pair(torch.zeros_like(s), s)

@@ -5,7 +5,9 @@ import resource
 import time
 from pathlib import Path
 
+import lightning as L
 import torch
+from torch.utils.data import DataLoader
 
 from avsim.clip import Clip, ClipSpec, Region
 from avsim.data.datamodule import ClipData, stack
@@ -60,8 +62,6 @@ def rejection(model, count: int) -> None:
 
 def collapse(model, count: int) -> None:
     """What validation says by default, on the test split."""
-    import lightning as L
-
     kind = SoundOfPixelsSystem if isinstance(model, SoundOfPixels) else SeparatorSystem
     system = kind(model, diagnosed=1 << 30) if kind is SeparatorSystem else kind(model)
     system.diagnosed = 1 << 30
@@ -95,15 +95,11 @@ def memory(model) -> None:
     torch.set_num_threads(1)
     scenes = Scenes("medium", 5, "test", wishes={"four": 1.0})
     clips = stack([scenes.take(i, SPEC, generator(0)) for i in range(8)], SPEC, torch.arange(8))
-    model.train()
     system = SoundOfPixelsSystem(model) if isinstance(model, SoundOfPixels) else SeparatorSystem(model)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=0.0)
-    for _ in range(2):
-        with quickest("cpu"):
-            columns = torch.arange(0, 126, 4)
-            losses = system.losses(clips, system.shares(clips, columns)[0], columns)
-        torch.stack(list(losses.values())).sum().backward()
-        optimizer.step()
+    trainer = L.Trainer(
+        max_steps=2, accelerator="cpu", logger=False, enable_progress_bar=False, enable_checkpointing=False
+    )
+    trainer.fit(system, DataLoader([clips] * 2, batch_size=None))
     print(f"a training step's peak: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GB")
 
 

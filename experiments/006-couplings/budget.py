@@ -13,7 +13,6 @@ import yaml
 from torch.utils.flop_counter import FlopCounterMode
 
 from avsim.clip import ClipSpec, LatentSpec
-from avsim.data.datamodule import IMAGES
 from avsim.diffusion import JointDiT, Pair
 from avsim.models.couplings import Coupling, Cross, Joint, Single
 from avsim.models.text import WordEncoder
@@ -30,8 +29,9 @@ def flops(model: JointDiT, spec: LatentSpec, sounds: bool = True) -> int:
     x = x if sounds else Pair(x.video)
     with FlopCounterMode(display=False) as counter:
         s = x.each(lambda x: torch.full((1, 1), 0.5))
-        v = model(x, s, model.context(["a bell"], spec), torch.tensor([True]))
-        torch.stack([each.sum() for each in v.there()]).sum().backward()
+        v = model(x, s, model.context(["a bell"], spec))
+        total = torch.stack([each.sum() for each in v.there()]).sum()
+        torch.autograd.grad(total, list(model.parameters()), allow_unused=True)
     return counter.get_total_flops()
 
 
@@ -52,7 +52,7 @@ def costs(clips: float, images: float) -> dict[str, tuple[float, int]]:
     found = {}
     for name, coupling in COUPLINGS.items():
         model = built(coupling)
-        alone = settings("none.yaml")["levels"]["alone"] if name == "none" else 0.0
+        alone = settings("none.yaml")["levels"]["unimodal"] if name == "none" else 0.0
         clip = (1 - alone) * flops(model, CLIP) + alone * flops(model, CLIP, sounds=False)
         cost = clips * clip + images * flops(model, IMAGE, sounds=False)
         found[name] = cost, sum(weight.numel() for weight in model.parameters())
@@ -61,7 +61,7 @@ def costs(clips: float, images: float) -> dict[str, tuple[float, int]]:
 
 def main(steps: int) -> None:
     images = yaml.safe_load((HERE / "couplings.yaml").read_text())["data"]["init_args"]["images"]
-    found = costs(1 - images, images * IMAGES)
+    found = costs(1, images)
     for name, (cost, size) in found.items():
         told = f"{cost / 1e9:.3f} GFLOP a row, {size / 1e6:.2f} M"
         print(name, round(steps * found["joint"][0] / cost), told)

@@ -1,5 +1,4 @@
 from dataclasses import replace
-from functools import partial
 from itertools import product
 
 import pytest
@@ -19,17 +18,16 @@ from avsim.diffusion import (
     Task,
     generate,
 )
-from avsim.diffusion.distillation import Lessons, by_heart, lesson
+from avsim.diffusion.distillation import distillation_sample, targets
 from avsim.diffusion.generate import begin
 from avsim.diffusion.guidance import (
-    Without,
-    by_critic,
-    by_ear,
+    GuidanceRows,
+    add_gradient,
+    apply_gradient,
+    audio_likelihood_gradient,
     conditioned,
-    criticised,
     guide,
-    guided,
-    turned,
+    reward_gradient,
     without_partner,
 )
 from avsim.diffusion.loss import token_loss
@@ -125,19 +123,7 @@ def test_one_given_clip_serves_all_rows(make):
     assert torch.equal(out.video[0], out.video[1]) and not torch.equal(out.audio[0], out.audio[1])
 
 
-def test_guidance_is_linear_and_free_where_it_is_1(make):
-    calls = []
-
-    def says(value):
-        def denoise(x, s):
-            calls.append(value)
-            return Pair(torch.tensor(value), torch.tensor(value) * 10)
-
-        return denoise
-
-    withouts = Without(says(0.5), Pair(3.0, 1.0)), Without(says(2.0), Pair(1.0, 2.0), least=0.6)
-    v = guided(says(1.0), *withouts)(None, Pair(torch.tensor(0.5), torch.tensor(0.6)))
-    assert v.video.item() == 1 + 2 * 0.5 and v.audio.item() == 10 - 10 and calls == [1.0, 0.5, 2.0]
+def test_guidance_is_free_where_it_is_1(make):
     model = make()
     seen = []
     model.register_forward_hook(lambda module, args, out: seen.append(args[0]))
@@ -156,7 +142,7 @@ def test_an_edit_is_guided_from_where_it_starts(make):
     model, seen = make(), []
     model.register_forward_hook(lambda module, args, out: seen.append(float(args[1].audio.max())))
     task = Task("edit", nothing, nothing, 0.4)
-    generate(model, ["a"], SPEC, latents(1), task, steps=4, guidance=Guidance(2.0, least=0.5))
+    generate(model, ["a"], SPEC, latents(1), task, steps=4, guidance=Guidance(2.0, modality_start=0.5))
     assert len(seen) > 5 and max(seen) == pytest.approx(0.4) and len(seen) > len(set(seen))
 
 
@@ -166,7 +152,7 @@ def test_below_its_least_level_nothing_is_guided(make):
     plain = generate(model, ["a"], SPEC, latents(1), FOLEY, steps=4, guidance=Guidance(1.0), seed=1)
     unguided = list(seen)
     seen.clear()
-    how = Guidance(2.0, text_least=unguided[2])
+    how = Guidance(2.0, guidance_start=unguided[2])
     some = generate(model, ["a"], SPEC, latents(1), FOLEY, steps=4, guidance=how, seed=1)
     assert seen == [level for level in unguided[:3] for _ in range(2)] + unguided[3:]
     assert not torch.equal(some.audio, plain.audio)
@@ -180,7 +166,7 @@ def test_a_sound_follows_its_words_beside_its_picture(make):
     with torch.no_grad():
         plain = conditioned(model, told)(x, s)
         more, less = (each(x, s).audio for each in alone)
-        how = Guidance(1.0, words=3.0)
+        how = Guidance(1.0, audio_text_scale=3.0)
         v = guide(model, told, untold, how, (True, True))(x, s)
     torch.testing.assert_close(v.audio, plain.audio + 2 * (more - less))
     assert torch.equal(v.video, plain.video) and not torch.equal(more, less)
@@ -202,7 +188,9 @@ def test_the_ear_turns_a_picture_to_where_its_sound_is_sooner_heard(make):
 
     with torch.no_grad():
         plain = conditioned(model, context)
-        turned = by_ear(plain, model, context, Guidance(ear=0.01), lambda call: noise)(x, s)
+        turned = add_gradient(
+            plain, audio_likelihood_gradient(model, context, lambda call: noise), Guidance(sync_scale=0.01)
+        )(x, s)
         straight = plain(x, s)
         change = straight.video - turned.video  # of the data, per level: x - s v
         assert heard(x.video + change) < heard(x.video) < heard(x.video - change)
@@ -212,8 +200,8 @@ def test_the_ear_turns_a_picture_to_where_its_sound_is_sooner_heard(make):
 
 
 def test_the_ear_listens_where_a_picture_is_drawn_for_a_sound_and_there_is_something_to_hear(make):
-    model, how = make(), Guidance(1.0, ear=0.3, ear_least=0.5, hearings=2)
-    plain, all_ = Guidance(1.0), (how, replace(how, dim=0.7))
+    model, how = make(), Guidance(1.0, sync_scale=0.3, sync_start=0.5, sync_samples=2)
+    plain, all_ = Guidance(1.0), (how, replace(how, sync_end=0.7))
 
     def drawn(model, task, guidance):
         return generate(model, ["a"], SPEC, latents(1), task, steps=4, guidance=guidance)
@@ -226,7 +214,7 @@ def test_the_ear_listens_where_a_picture_is_drawn_for_a_sound_and_there_is_somet
         hook.remove()
         assert not torch.equal(one.video, other.video) and torch.isfinite(one.video).all()
         levels = seen[-4:]  # of the four plain steps
-        heard = [level for level in levels if 0.5 <= level <= how.dim]
+        heard = [level for level in levels if 0.5 <= level <= how.sync_end]
         assert heard and len(seen) == 4 + 4 + 2 * len(heard)
         if task is ANIMATE:
             assert torch.equal(one.video[:, :, 0], latents(1).video[:, :, 0])
@@ -242,16 +230,18 @@ def test_what_is_given_takes_nothing_from_what_the_ear_turns(make):
     level[:, 0] = 0  # the first frame is given
     s, plain = Pair(level, torch.full((1, 1), 0.7)), conditioned(model, context)
     with torch.no_grad():
-        turned = by_ear(plain, model, context, Guidance(ear=0.2), lambda call: torch.ones(x.audio.shape))(
-            x, s
-        )
+        turned = add_gradient(
+            plain,
+            audio_likelihood_gradient(model, context, lambda call: torch.ones(x.audio.shape)),
+            Guidance(sync_scale=0.2),
+        )(x, s)
         change = (turned.video - plain(x, s).video).unflatten(1, SPEC.video)[0]
     assert not change[0].any()
     assert change[1:].square().mean().sqrt() == pytest.approx(0.2 * 0.7, rel=1e-3)
 
 
 def test_what_is_given_takes_nothing_from_what_a_critic_turns(make):
-    model, how = make(), Guidance(1.0, ear=0.3)
+    model, how = make(), Guidance(1.0, sync_scale=0.3)
     drawn = [
         generate(model, ["a"], SPEC, latents(1), ANIMATE, steps=3, guidance=how, critic=critic)
         for critic in (loud_where_it_sounds, lambda clean: -loud_where_it_sounds(clean))
@@ -263,7 +253,8 @@ def test_what_is_given_takes_nothing_from_what_a_critic_turns(make):
 def test_streams_that_never_meet_hear_nothing(make):
     model = make(Apart)
     one, other = (
-        generate(model, ["a"], SPEC, steps=3, guidance=how) for how in (Guidance(1.0, ear=0.3), Guidance(1.0))
+        generate(model, ["a"], SPEC, steps=3, guidance=how)
+        for how in (Guidance(1.0, sync_scale=0.3), Guidance(1.0))
     )
     assert torch.equal(one.video, other.video)
 
@@ -278,12 +269,12 @@ def test_a_pupil_draws_and_its_teacher_hears(make):
     assert seen == [pupil] * 4  # a pass each, whatever guides the model
     torch.testing.assert_close(both, generate(pupil, ["a"], SPEC, steps=4, seed=2, guidance=Guidance(1.0)))
     seen.clear()
-    generate(model, ["a"], SPEC, pupil=pupil, steps=4, guidance=Guidance(1.0, ear=0.3))
+    generate(model, ["a"], SPEC, pupil=pupil, steps=4, guidance=Guidance(1.0, sync_scale=0.3))
     assert seen.count(pupil) == 4 and 0 < seen.count(model) < 4  # its teacher hears
 
 
 def test_the_ear_hears_each_clip_by_itself(make):
-    model, how = make(), Guidance(1.0, ear=0.3)
+    model, how = make(), Guidance(1.0, sync_scale=0.3)
     whole = generate(model, ["a", "b"], SPEC, steps=3, guidance=how)
     alone = generate(model, ["b"], SPEC, steps=3, guidance=how, first_row=1)
     torch.testing.assert_close(whole.video[1:], alone.video, rtol=1e-3, atol=1e-4)
@@ -305,7 +296,7 @@ def test_a_critic_turns_a_picture_to_where_it_goes_better_with_its_sound(make):
         return loud_where_it_sounds(clean)
 
     with torch.no_grad():
-        turned = by_critic(plain, critic, Guidance(ear=0.01), SPEC)(x, s)
+        turned = add_gradient(plain, reward_gradient(critic, SPEC), Guidance(sync_scale=0.01))(x, s)
         v = plain(x, s)
     change = v.video - turned.video  # of the data, per level: x - s v
     assert torch.equal(turned.audio, v.audio)
@@ -318,7 +309,7 @@ def test_a_critic_turns_a_picture_to_where_it_goes_better_with_its_sound(make):
 
 
 def test_a_critic_is_asked_in_the_place_of_the_ear_and_each_clip_by_itself(make):
-    model, how = make(), Guidance(1.0, ear=0.3, ear_least=0.5, dim=0.9)
+    model, how = make(), Guidance(1.0, sync_scale=0.3, sync_start=0.5, sync_end=0.9)
     seen, asked = [], []
 
     def critic(clean):
@@ -358,15 +349,15 @@ def test_what_cannot_be_used_is_named(make):
         generate(model, ["a"], SPEC, Latents(torch.full((1, 4, *SPEC.video), torch.nan), None), FOLEY)
     with pytest.raises(InputError, match="captions are empty"):
         generate(model, [], SPEC)
-    with pytest.raises(InputError, match="guidance least is 2"):
-        Guidance(least=2)
-    with pytest.raises(InputError, match="guidance audio is -1"):
-        Guidance(audio=-1)
-    with pytest.raises(InputError, match="guidance ear is -1"):
-        Guidance(ear=-1)
+    with pytest.raises(InputError, match="guidance: modality_start is 2"):
+        Guidance(modality_start=2)
+    with pytest.raises(InputError, match="guidance: audio_modality_scale is -1"):
+        Guidance(audio_modality_scale=-1)
+    with pytest.raises(InputError, match="guidance: sync_scale is -1"):
+        Guidance(sync_scale=-1)
     for hearings in (0, 1.5):
-        with pytest.raises(InputError, match=f"hearings is {hearings}"):
-            Guidance(hearings=hearings)
+        with pytest.raises(InputError, match=f"sync_samples is {hearings}"):
+            Guidance(sync_samples=hearings)
     with pytest.raises(InputError, match="both are absent"):
         Given(None, None)
     with pytest.raises(InputError, match=r"starting levels of audio: \(3,\)"):
@@ -378,24 +369,27 @@ def test_what_cannot_be_used_is_named(make):
 @pytest.mark.parametrize("bounds", [(0.0, 0.93), (0.8, 0.93), (0.5, 0.6)])
 @pytest.mark.parametrize("coupling", COUPLINGS)
 def test_a_lesson_is_what_guidance_says_row_by_row(make, coupling, bounds):
-    model, bounds = make(coupling), dict(zip(("ear_least", "dim"), bounds, strict=True))
+    model, bounds = make(coupling), dict(zip(("sync_start", "sync_end"), bounds, strict=True))
     told, untold = model.context(["a", "b"], SPEC), model.context(["", ""], SPEC)
     x, steps = tokens(model, 2), SPEC.video[0]
-    both = Guidance(2.0, 3.0, 4.0, 0.5, 0.3, 0.8, words=2.0, **bounds)
+    both = Guidance(2.0, 3.0, 4.0, 0.5, 0.3, 0.8, audio_text_scale=2.0, **bounds)
     given = Guidance(1.5, 2.0, 1.0, 0.2, 0.4, **bounds)
     level = torch.full((2, steps), 0.7)
     level[0, 0] = 0  # one has a given frame
     heard = torch.tensor([[0.9], [0.0]])  # the other a given sound
     noised = x.each(lambda x, s: Noised(x, torch.randn_like(x), s), Pair(level, heard))
     noise = torch.randn_like(x.audio)
-    lessons = Lessons.of(Lessons.table([both, given], "cpu"), torch.tensor([0, 1]))
-    target = by_heart(model, told, untold, noised, lessons, noise)
+    rows = GuidanceRows.of(GuidanceRows.table([both, given], "cpu"), torch.tensor([0, 1]))
+    target = targets(model, told, untold, noised, rows, noise)
     at, s = noised.each(lambda n: n.x_s), noised.each(lambda n: n.s)
     torch.testing.assert_close(target.each(lambda n: n.x_s), at)  # nothing else is shown to the pupil
     for row, (guidance, free) in enumerate(((both, (True, True)), (given, (True, False)))):
         plain = guide(model, told, untold, guidance, free)
         hears = coupling.meets
-        v = by_ear(plain, model, told, guidance, lambda call: noise)(at, s) if hears else plain(at, s)
+        if hears:
+            plain = add_gradient(plain, audio_likelihood_gradient(model, told, lambda call: noise), guidance)
+        with torch.no_grad():
+            v = plain(at, s)
         torch.testing.assert_close(target.video.v[row], v.video[row], rtol=1e-3, atol=1e-4)
         if free[1]:
             torch.testing.assert_close(target.audio.v[row], v.audio[row], rtol=1e-3, atol=1e-4)
@@ -405,7 +399,7 @@ def test_a_lesson_is_what_guidance_says_row_by_row(make, coupling, bounds):
 
 
 def test_a_lesson_is_what_a_critic_says(make):
-    model, how = make(), Guidance(1.0, ear=0.3, ear_least=0.5)
+    model, how = make(), Guidance(1.0, sync_scale=0.3, sync_start=0.5)
     told, x = model.context(["a", "b"], SPEC), tokens(model, 2)
     level = torch.tensor([[0.7], [0.3]])  # the other is not asked about
     noised = x.each(lambda x, s: Noised(x, torch.randn_like(x), s), Pair(level, level))
@@ -414,12 +408,12 @@ def test_a_lesson_is_what_a_critic_says(make):
     def critic(latents):
         return latents.video.square().flatten(1).sum(1) * latents.audio.sum((1, 2)).sin()
 
-    lessons = Lessons.of(Lessons.table([how], "cpu"), torch.tensor([0, 0]))
-    said = partial(criticised, critic, SPEC)
-    target = by_heart(model, told, told, noised, lessons, torch.randn_like(x.audio), said)
+    rows = GuidanceRows.of(GuidanceRows.table([how], "cpu"), torch.tensor([0, 0]))
+    reward = reward_gradient(critic, SPEC)
+    target = targets(model, told, told, noised, rows, torch.randn_like(x.audio), reward)
     with torch.no_grad():
         plain = model(at, s, told)
-        v = by_critic(conditioned(model, told), critic, replace(how, ear_least=0.0), SPEC)(at, s)
+        v = add_gradient(conditioned(model, told), reward, replace(how, sync_start=0.0))(at, s)
     torch.testing.assert_close(target.video.v[0], v.video[0], rtol=1e-3, atol=1e-4)
     torch.testing.assert_close(target.video.v[1], plain.video[1], rtol=1e-3, atol=1e-4)
     assert (v.video - plain.video)[0].abs().mean() > 0.01
@@ -427,7 +421,7 @@ def test_a_lesson_is_what_a_critic_says(make):
 
 def test_a_critic_that_has_little_to_say_turns_less():
     v, slope = torch.zeros(3, 4, 2), torch.ones(3, 4, 2) * torch.tensor([1.0, 0.01, 0.001])[:, None, None]
-    turn = turned(v, slope, torch.ones(3, 1), 0.5, in_full=0.01 * 8**0.5).mean((1, 2))
+    turn = apply_gradient(v, slope, torch.ones(3, 1), 0.5, max_norm=0.01 * 8**0.5).mean((1, 2))
     torch.testing.assert_close(turn, torch.tensor([0.5, 0.5, 0.05]))
 
 
@@ -438,8 +432,8 @@ def test_a_lesson_is_of_clips_as_a_sampler_meets_them(make):
     level[:, 0] = 0
     heard = torch.tensor([[0.6], [0.6], [0.6], [0.0]])
     chance = torch.tensor([[0.9, 0.1, 0.9, 0.1], [0.5] * 4, [0.5] * 4, [0.9, 0.9, 0.1, 0.9]])[..., None, None]
-    table = Lessons.table([Guidance(1.0), Guidance(1.0, video=3.0)], "cpu")
-    found = lesson(model, told, untold, x, Pair(level, heard), table, chance, torch.zeros_like)
+    table = GuidanceRows.table([Guidance(1.0), Guidance(1.0, modality_scale=3.0)], "cpu")
+    found = distillation_sample(model, told, untold, x, Pair(level, heard), table, chance, torch.zeros_like)
     data = found.each(lambda n: n.x_s)
     kept = x.each(lambda x, n: (1 - n.level) * x, found)
     late = x.audio.roll(12, 1)  # half of 24

@@ -2,8 +2,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avsim.diffusion.loss import CLEAREST, row_loss, token_loss, trivial
-from avsim.diffusion.noising import Noised, blind_velocity, clean_of, noise_of
+from avsim.diffusion.loss import CLEAREST, level_only, row_loss, token_loss
+from avsim.diffusion.noising import Noised, clean_of, level_only_velocity, noise_of
 
 
 def noised(s: float, rows: int = 3, tokens: int = 6, runs: int = 2) -> Noised:
@@ -49,24 +49,27 @@ def test_the_trivial_predictor_has_the_loss_that_its_formula_says():
     for s in (0.1, 0.5, 0.9):
         n = Noised(x, noise, torch.tensor([[s]]))
         expected = 1 / (s**2 + (1 - s) ** 2)
-        assert abs(row_loss(token_loss(trivial(n), n)).item() / expected - 1) < 0.02
+        assert abs(row_loss(token_loss(level_only(n), n)).item() / expected - 1) < 0.02
         for other in (0.9, 1.1):  # no other multiple of x_s does better
             worse = Noised(x, noise, torch.tensor([[s]]))
-            assert token_loss(other * trivial(n), worse).mean() >= token_loss(trivial(n), n).mean() - 1e-3
+            assert (
+                token_loss(other * level_only(n), worse).mean() >= token_loss(level_only(n), n).mean() - 1e-3
+            )
 
 
-def test_the_blind_velocity_points_to_what_errs_least_in_every_channel():
+def test_the_level_only_velocity_points_to_what_errs_least_in_every_channel():
     random = torch.Generator().manual_seed(3)
     energy = torch.tensor([0.05, 1.0, 9.0], dtype=torch.float64)
     x, noise = (torch.randn(1, 90_000, 3, generator=random, dtype=torch.float64) for _ in range(2))
     for s in (0.05, 0.5, 0.95):
         n = Noised(energy.sqrt() * x, noise, torch.tensor([[s]], dtype=torch.float64))
-        found = clean_of(n.x_s, blind_velocity(n.x_s, n.level, energy), n.level)
+        found = clean_of(n.x_s, level_only_velocity(n.x_s, n.level, energy), n.level)
         least = (n.x_s * n.x).mean(1) / n.x_s.square().mean(1) * n.x_s  # by least squares from the samples
         torch.testing.assert_close(found, least, rtol=0, atol=0.04)
         told = s**2 * energy / ((1 - s) ** 2 * energy + s**2)  # the error's energy, as `Ends` has it
         torch.testing.assert_close((found - n.x).square().mean((0, 1)), told, rtol=0.03, atol=0)
-    assert blind_velocity(x, torch.tensor(0.0)).equal(-x) and blind_velocity(x, torch.tensor(1.0)).equal(x)
+    for level, expected in ((0.0, -x), (1.0, x)):
+        assert level_only_velocity(x, torch.tensor(level)).equal(expected)
 
 
 def test_an_error_of_the_data_weighs_one_over_its_level_and_no_more_than_at_the_clearest():

@@ -4,7 +4,7 @@ import torch
 
 from avsim.clip import ClipSpec, LatentSpec
 from avsim.diffusion import JointDiT, Latents
-from avsim.diffusion.rerank import best_heard, untold_of
+from avsim.diffusion.rerank import clean_audio_loss, rerank
 from avsim.models.tokens import to_tokens
 
 SPEC = LatentSpec(ClipSpec(0.5, 16, 16))
@@ -29,9 +29,9 @@ def takes(count: int, rows: int) -> list[Latents]:
 def test_each_row_is_the_take_that_leaves_least_of_its_sound_untold():
     net, several = model(), takes(3, 4)
     captions = ["a", "b", "", "d"]
-    kept = best_heard(net, captions, SPEC, several)
+    kept = rerank(net, captions, SPEC, several)
     context = net.context(captions, SPEC)
-    losses = torch.stack([untold_of(net, context, to_tokens(take)) for take in several])  # (takes, B)
+    losses = torch.stack([clean_audio_loss(net, context, to_tokens(take)) for take in several])  # (takes, B)
     assert len(losses.argmin(0).unique()) > 1  # else the test could not tell rows apart
     for row, take in enumerate(losses.argmin(0).tolist()):
         assert torch.equal(kept.video[row], several[take].video[row])
@@ -43,11 +43,11 @@ def test_a_row_is_judged_by_itself():
     context, alone_context = net.context(["a", "b", "c"], SPEC), net.context(["c"], SPEC)
     x = to_tokens(several[0])
     with torch.no_grad():
-        together = untold_of(net, context, x, first_row=5)[2:]
-        by_itself = untold_of(net, alone_context, x.each(lambda each: each[2:]), first_row=7)
-        other = untold_of(net, alone_context, x.each(lambda each: each[2:]), first_row=6)
+        together = clean_audio_loss(net, context, x, first_row=5)[2:]
+        by_itself = clean_audio_loss(net, alone_context, x.each(lambda each: each[2:]), first_row=7)
+        other = clean_audio_loss(net, alone_context, x.each(lambda each: each[2:]), first_row=6)
     torch.testing.assert_close(together, by_itself, atol=1e-5, rtol=0)
     assert (other - by_itself).abs().item() > 1e-3
-    kept = best_heard(net, ["a", "b", "c"], SPEC, several, first_row=5)
-    alone = best_heard(net, ["c"], SPEC, [take.each(lambda each: each[2:]) for take in several], first_row=7)
+    kept = rerank(net, ["a", "b", "c"], SPEC, several, first_row=5)
+    alone = rerank(net, ["c"], SPEC, [take.each(lambda each: each[2:]) for take in several], first_row=7)
     assert torch.equal(kept.video[2:], alone.video)

@@ -1,22 +1,31 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from lightning import Callback, LightningDataModule, Trainer
 from torch.utils.data import DataLoader
 
+from avsim.clip import ClipSpec, LatentSpec
 from avsim.codecs.video import VideoAutoencoder
 from avsim.data.batch import LatentBatch
 from avsim.diffusion import JointDiT, Latents, Pair
+from avsim.diffusion.distillation import SYNC_TARGETS
 from avsim.diffusion.guidance import Guidance, conditioned, guide
 from avsim.diffusion.levels import LevelMixture
-from avsim.diffusion.student import PupilSystem
+from avsim.diffusion.loss import motion_weight
+from avsim.diffusion.noising import Noised
 from avsim.diffusion.system import GeneratorSystem
-from avsim.diffusion.training_sample import draw
+from avsim.diffusion.training_sample import CaptionDropout, training_samples
 from avsim.errors import InputError
 from avsim.models.couplings import Apart, Joint
 from avsim.models.tokens import to_tokens
 from avsim.training.optimizers import Recipe
+from avsim.training.student import DistillationSystem
 from avsim.weights import load_model, save_model
-from tests.diffusion.conftest import COUPLINGS, MEETING, SPEC
+from tests.diffusion.conftest import COUPLINGS, MEETING, SPEC, tokens
+from tests.diffusion.conftest import levels as levels_of
+from tests.small.models import SPEC as CLIPS
+from tests.small.models import export, offset_judge
 
 SHIFTS = Pair(1.5, 1.0)
 
@@ -33,7 +42,7 @@ def latent_batch(rows: int = 4, seed: int = 0, keep: str = "both") -> LatentBatc
         None if keep == "video" else audio,
         ["a bell"] * rows,
         [f"clip {row}" for row in range(rows)],
-        torch.arange(rows),
+        0,
     )
 
 
@@ -67,30 +76,65 @@ def part(batch: LatentBatch, rows: slice) -> LatentBatch:
         batch.audio[rows],
         batch.captions[rows],
         batch.names[rows],
-        batch.rows[rows],
+        batch.first_row + rows.start,
     )
 
 
-def test_draws_belong_to_rows_not_to_processes():
-    batch = latent_batch(6)
-    arguments = (LevelMixture(), 0.5, SHIFTS, 3)
-    whole = draw(batch, *arguments, 11)
-    halves = [draw(part(batch, rows), *arguments, 11) for rows in (slice(0, 2), slice(2, 6))]
-    for name in ("x_s", "v", "s"):
-        for modality in (0, 1):
-            each = torch.cat([getattr(half.noised[modality], name) for half in halves])
-            assert torch.equal(each, getattr(whole.noised[modality], name))
-    assert torch.equal(torch.cat([half.linked for half in halves]), whole.linked)
-    assert [caption for half in halves for caption in half.captions] == whole.captions
-    assert not torch.equal(draw(batch, *arguments, 12).noised.video.noise, whole.noised.video.noise)
+LEVELS = LevelMixture()
+COUPLED = LevelMixture(independent=0.34, unimodal=0.0)
+
+
+def sampled(batch: LatentBatch, step: int, size: int = 0, seed: int = 3, levels=LEVELS, **dropout):
+    chances = CaptionDropout(**{"always": 0.5, "given_video": 0.5, **dropout})
+    return training_samples(batch, size or len(batch.names), levels, chances, SHIFTS, seed, step, 0.4)
+
+
+def rows_of(samples) -> dict[tuple[str, int], tuple]:
+    """What was sampled for each modality of each row, whatever sub-batch it is in."""
+    found = {}
+    for sample in samples:
+        for name, noised in zip(("video", "audio"), sample.noised, strict=True):
+            for i, row in enumerate(sample.rows.tolist() if noised is not None else ()):
+                found[name, row] = noised.x_s[i], noised.v[i], noised.s[i], sample.uncond[i], sample.coupled
+    return found
+
+
+def test_samples_belong_to_rows_not_to_processes():
+    batch = latent_batch(12)
+    whole = rows_of(sampled(batch, 11))
+    halves = [sampled(part(batch, rows), 11, 12) for rows in (slice(0, 4), slice(4, 12))]
+    merged = rows_of(halves[0]) | rows_of(halves[1])
+    assert merged.keys() == whole.keys() and len(whole) == 24
+    for row, each in whole.items():
+        assert all(
+            torch.equal(torch.as_tensor(a), torch.as_tensor(b))
+            for a, b in zip(each, merged[row], strict=True)
+        )
+    other = rows_of(sampled(batch, 12))
+    assert not torch.equal(other["video", 0][1], whole["video", 0][1])
+
+
+def test_a_step_is_sub_batches_that_are_coupled_or_of_one_modality():
+    images = latent_batch(4, keep="video")
+    images = replace(images, video=images.video[:, :, :1], spec=replace(SPEC, clip=SPEC.clip.still))
+    samples = sampled(replace(latent_batch(20), images=images), 0)
+    kinds = [
+        (tuple(n is not None for n in sample.noised), len(sample.rows), sample.weight, sample.spec.video[0])
+        for sample in samples
+    ]
+    frames = SPEC.video[0]
+    assert kinds == [
+        ((True, True), 18, 0.9, frames), ((True, False), 2, 0.1, frames), ((False, True), 2, 0.1, frames),
+        ((True, False), 4, 0.4, 1),
+    ]  # fmt: skip
 
 
 def test_two_processes_have_the_gradient_of_one(make):
     def gradient(batch: LatentBatch) -> list[torch.Tensor]:
         system = GeneratorSystem(make(), seed=5)
-        drawn = draw(batch, system.levels, system.untold, SHIFTS, 5, 0)
-        sum(loss.mean() for loss in system.losses(drawn, batch)).backward()
-        return [p.grad for p in system.model.parameters()]
+        samples = sampled(batch, 0, 6, 5, LevelMixture(independent=0.04, unimodal=0.3))
+        total = system.total(samples, [system.losses(sample) for sample in samples])
+        return torch.autograd.grad(total, list(system.model.parameters()))
 
     batch = latent_batch(6)
     halves = [gradient(part(batch, rows)) for rows in (slice(0, 3), slice(3, 6))]
@@ -98,11 +142,33 @@ def test_two_processes_have_the_gradient_of_one(make):
         torch.testing.assert_close(one, (first + second) / 2, rtol=1e-3, atol=1e-6)
 
 
-def test_dropped_conditions_are_as_many_as_asked():
-    found = [draw(latent_batch(50), LevelMixture(), 0.3, SHIFTS, 0, step) for step in range(10)]
-    untold = sum(caption == "" for drawn in found for caption in drawn.captions) / 500
-    alone = 1 - torch.cat([drawn.linked for drawn in found]).float().mean().item()
-    assert abs(untold - 0.3) < 0.06 and abs(alone - 0.1) < 0.05
+def test_captions_are_dropped_as_often_as_configured_and_by_what_is_given():
+    levels = LevelMixture(joint=0.5, independent=0, video_given=0.5, audio_given=0, unimodal=0, along_time=0)
+    (sample,) = sampled(latent_batch(3000), 0, levels=levels, always=0.2, given_video=0.6)
+    given = (sample.noised.video.s == 0).all(1)
+    assert abs(sample.uncond[given].float().mean() - 0.6) < 0.05
+    assert abs(sample.uncond[~given].float().mean() - 0.2) < 0.05
+
+
+def test_a_dropped_caption_is_no_caption(make):
+    model, captions = make(), ["a bell", "rain on a roof"]
+    x, s = tokens(model, 2), levels_of(2)
+    dropped = torch.tensor([False, True])
+    with torch.no_grad():
+        for text in (captions, model.text.tokenize(captions)):
+            v = model(x, s, model.context(text, SPEC, dropped))
+            torch.testing.assert_close(v, model(x, s, model.context(["a bell", ""], SPEC)))
+            assert not torch.equal(v.video, model(x, s, model.context(text, SPEC)).video)
+
+
+def test_what_moves_counts_more_unless_its_first_frame_is_noise():
+    x = torch.zeros(2, 4, 3, 2)  # (B, t, hw, D)
+    x[:, 2, 1] = 3.0  # place 1 changes in frame 2
+    noised = Noised(x.flatten(1, 2), torch.zeros(2, 12, 2), torch.tensor([[0.0] * 4, [1.0] * 4]))
+    weight = motion_weight(noised, 4, 6.0).view(2, 4, 3)
+    change = (3.0 - 1.0) ** 2  # of frames 1 to 3, whose mean is 1
+    assert (weight[1] == 1).all() and (weight[0, 0] == 1).all() and (weight[0, :, [0, 2]] == 1).all()
+    torch.testing.assert_close(weight[0, 1:, 1], torch.full((3,), 1 + 6 * change / (1 + change)))
 
 
 @pytest.mark.parametrize("coupling", COUPLINGS)
@@ -110,18 +176,27 @@ def test_it_fits_moves_its_weights_and_reloads_without_lightning(make, coupling,
     system = GeneratorSystem(
         make(coupling, awake=False),
         Recipe(matrix_learning_rate=2e-3, warmup_steps=1),
-        levels=LevelMixture(together=0.2, apart=0.2, clean_video=0.1, clean_audio=0.1, alone=0.4),
+        levels=LevelMixture(0.2, 0.2, video_given=0.1, audio_given=0.1, unimodal=0.4),
     )
     start = {name: p.clone() for name, p in system.model.named_parameters()}
     logged = fit(system, Batches(6))
     still = [name for name, p in system.model.named_parameters() if torch.equal(p, start[name])]
     assert still == []
-    assert {"train/loss", "train/video", "train/audio", "val/loss", "val/video", "val/audio_trivial"} <= set(
-        logged
-    )
+    assert {
+        "train/loss",
+        "train/video",
+        "train/audio",
+        "val/loss",
+        "val/video",
+        "val/audio_level_only",
+    } <= set(logged)
     assert any(name.startswith("train/audio_s_") for name in logged)
-    assert logged["val/sync_gap_low"] <= logged["val/sync_gap"] <= logged["val/sync_gap_high"]
-    assert ("val/gaze_offset" in logged) == coupling.meets
+    assert (
+        logged["val/conditioning_gain_low"]
+        <= logged["val/conditioning_gain"]
+        <= logged["val/conditioning_gain_high"]
+    )
+    assert ("val/attention_offset" in logged) == coupling.meets
     again = load_model(save_model(system.model, tmp_path / "generator"), expected=JointDiT)
     for one, other in zip(system.model.state_dict().values(), again.state_dict().values(), strict=True):
         assert torch.equal(one, other)
@@ -137,7 +212,7 @@ def test_one_modality_alone_trains_too(make, keep):
 
     logged = fit(GeneratorSystem(make()), Batches(2, keep=keep), callbacks=[Look()])
     assert missing == []  # or DDP would wait for them
-    assert f"val/{keep}" in logged and "val/sync_gap" not in logged
+    assert f"val/{keep}" in logged and "val/conditioning_gain" not in logged
     assert f"train/{'audio' if keep == 'video' else 'video'}" not in logged
 
 
@@ -159,9 +234,9 @@ def test_a_run_exports_its_codecs_but_does_not_train_or_keep_them(make, tmp_path
     assert system.parts()["video_codec"] is parts["video_codec"]
 
 
-def test_without_a_meeting_the_gap_is_nothing(make):
+def test_without_cross_modal_attention_the_gain_is_0(make):
     system = GeneratorSystem(make(Apart))
-    assert (system.score(latent_batch(), 0)["sync_gap"] == 0).all()
+    assert (system.score(latent_batch(), 0)["conditioning_gain"] == 0).all()
 
 
 @pytest.mark.slow
@@ -170,11 +245,11 @@ def test_a_pair_that_can_be_learned_is_learned_and_validation_tells(make, coupli
     recipe = Recipe(learning_rate=3e-3, matrix_learning_rate=5e-3, warmup_steps=10)
     logged = fit(GeneratorSystem(make(coupling, awake=False), recipe), Batches(200, rows=16))
     assert (
-        logged["val/audio"] < logged["val/audio_trivial"]
-        and logged["val/video"] < logged["val/video_trivial"]
+        logged["val/audio"] < logged["val/audio_level_only"]
+        and logged["val/video"] < logged["val/video_level_only"]
     )
-    assert logged["val/sync_gap_low"] > 0.2
-    assert logged["val/gaze_sharpest"] > 1.5 and abs(logged["val/gaze_offset"]) < 0.1
+    assert logged["val/conditioning_gain_low"] > 0.2
+    assert logged["val/attention_sharpest"] > 1.5 and abs(logged["val/attention_offset"]) < 0.1
 
 
 @pytest.mark.slow
@@ -194,11 +269,13 @@ def test_a_trained_sound_follows_the_picture_that_it_is_given(make):
     assert own > 0.5 and own > swapped + 0.4
 
 
-def test_a_pupil_learns_what_guidance_says(make, tmp_path):
+def test_a_student_learns_its_guided_teachers_velocity(make, tmp_path):
     save_model(make(), tmp_path / "run" / "simulator" / "generator")
     how = Guidance(2.0, 2.0, 2.0)
     recipe = Recipe(learning_rate=5e-3, warmup_steps=5)
-    system = PupilSystem(str(tmp_path / "run"), [how, how], recipe=recipe, untold=0.0)
+    system = DistillationSystem(
+        str(tmp_path / "run"), [how, how], recipe=recipe, levels=COUPLED, caption_dropout=0.0
+    )
     parts = system.parts()
     assert set(parts) == {"generator", "pupil"} and parts["pupil"] is system.model
     assert not any("teacher" in name for name in system.state_dict())
@@ -206,33 +283,33 @@ def test_a_pupil_learns_what_guidance_says(make, tmp_path):
     before = {name: weight.clone() for name, weight in teacher.named_parameters()}
     x = to_tokens(Latents(batch.video, batch.audio)).each(lambda x: 0.5 * x + 0.5 * torch.randn_like(x))
     s = Pair(torch.full((8, 1), 0.5), torch.full((8, 1), 0.5))
-    told, untold = teacher.context(batch.captions, SPEC), teacher.context([""] * 8, SPEC)
+    cond, uncond = teacher.context(batch.captions, SPEC), teacher.context([""] * 8, SPEC)
     with torch.no_grad():
-        target = guide(teacher, told, untold, how, (True, True))(x, s)
+        target = guide(teacher, cond, uncond, how, (True, True))(x, s)
 
     def away() -> list[float]:
         with torch.no_grad():
-            said = conditioned(system.model, system.model.context(batch.captions, SPEC))(x, s)
-        return said.each(lambda v, t: (v - t).square().mean().item(), target).there()
+            v = conditioned(system.model, system.model.context(batch.captions, SPEC))(x, s)
+        return v.each(lambda v, t: (v - t).square().mean().item(), target).there()
 
     first = away()
-    fit(system, Batches(60, rows=8))
+    fit(system, Batches(120, rows=8))
     assert all(after < 0.8 * error for after, error in zip(away(), first, strict=True))
     assert all(torch.equal(weight, before[name]) for name, weight in teacher.named_parameters())
 
 
-def test_a_pupil_goes_on_with_its_own_teacher_alone(make, tmp_path):
+def test_a_student_goes_on_with_its_own_teacher_alone(make, tmp_path):
     save_model(make(), tmp_path / "one")
     save_model(make(awake=False), tmp_path / "other")
-    one, other = (PupilSystem(str(tmp_path / name)) for name in ("one", "other"))
+    one, other = (DistillationSystem(str(tmp_path / name)) for name in ("one", "other"))
     one.on_save_checkpoint(kept := {})
     one.on_load_checkpoint(kept)
     with pytest.raises(InputError, match="another teacher"):
         other.on_load_checkpoint(kept)
-    with pytest.raises(InputError, match="1 lessons; expected two"):
-        PupilSystem(str(tmp_path / "one"), [Guidance()])
+    with pytest.raises(InputError, match="1 targets; expected two"):
+        DistillationSystem(str(tmp_path / "one"), [Guidance()])
     with pytest.raises(InputError, match="no trained generator here"):
-        PupilSystem(str(tmp_path))
+        DistillationSystem(str(tmp_path))
 
 
 def test_what_could_not_end_well_does_not_begin(make, tmp_path):
@@ -241,21 +318,60 @@ def test_what_could_not_end_well_does_not_begin(make, tmp_path):
         fit(GeneratorSystem(make(), video_codec=str(tmp_path / "nowhere")), data)
     data.channels = (7, 5)
     with pytest.raises(
-        InputError, match=r"latents have \(7, 5\) channels .* say --model.model.video_channels 7"
+        InputError, match=r"latents have \(7, 5\) channels .* set --model.model.video_channels 7"
     ):
         fit(GeneratorSystem(make()), data)
 
 
-def test_what_is_not_linked_is_learned_as_ever(make, tmp_path):
+def test_unimodal_rows_are_trained_on_data_by_a_student_too(make, tmp_path):
     save_model(make(), tmp_path)
-    alone = LevelMixture(together=0, apart=0, clean_video=0, clean_audio=0, alone=1)
-    pupil, own = PupilSystem(str(tmp_path), levels=alone), GeneratorSystem(make(), levels=alone)
-    logged, same = (fit(each, Batches(1)) for each in (pupil, own))
+    alone = LevelMixture(joint=0, independent=0, video_given=0, audio_given=0, unimodal=1)
+    student, own = DistillationSystem(str(tmp_path), levels=alone), GeneratorSystem(make(), levels=alone)
+    logged, same = (fit(each, Batches(1)) for each in (student, own))
     assert logged["train/loss"] == pytest.approx(same["train/loss"], rel=1e-5)
 
 
-def test_a_pupil_of_pictures_alone_is_a_generator(make, tmp_path):
+def test_a_student_of_video_alone_trains_as_a_generator(make, tmp_path):
     save_model(make(), tmp_path)
-    logged = fit(PupilSystem(str(tmp_path)), Batches(2, keep="video"))
+    logged = fit(DistillationSystem(str(tmp_path)), Batches(2, keep="video"))
     same = fit(GeneratorSystem(make()), Batches(2, keep="video"))
     assert logged["train/loss"] == same["train/loss"]
+
+
+def test_a_sync_model_guides_the_targets(make, tmp_path):
+    run = export(tmp_path / "run")
+    torch.manual_seed(1)
+    save_model(offset_judge(), run / "simulator" / "offset")
+    spec = LatentSpec(ClipSpec(**CLIPS))
+    batch = LatentBatch(
+        spec, torch.randn(4, 16, *spec.video), torch.randn(4, 16, spec.audio), ["a"] * 4, ["a"] * 4, 0
+    )
+    joint = LevelMixture(joint=1, independent=0, video_given=0, audio_given=0, unimodal=0)
+
+    def target(sync_model):
+        folders = {"video_codec": str(run), "audio_codec": str(run)}
+        system = DistillationSystem(
+            str(run), targets=SYNC_TARGETS, sync_model=sync_model, levels=joint, **folders
+        )
+        data = Batches(1)
+        data.batches = data.held_out = [batch]
+        fit(system, data)
+        (sample,) = sampled(batch, 0, levels=joint)
+        return system.with_target(sample)
+
+    (guided, plain) = (target(each) for each in (str(run), None))
+    torch.testing.assert_close(guided.noised.audio.v, plain.noised.audio.v, rtol=1e-3, atol=1e-3)
+    assert (guided.noised.video.v - plain.noised.video.v).abs().mean() > 0.01
+    with pytest.raises(InputError, match="sync_model needs the codecs"):
+        DistillationSystem(str(run), sync_model=str(run))
+
+
+def test_weights_and_chances_out_of_range_are_refused(make):
+    for name, value in {
+        "caption_dropout": 1.5,
+        "caption_dropout_given_video": -0.1,
+        "motion_weight": -1.0,
+        "image_weight": -1.0,
+    }.items():
+        with pytest.raises(InputError, match=f"{name} is {value}"):
+            GeneratorSystem(make(), **{name: value})

@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 
 from avsim.diffusion import Pair
-from avsim.diffusion.attention_statistics import attention_maps, gaze
+from avsim.diffusion.attention_statistics import attention_maps, attention_statistics
 from avsim.models import couplings
 from avsim.models.couplings import Apart, Cross
 from tests.diffusion.conftest import COUPLINGS, MEETING, SPEC, levels, tokens, waken
@@ -90,21 +90,24 @@ def test_attention_maps_are_those_of_the_pass_itself(make, coupling):
     assert coupling is not Cross or torch.allclose(total, torch.ones(()))
 
 
-def test_the_gaze_finds_a_moment_that_is_looked_at():
+def test_attention_statistics_find_the_attended_moment():
     seconds = Pair(torch.linspace(0, 2, 9), torch.linspace(0, 2, 33))
     late = torch.zeros(1, 1, 1, 33, 9)
     late[..., torch.arange(33), (torch.arange(33) / 4 + 1).round().long().clamp(max=8)] = 1
     blind = torch.full((1, 1, 1, 33, 9), 0.01)
-    assert gaze(late, seconds).offset.item() == pytest.approx(
+    assert attention_statistics(late, seconds).offset.item() == pytest.approx(
         0.23, abs=0.03
     )  # a frame of 0.25 s, less the end
-    assert gaze(blind, seconds).near.item() == pytest.approx(1.0)
-    assert gaze(blind, seconds).offset.item() == pytest.approx(0.0, abs=1e-6)
+    assert attention_statistics(blind, seconds).near.item() == pytest.approx(1.0)
+    assert attention_statistics(blind, seconds).offset.item() == pytest.approx(0.0, abs=1e-6)
     own = torch.zeros(1, 1, 1, 33, 9)
     own[..., torch.arange(33), (torch.arange(33) / 4).round().long()] = 1
-    assert gaze(own, seconds).near.item() > 4 and gaze(own, seconds).spread.item() < 0.13
+    assert (
+        attention_statistics(own, seconds).near.item() > 4
+        and attention_statistics(own, seconds).spread.item() < 0.13
+    )
 
 
-def test_streams_that_never_meet_have_no_gaze(make):
+def test_streams_that_never_meet_have_no_attention_maps(make):
     model = make(Apart)
     assert attention_maps(model, tokens(model, 1), levels(1), model.context(["a"], SPEC)) is None

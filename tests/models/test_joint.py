@@ -3,7 +3,7 @@ import torch
 
 from avsim.clip import ClipSpec, LatentSpec
 from avsim.diffusion import JointDiT, Pair
-from avsim.diffusion.noising import blind_velocity, clean_of
+from avsim.diffusion.noising import clean_of, level_only_velocity
 from avsim.errors import InputError
 from avsim.models.couplings import Cross, Joint
 from avsim.models.joint import QUICK, Ends, at_the_same_time
@@ -73,7 +73,7 @@ def test_a_partner_is_seen_at_the_same_time():
 def test_it_starts_at_what_the_level_alone_tells_and_moves_on_from_there(make, coupling):
     model = make(coupling, awake=False)
     for x_s, v, s in zip(tokens(model, 3), run(model), levels(3), strict=True):
-        torch.testing.assert_close(v, blind_velocity(x_s, s[..., None]))
+        torch.testing.assert_close(v, level_only_velocity(x_s, s[..., None]))
     optimizer = torch.optim.AdamW(model.parameters(), 1e-2)
     start = {name: p.clone() for name, p in model.named_parameters()}
     for step in range(3):  # readouts move first, then gates and outputs, then what lies behind them
@@ -108,7 +108,7 @@ def test_what_is_said_counts_in_units_of_the_filters_error(make):
         ends.energy.copy_(energy.log() / QUICK)
         ends.out.bias.copy_(torch.tensor([1.0, -1.0, 2.0]))
     x, s = torch.randn(2, 4, 3, generator=random).double(), torch.full((2, 4, 1), 0.3).double()
-    wiener = blind_velocity(x, s, energy)
+    wiener = level_only_velocity(x, s, energy)
     said = (clean_of(x, ends.velocity(torch.zeros(2, 4, 8).double(), x, s), s) - clean_of(x, wiener, s)).mean(
         (0, 1)
     )

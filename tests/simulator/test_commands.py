@@ -14,6 +14,7 @@ import torch
 
 from avsim import media
 from avsim.__main__ import main
+from avsim.cli.generate import SCALES
 from avsim.clip import Clip
 from avsim.simulator import Simulator
 from avsim.simulator.defaults import usual
@@ -103,10 +104,10 @@ def test_a_folder_of_clips_goes_on_and_takes_no_others(tmp_path, monkeypatch, ca
     ("said", "other"),
     [
         ("3", {"text": 3.0}),
-        ("3,4,5,0.25", {"text": 3.0, "video": 4.0, "audio": 5.0, "least": 0.25, "ear_least": 0.25}),
+        ("3,4,5,0.25", dict(zip((*SCALES[:4], "sync_start"), (3.0, 4.0, 5.0, 0.25, 0.25), strict=True))),
         (
             "1,1,1,0,0,1",
-            {"text": 1, "video": 1, "audio": 1, "least": 0, "ear_least": 0, "ear": 0, "words": 1},
+            dict(zip((*SCALES, "sync_start"), (1, 1, 1, 0, 0, 1, 0), strict=True)),
         ),
     ],
 )

@@ -97,7 +97,7 @@ def test_with_a_pupil_every_task_that_draws_a_picture_beside_a_sound_asks_it(wat
     both = replace(watched, pupil=watched.generator)
     clip = both.generate("a", seconds=1.0)
     levels = [1.5 * u / (1 + 0.5 * u) for u in (torch.arange(8, 0, -1) / 8).tolist()]  # of the picture's path
-    least, dim = WATCHED["ear_least"], WATCHED["dim"]
+    least, dim = WATCHED["sync_start"], WATCHED["sync_end"]
     assert len(asked) == sum(least <= level <= dim for level in levels) > 0
     counts = {}
     for name, draw in {

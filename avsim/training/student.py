@@ -1,0 +1,126 @@
+"""Guidance distillation under Lightning: one pass of a student replaces its teacher's guided passes."""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from avsim.diffusion.distillation import SYNC_TARGETS, TARGETS, distillation_sample
+from avsim.diffusion.guidance import Gradient, Guidance, GuidanceRows, reward_gradient
+from avsim.diffusion.system import GeneratorSystem
+from avsim.diffusion.training_sample import TrainingSample
+from avsim.errors import InputError
+from avsim.models.joint import JointDiT
+from avsim.perception.sync import OffsetJudge
+from avsim.seeds import row_normal, row_uniform
+from avsim.simulator.sync_reward import timing
+from avsim.weights import TENSORS, hash_of, load_model, part_folder
+
+
+class DistillationSystem(GeneratorSystem):
+    """Trains a student on the velocities of its guided teacher, from which it also starts.
+
+    Rows of one modality and images are trained on data as ever. The run exports both models and the codecs.
+    The validation's losses are of the data's velocities, which a student's are not.
+
+    Args:
+        teacher: a generator's folder, or a run that exported one.
+        targets: guidance of generation from text, and of a video for a given sound (`TARGETS`, or
+            `SYNC_TARGETS` with a sync model).
+        sync_model: a folder with the sync model ("offset") whose reward guides the targets, decoded by the
+            codecs of this config; None: the teacher's own audio likelihood does.
+        **settings: as `GeneratorSystem`'s, but for its model.
+
+    Raises:
+        InputError: no generator or sync model there, a sync model without codecs, targets that aren't two, or
+            a checkpoint of another teacher's student.
+    """
+
+    def __init__(
+        self,
+        teacher: str,
+        targets: Sequence[Guidance] | None = None,
+        sync_model: str | None = None,
+        **settings: Any,
+    ) -> None:
+        if targets is not None and len(targets) != 2:
+            raise InputError(
+                f"{len(targets)} targets; expected two: from text, and a video for a given sound"
+            )
+        folder = part_folder(teacher, "generator")
+        model = load_model(folder, expected=JointDiT)
+        super().__init__(copy.deepcopy(model).train(), **settings)
+        # In a dict: they are not this module's weights, and no checkpoint keeps them.
+        self.frozen: dict[str, nn.Module] = {"generator": model.eval().requires_grad_(False)}
+        self.targets = tuple(targets or (SYNC_TARGETS if sync_model else TARGETS))
+        self.teacher_hash = hash_of(folder / TENSORS)
+        if sync_model is not None:
+            absent = [part for part, path in self.codecs.items() if path is None]
+            if absent:
+                raise InputError(
+                    f"sync_model needs the codecs to decode with; {' and '.join(absent)} not given"
+                )
+            found = load_model(part_folder(sync_model, "offset"), expected=OffsetJudge)
+            self.frozen["offset"] = found.eval().requires_grad_(False)
+        self.rewards: dict[Any, Gradient] = {}
+        self.table: Tensor | None = None
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Note down whose student this is."""
+        checkpoint["teacher"] = self.teacher_hash
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with the same teacher alone."""
+        if checkpoint.get("teacher") != self.teacher_hash:
+            raise InputError("this checkpoint's student had another teacher: its weights have changed since")
+
+    def on_fit_start(self) -> None:
+        """As `GeneratorSystem`; then move the teacher, and what rewards need, to the device."""
+        super().on_fit_start()
+        for part in self.frozen.values():
+            part.to(self.device)
+        self.table = GuidanceRows.table(self.targets, self.device)
+
+    def parts(self) -> dict[str, nn.Module]:
+        """What this run exports: the teacher as it is, its student, and the codecs."""
+        return {**super().parts(), "generator": self.frozen["generator"], "pupil": self.model}
+
+    def reward(self, sample: TrainingSample) -> Gradient | None:
+        """The gradient of the sync model's reward for clips of the sample's spec; None: no sync model."""
+        if "offset" not in self.frozen:
+            return None
+        spec = sample.spec
+        if spec not in self.rewards:
+            codecs = self.parts()
+            if not self.rewards:
+                for name in self.codecs:
+                    codecs[name].to(self.device).eval().requires_grad_(False)
+            model: Any = self.frozen["offset"]
+            reward_fn = timing(model, codecs["video_codec"], codecs["audio_codec"], spec.clip)
+            self.rewards[spec] = reward_gradient(reward_fn, spec)
+        return self.rewards[spec]
+
+    @torch.no_grad()
+    def with_target(self, sample: TrainingSample) -> TrainingSample:
+        """Coupled rows with the guided teacher's velocity; the others as they are."""
+        if not sample.coupled:
+            return sample
+        teacher: Any = self.frozen["generator"]
+        rows, path = sample.rows, (self.seed, "distillation", self.global_step)
+        cond = teacher.context(sample.captions, sample.spec, sample.uncond)
+        uncond = teacher.context(sample.captions, sample.spec, torch.ones_like(sample.uncond))
+        chance = row_uniform(rows, (4,), *path).mT[..., None, None]  # (4, B, 1, 1)
+        calls = iter(range(1 << 10))
+
+        def noise(x: Tensor) -> Tensor:
+            return row_normal(rows, tuple(x.shape[1:]), *path, next(calls)).to(x)
+
+        x, s = sample.noised.each(lambda n: n.x), sample.noised.each(lambda n: n.s)
+        assert self.table is not None
+        noised = distillation_sample(
+            teacher, cond, uncond, x, s, self.table, chance, noise, self.reward(sample)
+        )
+        return replace(sample, noised=noised)
