@@ -56,7 +56,7 @@ def codecs(simulator: Simulator, clips: list[Clip], shots: list[str]) -> dict[st
 
 @torch.no_grad()
 def flow(simulator: Simulator, clips: list[Clip], shots: list[str]) -> dict[str, Interval]:
-    """Flow losses, means over LEVELS: of both beside the level_only predictor; of sound with a clean picture."""
+    """Flow losses, means over LEVELS: of both, of the level-only predictor, of audio given clean video."""
     model, found = simulator.generator, {}
     spec = LatentSpec(SPEC)
     latents = [
