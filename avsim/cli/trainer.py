@@ -47,7 +47,7 @@ from avsim.weights import load_model, part_folder
 WANDB_ID = "wandb.id"  # in a run's folder
 # What a run may be resumed with other values of: its curve stays the same, or goes on further.
 HARMLESS = re.compile(
-    r"run$|config$|ckpt_path$|init$|compile$|checkpoint_every$|allow_changes$|"
+    r"run$|config$|ckpt_path$|init$|compile$|compile_mode$|checkpoint_every$|allow_changes$|"
     r"trainer\.(max_steps|max_time|logger|callbacks|devices|num_nodes|accelerator|strategy|precision|"
     r"log_every_n_steps|val_check_interval|limit_val_batches|limit_test_batches|enable_\w+|profiler|"
     r"default_root_dir|num_sanity_val_steps|benchmark|plugins)\b|"
@@ -107,6 +107,9 @@ class RunCLI(LightningCLI):
             "--allow-changes", type=bool, default=False, help="true: resume though the config is another"
         )
         parser.add_argument("--compile", type=bool, default=False, help="torch.compile where that works")
+        parser.add_argument(
+            "--compile-mode", type=str | None, default=None, help="of torch.compile, such as reduce-overhead"
+        )
 
     def before_instantiate_classes(self) -> None:
         """Point the trainer and its loggers at the run's folder; let `--seed` reach all."""
@@ -168,7 +171,7 @@ class RunCLI(LightningCLI):
         if config.init is not None:
             initialise(self.model, Path(config.init))
         if config.compile:
-            compile_in_place(self.model.model, self.trainer.strategy.root_device)
+            compile_in_place(self.model.model, self.trainer.strategy.root_device, config.compile_mode)
 
     def fit(self, model: LightningModule, ckpt_path: str | None = None, **options: Any) -> None:
         """Train, from the last checkpoint if there is one; record the config and the environment."""
@@ -394,14 +397,14 @@ def initialise(system: LightningModule, folder: Path) -> None:
         raise InputError(f"{folder}: the weights of another architecture ({detail})") from error
 
 
-def compile_in_place(model: nn.Module, device: torch.device) -> None:
+def compile_in_place(model: nn.Module, device: torch.device, mode: str | None = None) -> None:
     """Have torch compile `model`; where it can't (no C++ compiler, say), print why and stay eager."""
     try:
         torch.compile(torch.sin)(torch.zeros(1, device=device))
     except Exception as error:  # whatever a compiler's absence looks like on this machine
         print(f"compile: not on this machine ({shortened(str(error))}); going on in eager mode", flush=True)
         return
-    model.compile()
+    model.compile(mode=mode)
 
 
 def shortened(message: str, width: int = 300) -> str:
