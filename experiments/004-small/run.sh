@@ -1,48 +1,84 @@
 #!/usr/bin/env bash
-# The small checkpoint, from nothing: clips of the world, codecs, latents, generator, its pupil. What is finished is
-# not made again, and a training that was stopped goes on: run it as often as needed, for as long as there is time.
-#   bash experiments/004-small/run.sh
-# The generator of a later sitting starts from what ships (INIT=avsim/small/generator; its codecs must then be
-# those that ship, VIDEO=avsim/small/video_codec AUDIO=avsim/small/audio_codec).
+# All that ships, from nothing, by `avsim` commands alone. What is finished is not made again, and a training that was
+# stopped goes on: run it as often as needed.
+#   bash experiments/004-small/run.sh [RUN]            # days of cores; the generator and its student want a GPU
+#   REHEARSAL=1 bash experiments/004-small/run.sh RUN  # every stage on two steps and a few clips, some minutes
+# `$RUN/small` is a model as `avsim generate --checkpoint` takes it. Each stage names what it makes of avsim/small, and
+# how that differs today: it was trained in several sessions, by loops that are gone (LOG.md, 2026-11-29).
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../.."
-run=runs/004-small
-avsim=$PWD/.venv/bin/avsim
-export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=1000000000
+run=${1:-runs/004-small}
+avsim=${AVSIM:-$PWD/.venv/bin/avsim}
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=1000000000
 mkdir -p "$run"
+tiny=() few=() replay=()
+if [ -n "${REHEARSAL:-}" ]; then
+  tiny=(-c configs/size/tiny.yaml --compile false)
+  few=(--data.batch_size 2 --data.workers 0)
+  replay=(--data.lengths '[{seconds: 1.0, batch_size: 2, capacity: 16}]' --data.clips_per_step 0 --data.workers 0)
+  replay+=(--data.minimum 16 --data.held_out 2)
+fi
+count() { if [ -n "${REHEARSAL:-}" ]; then echo 4; else echo "$1"; fi; }
 
 world() { # FOLDER COUNT OPTIONS
-  "$avsim" world --shards -n "$2" "${@:3}" --out "$run/$1"
+  "$avsim" world --shards -n "$(count "$2")" "${@:3}" --out "$run/$1"
 }
+fit() { # RUN CONFIGS -- OPTIONS
+  local name=$1 configs=(-c configs/base.yaml)
+  shift
+  while [ "$1" != -- ]; do configs+=(-c "$1") && shift; done
+  [ -f "$run/$name/finished" ] && return
+  "$avsim" fit "${configs[@]}" "${tiny[@]}" --run "$run/$name" "${@:2}"
+  touch "$run/$name/finished"
+}
+clips=(--data.validation.init_args.folder "$run/held-out")
+clips+=(--data.train.init_args.sources "[{class_path: avsim.data.sources.ShardSource, init_args: {folder: $run/medium}},\
+ {class_path: avsim.data.sources.ShardSource, init_args: {folder: $run/full}}]")
+codecs=(--model.video_codec "$run/video_codec" --model.audio_codec "$run/audio_codec")
+
+# 1. Clips for the codecs: four of `medium` to one of `full`.
 world held-out 96 --level medium --split validation
 world medium 24000 --level medium
-world short 1500 --level medium --seconds 1 --seed 11
-world long 1500 --level medium --seconds 4 --seed 12
 world full 1000 --level full
 
-codec() { # PART RUN OPTIONS
-  [ -f "$run/$2/finished" ] && return
-  OMP_NUM_THREADS=1 "$avsim" fit -c configs/base.yaml -c "configs/$1.yaml" -c "$here/world.yaml" -c "$here/$2.yaml" \
-    --run "$run/$2" "${@:3}"
-  touch "$run/$2/finished"
-}
-video=${VIDEO:-$run/video_codec} audio=${AUDIO:-$run/audio_decoder}
-[ -n "${VIDEO:-}" ] || codec video_codec video_codec &
-seeing=$!
-if [ -z "${AUDIO:-}" ]; then
-  codec audio_codec audio_codec
-  codec audio_codec audio_decoder --init "$run/audio_codec"
-fi
-wait $seeing
+# 2. Codecs -> avsim/small/video_codec, audio_codec. The decoder goes on while the latents stay. Today's decoders had
+#    3,100 such steps beside a generator's training; the audio's levels were then raised by 0.56 dB, which is gone.
+fit video_codec_1 configs/video_codec.yaml "$here/world.yaml" "$here/video_codec.yaml" -- "${clips[@]}" "${few[@]}"
+fit audio_codec_1 configs/audio_codec.yaml "$here/world.yaml" "$here/audio_codec.yaml" -- "${clips[@]}" "${few[@]}"
+fit video_codec configs/video_codec.yaml "$here/world.yaml" "$here/video_decoder.yaml" -- "${clips[@]}" "${few[@]}" \
+  --init "$run/video_codec_1"
+fit audio_codec configs/audio_codec.yaml "$here/world.yaml" "$here/audio_decoder.yaml" -- "${clips[@]}" "${few[@]}" \
+  --init "$run/audio_codec_1"
+mkdir -p "$run/both/simulator"
+ln -sfn "$(realpath "$run/video_codec/simulator/video_codec")" "$run/both/simulator/video_codec"
+ln -sfn "$(realpath "$run/audio_codec/simulator/audio_codec")" "$run/both/simulator/audio_codec"
 
-for clips in held-out short long medium; do
-  "$avsim" encode "$run/$clips" --video-codec "$video" --audio-codec "$audio" --out "$run/latents/$clips"
+# 3. Perception -> avsim/small/sound, picture, offset. Half of the clips go through the codecs. Today's picture detector
+#    had 5,000 further steps, three clips of `medium` to one of `full` (experiments/005-perception/picture_further.yaml).
+fit perception-sound configs/perception/sound.yaml -- --model.codecs "$run/both" "${few[@]}" \
+  --data.train.init_args.config medium --data.validation.init_args.config medium
+fit perception-picture configs/perception/picture.yaml -- --model.codecs "$run/both" "${few[@]}" \
+  --data.train.init_args.config '[medium, medium, medium, full]' --data.validation.init_args.config medium
+fit offset configs/perception/offset.yaml -- --model.detectors "$run" "${few[@]}"
+
+# 4. Separator -> avsim/small/separator: on the world, then half of the scenes through the codecs.
+fit separator_1 configs/separation/world.yaml -- "${few[@]}"
+fit separator configs/separation/world.yaml experiments/003-pixels/coded.yaml -- "${codecs[@]}" "${few[@]}" \
+  --init "$run/separator_1"
+
+# 5. Generator -> avsim/small/generator, from nothing. Today's went on from four earlier ones, for 16,600 steps.
+fit generator configs/generator.yaml "$here/generator.yaml" -- "${codecs[@]}" "${replay[@]}" \
+  --data.video_codec "$run/video_codec" --data.audio_codec "$run/audio_codec"
+
+# 6. Student -> avsim/small/pupil. Today's went on from an earlier teacher's student, for 5,900 steps.
+fit student configs/student.yaml "$here/student.yaml" -- "${codecs[@]}" "${replay[@]}" --model.teacher "$run/generator" \
+  --model.sync_model "$run/offset" --data.video_codec "$run/video_codec" --data.audio_codec "$run/audio_codec"
+
+# 7. All of it in one folder.
+mkdir -p "$run/small"
+for part in student/simulator/{generator,pupil,video_codec,audio_codec} separator/simulator/separator \
+  perception-sound/simulator/sound perception-picture/simulator/picture offset/simulator/offset; do
+  cp -r "$run/$part" "$run/small/"
 done
-"$avsim" fit -c configs/base.yaml -c configs/generator.yaml -c "$here/generator.yaml" --run "$run/generator" \
-  --model.video_codec "$video" --model.audio_codec "$audio" ${INIT:+--init "$INIT"}
-"$avsim" fit -c configs/base.yaml -c configs/pupil.yaml -c "$here/pupil.yaml" --run "$run/pupil" \
-  --model.teacher "$run/generator" --model.video_codec "$video" --model.audio_codec "$audio"
-[ -d "$run/pupil/simulator/picture" ] || cp -r avsim/small/picture "$run/pupil/simulator/" # eyes, for what has no prompt
-step=$(grep -o '"step": [0-9]*' "$run/pupil/simulator/pupil/config.json" | grep -o '[0-9]*')
-"$PWD/.venv/bin/python" "$here/score.py" "$run/pupil" "$run/score-$step"
+echo "$run/small"

@@ -2,9 +2,9 @@
 
     python experiments/benchmarks/overhead.py [--batch 8] [--steps 8] [--threads 1]
 
-Trains the shipped generator's architecture on random latents on a CPU, with the callbacks of configs/base.yaml
-but for checkpoints and bar, images beside the clips, motion weight and caption dropout. Forward is what runs
-inside the model (`context` and `forward`), backward is autograd's, optimizer is its step; all else is sampling
+Trains the shipped generator's architecture on random latents on a CPU, with the callbacks of
+configs/base.yaml but for checkpoints and bar, images beside the clips, motion weight and caption dropout. Forward is what
+runs in the model (`context` and `forward`), backward is autograd's, optimizer is its step; all else is sampling
 noise and levels, the loss, clipping, the guard, the average, logging, loading and Lightning's loops.
 """
 
@@ -134,7 +134,8 @@ def main() -> None:
         Trainer(
             accelerator="cpu", max_steps=arguments.steps + 2, logger=Metrics(folder), default_root_dir=folder,
             callbacks=[whole, EMA(), Guard(), Meter(), clock], enable_checkpointing=False,
-            gradient_clip_val=1.0, enable_progress_bar=False, enable_model_summary=False, log_every_n_steps=10,
+            gradient_clip_val=1.0, enable_progress_bar=False, enable_model_summary=False,
+            log_every_n_steps=10,
         ).fit(system, Data(batch))  # fmt: skip
     total = whole.ended - whole.began
     rest = total - sum(clock.spent.values())
