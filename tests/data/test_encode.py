@@ -3,7 +3,6 @@
 import itertools
 import json
 import shutil
-from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -67,30 +66,28 @@ def test_batches_of_latents(latents):
     data = LatentData(latents, batch_size=5, seed=2)
     batch = next(iter(data.train_dataloader()))
     assert batch.video.shape == (5, 4, *data.spec.video) and batch.audio.shape == (5, 4, data.spec.audio)
-    assert batch.rows.tolist() == [0, 1, 2, 3, 4] and batch.spec == data.spec
+    assert batch.first_row == 0 and len(batch.names) == 5 and batch.spec == data.spec
     names = [name for some in data.val_dataloader() for name in some.names]
     assert names == [item["name"] for item in LatentSource(latents, "validation").items]
 
 
-def test_a_batch_is_of_one_folder_and_some_are_images(shards, spec, codecs, latents, tmp_path):
+def test_a_batch_is_of_one_folder_with_images_beside_its_clips(shards, spec, codecs, latents, tmp_path):
     short = replace(spec, seconds=spec.seconds / 2)
     encode({"train": ShardSource(shards, "train")}, short, *codecs, tmp_path / "short")
-    data = LatentData([str(latents), str(tmp_path / "short")], batch_size=2, images=0.4)
+    data = LatentData([str(latents), str(tmp_path / "short")], batch_size=2, images=1.5)
     batches = list(itertools.islice(data.train_dataloader(), 60))
-    assert {(len(batch.rows), batch.audio is None) for batch in batches} == {(2, False), (8, True)}
-    found = Counter((batch.spec, batch.audio is None) for batch in batches)
-    assert set(found) == {
-        (data.spec, False),
-        (LatentSource(tmp_path / "short").spec, False),
-        (replace(data.spec, clip=replace(spec, seconds=1 / spec.frames_per_second)), True),
-    }
+    assert all(len(batch.names) == 2 and batch.audio is not None for batch in batches)
+    assert all(len(batch.images.names) == 3 and batch.images.audio is None for batch in batches)
+    assert {batch.spec for batch in batches} == {data.spec, LatentSource(tmp_path / "short").spec}
+    still = replace(data.spec, clip=replace(spec, seconds=1 / spec.frames_per_second))
+    assert {batch.images.spec for batch in batches} == {still}
     assert all(batch.video.shape[2:] == batch.spec.video for batch in batches)
-    assert 15 <= sum(count for (_, image), count in found.items() if image) <= 33
+    assert any(batch.names != batch.images.names[:2] for batch in batches)  # of other clips
     again = list(itertools.islice(data.train_dataloader(), 60))
     assert all(torch.equal(one.video, other.video) for one, other in zip(batches, again, strict=True))
     assert {batch.spec for batch in data.val_dataloader()} == {data.spec}
-    with pytest.raises(InputError, match="images is 1"):
-        LatentData(latents, images=1.0)
+    with pytest.raises(InputError, match="images is -1"):
+        LatentData(latents, images=-1.0)
 
 
 def test_folders_of_other_codecs_are_refused(latents, tmp_path):

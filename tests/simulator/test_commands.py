@@ -103,7 +103,7 @@ def test_a_folder_of_clips_goes_on_and_takes_no_others(tmp_path, monkeypatch, ca
 @pytest.mark.parametrize(
     ("said", "other"),
     [
-        ("3", {"text": 3.0}),
+        ("3", {"guidance_scale": 3.0}),
         ("3,4,5,0.25", dict(zip((*SCALES[:4], "sync_start"), (3.0, 4.0, 5.0, 0.25, 0.25), strict=True))),
         (
             "1,1,1,0,0,1",
