@@ -4,15 +4,15 @@
     tokens      latents <-> tokens, positions      blocks      one block
     noising     x_s and v                          text        captions -> text tokens
     levels      the mixture of noise levels        model       JointDiT: tokens, levels -> velocity
-    rope        rotary seconds, rows, columns      loss, draws, gaze, system      training
+    rope        rotary seconds, rows, columns      loss, training_sample, system  training
 
-    guidance    wrappers around `denoise`          distillation, pupil            guidance learned by heart
+    guidance    wrappers around `denoise`          distillation                   guidance distillation
     sampler     dx/ds = v from noise to data
     tasks       what is given, where the rest starts
     generate    all of it: captions -> latents
     takes       the best of several
 
-Importing this room imports neither Lightning nor wandb; only `system.py` and `pupil.py` do.
+Importing this package imports neither Lightning nor wandb; only `system.py` does.
 """
 
 from avsim.diffusion.generate import generate

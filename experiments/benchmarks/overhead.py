@@ -6,7 +6,8 @@ Trains the shipped generator's architecture on random latents on a CPU, with the
 configs/base.yaml but for checkpoints and bar, images beside the clips, motion weight and caption dropout.
 
 Forward is what runs in the model (`context` and `forward`), backward is autograd's, optimizer is its step.
-All else is sampling noise and levels, the loss, clipping, the guard, the average, logging, loading and Lightning.
+All else is sampling noise
+and levels, the loss, clipping, the guard, the average, logging, loading and Lightning.
 """
 
 import argparse
