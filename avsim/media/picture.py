@@ -82,6 +82,7 @@ def read_picture(
                     if not transparent:
                         log.warning("%s: is transparent in parts; they are shown over black", path)
                     transparent, frame = True, opaque
+                check(1, *_covering(frame, upright, film.aspect, size))
                 shown = conform(frame, images[0].shape[1:] if images else size, film.aspect, scaler, upright)
             images.append(shown)
             check(len(images), *shown.shape[1:])
@@ -141,12 +142,10 @@ def conform(
     `aspect` is the width over height of its pixels, `orientation` as `_orientation` gives it; one `scaler`
     serves all frames of a film. Shrinking averages over what it merges (no aliasing).
     """
-    height, width = _shown(frame, orientation, aspect)
-    wanted = size or (height, width)
-    scale = max(wanted[0] / height, wanted[1] / width)
-    scaled = max(wanted[0], round(height * scale)), max(wanted[1], round(width * scale))
+    scaled = _covering(frame, orientation, aspect, size)
+    wanted = size or scaled
     turned = orientation[0]
-    filtering = Interpolation.AREA if scale < 1 else Interpolation.BICUBIC
+    filtering = Interpolation.AREA if scaled < _shown(frame, orientation, aspect) else Interpolation.BICUBIC
     planar = scaler.reformat(
         frame,
         width=scaled[0] if turned else scaled[1],
@@ -187,6 +186,16 @@ def _untagged_colours(frame: Any) -> int | None:
 def _shown(frame: Any, orientation: tuple[bool, bool, bool], aspect: float) -> tuple[int, int]:
     height, width = frame.height, max(1, round(frame.width * aspect))
     return (width, height) if orientation[0] else (height, width)
+
+
+def _covering(
+    frame: Any, orientation: tuple[bool, bool, bool], aspect: float, size: tuple[int, ...] | None
+) -> tuple[int, int]:
+    """(H, W) of the frame as shown, scaled to cover `size`."""
+    height, width = _shown(frame, orientation, aspect)
+    wanted = size or (height, width)
+    scale = max(wanted[0] / height, wanted[1] / width)
+    return max(wanted[0], round(height * scale)), max(wanted[1], round(width * scale))
 
 
 def _orientation(frame: Any) -> tuple[bool, bool, bool]:

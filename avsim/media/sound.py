@@ -239,5 +239,7 @@ def resampled(wave: NDArray[np.float32], rate: int, wanted: int) -> NDArray[np.f
         frame.sample_rate = rate
         frame.pts = 0
         pieces = [*resampler.resample(frame), *resampler.resample(None)]
+        if not pieces:
+            raise InputError(f"sound of {rate} Hz can't be resampled to {wanted} Hz")
         channels.append(np.concatenate([piece.to_ndarray() for piece in pieces], axis=1))
     return np.concatenate(channels)
