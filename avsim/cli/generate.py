@@ -161,7 +161,7 @@ def run(arguments: argparse.Namespace) -> None:
             if isinstance(given, Windows):
                 media.write_dubbed(
                     given.path,
-                    _soundtrack(simulator, arguments, prompt, given, seed),
+                    _soundtrack(simulator, arguments, prompt, given, seed, path.parent),
                     simulator.spec.sample_rate,
                     path,
                 )
@@ -224,16 +224,26 @@ def _beginning(given: Clip | Windows | None, simulator: Simulator) -> Clip:
 
 
 def _soundtrack(
-    simulator: Simulator, arguments: argparse.Namespace, prompt: str, film: Windows, seed: int
+    simulator: Simulator, arguments: argparse.Namespace, prompt: str, film: Windows, seed: int, folder: Path
 ) -> Tensor:
-    """The sound of a whole film, (A, N), made window by window."""
+    """The sound of a whole film, (A, N), made window by window.
+
+    It lies in a nameless file in `folder`, mapped into memory: an hour of stereo has hundreds of megabytes,
+    which the system can write out where memory is short.
+    """
+    import tempfile
+
+    import numpy as np
     import torch
     from rich.progress import Progress
 
     from avsim.diffusion.generate import STEPS
 
     spec = simulator.spec
-    wave = torch.zeros(spec.channels, max(1, round(film.seconds * spec.sample_rate)))
+    folder.mkdir(parents=True, exist_ok=True)
+    shape = spec.channels, max(1, round(film.seconds * spec.sample_rate))
+    with tempfile.TemporaryFile(dir=folder) as file:
+        wave = torch.from_numpy(np.memmap(file, np.float32, "w+", shape=shape))
     done = 0
     steps = STEPS if arguments.steps is None else arguments.steps
     how = (seed, arguments.size, steps, _guidance_of(simulator, arguments, "foley"))

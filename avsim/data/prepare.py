@@ -7,6 +7,7 @@ is kept in FOLDER/parts as soon as it is known, so that a run that was killed go
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -30,6 +31,7 @@ from avsim.data.workers import Crashed, run_all
 from avsim.errors import InputError
 from avsim.files import claimed
 
+log = logging.getLogger("avsim")
 PART_SECONDS, PART_BYTES = 10.0, 96 << 20  # most that a task reads at once, and so most that a kill can lose
 
 
@@ -211,6 +213,12 @@ def _look(path: Path) -> _Film | str:
         return str(error)
     except OSError as error:
         return f"{path}: {faults.UNREADABLE} ({error.strerror})"
+    except Exception as error:  # one film, whatever is wrong with it, never ends the job
+        return _unforeseen(path, error)
+
+
+def _unforeseen(path: Path, error: Exception) -> str:
+    return f"{path}: {faults.UNREADABLE} ({type(error).__name__}: {error})"
 
 
 # Round 2: where it cuts --------------------------------------------------------------------------------
@@ -240,6 +248,8 @@ def _search(task: _Segment) -> dict[str, Any]:
         result: dict[str, Any] = {"cuts": shots.cuts(task.film.path, task.start, task.end)}
     except InputError as error:
         return {"failed": str(error)}
+    except Exception as error:
+        return {"failed": _unforeseen(task.film.path, error)}
     write_json(task.kept, result)
     return result
 
@@ -305,7 +315,12 @@ def _cut(part: _Part) -> dict[str, Any]:
             dropped[faults.UNREADABLE] += 1
             continue
         frames, wave = clip
-        if (reason := faults.fault(frames, wave)) is not None:
+        try:
+            reason = faults.fault(frames, wave)
+        except Exception as error:
+            log.warning("%s", _unforeseen(film.path, error))
+            reason = faults.UNREADABLE
+        if reason is not None:
             dropped[reason] += 1
             continue
         start = frame / spec.frames_per_second
@@ -335,6 +350,9 @@ def _read(film: _Film, first: int, count: int, spec: ClipSpec) -> tuple[Tensor, 
             film.path, first / rate, count / rate, spec.size, rate, spec.sample_rate, spec.channels, "both"
         )
     except InputError:
+        return None
+    except Exception as error:  # one film, whatever is wrong with it, never ends the job
+        log.warning("%s", _unforeseen(film.path, error))
         return None
     if clip.frames is None or clip.wave is None or clip.frames.shape[1] < count:
         return None

@@ -81,7 +81,7 @@ class Captions:
             if path.is_file():
                 try:
                     spans += reader(path.read_text(encoding="utf-8-sig"))
-                except (KeyError, TypeError, ValueError, AttributeError) as error:
+                except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
                     raise InputError(f"{path}: not captions as avsim reads them ({error!r})") from error
         return cls(tuple(spans))
 

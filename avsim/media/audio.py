@@ -123,7 +123,8 @@ def _in_stereo(film: Film) -> Iterator[tuple[float, Any]]:
 
 def _samples(frame: Any) -> NDArray[np.float32]:
     """Samples of a decoded frame, (A, n) in [-1, 1]."""
-    array = frame.to_ndarray()
+    # PyAV 18.1 has no arrays of 64-bit integers.
+    array = _of_64_bits(frame) if frame.format.name.startswith("s64") else frame.to_ndarray()
     if not frame.format.is_planar:
         array = array.reshape(-1, frame.layout.nb_channels).T
     if array.dtype == np.uint8:
@@ -131,6 +132,12 @@ def _samples(frame: Any) -> NDArray[np.float32]:
     if np.issubdtype(array.dtype, np.integer):
         return (array / -float(np.iinfo(array.dtype).min)).astype(np.float32)
     return array.astype(np.float32)
+
+
+def _of_64_bits(frame: Any) -> NDArray[np.int64]:
+    """The samples of a frame of 64-bit integers, shaped as `to_ndarray` shapes others."""
+    count = frame.samples * (1 if frame.format.is_planar else frame.layout.nb_channels)
+    return np.stack([np.frombuffer(plane, np.int64)[:count] for plane in frame.planes])
 
 
 def _runs(
@@ -232,5 +239,7 @@ def resampled(wave: NDArray[np.float32], rate: int, wanted: int) -> NDArray[np.f
         frame.sample_rate = rate
         frame.pts = 0
         pieces = [*resampler.resample(frame), *resampler.resample(None)]
+        if not pieces:
+            raise InputError(f"sound of {rate} Hz can't be resampled to {wanted} Hz")
         channels.append(np.concatenate([piece.to_ndarray() for piece in pieces], axis=1))
     return np.concatenate(channels)

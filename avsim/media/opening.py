@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -205,6 +206,8 @@ class Decoding:
                     except av.FFmpegError:
                         pass  # the format can't seek: decode from its beginning
                 frames = self._frames(film, stream)
+                if self.kind == "video":
+                    frames = _progressive(frames)
                 first = next(frames, None)
                 # Some formats seek past the moment that was asked for: then try from further back.
                 if target <= 0 or (first is not None and first[0] <= max(0.0, self.since - self.preroll / 2)):
@@ -219,6 +222,7 @@ class Decoding:
         endless = film.container.format.name == "wav" and _unknown_length(self.path)
         seconds: float | None = None  # where a frame without a time stamp would belong
         packets = film.container.demux(stream)
+        packet: Any = None
         while True:
             try:
                 packet = next(packets, None)
@@ -256,3 +260,51 @@ class Decoding:
         # A decoder of sound that starts in the middle may stumble at first; pictures build on earlier ones.
         if self.damage is None and (self.kind == "video" or seconds >= self.since):
             self.damage = seconds
+
+
+def _progressive(frames: Iterator[tuple[float, Any]]) -> Iterator[tuple[float, Any]]:
+    """(seconds, frame), interlaced frames from the first one on deinterlaced by FFmpeg's bwdif.
+
+    Each frame stays one frame, at its own moment; frames that aren't marked as interlaced pass unchanged.
+    """
+    graph, form = None, None
+    moments: deque[float] = deque()  # of the frames that the filter still holds
+
+    def filtered(frame: Any) -> Iterator[tuple[float, Any]]:
+        assert graph is not None
+        graph.push(frame)
+        while moments:
+            try:
+                shown = graph.pull()
+            except (av.EOFError, av.BlockingIOError):
+                return
+            yield moments.popleft(), shown
+
+    for seconds, frame in frames:
+        found = (frame.width, frame.height, frame.format.name)
+        if graph is not None and found != form:  # a filter's input keeps its size
+            yield from filtered(None)
+            graph = None
+        if graph is None and not frame.interlaced_frame:
+            yield seconds, frame
+            continue
+        if graph is None:
+            graph, form = _deinterlacer(frame), found
+            moments.clear()
+        moments.append(seconds)
+        yield from filtered(frame)
+    if graph is not None:
+        yield from filtered(None)
+
+
+def _deinterlacer(frame: Any) -> av.filter.Graph:
+    graph = av.filter.Graph()
+    source = graph.add_buffer(
+        width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
+    )
+    # bwdif takes planar formats alone; FFmpeg puts a conversion before it where it must.
+    filter_, sink = graph.add("bwdif", "mode=send_frame:deint=interlaced"), graph.add("buffersink")
+    source.link_to(filter_)
+    filter_.link_to(sink)
+    graph.configure()
+    return graph

@@ -66,8 +66,17 @@ def read(
         frames = read_picture(film, start, seconds, size, fps, budget)
         if want == "frames" or not has_wave:
             return Clip(frames, None, fps)
+        _check_length(path, frames.shape[1] / fps, sample_rate or film.audio.rate, budget)
         wave, rate = read_sound(film, start, frames.shape[1] / fps, sample_rate, channels, budget)
         return Clip.fitted(frames, wave, fps, rate)
+
+
+def _check_length(path: Path, seconds: float, rate: int, budget: float) -> None:
+    """Refuse the sound of a picture that lasts for ages: it would be padded with silence to that length."""
+    if seconds * rate * 2 * 4 > budget:
+        raise InputError(
+            f"{path}: {seconds:.0f} s of sound at {rate} Hz take more than {budget / 1e9:g} GB; read a span"
+        )
 
 
 def _check(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import torch
 from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
@@ -19,6 +21,8 @@ from avsim.media.opening import Decoding, Film
 IMAGE_RATE = 16.0  # frames per second of a still image, which has none of its own
 TOLERANCE = 0.25  # seconds by which data may end before its header says, and still count as whole
 
+log = logging.getLogger("avsim")
+_EXIF = 31  # AV_FRAME_DATA_EXIF of FFmpeg 8
 _BYTES = 5  # of memory for each value of a frame: a byte as decoded, a float as returned
 
 
@@ -63,6 +67,7 @@ def read_picture(
     images: list[NDArray[np.uint8]] = []
     scaler = VideoReformatter()
     upright: tuple[bool, bool, bool] | None = None
+    transparent = False
 
     def show(frame: Any, until: float) -> None:
         """Let `frame` fill the grid up to the moment `until`."""
@@ -72,6 +77,12 @@ def read_picture(
                 nonlocal upright
                 # A frame whose side data is read lives until the garbage collector runs: once is enough.
                 upright = upright or _orientation(frame)
+                if (opaque := _opaque(frame)) is not None:
+                    nonlocal transparent
+                    if not transparent:
+                        log.warning("%s: is transparent in parts; they are shown over black", path)
+                    transparent, frame = True, opaque
+                check(1, *_covering(frame, upright, film.aspect, size))
                 shown = conform(frame, images[0].shape[1:] if images else size, film.aspect, scaler, upright)
             images.append(shown)
             check(len(images), *shown.shape[1:])
@@ -96,7 +107,8 @@ def read_picture(
         if start >= end:
             raise InputError(f"{path}: start {start:g} s lies beyond the end of its picture at {end:.2f} s")
         if not images:  # the file ends within half a frame of `start`
-            images.append(conform(frame, size, film.aspect, scaler, _orientation(frame)))
+            turned = _orientation(frame)
+            images.append(conform(_opaque(frame) or frame, size, film.aspect, scaler, turned))
     if decoding.damage is not None:
         raise InputError(f"{path}: its picture is damaged at {decoding.damage:.2f} s; read a span without it")
     return _to_tensor(images)
@@ -130,12 +142,10 @@ def conform(
     `aspect` is the width over height of its pixels, `orientation` as `_orientation` gives it; one `scaler`
     serves all frames of a film. Shrinking averages over what it merges (no aliasing).
     """
-    height, width = _shown(frame, orientation, aspect)
-    wanted = size or (height, width)
-    scale = max(wanted[0] / height, wanted[1] / width)
-    scaled = max(wanted[0], round(height * scale)), max(wanted[1], round(width * scale))
+    scaled = _covering(frame, orientation, aspect, size)
+    wanted = size or scaled
     turned = orientation[0]
-    filtering = Interpolation.AREA if scale < 1 else Interpolation.BICUBIC
+    filtering = Interpolation.AREA if scaled < _shown(frame, orientation, aspect) else Interpolation.BICUBIC
     planar = scaler.reformat(
         frame,
         width=scaled[0] if turned else scaled[1],
@@ -178,22 +188,54 @@ def _shown(frame: Any, orientation: tuple[bool, bool, bool], aspect: float) -> t
     return (width, height) if orientation[0] else (height, width)
 
 
+def _covering(
+    frame: Any, orientation: tuple[bool, bool, bool], aspect: float, size: tuple[int, ...] | None
+) -> tuple[int, int]:
+    """(H, W) of the frame as shown, scaled to cover `size`."""
+    height, width = _shown(frame, orientation, aspect)
+    wanted = size or (height, width)
+    scale = max(wanted[0] / height, wanted[1] / width)
+    return max(wanted[0], round(height * scale)), max(wanted[1], round(width * scale))
+
+
 def _orientation(frame: Any) -> tuple[bool, bool, bool]:
     """(transpose, flip rows, flip columns) that the frame's display matrix asks for, in this order."""
     try:
         matrix = np.frombuffer(bytes(frame.side_data["DISPLAYMATRIX"]), np.int32)
     except KeyError:
         return False, False, False
-    except ValueError:  # PyAV 18.1 on a kind of side data that it lacks a name for, Exif's: turns alone
-        return _TURNS.get(round(frame.rotation) % 360, (False, False, False))
+    except ValueError:  # PyAV 18.1 on a kind of side data that it lacks a name for
+        return _orientation(_without_exif(frame))
     a, b, c, d = matrix[[0, 1, 3, 4]].tolist()  # x' = a x + c y, y' = b x + d y
     if abs(b) > abs(a):
         return True, b < 0, c < 0
     return False, d < 0, a < 0
 
 
-# By counterclockwise degrees: (transpose, flip rows, flip columns).
-_TURNS = {90: (True, True, False), 180: (False, True, True), 270: (True, False, True)}
+def _without_exif(frame: Any) -> Any:
+    """A frame without its Exif data, which FFmpeg has turned into a display matrix already."""
+    graph = av.filter.Graph()
+    source = graph.add_buffer(
+        width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
+    )
+    delete, sink = graph.add("sidedata", f"mode=delete:type={_EXIF}"), graph.add("buffersink")
+    source.link_to(delete)
+    delete.link_to(sink)
+    graph.configure()
+    graph.push(frame)
+    return graph.pull()
+
+
+def _opaque(frame: Any) -> Any | None:
+    """A frame over black where some of it is transparent; None where nothing is."""
+    if not (frame.format.name == "pal8" or any(part.is_alpha for part in frame.format.components)):
+        return None
+    pixels = frame.to_ndarray(format="rgba")  # (H, W, 4)
+    alpha = pixels[..., 3:]
+    if alpha.min() == 255:
+        return None
+    over_black = (pixels[..., :3].astype(np.uint16) * alpha + 127) // 255
+    return av.VideoFrame.from_ndarray(over_black.astype(np.uint8), format="rgb24")
 
 
 def _upright(plane: NDArray[np.uint8], orientation: tuple[bool, bool, bool]) -> NDArray[np.uint8]:

@@ -173,6 +173,8 @@ def _pixels(path: Path) -> Tensor:
         raise InputError(f"{path}: not an image that can be read as a mask")
     full = 65535.0 if image.dtype.itemsize == 2 else 255.0
     pixels = torch.from_numpy(image.astype("float32")).clamp(0, full) / full
+    if 0 < image.max() <= 1 and image.dtype != bool:
+        log.warning("%s: its largest value is 1 of %d; a mask's inside is white (%d)", path, full, full)
     if pixels.ndim == 3:
         colour = pixels[..., :3].mean(-1)
         pixels = colour * pixels[..., 3] if pixels.shape[-1] == 4 else colour
