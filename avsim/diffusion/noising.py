@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from avsim.models.level_only import wiener
 from avsim.models.tokens import spread
 
 
@@ -37,17 +38,6 @@ class Noised:
 def clean_of(x_s: Tensor, v: Tensor, level: Tensor) -> Tensor:
     """The data that a velocity points back to: x = x_s - s v."""
     return x_s - level * v
-
-
-def wiener(level: Tensor, energy: Tensor | float = 1.0) -> tuple[Tensor, Tensor]:
-    """What the level s alone tells of the velocity, of uncorrelated channels of energies e.
-
-    With n = (1 - s)^2 e + s^2 the energy of x_s, the Wiener filter's velocity is (s - (1 - s) e) / n x_s, and
-    errs by sqrt(e / n). Returns that factor and that error.
-    """
-    s, rest = level, 1 - level
-    noisy = rest.square() * energy + s.square()
-    return (s - rest * energy) / noisy, (energy / noisy).sqrt()
 
 
 def level_only_velocity(x_s: Tensor, level: Tensor, energy: Tensor | float = 1.0) -> Tensor:

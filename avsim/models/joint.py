@@ -14,10 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from avsim.clip import LatentSpec
-from avsim.diffusion.noising import wiener
 from avsim.errors import InputError
 from avsim.models.blocks import Block, Words, modulate
 from avsim.models.couplings import Coupling, Joint, start_at_zero
+from avsim.models.level_only import wiener
 from avsim.models.pair import Pair
 from avsim.models.rope import Rotary, rotary
 from avsim.models.text import TextEncoder, WordEncoder
