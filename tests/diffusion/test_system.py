@@ -14,13 +14,13 @@ from avsim.diffusion.guidance import Guidance, conditioned, guide
 from avsim.diffusion.levels import LevelMixture
 from avsim.diffusion.loss import motion_weight
 from avsim.diffusion.noising import Noised
+from avsim.diffusion.student import DistillationSystem
 from avsim.diffusion.system import GeneratorSystem
 from avsim.diffusion.training_sample import CaptionDropout, training_samples
 from avsim.errors import InputError
 from avsim.models.couplings import Apart, Joint
 from avsim.models.tokens import to_tokens
 from avsim.training.optimizers import Recipe
-from avsim.training.student import DistillationSystem
 from avsim.weights import load_model, save_model
 from tests.diffusion.conftest import COUPLINGS, MEETING, SPEC, tokens
 from tests.diffusion.conftest import levels as levels_of

@@ -228,7 +228,7 @@ def test_masks_of_0_and_1_are_warned_of(inside, warned, tmp_path, caplog):
 @pytest.mark.parametrize("broken", ["probe", "cuts", "fault"])
 def test_prepare_goes_on_without_a_film_that_breaks_its_steps(broken, tmp_path, monkeypatch):
     from avsim.clip import ClipSpec
-    from avsim.data import faults, prepare, shots
+    from avsim.data import filters, prepare, shots
 
     ramp = np.repeat(np.linspace(80, 240, 48)[None, :, None], 32, 0).repeat(3, 2)
     for name, light in (("good", 1.0), ("bad", 0.4)):
@@ -241,7 +241,7 @@ def test_prepare_goes_on_without_a_film_that_breaks_its_steps(broken, tmp_path, 
     module, sound = {
         "probe": (media, media.probe),
         "cuts": (shots, shots.cuts),
-        "fault": (faults, faults.fault),
+        "fault": (filters, filters.fault),
     }[broken]
 
     def breaks(what, *rest):
@@ -258,6 +258,6 @@ def test_prepare_goes_on_without_a_film_that_breaks_its_steps(broken, tmp_path, 
     found = prepare.prepare([tmp_path / "good.mp4", tmp_path / "bad.mp4"], tmp_path / "out", spec)
     assert sum(found.clips.values()) > 0
     if broken == "fault":
-        assert found.dropped[faults.UNREADABLE] > 0
+        assert found.dropped[filters.UNREADABLE] > 0
     else:
         assert "RuntimeError: not foreseen" in found.passed_over[str(tmp_path / "bad.mp4")]

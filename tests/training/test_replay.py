@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from avsim.clip import ClipSpec
+from avsim.diffusion.replay import CHUNK, ReplayBuffer, ReplayData, ReplayLength
 from avsim.errors import InputError
-from avsim.training.replay import CHUNK, ReplayBuffer, ReplayData, ReplayLength
 from tests.small.models import SPEC, export
 
 
