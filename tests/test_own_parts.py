@@ -1,4 +1,4 @@
-"""A coupling, a text encoder and codecs of a user's package train, and work in every command that loads them."""
+"""A coupling, a text encoder and codecs of a user's package train, and all commands load them."""
 
 import json
 from pathlib import Path
@@ -88,9 +88,11 @@ def test_own_parts_train_and_then_work_in_every_command(package, tmp_path, capsy
 
     files = [CONFIGS / f"{name}.yaml" for name in ("base", "generator", "size/tiny")]
     fit = [
-        "fit", *(each for file in files for each in ("-c", str(file))), "--run", "run", "--data.folder=latents",
+        "fit", *(each for file in files for each in ("-c", str(file))), "--run", "run",
+        "--data.folder=latents",
         "--data.batch_size=2", "--trainer.limit_val_batches=0", "--model.video_codec=codec",
-        "--model.audio_codec=small", "--model.model.width=32", "--model.model.heads=2", "--model.model.blocks=1",
+        "--model.audio_codec=small",
+        "--model.model.width=32", "--model.model.heads=2", "--model.model.blocks=1",
         "--model.model.video_channels=3", "--model.model.audio_channels=32",
         "--model.model.coupling=mylib.Mine", "--model.model.text=mylib.Reader", "--model.model.text.width=16",
     ]  # fmt: skip

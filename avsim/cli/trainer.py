@@ -43,10 +43,10 @@ from torch.nn.modules.module import (
 )
 
 import avsim
+from avsim.cli import local_path
 from avsim.devices import quick_in_bfloat16
 from avsim.errors import InputError
 from avsim.files import atomic, claimed
-from avsim.cli import local_path
 from avsim.training.callbacks import Checkpoints
 from avsim.weights import allow, allowing, load_model, notes_of, part_folder
 

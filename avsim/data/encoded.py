@@ -84,4 +84,4 @@ class EncodedClips(ClipData):
         with quickest(device):
             video = self.video_codec.to(device).encode(batch.frames).float()
             audio = self.audio_codec.to(device).encode(batch.wave).float()
-        return LatentBatch(self.latent_spec, video, audio, batch.captions, batch.names, batch.rows)
+        return LatentBatch(self.latent_spec, video, audio, batch.captions, batch.names, int(batch.rows[0]))

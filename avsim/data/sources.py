@@ -298,7 +298,7 @@ class WorldSource:
     @property
     def vocabulary(self) -> frozenset[str]:
         """The words that its captions may have."""
-        from avsim.world.parsing import VOCABULARY
+        from avsim.world.captions.parsing import VOCABULARY
 
         return VOCABULARY
 

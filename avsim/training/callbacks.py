@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, RichProgressBar
-from torch import Tensor
+from torch import Tensor, nn
 
 from avsim.clip import ClipSpec
 from avsim.errors import InputError

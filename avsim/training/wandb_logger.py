@@ -1,5 +1,6 @@
 """The wandb logger of a run: what was not measured is not logged."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from lightning.pytorch.loggers import WandbLogger as _WandbLogger
@@ -12,7 +13,7 @@ class WandbLogger(_WandbLogger):
         super().__init__(*args, **kwargs)
         self._wandb_init.pop("anonymous", None)  # which wandb warns of at every start
 
-    def log_metrics(self, metrics: dict[str, Any], step: int | None = None) -> None:
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Log the numbers of a step."""
         numbers = {name: value for name, value in metrics.items() if not _is_nan(value)}
         if numbers:
