@@ -36,6 +36,7 @@ from avsim.diffusion import (
 )
 from avsim.diffusion.generate import STEPS
 from avsim.diffusion.rerank import rerank
+from avsim.diffusion.sync_reward import timing
 from avsim.errors import InputError
 from avsim.perception.captioner import described
 from avsim.perception.detect import view
@@ -52,7 +53,6 @@ from avsim.simulator.resize import (
     sound_for,
     wave_for,
 )
-from avsim.simulator.sync_reward import timing
 from avsim.world.captions.parsing import VOCABULARY
 from avsim.world.sound.rooms import PLACES
 
