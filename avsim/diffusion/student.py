@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from avsim.diffusion.distillation import SYNC_TARGETS, TARGETS, distillation_sample
 from avsim.diffusion.guidance import Gradient, Guidance, GuidanceRows, reward_gradient
+from avsim.diffusion.sync_reward import timing
 from avsim.diffusion.system import GeneratorSystem
 from avsim.diffusion.training_sample import TrainingSample
 from avsim.errors import InputError
 from avsim.models.joint import JointDiT
 from avsim.perception.sync import OffsetJudge
 from avsim.seeds import row_normal, row_uniform
-from avsim.simulator.sync_reward import timing
 from avsim.weights import TENSORS, hash_of, load_model, part_folder
 
 

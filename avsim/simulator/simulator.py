@@ -37,6 +37,7 @@ from avsim.diffusion import (
 )
 from avsim.diffusion.generate import STEPS
 from avsim.diffusion.rerank import rerank
+from avsim.diffusion.sync_reward import timing
 from avsim.errors import InputError
 from avsim.perception.captioner import described
 from avsim.perception.detect import view
@@ -53,7 +54,6 @@ from avsim.simulator.resize import (
     sound_for,
     wave_for,
 )
-from avsim.simulator.sync_reward import timing
 from avsim.world.captions.parsing import VOCABULARY
 from avsim.world.sound.rooms import PLACES
 

@@ -8,9 +8,9 @@ import torch
 import avsim
 from avsim.clip import Clip
 from avsim.diffusion import Guidance, Latents
+from avsim.diffusion.sync_reward import FEW_ROUNDS, SLIGHT, timing
 from avsim.perception.sync import in_time
 from avsim.simulator.defaults import TAKES, WATCHED
-from avsim.simulator.sync_reward import FEW_ROUNDS, SLIGHT, timing
 from avsim.weights import save_model
 from tests.small.models import export, offset_judge
 
