@@ -14,6 +14,8 @@ import io
 import os
 import signal
 import sys
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NoReturn
 
 from avsim import __version__
@@ -88,7 +90,9 @@ def main(argv: list[str] | None = None) -> int:
         verb = f" {arguments.verb}"
         name = "trainer" if arguments.verb in TRAINER_VERBS else arguments.verb
         keep_freed()  # for good: a caller in the same process keeps it too
-        importlib.import_module(f"avsim.cli.{name}").run(arguments)
+        module = importlib.import_module(f"avsim.cli.{name}")
+        with _allowing(getattr(arguments, "allow_module", ())):
+            module.run(arguments)
         sys.stdout.flush()  # here, where a pipe that is closed is still caught
         return 0
     except InputError as error:
@@ -108,6 +112,15 @@ def main(argv: list[str] | None = None) -> int:
         return _end(128 + stopped.signum, f"avsim{verb}: stopped by {signal.Signals(stopped.signum).name}")
     finally:
         _install(handlers)  # a caller in the same process gets its own back
+
+
+def _allowing(modules: Sequence[str]) -> AbstractContextManager[Any]:
+    """The user's packages, whose classes models may be of while a command runs."""
+    if not modules:
+        return nullcontext()
+    from avsim.weights import allowing  # which imports torch
+
+    return allowing(modules)
 
 
 def _show_any_name() -> None:

@@ -31,7 +31,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
         yield holder / path.name
         _flush(holder / path.name)
         _put(holder / path.name, path, aside=holder / f"{path.name}.before")
-        _flush_entry(path.parent)
+        flush(path.parent)
     except OSError as error:
         raise InputError(f"{path}: could not be written ({error.strerror or error})") from error
     except Exception as error:
@@ -46,12 +46,13 @@ def _flush(made: Path) -> None:
     """Have what was made on the disk before its name is, also where the power fails."""
     for path in [made, *made.rglob("*")] if made.is_dir() else [made]:
         if path.is_file() and not path.is_symlink():
-            _flush_entry(path)
+            flush(path)
     if made.is_dir():
-        _flush_entry(made)
+        flush(made)
 
 
-def _flush_entry(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Have a file's content, or a folder's names, on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

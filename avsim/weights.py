@@ -10,7 +10,8 @@ import importlib
 import inspect
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from types import UnionType
@@ -29,6 +30,7 @@ from avsim.files import atomic
 Model = TypeVar("Model", bound=type[nn.Module])
 CONFIG, TENSORS = "config.json", "model.safetensors"
 _CONFIGURED: set[type] = set()  # what files may have built, beside plain dataclasses
+_ALLOWED: list[str] = ["avsim"]  # packages and modules whose classes files may name
 LARGEST = 10**7  # of a number in a config; sizes and rates are below
 # What constructors raise that are given what they can't use.
 _UNFIT = (
@@ -56,11 +58,49 @@ def part_folder(path: str | Path, part: str) -> Path:
     raise InputError(f"{path}: no trained {part} here; expected a run that trained one, or its folder")
 
 
+def allow(modules: Sequence[str]) -> None:
+    """Let model folders also name classes of these packages or modules.
+
+    Only a user may name them, by a flag or in a config: importing a module runs its code, so a file that is
+    loaded never decides what is imported.
+
+    Raises:
+        InputError: a name that is no module's, or a module that can't be imported.
+    """
+    for name in modules:
+        if not all(part.isidentifier() for part in name.split(".")):
+            raise InputError(f"--allow-module {name!r:.60}: expected the name of a Python package or module")
+        try:
+            importlib.import_module(name)
+        except Exception as error:  # whatever the user's own module raises
+            raise InputError(f"--allow-module {name}: can't be imported ({error})") from error
+        _ALLOWED.append(name)
+
+
+@contextmanager
+def allowing(modules: Sequence[str]) -> Iterator[None]:
+    """`allow`, within a block.
+
+    Raises:
+        InputError: as `allow`.
+    """
+    before = list(_ALLOWED)
+    try:
+        allow(modules)
+        yield
+    finally:
+        _ALLOWED[:] = before
+
+
+def _is_allowed(module: str) -> bool:
+    return any(module == name or module.startswith(f"{name}.") for name in _ALLOWED)
+
+
 def configured(cls: Model) -> Model:
     """Let every instance of a module class carry `config`: its class path and constructor arguments.
 
-    Arguments may be plain data, dataclasses of plain data, classes of avsim's own, or modules that are
-    `configured` themselves.
+    Arguments may be plain data, dataclasses of plain data, classes, or modules that are `configured`
+    themselves. Classes of other packages than avsim are loaded where the user allows it (`allowing`).
     """
     original = cls.__init__
 
@@ -90,7 +130,7 @@ def _plain(value: Any) -> Any:
 
 
 def build(config: Any) -> Any:
-    """Make what a `config` describes: `configured` models and dataclasses of avsim's own, nothing else.
+    """Make what a `config` describes: `configured` models and dataclasses, of avsim or of `allowing` modules.
 
     Raises:
         InputError: a class that is no such, or not there, or arguments it doesn't take.
@@ -103,12 +143,18 @@ def build(config: Any) -> Any:
     if not isinstance(path, str):
         raise InputError(f"config names {path!r:.60} as a class; expected its path")
     module, _, name = path.rpartition(".")
-    if module.partition(".")[0] != "avsim":
-        raise InputError(f"config names the class {path!r}; only avsim's own are built from files")
+    if not _is_allowed(module):
+        package = module.partition(".")[0] or "MODULE"
+        raise InputError(
+            f"config names the class {path!r:.200}; only avsim's own are built from files. If you trust it: "
+            f"--allow-module {package}"
+        )
     try:
         cls = getattr(importlib.import_module(module), name)
-        if not (isinstance(cls, type) and cls.__module__.partition(".")[0] == "avsim"):
-            raise InputError(f"config names {path!r}, which is no class of avsim's own")
+        if not (isinstance(cls, type) and _is_allowed(cls.__module__)):
+            raise InputError(
+                f"config names {path!r}, which is no class of avsim's own or of an allowed module"
+            )
         if "class" in config:
             return cls
         if not (cls in _CONFIGURED or is_dataclass(cls)):

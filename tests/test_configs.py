@@ -13,11 +13,19 @@ from tests.running import Done, avsim
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = ROOT / "configs"
-SHARED = {"base", "size/tiny", "samples", "predict", "replay"}  # run together with others, or below
+SHARED = {
+    "base",
+    "size/tiny",
+    "samples",
+    "predict",
+    "replay",
+    "latents",
+}  # run with others, or below
 NAMES = sorted(str(path.relative_to(CONFIGS))[: -len(".yaml")] for path in CONFIGS.rglob("*.yaml"))
 SMALL = {  # what a config's own system is made smaller by
     "generator": ["--model.model.width=32", "--model.model.heads=2", "--model.model.blocks=2"],
     "student": [],
+    "finetune_small": ["--data.spec.seconds=0.5"],
     "video_codec": ["--model.model.widths=[8,8,8]", "--model.model.depths=[1,1,1]"],
     "audio_codec": ["--model.model.width=16"],
     "separator": ["--model.model.picture=32", "--model.model.bin_widths=[4,8]"],

@@ -55,6 +55,25 @@ class Output(argparse.Action):
         setattr(namespace, f"{self.dest}_is_folder", values.endswith(("/", os.sep)) or found.is_dir())
 
 
+def local_or_address(text: str) -> str | Path:
+    """A local path, or the address of a folder of shards that fsspec opens (s3://…, gs://…, https://…)."""
+    scheme, found, rest = text.partition("://")
+    if not (found and rest.strip("/") and scheme.replace("+", "").isalnum()):
+        return local_path(text)
+    return text
+
+
+def add_allow_module(parser: argparse.ArgumentParser) -> None:
+    """Add the option that `main` opens packages by."""
+    parser.add_argument(
+        "--allow-module",
+        action="append",
+        default=[],
+        metavar="PACKAGE",
+        help="a Python package of yours, whose classes the models' files may name; its code is run",
+    )
+
+
 def words(text: str) -> str:
     """A text in composed Unicode (NFC); one that is not UTF-8 is refused."""
     try:

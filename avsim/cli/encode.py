@@ -2,7 +2,7 @@
 
 import argparse
 
-from avsim.cli import local_path, whole
+from avsim.cli import add_allow_module, local_or_address, local_path, whole
 
 
 def add(subparsers: argparse._SubParsersAction) -> None:
@@ -13,7 +13,12 @@ def add(subparsers: argparse._SubParsersAction) -> None:
         description="Encode the clips that `avsim prepare` made by a pair of trained codecs. Run it again to "
         "go on where it stopped.",
     )
-    parser.add_argument("shards", type=local_path, metavar="SHARDS", help="a folder that avsim prepare made")
+    parser.add_argument(
+        "shards",
+        type=local_or_address,
+        metavar="SHARDS",
+        help="a folder that avsim prepare made, or its address (s3://…)",
+    )
     parser.add_argument(
         "--video-codec", type=local_path, required=True, metavar="RUN", help="its run or folder"
     )
@@ -24,6 +29,7 @@ def add(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--batch-size", type=whole(1, 4096), default=8, help="clips at once (default %(default)s)"
     )
+    add_allow_module(parser)
     parser.set_defaults(run=run)
 
 

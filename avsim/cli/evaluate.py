@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from avsim.cli import local_path
+from avsim.cli import add_allow_module, local_path
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -79,6 +79,7 @@ def add(subparsers: Any) -> None:
     parser.add_argument(
         "--all", action="store_true", help="print the numbers of judges that failed their calibration too"
     )
+    add_allow_module(parser)
     parser.set_defaults(run=run)
 
 

@@ -8,7 +8,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from avsim.cli import MOST_CLIPS, MOST_STEPS, Output, local_path, model, seconds, size, whole, words
+from avsim.cli import (
+    MOST_CLIPS,
+    MOST_STEPS,
+    Output,
+    add_allow_module,
+    local_path,
+    model,
+    seconds,
+    size,
+    whole,
+    words,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,7 +67,9 @@ def add(subparsers: Any) -> None:
     given.add_argument("--only", choices=("image", "sound"), help="make a picture, or a sound, from words")
     parser.add_argument("--strength", type=float, help="of an edit, above 0 and at most 1 (default 0.6)")
     parser.add_argument("--keep", choices=("picture", "sound"), help="what an edit leaves untouched")
-    parser.add_argument("--seconds", type=seconds, help="length (default 2, or that of what is given)")
+    parser.add_argument(
+        "--seconds", type=seconds, help="length (default: that of the clips trained on, or of what is given)"
+    )
     parser.add_argument(
         "--size", type=size, metavar="WxH", help="pixels (default: as the generator was trained)"
     )
@@ -87,6 +100,7 @@ def add(subparsers: Any) -> None:
         metavar="PATH",
         help="a file for one clip; a folder for many, which exists or ends in / or has no suffix",
     )
+    add_allow_module(parser)
     parser.set_defaults(run=run)
 
 
@@ -282,7 +296,7 @@ def _draw(
         "steps": STEPS if arguments.steps is None else arguments.steps,
         "guidance": _guidance_of(simulator, arguments, task),
     }
-    seconds = 2.0 if arguments.seconds is None else arguments.seconds
+    seconds = arguments.seconds
     match task:
         case "foley":
             assert given is not None

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from avsim.cli import local_path, model, words
+from avsim.cli import add_allow_module, local_path, model, words
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -68,6 +68,7 @@ def add(subparsers: Any) -> None:
         help="write index.html too, in which each pixel can be heard; finds regions where none is given",
     )  # fmt: skip
     parser.add_argument("--out", type=local_path, required=True, metavar="DIR", help="a new folder")
+    add_allow_module(parser)
     parser.set_defaults(run=run)
 
 

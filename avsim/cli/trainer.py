@@ -19,7 +19,8 @@ import secrets
 import signal
 import warnings
 import zipfile
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,18 +37,26 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import nn
+from torch.nn.modules.module import (
+    register_module_module_registration_hook,
+    register_module_parameter_registration_hook,
+)
 
 import avsim
+from avsim.cli import local_path
 from avsim.devices import quick_in_bfloat16
 from avsim.errors import InputError
 from avsim.files import atomic, claimed
 from avsim.training.callbacks import Checkpoints
-from avsim.weights import load_model, part_folder
+from avsim.weights import allow, allowing, load_model, notes_of, part_folder
 
 WANDB_ID = "wandb.id"  # in a run's folder
+ALIASES = 20  # of a config's file: each may stand for many values
+CONFIG_BYTES = 1_000_000  # of a config's file
+MODULES = 100_000  # of a model, at most
 # What a run may be resumed with other values of: its curve stays the same, or goes on further.
 HARMLESS = re.compile(
-    r"run$|config$|ckpt_path$|init$|compile$|compile_mode$|checkpoint_every$|allow_changes$|"
+    r"run$|config$|base$|ckpt_path$|init$|compile$|compile_mode$|checkpoint_every$|allow_changes$|allow_module\b|"
     r"trainer\.(max_steps|max_time|logger|callbacks|devices|num_nodes|accelerator|strategy|precision|"
     r"log_every_n_steps|val_check_interval|limit_val_batches|limit_test_batches|enable_\w+|profiler|"
     r"default_root_dir|num_sanity_val_steps|benchmark|plugins)\b|"
@@ -68,24 +77,120 @@ def run(arguments: argparse.Namespace) -> None:
     _quieten()
     options = {"exit_on_error": False}
     try:
-        RunCLI(
-            args=[arguments.verb, *map(_renamed, arguments.rest)],
-            parser_kwargs={**options, **{verb: dict(options) for verb in SUBCOMMANDS}},
-            subclass_mode_model=True,
-            subclass_mode_data=True,
-            save_config_callback=None,
-            load_from_checkpoint_support=False,
-            auto_configure_optimizers=False,
-            trainer_defaults={"callbacks": [_Signals()]},
-        )
-    except (ArgumentError, MisconfigurationException, yaml.YAMLError) as error:
-        raise InputError(shortened(str(error))) from error
+        with allowing([]):  # what the config allows ends with the command
+            RunCLI(
+                args=[arguments.verb, *_with_bases(map(_renamed, arguments.rest))],
+                parser_kwargs={**options, **{verb: dict(options) for verb in SUBCOMMANDS}},
+                subclass_mode_model=True,
+                subclass_mode_data=True,
+                save_config_callback=None,
+                load_from_checkpoint_support=False,
+                auto_configure_optimizers=False,
+                trainer_defaults={"callbacks": [_Signals()]},
+            )
+    except (ArgumentError, MisconfigurationException, yaml.YAMLError, RecursionError, OverflowError) as error:
+        raise InputError(shortened(str(error) or type(error).__name__)) from error
     except ValueError as error:
         # jsonargparse wraps what a constructor raised in what else it tried.
         inner: BaseException | None = error
         while inner is not None and not isinstance(inner, InputError):
             inner = inner.__cause__ or inner.__context__
         raise (error if inner is None else inner) from None
+
+
+def _with_bases(arguments: Iterable[str]) -> Iterator[str]:
+    """The arguments; before each config's file the one that it names as `base`, relative to itself.
+
+    Raises:
+        InputError: a file that can't be read as a config.
+    """
+    before = ""
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        path = argument if before in ("-c", "--config") else value if name in ("-c", "--config") else ""
+        if path and Path(path).is_file():
+            base = read_config(Path(path)).get("base")
+            if not isinstance(base, str | None):
+                raise InputError(f"{path}: base is {base!r:.60}; expected the path of a config")
+            if base is not None:
+                other = Path(path).parent / base
+                if "base" in read_config(other):
+                    raise InputError(f"{other}: has a base itself; the base of a config has none")
+                yield from ([str(other), before] if before in ("-c", "--config") else ["-c", str(other)])
+        yield argument
+        before = "" if before in ("-c", "--config") else argument
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The plain data of a config's file.
+
+    Raises:
+        InputError: it can't be read, is no YAML, has more than `ALIASES` aliases (which may stand for
+            billions of values), or holds something else than fields.
+    """
+    try:
+        if path.stat().st_size > CONFIG_BYTES:
+            raise InputError(
+                f"{path}: is {path.stat().st_size:,} bytes; a config has at most {CONFIG_BYTES:,}"
+            )
+        text = path.read_text(encoding="utf-8")
+        aliases = sum(isinstance(token, yaml.AliasToken) for token in yaml.scan(text, yaml.SafeLoader))
+        if aliases > ALIASES:
+            raise InputError(f"{path}: has {aliases} aliases; a config has at most {ALIASES}")
+        found = yaml.safe_load(text)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    except InputError:
+        raise
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: no config ({shortened(str(error))})") from error
+    if not isinstance(found, dict | None):
+        raise InputError(f"{path}: holds {found!r:.60}; expected a config's fields")
+    return found or {}
+
+
+@contextmanager
+def _bounded() -> Iterator[None]:
+    """Refuse models that this machine's memory can't hold, before they take it: layers register their
+    parameters before they fill them.
+
+    Raises:
+        InputError: such a model, or one that a class can't be built as.
+    """
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    modules = size = 0
+
+    def count_module(*_: Any) -> None:
+        nonlocal modules
+        modules += 1
+        if modules > MODULES:
+            raise InputError(f"config: describes a model of more than {MODULES:,} modules")
+
+    def count_parameter(module: nn.Module, name: str, value: nn.Parameter | None) -> None:
+        nonlocal size
+        size += 0 if value is None else value.numel() * value.element_size()
+        if size > memory:
+            raise InputError(
+                f"config: a {type(module).__name__} makes a model of {size / 2**30:,.0f} GiB; this machine "
+                f"has {memory / 2**30:,.0f} GiB"
+            )
+
+    hooks = (
+        register_module_module_registration_hook(count_module),
+        register_module_parameter_registration_hook(count_parameter),
+    )
+    try:
+        yield
+    except (InputError, MisconfigurationException):
+        raise
+    except (TypeError, RuntimeError, ArithmeticError, AssertionError, LookupError, MemoryError) as error:
+        # What constructors raise that are given values which they can't use.
+        raise InputError(
+            f"config: can't be built ({shortened(str(error) or type(error).__name__)})"
+        ) from error
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 class RunCLI(LightningCLI):
@@ -106,6 +211,15 @@ class RunCLI(LightningCLI):
         parser.add_argument(
             "--allow-changes", type=bool, default=False, help="true: resume though the config is another"
         )
+        parser.add_argument(
+            "--allow-module",
+            type=str | list[str],
+            default=[],
+            help="a package of yours, whose classes the models that are loaded may be of",
+        )
+        parser.add_argument(
+            "--base", type=str | None, default=None, help="in a config's file: the config that it changes"
+        )
         parser.add_argument("--compile", type=bool, default=False, help="torch.compile where that works")
         parser.add_argument(
             "--compile-mode", type=str | None, default=None, help="of torch.compile, such as reduce-overhead"
@@ -114,6 +228,9 @@ class RunCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Point the trainer and its loggers at the run's folder; let `--seed` reach all."""
         config = self.config[self.subcommand]
+        for option in ("run", "init", "ckpt_path"):
+            _check_path(option, config.get(option))
+        allow([config.allow_module] if isinstance(config.allow_module, str) else config.allow_module)
         if config.trainer.precision is None:
             on_gpu = config.trainer.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
             quick = quick_in_bfloat16("cuda" if on_gpu else "cpu")
@@ -141,8 +258,13 @@ class RunCLI(LightningCLI):
         if config.seed is not None:
             config.seed_everything = config.seed
             for part in (config.model, config.get("data")):
-                if part is not None and "seed" in part.init_args:
+                if part is not None and "seed" in part.get("init_args", {}):
                     part.init_args.seed = config.seed
+
+    def instantiate_classes(self) -> None:
+        """Build the model, the data and the trainer, within this machine's memory."""
+        with _bounded():
+            super().instantiate_classes()
 
     def _parse_ckpt_path(self) -> None:
         """Take nothing from a checkpoint: Lightning would import the classes that it names."""
@@ -169,9 +291,13 @@ class RunCLI(LightningCLI):
         if self.subcommand == "predict" and (config.init or config.compile):
             raise InputError("--init and --compile are of trainings; predict draws with the models of a run")
         if config.init is not None:
-            initialise(self.model, Path(config.init))
+            words = initialise(self.model, Path(config.init))
+            for callback in self.trainer.checkpoint_callbacks:
+                if isinstance(callback, Checkpoints):
+                    callback.known = words
         if config.compile:
-            compile_in_place(self.model.model, self.trainer.strategy.root_device, config.compile_mode)
+            model = getattr(self.model, "model", self.model)
+            compile_in_place(model, self.trainer.strategy.root_device, config.compile_mode)
 
     def fit(self, model: LightningModule, ckpt_path: str | None = None, **options: Any) -> None:
         """Train, from the last checkpoint if there is one; record the config and the environment."""
@@ -241,10 +367,7 @@ class RunCLI(LightningCLI):
         path, config = self.output / "config.yaml", self.config[self.subcommand]
         if not path.is_file():
             return
-        try:
-            before = yaml.safe_load(text := path.read_text())
-        except (OSError, ValueError, yaml.YAMLError) as error:
-            raise InputError(f"{path}: cannot be read ({shortened(str(error))}); remove it") from error
+        before, text = read_config(path), path.read_text()
         now = yaml.safe_load(self._parser(self.subcommand).dump(config, skip_none=False))
         changes = differences(before, now)
         if not changes:
@@ -382,19 +505,28 @@ def check_checkpoint(path: Path, model: nn.Module, resumed: bool = False) -> int
     return step
 
 
-def initialise(system: LightningModule, folder: Path) -> None:
+def initialise(system: LightningModule, folder: Path) -> frozenset[str]:
     """Start `system.model` from the weights of a model's folder or of a run that exported such a model.
+
+    Returns the words that those were trained on, where they are noted down.
 
     Raises:
         InputError: no model there, or another architecture's.
     """
+    if not (hasattr(system, "parts") and hasattr(system, "model")):
+        raise InputError(
+            f"--init needs a system with a `model` and `parts()`; {type(system).__name__} has none"
+        )
     name = next(name for name, part in system.parts().items() if part is system.model)  # type: ignore[operator]
-    loaded = load_model(part_folder(folder, name), expected=type(system.model))
+    place = part_folder(folder, name)
+    loaded = load_model(place, expected=type(system.model))
     try:
         system.model.load_state_dict(loaded.state_dict())  # type: ignore[union-attr, operator]
     except RuntimeError as error:
         detail = str(error).strip().splitlines()[-1].strip()
         raise InputError(f"{folder}: the weights of another architecture ({detail})") from error
+    words = notes_of(place).get("vocabulary", [])
+    return frozenset(map(str, words)) if isinstance(words, list) else frozenset()
 
 
 def compile_in_place(model: nn.Module, device: torch.device, mode: str | None = None) -> None:
@@ -423,7 +555,25 @@ def _is_first() -> bool:
 def _run_id(folder: Path) -> str:
     """The id of this run on wandb: the one that its folder keeps, or a new one."""
     path = folder / WANDB_ID
-    return path.read_text().strip() if path.is_file() else secrets.token_hex(4)
+    if not path.is_file():
+        return secrets.token_hex(4)
+    text = path.read_bytes()[:80].strip()
+    if not re.fullmatch(rb"[\w-]{1,64}", text):
+        raise InputError(f"{path}: holds {text!r:.60}; expected the run's id on wandb; remove it")
+    return text.decode()
+
+
+def _check_path(option: str, value: Any) -> None:
+    """Refuse addresses, empty names and what no disk takes.
+
+    Raises:
+        InputError: such a path.
+    """
+    try:
+        if value is not None:
+            local_path(str(value))
+    except argparse.ArgumentTypeError as error:
+        raise InputError(f"--{option} {error}") from error
 
 
 class _Signals(Callback):

@@ -24,6 +24,7 @@ from avsim.data.order import clip_at
 from avsim.data.published import check_sources
 from avsim.data.sources import Sample, Source
 from avsim.data.videos import uncaptioned
+from avsim.data.vocabulary import vocabulary_of
 from avsim.errors import InputError
 from avsim.seeds import derive, generator
 
@@ -270,6 +271,11 @@ class LatentData(_Data):
     def codecs(self) -> dict[str, dict[str, str]]:
         """The codecs of the latents, by part: their folders and sha256."""
         return self.sources[0].codecs
+
+    @property
+    def vocabulary(self) -> frozenset[str]:
+        """The words of the captions that are trained on."""
+        return vocabulary_of(item.get("caption", "") for source in self.sources for item in source.items)
 
     @property
     def channels(self) -> tuple[int, int]:

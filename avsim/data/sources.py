@@ -20,6 +20,7 @@ from avsim.data.published import VIDEO, source_of
 from avsim.data.shards import SPLITS, ShardFolder, from_bytes, from_shorts
 from avsim.data.splits import assign
 from avsim.data.videos import Captions, find_films, identity
+from avsim.data.vocabulary import vocabulary_of
 from avsim.errors import InputError
 
 if TYPE_CHECKING:
@@ -75,6 +76,11 @@ class ShardSource:
         self.items = self.shards.items(split)
         self.spec = ClipSpec(**self.shards.index["spec"])
         self.frames, self.wave = frames, wave  # which modalities are read
+
+    @property
+    def vocabulary(self) -> frozenset[str]:
+        """The words of its captions."""
+        return vocabulary_of(item.get("caption", "") for item in self.items)
 
     def __len__(self) -> int:
         return len(self.items)
@@ -288,6 +294,13 @@ class WorldSource:
         self.count = len(WorldDataset(self.config, seed, split)) if count is None else count  # also checks
         if self.count < 1:
             raise InputError(f"count is {count}; a world has at least one clip")
+
+    @property
+    def vocabulary(self) -> frozenset[str]:
+        """The words that its captions may have."""
+        from avsim.world.captions.parsing import VOCABULARY
+
+        return VOCABULARY
 
     def __len__(self) -> int:
         return self.count

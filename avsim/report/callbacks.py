@@ -24,7 +24,7 @@ from avsim.separation.discovery import regions_of, survey
 from avsim.separation.stems import picture_of, sound_of
 from avsim.simulator import Simulator, load
 from avsim.simulator.samples import Sample, shown_energy, shown_stems, write_samples
-from avsim.training.callbacks import averaged
+from avsim.training.callbacks import averaged, clip_spec, parts_of
 
 
 class Samples(Callback):
@@ -53,8 +53,17 @@ class Samples(Callback):
         self.regions, self.step = regions, 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Remember where the run begins: the samples of that step are drawn already."""
+        """Remember where the run begins: the samples of that step are drawn already.
+
+        Raises:
+            InputError: a run that samples can't be drawn in.
+        """
         self.step = trainer.global_step
+        if "generator" not in parts_of(pl_module) or clip_spec(trainer) is None:
+            raise InputError(
+                f"Samples: needs data with a `spec`, and a system whose parts() name a generator; "
+                f"{type(pl_module).__name__} or its data have none"
+            )
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -65,7 +74,9 @@ class Samples(Callback):
         due = step > before and (step % self.every_n_steps == 0 or step == trainer.max_steps)
         if due and trainer.is_global_zero:
             with averaged(trainer, pl_module), evaluating(pl_module):
-                samples = self.draw(trainer, pl_module, trainer.datamodule.spec.clip)  # type: ignore[attr-defined]
+                spec = clip_spec(trainer)
+                assert spec is not None  # or the run was refused
+                samples = self.draw(trainer, pl_module, spec)
             write_samples(samples, Path(trainer.default_root_dir) / "samples" / f"step={step:08d}")
             for logger in trainer.loggers:
                 if isinstance(logger, WandbLogger):
@@ -73,7 +84,7 @@ class Samples(Callback):
 
     def draw(self, trainer: Trainer, pl_module: LightningModule, spec: ClipSpec) -> list[Sample]:
         """The samples, and their stems where there is a separator."""
-        parts: Any = {name: part.to(pl_module.device) for name, part in pl_module.parts().items()}  # type: ignore[operator]
+        parts: Any = {name: part.to(pl_module.device) for name, part in parts_of(pl_module).items()}
         simulator = Simulator(**parts, separator=self.separator, spec=spec, source="this run")
         samples = [
             Sample(simulator.generate(prompt, spec.seconds, seed, **self.how), prompt, seed, "joint")
@@ -96,8 +107,9 @@ class Samples(Callback):
 
     def _seen(self, trainer: Trainer, simulator: Simulator) -> Iterator[tuple[Clip, str]]:
         """The first clips of the validation set as their codec shows them, and their captions."""
-        loader = trainer.datamodule.val_dataloader()  # type: ignore[attr-defined]
-        rows = ((batch, row) for batch in loader for row in range(len(batch.names)))
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        batches = (data.on_after_batch_transfer(batch, 0) for batch in data.val_dataloader())
+        rows = ((batch, row) for batch in batches for row in range(len(batch.names)))
         for batch, row in itertools.islice(rows, self.foley):
             yield simulator.shown(batch.video[row], batch.spec.clip), batch.captions[row]
 

@@ -1,6 +1,7 @@
 """A run's folder -> a `Simulator`."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from avsim.perception.sync import OffsetJudge
 from avsim.perception.video_detector import PictureDetector
 from avsim.separation.separator import Viewer
 from avsim.simulator.simulator import Simulator
-from avsim.weights import CONFIG, TENSORS, load_model, notes_of
+from avsim.weights import CONFIG, TENSORS, allowing, load_model, notes_of
 
 HUB = re.compile(r"[\w.-]+/[\w.-]+(@[\w.-]+)?")  # a model's name there, and a revision
 PARTS: dict[str, type | None] = {
@@ -31,7 +32,10 @@ PARTS: dict[str, type | None] = {
 
 
 def load(
-    name_or_path: str | Path, separator: str | Path | None = None, device: str | torch.device = "cpu"
+    name_or_path: str | Path,
+    separator: str | Path | None = None,
+    device: str | torch.device = "cpu",
+    allow_modules: Sequence[str] = (),
 ) -> Simulator:
     """Load the models of a run.
 
@@ -41,21 +45,37 @@ def load(
             there are loaded.
         separator: another such folder, whose separator is used.
         device: where the models go.
+        allow_modules: packages of yours, whose classes the models may be of; their code is run.
 
     Raises:
-        InputError: no such folder, no model in it, or weights that don't fit.
+        InputError: no such folder, no model in it, a class of another package, or weights that don't fit.
     """
     folders = part_folders(name_or_path)
     if separator is not None:
         folders["separator"] = the_part(separator, "separator")
-    parts: Any = {name: load_model(folder, device, PARTS[name]) for name, folder in folders.items()}
+    with allowing(allow_modules):
+        parts: Any = {name: load_model(folder, device, PARTS[name]) for name, folder in folders.items()}
     notes = notes_of(folders["generator"]) if "generator" in folders else {}
     places = notes.get("places") or ()
     if not isinstance(places, list | tuple):
         raise InputError(f"{folders['generator'] / CONFIG}: places is {places!r:.60}; expected a list")
     spec, places = _spec(notes, folders, parts), tuple(map(str, places))
     familiar = _familiar(folders["picture"]) if "picture" in folders else None
-    return Simulator(**parts, spec=spec, source=str(name_or_path), places=places, familiar=familiar)
+    vocabulary = _vocabulary(notes, folders)
+    return Simulator(
+        **parts, spec=spec, source=str(name_or_path), places=places, familiar=familiar, vocabulary=vocabulary
+    )
+
+
+def _vocabulary(notes: dict[str, Any], folders: dict[str, Path]) -> frozenset[str] | None:
+    """The words of the generator's training captions, where its run noted them down."""
+    words = notes.get("vocabulary")
+    if words is None:
+        return None
+    if not (isinstance(words, list) and all(isinstance(word, str) for word in words)):
+        file = folders["generator"] / CONFIG
+        raise InputError(f"{file}: vocabulary is {words!r:.60}; expected a list of words")
+    return frozenset(words)
 
 
 def _familiar(picture: Path) -> Familiar | None:

@@ -17,6 +17,7 @@ from torch.nn.functional import pad
 
 from avsim import separation
 from avsim.clip import Clip, ClipSpec, LatentSpec, Region, Stems, samples_of
+from avsim.data.vocabulary import words_of
 from avsim.devices import quickest
 from avsim.diffusion import (
     ANIMATE,
@@ -76,9 +77,9 @@ FAINT = 1e-3  # RMS of a sound that is hardly one
 KEPT = ("picture", "sound")  # what an edit may leave as it is
 
 
-def _with_a_guess(word: str) -> str:
+def _with_a_guess(word: str, known: frozenset[str]) -> str:
     """A strange word, and the known one that may be meant."""
-    near = get_close_matches(word, VOCABULARY, n=1, cutoff=0.75)
+    near = get_close_matches(word, known, n=1, cutoff=0.75)
     return word[:40] + (f" ({near[0]}?)" if near else "")
 
 
@@ -113,23 +114,24 @@ class Simulator:
     places: tuple[str, ...] = ()  # of the world, that the generator was shown; none: it isn't known which
     familiar: Familiar | None = None  # how what `picture` was trained on looks to it; none: unknown
     offset: OffsetJudge | None = None  # while a picture is drawn, it says what would be in time
+    vocabulary: frozenset[str] | None = None  # words of the generator's training captions; None: unknown
 
     def generate(
         self,
         prompt: str,
-        seconds: float = 2.0,
+        seconds: float | None = None,
         seed: int = 0,
         size: tuple[int, int] | None = None,
         steps: int = STEPS,
         guidance: float | Guidance | None = None,
     ) -> Clip:
-        """A clip with sound from words. `size` is (H, W); by default that of the training clips."""
+        """A clip with sound from words; by default as long as the training clips, of their size (H, W)."""
         return self.batch([prompt], seconds, seed, size, steps, guidance)[0]
 
     def batch(
         self,
         prompts: Sequence[str],
-        seconds: float = 2.0,
+        seconds: float | None = None,
         seed: int = 0,
         size: tuple[int, int] | None = None,
         steps: int = STEPS,
@@ -281,7 +283,7 @@ class Simulator:
         """
         if self.picture is None:
             return ""
-        if self._is_foreign(clip):
+        if self.is_foreign(clip):
             _say_once(
                 "this film looks unlike what the model was trained on: no caption is made of it, its sound "
                 "is drawn without a prompt (--prompt gives one)"
@@ -291,7 +293,7 @@ class Simulator:
         rate = self.spec.frames_per_second
         return described(view(self.picture, Clip(seen, None, rate)), rate)
 
-    def _is_foreign(self, clip: Clip) -> bool:
+    def is_foreign(self, clip: Clip) -> bool:
         """Whether the beginning of a clip looks unlike what `picture` was trained on; False where unknown."""
         if self.familiar is None or self.picture is None:
             return False
@@ -326,7 +328,7 @@ class Simulator:
         self,
         image: Clip,
         prompt: str = "",
-        seconds: float = 2.0,
+        seconds: float | None = None,
         seed: int = 0,
         size: tuple[int, int] | None = None,
         steps: int = STEPS,
@@ -353,7 +355,7 @@ class Simulator:
     def sound(
         self,
         prompt: str,
-        seconds: float = 2.0,
+        seconds: float | None = None,
         seed: int = 0,
         steps: int = STEPS,
         guidance: float | Guidance | None = None,
@@ -408,13 +410,13 @@ class Simulator:
         self,
         clip: Clip,
         prompt: str = "",
-        seconds: float = 2.0,
+        seconds: float | None = None,
         seed: int = 0,
         size: tuple[int, int] | None = None,
         steps: int = STEPS,
         guidance: float | Guidance | None = None,
     ) -> Clip:
-        """A clip that goes on for `seconds`, window by window as long as the training's clips.
+        """A clip that goes on for `seconds` (by default a training clip's), window by window of that length.
 
         A window begins with what was seen and heard last, half of it long. The clip comes back at the
         generator's rates, channels and size; at those it is untouched. Without a prompt, or where the clip
@@ -429,6 +431,7 @@ class Simulator:
             missing = "picture" if clip.frames is None else "sound"
             raise InputError(f"extend needs a clip with both picture and sound; its {missing} is missing")
         spec = self._spec(self.spec.seconds, size)
+        seconds = self.spec.seconds if seconds is None else seconds
         own = replace(spec.clip, seconds=clip.seconds)
         frames, wave = frames_for(clip, own), wave_for(clip, own)
         rate, stride = own.frames_per_second, spec.time_stride
@@ -462,7 +465,7 @@ class Simulator:
 
     def _limit(self, clip: Clip, wave: Tensor, prompt: str) -> float:
         """The largest RMS that an extension of a clip may have, `wave` being its sound."""
-        foreign = self._is_foreign(clip)
+        foreign = self.is_foreign(clip)
         level = float(wave.square().mean().sqrt())
         asked = re.search(r"\b(loud|hard)", prompt.lower()) if foreign else prompt
         if asked or (level < FAINT and not foreign):  # what was silent so far may begin to sound
@@ -550,8 +553,11 @@ class Simulator:
         if self.places and (never := [place for place in named if place not in self.places]):
             shown = ", ".join(self.places)
             _say_once(f"the model was never shown a {' or a '.join(never)}; its places are: {shown}")
+        if self.vocabulary is not None:
+            unknown = [word for word in words_of(prompt) if word not in self.vocabulary]
         if unknown:
-            words = ", ".join(map(_with_a_guess, unknown[:MENTIONED]))
+            known = VOCABULARY if self.vocabulary is None else self.vocabulary
+            words = ", ".join(_with_a_guess(word, known) for word in unknown[:MENTIONED])
             more = f" and {len(unknown) - MENTIONED} more" if len(unknown) > MENTIONED else ""
             if not _WARNED_OF_WORDS:  # once in a process: lists of prompts would warn at each
                 _WARNED_OF_WORDS.append(prompt)
@@ -569,8 +575,9 @@ class Simulator:
         with quickest(self.device):
             return self.audio_codec.encode(wave[None].to(self.device))
 
-    def _spec(self, seconds: float, size: tuple[int, int] | None) -> LatentSpec:
-        """At least `seconds` long, in whole frames."""
+    def _spec(self, seconds: float | None, size: tuple[int, int] | None) -> LatentSpec:
+        """At least `seconds` long, in whole frames; by default as long as the training clips."""
+        seconds = self.spec.seconds if seconds is None else seconds
         for part in ("generator", "video_codec", "audio_codec"):
             self.part(part)
         height, width = self.spec.size if size is None else size

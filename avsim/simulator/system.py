@@ -20,7 +20,7 @@ class SimulatorSystem(LightningModule):
         simulator: a run's folder (or its `simulator` folder) with the generator and the codecs;
             "small": what ships.
         separator: another with the separator; None: that of `simulator`, if it has one.
-        seconds: length of the clips.
+        seconds: length of the clips; that of the training clips by default.
         steps: of the sampler.
         guidance: scale of the text, or all of them; None: the usual ones.
         regions: how many to find in each clip; None: as many as there seem to be.
@@ -30,7 +30,7 @@ class SimulatorSystem(LightningModule):
         self,
         simulator: str = "small",
         separator: str | None = None,
-        seconds: float = 2.0,
+        seconds: float | None = None,
         steps: int = STEPS,
         guidance: float | Guidance | None = None,
         regions: int | None = None,

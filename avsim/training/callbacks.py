@@ -22,10 +22,11 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, RichProgressBar
-from torch import Tensor
+from torch import Tensor, nn
 
 from avsim.clip import ClipSpec
 from avsim.errors import InputError
+from avsim.files import flush
 from avsim.seeds import derive
 from avsim.training.metrics_file import Metrics
 from avsim.weights import TENSORS, notes_of, save_model
@@ -129,25 +130,29 @@ def averaged(trainer: Trainer, pl_module: LightningModule) -> Iterator[None]:
 class Checkpoints(Checkpoint):
     """RUN/checkpoints/last.ckpt and the last `keep` of RUN/checkpoints/step=N.ckpt, each whole or absent.
 
+    `last.ckpt` and the newest of them are one file (a hard link): it costs no time and no space. What a
+    damaged disk takes, it takes from both; a run then goes on from the checkpoint before, so `keep` is 2
+    unless space is dearer than steps.
+
     They are written before a step begins, when all that came before (its metrics, its validation) is on disk;
     a run that is killed at any moment goes on from there with the same curve. Beside them the models
     themselves are exported, averaged, to RUN/simulator/PART, which `avsim.load` reads.
     """
 
-    def __init__(self, every_n_steps: int = 500, keep: int = 1) -> None:
+    def __init__(self, every_n_steps: int = 500, keep: int = 2) -> None:
         if every_n_steps < 1 or keep < 1:
             raise InputError(f"checkpoints every {every_n_steps} steps, {keep} kept; both must be at least 1")
         self.every_n_steps, self.keep = every_n_steps, keep
         self.saved = 0
         self.spec: ClipSpec | None = None  # of the clips that are trained on
+        self.known: frozenset[str] = frozenset()  # words that the weights it started from were trained on
         self.stop: Callable[[], None] | None = None  # raises, once a signal asked for the end
         self.begun = -1  # the step that the last batch was of
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take the curve back to the step that is resumed."""
         self.saved, self.begun = trainer.global_step, -1
-        spec = getattr(trainer.datamodule, "spec", None)  # type: ignore[attr-defined]
-        self.spec = getattr(spec, "clip", spec)
+        self.spec = clip_spec(trainer)
         for logger in trainer.loggers:
             if isinstance(logger, Metrics) and trainer.is_global_zero:
                 logger.rewind(trainer.global_step)
@@ -155,17 +160,15 @@ class Checkpoints(Checkpoint):
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Export what a run that was at its end already has not exported."""
-        spec = getattr(trainer.datamodule, "spec", None)  # type: ignore[attr-defined]
-        self.spec = getattr(spec, "clip", spec)
+        self.spec = clip_spec(trainer)
         self._catch_up(trainer, pl_module)
 
     def _catch_up(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Export a checkpoint whose export was cut off, by a kill or a full disk."""
         folder = Path(trainer.default_root_dir) / "simulator"
-        parts: Any = getattr(pl_module, "parts", dict)
-        names = list(parts()) if trainer.global_step else []
+        names = list(parts_of(pl_module)) if trainer.global_step else []
         if trainer.is_global_zero and any(_exported(folder / name) != trainer.global_step for name in names):
-            export(trainer, pl_module, self.spec)
+            export(trainer, pl_module, self.spec, self.known)
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
@@ -174,7 +177,8 @@ class Checkpoints(Checkpoint):
         # Lightning counts logged steps apart from optimizer steps and, resuming, may count one too many.
         trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step
         # What draws from torch's global generator (dropout) also depends on where it is drawn alone.
-        torch.manual_seed(derive(pl_module.seed, "global", trainer.global_step, trainer.global_rank))  # type: ignore[arg-type]
+        seed = getattr(pl_module, "seed", 0)
+        torch.manual_seed(derive(seed, "global", trainer.global_step, trainer.global_rank))
         begins, self.begun = trainer.global_step != self.begun, trainer.global_step
         # A signal waits while gradients are gathered; all processes stop at the same step.
         stopped = begins and trainer.strategy.reduce_boolean_decision(self.stop is not None, all=False)
@@ -205,6 +209,7 @@ class Checkpoints(Checkpoint):
         try:
             trainer.save_checkpoint(temporary)  # on every process: it holds a barrier
             if trainer.is_global_zero:
+                flush(temporary)  # before the older ones go
                 os.replace(temporary, folder / f"step={step:08d}.ckpt")
                 os.link(folder / f"step={step:08d}.ckpt", temporary)
                 os.replace(temporary, folder / "last.ckpt")
@@ -218,7 +223,29 @@ class Checkpoints(Checkpoint):
             ) from error
         self.saved = step
         if trainer.is_global_zero:
-            export(trainer, pl_module, self.spec)
+            export(trainer, pl_module, self.spec, self.known)
+
+
+def clip_spec(trainer: Trainer) -> ClipSpec | None:
+    """The clips that are trained on, if the data have a `spec`: a `ClipSpec`, or a `LatentSpec` of one."""
+    spec = getattr(trainer.datamodule, "spec", None)  # type: ignore[attr-defined]
+    return getattr(spec, "clip", spec)
+
+
+def parts_of(pl_module: LightningModule) -> dict[str, nn.Module]:
+    """The models that a run exports: those of `pl_module.parts()`, none where it has no such method.
+
+    Raises:
+        InputError: a part that `avsim.weights.configured` doesn't decorate can't be exported.
+    """
+    parts: dict[str, nn.Module] = getattr(pl_module, "parts", dict)()
+    for name, part in parts.items():
+        if not isinstance(getattr(part, "config", None), dict):
+            raise InputError(
+                f"{type(pl_module).__name__}.parts() names {name!r}, a {type(part).__name__} that can't be "
+                "exported; decorate its class with avsim.weights.configured"
+            )
+    return parts
 
 
 def _exported(folder: Path) -> int | None:
@@ -229,15 +256,25 @@ def _exported(folder: Path) -> int | None:
         return None
 
 
-def export(trainer: Trainer, pl_module: LightningModule, spec: ClipSpec | None) -> None:
-    """Write the averaged models that `pl_module.parts()` names to RUN/simulator/PART, with notes."""
+def export(
+    trainer: Trainer, pl_module: LightningModule, spec: ClipSpec | None, known: frozenset[str] = frozenset()
+) -> None:
+    """Write the averaged models that `pl_module.parts()` names to RUN/simulator/PART, with notes.
+
+    A part that reads text has its vocabulary among them, where the data have one: the words of their captions
+    and those `known` before.
+    """
     command = shlex.join(["avsim", *sys.argv[1:]])
     notes: dict[str, Any] = {"commit": commit(), "command": command, "step": trainer.global_step}
     if spec is not None:
         notes["spec"] = asdict(spec)
     with averaged(trainer, pl_module):
-        for name, part in pl_module.parts().items():  # type: ignore[operator]
+        for name, part in parts_of(pl_module).items():
+            words = getattr(trainer.datamodule, "vocabulary", None)  # type: ignore[attr-defined]
+            if hasattr(part, "text") and words is not None:
+                notes["vocabulary"] = sorted(words | known)
             save_model(part, Path(trainer.default_root_dir) / "simulator" / name, **notes)
+            notes.pop("vocabulary", None)
 
 
 def commit() -> str:
@@ -270,7 +307,7 @@ class Guard(Callback):
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Remember where this step's clips came from."""
-        self.names = list(getattr(batch, "names", []))
+        self.names = list(getattr(batch, "names", []) or [])
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
         """Keep the loss."""
@@ -388,9 +425,9 @@ class Meter(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Count, and log when Lightning does."""
-        self.clips += len(getattr(batch, "names", ()))
+        self.clips += len(getattr(batch, "names", ()) or ())
         for latents in (getattr(batch, "video", None), getattr(batch, "audio", None)):
-            if latents is not None:
+            if isinstance(latents, Tensor):
                 self.latents += latents[:, 0].numel()  # every grid point, once for all its channels
         if trainer.global_step == self.step:
             return  # gradients are still being gathered

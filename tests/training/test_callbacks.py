@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
+from avsim.clip import ClipSpec
 from avsim.report.callbacks import Samples
 from avsim.training.callbacks import Meter
 
@@ -49,6 +50,8 @@ def fit(callback, tmp_path, steps: int, together: int = 2) -> None:
 def test_samples_are_drawn_once_a_due_step_and_at_the_end(tmp_path, monkeypatch):
     drawn: list[str] = []
     monkeypatch.setattr(Samples, "draw", lambda *_: [])
+    monkeypatch.setattr(Ones, "spec", ClipSpec(seconds=0.5, height=16, width=16), raising=False)
+    monkeypatch.setattr("avsim.report.callbacks.parts_of", lambda _: {"generator": None})
     monkeypatch.setattr(
         "avsim.report.callbacks.write_samples", lambda samples, folder: drawn.append(folder.name)
     )
