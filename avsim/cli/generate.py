@@ -30,6 +30,17 @@ if TYPE_CHECKING:
     from avsim.simulator import Simulator
 
 CAPTIONED = 8.0  # seconds of a film by which it is captioned, where there is no prompt
+# Fields of `Guidance`, each a flag. Without any of them a distilled student generates, if there is one.
+SCALES = {
+    "guidance_scale": "how much video and audio follow the prompt (default 2, with --audio 1.5; 1: off)",
+    "modality_scale": "how much the video follows its audio (default 3, with --audio 4; 1: off)",
+    "audio_modality_scale": "how much the audio follows its video (default 8; 1: off)",
+    "modality_start": "lowest noise level, as a share, of both modality scales and --sync-scale "
+    "(default 0.5, with --audio 0.2)",
+    "sync_scale": "how far the video follows the gradient of the audio's likelihood, or of a sync model "
+    "(default 0.3 to 0.7 by task; 0: off)",
+    "audio_text_scale": "how much the audio alone follows the prompt (default 2, with --audio 1; 1: off)",
+}
 SUFFIXES = {"image": ".png", "sound": ".wav"}  # of files in a folder; of all other tasks .mp4
 
 
@@ -74,19 +85,14 @@ def add(subparsers: Any) -> None:
         "--size", type=size, metavar="WxH", help="pixels (default: as the generator was trained)"
     )
     parser.add_argument(
-        "--takes",
+        "--num-candidates",
         type=whole(most=MOST_STEPS),
-        help="of the picture of a sound, of which the best heard is kept (default 3)",
+        help="with --audio: videos to generate, to keep the one with the likeliest audio (default 3)",
     )
     parser.add_argument("--steps", type=whole(most=MOST_STEPS), help="of the sampler (default 8)")
-    parser.add_argument(
-        "--guidance", type=_guidance, metavar="TEXT[,VIDEO[,AUDIO[,LEAST[,EAR[,WORDS]]]]]",
-        help="scales of guidance: by the text, of the picture by its sound, of the sound by its picture, the "
-        "share of the noise down to which these follow each other and the ear is asked, how far the picture "
-        "is corrected by ear (or by a judge of offsets), and by the text of a sound alone (2,3,8,0.5,0.7,2, "
-        "by ear 0.3; --audio: 1.5,4,8,0.2,0.4,1; scales of 1 and an ear of 0: none); without this a pupil "
-        "that has it by heart draws",
-    )  # fmt: skip
+    for name, text in SCALES.items():
+        flag = f"--{name.replace('_', '-')}"
+        parser.add_argument(flag, type=float, metavar="FLOAT", help=text.replace("%", "%%"))
     parser.add_argument(
         "--seed", type=whole(), default=0, help="of the first clip (default 0), others count on"
     )
@@ -102,24 +108,6 @@ def add(subparsers: Any) -> None:
     )
     add_allow_module(parser)
     parser.set_defaults(run=run)
-
-
-SCALES = (  # in the order of --guidance
-    "guidance_scale", "modality_scale", "audio_modality_scale", "modality_start", "sync_scale",
-    "audio_text_scale"
-)  # fmt: skip
-
-
-def _guidance(text: str) -> list[float]:
-    try:
-        numbers = [float(number) for number in text.split(",")]
-    except ValueError:
-        numbers = []
-    if not 1 <= len(numbers) <= 6:
-        raise argparse.ArgumentTypeError(
-            f"{text!r}; expected numbers, as TEXT or TEXT,VIDEO,AUDIO,LEAST,EAR,WORDS"
-        )
-    return numbers
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -143,8 +131,8 @@ def run(arguments: argparse.Namespace) -> None:
     for option in ("strength", "keep"):
         if getattr(arguments, option) is not None and arguments.edit is None:
             raise InputError(f"--{option} is of an edit; --edit FILM is missing")
-    if arguments.takes is not None and arguments.audio is None:
-        raise InputError("--takes is of the picture of a sound; --audio SOUND is missing")
+    if arguments.num_candidates is not None and arguments.audio is None:
+        raise InputError("--num-candidates is for the video of a given audio; --audio FILE is missing")
     for option, only in (("size", "sound"), ("seconds", "image")):
         if getattr(arguments, option) is not None and arguments.only == only:
             raise InputError(f"--{option}: --only {only} has none")
@@ -199,7 +187,8 @@ def run(arguments: argparse.Namespace) -> None:
 def _settings(arguments: argparse.Namespace, prompt: str) -> dict[str, Any]:
     """What clips of a folder have in common; their number may grow."""
     names = ("checkpoint", "video", "audio", "image", "edit", "extend", "only", "strength", "keep", "seconds")
-    said = {name: getattr(arguments, name) for name in (*names, "size", "takes", "steps", "guidance", "seed")}
+    more = ("size", "num_candidates", "steps", "seed", *SCALES)
+    said = {name: getattr(arguments, name) for name in (*names, *more)}
     plain = {name: str(value) if isinstance(value, Path) else value for name, value in said.items()}
     return {"prompt": prompt, **plain, "size": arguments.size and list(arguments.size)}
 
@@ -273,7 +262,7 @@ def _soundtrack(
 
 def _guidance_of(simulator: Simulator, arguments: argparse.Namespace, task: str) -> Guidance | None:
     """The task's guidance with the scales that were given; None: its defaults."""
-    said = dict(zip(SCALES, arguments.guidance or (), strict=False))
+    said = {name: getattr(arguments, name) for name in SCALES if getattr(arguments, name) is not None}
     if "modality_start" in said:
         said["sync_start"] = said["modality_start"]
     return simulator.guided(task, **said) if said else None
@@ -303,7 +292,7 @@ def _draw(
             return simulator.foley(given, prompt, **how)
         case "visualize":
             assert given is not None
-            return simulator.visualize(given, prompt, takes=arguments.takes, **how)
+            return simulator.visualize(given, prompt, takes=arguments.num_candidates, **how)
         case "edit":
             assert given is not None
             strength = STRENGTH if arguments.strength is None else arguments.strength

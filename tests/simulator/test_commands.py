@@ -103,20 +103,18 @@ def test_a_folder_of_clips_goes_on_and_takes_no_others(tmp_path, monkeypatch, ca
 @pytest.mark.parametrize(
     ("said", "other"),
     [
-        ("3", {"guidance_scale": 3.0}),
-        ("3,4,5,0.25", dict(zip((*SCALES[:4], "sync_start"), (3.0, 4.0, 5.0, 0.25, 0.25), strict=True))),
-        (
-            "1,1,1,0,0,1",
-            dict(zip((*SCALES, "sync_start"), (1, 1, 1, 0, 0, 1, 0), strict=True)),
-        ),
+        ({"guidance_scale": 3.0}, {}),
+        ({"modality_scale": 4.0, "modality_start": 0.25}, {"sync_start": 0.25}),
+        (dict.fromkeys(SCALES, 1.0), {"sync_start": 1.0}),
     ],
 )
-def test_scales_that_are_told_change_the_usual_ones_and_no_others(said, other, tmp_path, monkeypatch):
+def test_scales_that_are_given_change_the_defaults_and_no_others(said, other, tmp_path, monkeypatch):
     drawn = SimpleNamespace(guided=Simulator().guided, how=None)
     drawn.generate = lambda prompt, seconds, **how: setattr(drawn, "how", how) or noise()
     monkeypatch.setattr("avsim.simulator.load", lambda *_, **__: drawn)
-    assert main(["generate", "--prompt", "a", "--guidance", said, "--out", str(tmp_path / "a.mkv")]) == 0
-    assert drawn.how["guidance"] == replace(usual("joint"), **other)
+    flags = [f"--{name.replace('_', '-')}={value}" for name, value in said.items()]
+    assert main(["generate", "--prompt", "a", *flags, "--out", str(tmp_path / "a.mkv")]) == 0
+    assert drawn.how["guidance"] == replace(usual("joint"), **said, **other)
 
 
 def noise() -> Clip:
@@ -151,7 +149,7 @@ def test_an_image_is_animated(run, silent, tmp_path):
 def test_a_film_goes_on(run, tmp_path):
     clip = Clip(torch.rand(3, 8, SPEC["height"], SPEC["width"]), 0.1 * torch.randn(2, 16000), 8.0, 16000)
     film, out = media.write(clip, tmp_path / "film.mp4"), tmp_path / "out.mp4"
-    how = ("--seconds", "0.5", "--guidance", "2,3,8,0.5,0.1")
+    how = ("--seconds", "0.5", "--guidance-scale", "2", "--sync-scale", "0.1")
     done = generate(tmp_path, run, "--extend", film, *how, "--out", out)
     assert done.code == 0, done
     assert media.probe(out).frames_per_second == 8 and media.read(out).frames.shape[1] == 12
@@ -182,8 +180,8 @@ def test_an_edit_keeps_the_packets_of_the_picture(run, silent, tmp_path):
 def test_options_of_an_edit_need_one(run, tmp_path):
     done = generate(tmp_path, run, "--strength", "0.5", "--out", tmp_path / "out.mp4")
     assert done.code == 2 and "--strength" in done.err and "Traceback" not in done.err
-    done = generate(tmp_path, run, "--takes", "2", "--out", tmp_path / "out.mp4")
-    assert done.code == 2 and "--takes" in done.err and "Traceback" not in done.err
+    done = generate(tmp_path, run, "--num-candidates", "2", "--out", tmp_path / "out.mp4")
+    assert done.code == 2 and "--num-candidates" in done.err and "Traceback" not in done.err
 
 
 @pytest.mark.parametrize(
