@@ -8,6 +8,7 @@ avsim's own.
 from __future__ import annotations
 
 import argparse
+import difflib
 import errno
 import importlib
 import io
@@ -28,6 +29,17 @@ TRAINER_VERBS = {
     "validate": "validate a run's last checkpoint: the same arguments",
     "test": "test a run's last checkpoint: the same arguments",
     "predict": "generate clips and separate them per region, shared out over devices",
+}
+EXAMPLES = {
+    "world": "avsim world --count 100 --level medium --out data/world",
+    "split": "avsim split music.csv --out data/music.split.json",
+    "prepare": "avsim prepare videos/ --out data/clips",
+    "encode": "avsim encode data/clips --video-codec small --audio-codec small --out data/latents",
+    "generate": 'avsim generate --prompt "a golden metal ball falls in a studio" --out clip.mp4',
+    "separate": "avsim separate clip.mp4 --auto --out stems/",
+    "evaluate": "avsim evaluate clips/ --out scores/",
+    "compare": "avsim compare runs/one runs/two --out compared.html",
+    "demo": "avsim demo --out demo/",
 }
 # Faults of the disk that are the user's to mend; other OSErrors are ours.
 DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG}
@@ -51,6 +63,16 @@ class Parser(argparse.ArgumentParser):
         """Say what is wrong with the arguments."""
         raise InputError(f"{message} (see {self.prog} --help)")
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Refuse unknown arguments here, where the subcommand's own flags are known."""
+        known, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            flag = unknown[0].split("=")[0]
+            near = difflib.get_close_matches(flag, list(self._option_string_actions), n=1)
+            hint = f"; did you mean {near[0]}?" if near and flag.startswith("-") else ""
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+        return known, unknown
+
     def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
         if action.option_strings and action.nargs is None and arg_strings == ["--"]:
             self.error(f"argument {'/'.join(action.option_strings)}: expected one argument")  # argparse: []
@@ -66,6 +88,7 @@ def build_parser() -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     for verb in VERBS:
         importlib.import_module(f"avsim.cli.{verb}").add(subparsers)
+        subparsers.choices[verb].epilog = f"Example: {EXAMPLES[verb]}"
     for verb, text in TRAINER_VERBS.items():
         # Lightning parses their arguments: without prefix characters all are handed on, options too.
         trainer = subparsers.add_parser(verb, help=text, add_help=False, prefix_chars="\0")

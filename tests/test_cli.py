@@ -2,6 +2,7 @@
 
 import ast
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -198,3 +199,19 @@ def test_main_gives_a_callers_signal_handlers_back():
     before = signal.getsignal(signal.SIGINT)
     assert main(["separate", "absent.mp4", "--out", "nowhere"]) == 2
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize("command", command.EXAMPLES.values(), ids=command.EXAMPLES)
+def test_the_example_in_each_help_parses(command):
+    from avsim.__main__ import build_parser
+
+    parsed = build_parser().parse_args(shlex.split(command)[1:])
+    assert callable(parsed.run)
+
+
+def test_an_unknown_flag_points_to_its_own_help_and_the_nearest_flag(capsys):
+    from avsim.__main__ import main
+
+    assert main(["generate", "--promt", "x", "--out", "a.mp4"]) == 2
+    said = capsys.readouterr().err
+    assert "did you mean --prompt?" in said and "see avsim generate --help" in said
