@@ -159,7 +159,7 @@ def run(arguments: argparse.Namespace) -> None:
             path = out if single else out / f"{index:04d}{SUFFIXES.get(task, '.mp4')}"
             entries.append(entry(path.name, prompt, seed, task))
             if not single and path.exists():
-                continue  # of an earlier sitting
+                continue  # of an earlier run
             if isinstance(given, Windows):
                 media.write_dubbed(
                     given.path,

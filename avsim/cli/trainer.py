@@ -252,7 +252,7 @@ class RunCLI(LightningCLI):
             if "save_dir" in logger.init_args:
                 logger.init_args.save_dir = str(self.output)
             if logger.class_path.endswith("WandbLogger"):
-                # One name and id for all sittings of a run, so that wandb shows one curve.
+                # One name and id for all sessions of a run, so that wandb shows one curve.
                 logger.init_args.name = logger.init_args.name or self.run_folder.name
                 logger.init_args.id = logger.init_args.id or _run_id(self.output)
         if config.seed is not None:

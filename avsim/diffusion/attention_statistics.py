@@ -24,7 +24,7 @@ def attention_maps(model: JointDiT, x: Pair[Tensor], s: Pair[Tensor], context: C
     for block, words in zip(model.blocks, context.words, strict=True):
         own, heads = block.prepare(h, modulation, context.rotary)
         gathered = block.gather(h, own, heads, None)
-        maps.append(block.coupling.gaze(heads, gathered, context.rotary))
+        maps.append(block.coupling.attention_to_video(heads, gathered, context.rotary))
         h = block(h, modulation, context.rotary, words, context.mask, None)
     return None if maps[0] is None else torch.stack(maps)
 

@@ -42,7 +42,7 @@ def generate(
     guidance: Guidance = Guidance(),  # noqa: B008  # frozen
     seed: int = 0,
     first_row: int = 0,
-    pupil: JointDiT | None = None,
+    student: JointDiT | None = None,
     critic: RewardFn | None = None,
     ahead: int = 0,
 ) -> Latents:
@@ -50,10 +50,9 @@ def generate(
 
     `given` holds the latents that the task takes as they are or starts from (B or 1 rows): all of a modality
     that is given anywhere, with any finite values where it isn't. What is given comes back as it went in, bit
-    for bit. A `pupil` that has the guidance by heart draws in the
-    model's place, but for its ear: the model still hears, or a `critic` does. Frame 0 is drawn `ahead` steps
-    before the rest. Returns video (B, Dv, t, h, w) and audio (B, Da, l), None where the task has no such
-    modality.
+    for bit. A `student`, distilled from the guided model, generates in its place; the gradient of sync
+    guidance still comes from the model, or from `critic`. Frame 0 is denoised `ahead` steps before the rest.
+    Returns video (B, Dv, t, h, w) and audio (B, Da, l), None where the task has no such modality.
 
     Raises:
         InputError: no captions, a task that needs latents which `given` lacks, or latents of a wrong shape.
@@ -69,7 +68,7 @@ def generate(
         guidance = replace(
             guidance, guidance_scale=1.0, audio_text_scale=1.0
         )  # a pass without a caption says the same
-    told = model.context(captions, spec)
+    cond = model.context(captions, spec)
     both = len(start.there()) == 2
     free = [both and bool((start > 0).any()) for start in start]
     highest = max(float(start.max()) for start in start.there())
@@ -78,17 +77,17 @@ def generate(
         return normal_rows(tuple(x.audio.shape), seed, "ear", call, first_row=first_row)
 
     guidance = guidance.starting_at(highest)
-    if pupil is None:
+    if student is None:
         unguided = guidance.guidance_scale == guidance.audio_text_scale == 1
-        untold = told if unguided else model.context([""] * len(captions), spec)
-        denoise = guide(model, told, untold, guidance, free)
+        uncond = cond if unguided else model.context([""] * len(captions), spec)
+        denoise = guide(model, cond, uncond, guidance, free)
     else:
-        denoise = conditioned(pupil, pupil.context(captions, spec))
+        denoise = conditioned(student, student.context(captions, spec))
     if guidance.sync_scale > 0 and free[0]:
         if critic is not None:
             denoise = add_gradient(denoise, reward_gradient(critic, spec), guidance)
         elif model.coupling.meets:
-            gradient = audio_likelihood_gradient(model, told, to_hear, guidance.sync_samples)
+            gradient = audio_likelihood_gradient(model, cond, to_hear, guidance.sync_samples)
             denoise = add_gradient(denoise, gradient, guidance)
 
     def anew(step: int) -> Pair[Tensor]:

@@ -86,7 +86,7 @@ class DistillationSystem(GeneratorSystem):
 
     def parts(self) -> dict[str, nn.Module]:
         """What this run exports: the teacher as it is, its student, and the codecs."""
-        return {**super().parts(), "generator": self.frozen["generator"], "pupil": self.model}
+        return {**super().parts(), "generator": self.frozen["generator"], "student": self.model}
 
     def reward(self, sample: TrainingSample) -> Gradient | None:
         """The gradient of the sync model's reward for clips of the sample's spec; None: no sync model."""

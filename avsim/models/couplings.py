@@ -96,7 +96,7 @@ class Coupling(nn.Module):
         """Streams (B, L, width) after attention -> the same: here, unchanged."""
         return x
 
-    def gaze(self, heads: Pair[Heads], x: Pair[Tensor], rotary: Pair[Rotary]) -> Tensor | None:
+    def attention_to_video(self, heads: Pair[Heads], x: Pair[Tensor], rotary: Pair[Rotary]) -> Tensor | None:
         """The attention that each audio token pays to each video token, (B, heads, La, Lv); None: none."""
         return None
 
@@ -125,7 +125,7 @@ class Joint(Coupling):
         mask = None if barrier is None else barrier.type_as(q)
         return Pair(*attend(q, k, v, mask).split([heads.video.q.shape[2], heads.audio.q.shape[2]], dim=1))
 
-    def gaze(self, heads: Pair[Heads], x: Pair[Tensor], rotary: Pair[Rotary]) -> Tensor:
+    def attention_to_video(self, heads: Pair[Heads], x: Pair[Tensor], rotary: Pair[Rotary]) -> Tensor:
         """The picture's part of the joint softmax; its sum over the picture is how much the sound looks."""
         weights = attention_map(heads.audio.q, torch.cat([heads.video.k, heads.audio.k], dim=2))
         return weights[..., : heads.video.k.shape[2]]
@@ -185,7 +185,7 @@ class Cross(Coupling):
             learned = learned.each(lambda new: new * barrier.type_as(new))
         return x.each(torch.add, learned)
 
-    def gaze(self, heads: Pair[Heads], x: Pair[Tensor], rotary: Pair[Rotary]) -> Tensor:
+    def attention_to_video(self, heads: Pair[Heads], x: Pair[Tensor], rotary: Pair[Rotary]) -> Tensor:
         """The softmax of the sound's look at the picture."""
         video, audio = x.each(self._norm)
         look = self.to_audio.prepare(audio, video, rotary.audio, rotary.video)

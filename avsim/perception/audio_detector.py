@@ -30,7 +30,7 @@ ERRORS = tuple(
 
 
 @dataclass(frozen=True, eq=False)
-class Hearing:
+class AudioPrediction:
     """What a sound's detector says of clips, before it is decided."""
 
     onset: Tensor  # (B, F) logits
@@ -109,7 +109,7 @@ class SoundDetector(nn.Module):
             x = over_time(x)
         return self.norm(x)
 
-    def forward(self, wave: Tensor) -> Hearing:
+    def forward(self, wave: Tensor) -> AudioPrediction:
         """Wave (B, A, N) at the grid's rate -> what there is."""
         x = self.features(wave)  # (B, F, W)
         weights = self.attend(x).float().softmax(1)  # (B, F, 4)
@@ -119,4 +119,4 @@ class SoundDetector(nn.Module):
         said = self.read_clip(self.clip_norm(whole)).split(self.clip_parts, -1)
         onset, level = onset.squeeze(-1), 20 * level.squeeze(-1) - 30  # dB
         kinds, materials, place, decay = said
-        return Hearing(onset, level, kind, material, kinds, materials, place, decay.squeeze(-1))
+        return AudioPrediction(onset, level, kind, material, kinds, materials, place, decay.squeeze(-1))

@@ -8,7 +8,7 @@ from torch import Tensor
 from avsim.clip import Clip
 from avsim.devices import quickest
 from avsim.errors import InputError
-from avsim.perception.audio_detector import Hearing, SoundDetector
+from avsim.perception.audio_detector import AudioPrediction, SoundDetector
 from avsim.perception.detections import Event, Heard, Onset, Seen, View
 from avsim.perception.peaks import centred, peaks, thing_near
 from avsim.perception.video_detector import PictureDetector, Sight
@@ -40,12 +40,12 @@ def heard(detector: SoundDetector, clip: Clip) -> Heard:
     Raises:
         InputError: the clip has no sound.
     """
-    hearing = listened(detector, clip)
+    predicted = listened(detector, clip)
     return Heard(
-        _named(hearing.kinds[0].float().sigmoid(), KINDS[1:]),
-        _named(hearing.materials[0].float().sigmoid(), MATERIALS[1:]),
-        _named(hearing.place[0].float().softmax(0), PLACES),
-        2.0 ** float(hearing.decay[0]),
+        _named(predicted.kinds[0].float().sigmoid(), KINDS[1:]),
+        _named(predicted.materials[0].float().sigmoid(), MATERIALS[1:]),
+        _named(predicted.place[0].float().softmax(0), PLACES),
+        2.0 ** float(predicted.decay[0]),
     )
 
 
@@ -104,7 +104,7 @@ def _over_frames(
 
 
 @torch.no_grad()
-def listened(detector: SoundDetector, clip: Clip) -> Hearing:
+def listened(detector: SoundDetector, clip: Clip) -> AudioPrediction:
     """What the detector says of a clip's sound, a batch of one."""
     if clip.wave is None:
         raise InputError("onsets need a clip with sound; its wave is None")
@@ -123,15 +123,15 @@ def looked(detector: PictureDetector, clip: Clip) -> Sight:
         return detector(detector.grid.see(clip.frames[None].to(device), clip.frames_per_second))
 
 
-def begun(hearing: Hearing, detector: SoundDetector, least: float, row: int = 0) -> list[Onset]:
+def begun(predicted: AudioPrediction, detector: SoundDetector, least: float, row: int = 0) -> list[Onset]:
     """The onsets of one clip of a batch, likeliest first."""
-    heat = hearing.onset[row].float().sigmoid()  # (F,)
+    heat = predicted.onset[row].float().sigmoid()  # (F,)
     found = []
     for (column,) in peaks(heat, least, (ONSETS_APART,)).tolist():
-        kind = KINDS[1 + int(hearing.kind[row, column, 1:].argmax())]
-        material = MATERIALS[int(hearing.material[row, column].argmax())]
+        kind = KINDS[1 + int(predicted.kind[row, column, 1:].argmax())]
+        material = MATERIALS[int(predicted.material[row, column].argmax())]
         seconds = (column + 0.5) / detector.grid.columns_per_second
-        level = float(hearing.level[row, column])
+        level = float(predicted.level[row, column])
         found.append(Onset(seconds, level, kind, material, float(heat[column])))
     return found
 

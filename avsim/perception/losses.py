@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from avsim.perception.audio_detector import Hearing
+from avsim.perception.audio_detector import AudioPrediction
 from avsim.perception.labels import Labels
 from avsim.perception.video_detector import Sight
 
@@ -48,20 +48,20 @@ def picture_losses(sight: Sight, labels: Labels) -> dict[str, Tensor]:
     }
 
 
-def sound_losses(hearing: Hearing, labels: Labels) -> dict[str, Tensor]:
+def sound_losses(predicted: AudioPrediction, labels: Labels) -> dict[str, Tensor]:
     """The parts of a sound detector's loss."""
     hot = labels.onset > HOT
     known = hot & (labels.onset_kind > 0)  # what sounds off screen is nothing's
     return {
-        "onset": heat_loss(hearing.onset, labels.onset),
-        "level": _near(hearing.level / 10, labels.level / 10, hot),
-        "kind": _named(hearing.kind, labels.onset_kind.long(), known),
-        "material": _named(hearing.material, labels.onset_material.long(), known),
-        "kinds": F.binary_cross_entropy_with_logits(hearing.kinds.float(), labels.kinds.float()) * 10,
-        "materials": F.binary_cross_entropy_with_logits(hearing.materials.float(), labels.materials.float())
+        "onset": heat_loss(predicted.onset, labels.onset),
+        "level": _near(predicted.level / 10, labels.level / 10, hot),
+        "kind": _named(predicted.kind, labels.onset_kind.long(), known),
+        "material": _named(predicted.material, labels.onset_material.long(), known),
+        "kinds": F.binary_cross_entropy_with_logits(predicted.kinds.float(), labels.kinds.float()) * 10,
+        "materials": F.binary_cross_entropy_with_logits(predicted.materials.float(), labels.materials.float())
         * 4,
-        "place": F.cross_entropy(hearing.place.float(), labels.place.long()),
-        "decay": F.smooth_l1_loss(hearing.decay.float(), labels.decay.float()),
+        "place": F.cross_entropy(predicted.place.float(), labels.place.long()),
+        "decay": F.smooth_l1_loss(predicted.decay.float(), labels.decay.float()),
     }
 
 

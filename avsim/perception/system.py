@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
 from avsim import seeds
-from avsim.perception.audio_detector import Hearing, SoundDetector
+from avsim.perception.audio_detector import AudioPrediction, SoundDetector
 from avsim.perception.augment import varied_picture, varied_sound
 from avsim.perception.detect import begun, happened, present
 from avsim.perception.labels import Labels
@@ -245,30 +245,30 @@ class SoundSystem(_DetectorSystem):
         """Whole clips as they are."""
         assert batch.wave is not None and batch.labels is not None
         labels = batch.labels
-        hearing = self.model(self.model.grid.hear(batch.wave, batch.spec.sample_rate))
-        losses = sound_losses(hearing, labels)
+        predicted = self.model(self.model.grid.hear(batch.wave, batch.spec.sample_rate))
+        losses = sound_losses(predicted, labels)
         self.log_dict(
             {f"val/loss/{name}": value for name, value in losses.items()}, batch_size=len(batch.names)
         )
-        self.gather("place/accuracy", hearing.place.argmax(-1) == labels.place)
-        self.gather("decay/octaves", (hearing.decay - labels.decay).abs())
-        self.gather("heard/kinds", ((hearing.kinds > 0) == (labels.kinds > 0)).all(-1))
-        self.gather("heard/materials", ((hearing.materials > 0) == (labels.materials > 0)).all(-1))
-        self._score_onsets(hearing, labels)
+        self.gather("place/accuracy", predicted.place.argmax(-1) == labels.place)
+        self.gather("decay/octaves", (predicted.decay - labels.decay).abs())
+        self.gather("heard/kinds", ((predicted.kinds > 0) == (labels.kinds > 0)).all(-1))
+        self.gather("heard/materials", ((predicted.materials > 0) == (labels.materials > 0)).all(-1))
+        self._score_onsets(predicted, labels)
 
     test_step = validation_step
 
-    def _score_onsets(self, hearing: Hearing, labels: Labels) -> None:
+    def _score_onsets(self, predicted: AudioPrediction, labels: Labels) -> None:
         hot = labels.onset == 1
-        self.gather("onset/level", (hearing.level[hot].float() - labels.level[hot]).abs())
+        self.gather("onset/level", (predicted.level[hot].float() - labels.level[hot]).abs())
         known = hot & (labels.onset_kind > 0)
-        self.gather("onset/kind", hearing.kind[known][:, 1:].argmax(-1) + 1 == labels.onset_kind[known])
-        self.gather("onset/material", hearing.material[known].argmax(-1) == labels.onset_material[known])
+        self.gather("onset/kind", predicted.kind[known][:, 1:].argmax(-1) + 1 == labels.onset_kind[known])
+        self.gather("onset/material", predicted.material[known].argmax(-1) == labels.onset_material[known])
         rate = self.model.grid.columns_per_second
         for row, heat in enumerate(labels.onset):
             true = ((heat == 1).nonzero().flatten() + 0.5) / rate
             doubtful = ((heat < 0).nonzero().flatten() + 0.5) / rate
-            found = [(each.seconds, each.probability) for each in begun(hearing, self.model, LEAST, row)]
+            found = [(each.seconds, each.probability) for each in begun(predicted, self.model, LEAST, row)]
             self.onsets.update(found, true.tolist(), doubtful.tolist())
             self.late("onset/seconds", found, true.tolist(), self.onsets.tolerance)
 

@@ -68,7 +68,7 @@ def write_page(simulator: Simulator, prompts: Sequence[str], folder: Path, seed:
 
 
 def _about(simulator: Simulator) -> Section:
-    parts, drawing = simulator.parts(), ("generator", "pupil", "video_codec", "audio_codec")
+    parts, drawing = simulator.parts(), ("generator", "student", "video_codec", "audio_codec")
     count = sum(each.numel() for name in drawing if name in parts for each in parts[name].parameters())
     return Section(
         "What this is",

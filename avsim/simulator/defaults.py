@@ -5,7 +5,7 @@ from typing import Any
 
 from avsim.diffusion.guidance import FOR_AUDIO, GUIDANCE, Guidance
 
-DRAWN_BY_A_PUPIL = ("joint", "animate", "extend", "visualize")  # tasks
+BY_THE_STUDENT = ("joint", "animate", "extend", "visualize")  # tasks
 # How its teacher hears: of eight steps from noise in three, in six for a sound.
 HEARS: dict[str, Any] = {"sync_scale": 0.45, "sync_start": 0.6, "sync_end": 0.88}
 HEARS_FOR_A_SOUND: dict[str, Any] = {"sync_scale": 0.3, "sync_start": 0.25, "sync_samples": 1}
@@ -16,15 +16,15 @@ TAKES = {"visualize": 3}  # of tasks of which the best heard of several is kept
 AHEAD = {"joint": 1 / 8}  # of tasks: share of the steps by which frame 0 is drawn before the rest
 
 
-def usual(task: str, pupil: bool = False, judge: bool = False) -> Guidance:
+def usual(task: str, student: bool = False, judge: bool = False) -> Guidance:
     """The guidance of a task that isn't told another.
 
-    A `pupil` needs none but the ear; with a `judge` of offsets, that is asked in the ear's place.
+    A `student` needs none but the ear; with a `judge` of offsets, that is asked in the ear's place.
     """
     sound = task == "visualize"
     how = FOR_AUDIO if sound else GUIDANCE
     if judge:
         return replace(how, **(WATCHED_FOR_A_SOUND if sound else WATCHED))
-    if pupil:
+    if student:
         return replace(how, **(HEARS_FOR_A_SOUND if sound else HEARS))
     return how

@@ -22,7 +22,7 @@ from avsim.weights import CONFIG, TENSORS, allowing, load_model, notes_of
 HUB = re.compile(r"[\w.-]+/[\w.-]+(@[\w.-]+)?")  # a model's name there, and a revision
 PARTS: dict[str, type | None] = {
     "generator": JointDiT,
-    "pupil": JointDiT,
+    "student": JointDiT,
     "video_codec": None,  # whatever meets codecs.protocol
     "audio_codec": None,
     "separator": Viewer,  # ours, or a baseline

@@ -44,7 +44,7 @@ from avsim.perception.detect import view
 from avsim.perception.sync import OffsetJudge
 from avsim.perception.video_detector import PictureDetector
 from avsim.separation.separator import Separator
-from avsim.simulator.defaults import AHEAD, DRAWN_BY_A_PUPIL, TAKES, usual
+from avsim.simulator.defaults import AHEAD, BY_THE_STUDENT, TAKES, usual
 from avsim.simulator.resize import (
     frames_for,
     frames_over,
@@ -99,7 +99,7 @@ class Simulator:
     Every method that draws takes a `seed`; the same seed gives the same frames and samples, bit for bit, on
     one machine (on a GPU as far as the gradients do that `Guidance.sync_scale` needs). `guidance` is a
     `Guidance`, or the scale of the text alone beside the task's usual others (`guided`). Where it isn't told,
-    the `pupil` draws what it was taught (`DRAWN_BY_A_PUPIL`): one pass for the generator's several. Where a
+    the `student` draws what it was taught (`BY_THE_STUDENT`): one pass for the generator's several. Where a
     picture is drawn beside a sound, `offset` is the critic that `Guidance.sync_scale` turns it to.
     """
 
@@ -109,7 +109,7 @@ class Simulator:
     separator: Separator | None = None
     spec: ClipSpec = ClipSpec()  # the clips that the generator was trained on: its rates, its size
     source: str = "this simulator"  # for messages
-    pupil: JointDiT | None = None  # of the generator: draws in one pass as that draws guided
+    student: JointDiT | None = None  # of the generator: draws in one pass as that draws guided
     picture: PictureDetector | None = None  # eyes: what they see is told where a prompt isn't
     places: tuple[str, ...] = ()  # of the world, that the generator was shown; none: it isn't known which
     familiar: Familiar | None = None  # how what `picture` was trained on looks to it; none: unknown
@@ -473,7 +473,7 @@ class Simulator:
         return max(level, FAINT) * LOUDER
 
     def guided(self, task: str, **told: Any) -> Guidance:
-        """A task's usual guidance but for what is `told`, fields of a `Guidance`: by it no pupil draws."""
+        """A task's usual guidance but for what is `told`, fields of a `Guidance`: by it no student draws."""
         return replace(usual(task, judge=self.offset is not None), **told)
 
     def separate(self, clip: Clip, regions: Sequence[Region]) -> Stems:
@@ -522,9 +522,9 @@ class Simulator:
         for name, count in (("steps", steps), ("takes", takes)):
             if count < 1:
                 raise InputError(f"{name} is {count}; it must be at least 1")
-        pupil = self.pupil if guidance is None and task.name in DRAWN_BY_A_PUPIL else None
+        student = self.student if guidance is None and task.name in BY_THE_STUDENT else None
         if guidance is None:
-            guidance = usual(task.name, pupil is not None, self.offset is not None)
+            guidance = usual(task.name, student is not None, self.offset is not None)
         elif not isinstance(guidance, Guidance):
             guidance = self.guided(task.name, guidance_scale=guidance)
         for prompt in prompts:
@@ -537,7 +537,8 @@ class Simulator:
             drawn = [
                 generate(
                     model, prompts, spec, given, task, steps=steps, guidance=guidance, seed=take,
-                    first_row=seed, pupil=pupil, critic=critic, ahead=round(AHEAD.get(task.name, 0) * steps),
+                    first_row=seed, student=student, critic=critic,
+                    ahead=round(AHEAD.get(task.name, 0) * steps),
                 )
                 for take in range(takes if model.coupling.meets else 1)
             ]  # fmt: skip

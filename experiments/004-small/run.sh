@@ -71,13 +71,13 @@ fit separator configs/separation/world.yaml experiments/003-pixels/coded.yaml --
 fit generator configs/generator.yaml "$here/generator.yaml" -- "${codecs[@]}" "${replay[@]}" \
   --data.video_codec "$run/video_codec" --data.audio_codec "$run/audio_codec"
 
-# 6. Student -> avsim/small/pupil. Today's went on from an earlier teacher's student, for 5,900 steps.
+# 6. Student -> avsim/small/student. Today's went on from an earlier teacher's student, for 5,900 steps.
 fit student configs/student.yaml "$here/student.yaml" -- "${codecs[@]}" "${replay[@]}" --model.teacher "$run/generator" \
   --model.sync_model "$run/offset" --data.video_codec "$run/video_codec" --data.audio_codec "$run/audio_codec"
 
 # 7. All of it in one folder.
 mkdir -p "$run/small"
-for part in student/simulator/{generator,pupil,video_codec,audio_codec} separator/simulator/separator \
+for part in student/simulator/{generator,student,video_codec,audio_codec} separator/simulator/separator \
   perception-sound/simulator/sound perception-picture/simulator/picture offset/simulator/offset; do
   cp -r "$run/$part" "$run/small/"
 done

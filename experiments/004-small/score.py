@@ -37,7 +37,7 @@ from avsim.evaluation.suite import Panel
 from avsim.evaluation.text import facts_of_caption
 from avsim.files import atomic
 from avsim.simulator import Simulator, load
-from avsim.simulator.defaults import AHEAD, DRAWN_BY_A_PUPIL, TAKES, usual
+from avsim.simulator.defaults import AHEAD, BY_THE_STUDENT, TAKES, usual
 from avsim.simulator.loading import part_folders
 from avsim.weights import SMALL, TENSORS, hash_of
 from avsim.world import Truth, WorldDataset
@@ -257,7 +257,7 @@ def main() -> None:
     folders = part_folders(arguments.model, "generator")
     parts = [name for name in folders if name != "separator"]
     arguments.out.mkdir(parents=True, exist_ok=True)
-    has = "pupil" in parts, "offset" in parts
+    has = "student" in parts, "offset" in parts
     settings = {
         "weights": {name: hash_of(folders[name] / TENSORS) for name in parts},
         "world": world_of[:2],
@@ -265,7 +265,7 @@ def main() -> None:
         "guidance": {way: astuple(usual(task.name, *has)) for way, task in TASKS.items()},
         "takes": TAKES,
         "ahead": AHEAD,
-        "by heart": DRAWN_BY_A_PUPIL,
+        "by heart": BY_THE_STUDENT,
     }
     check_settings(arguments.out, json.loads(json.dumps(settings)), "clips drawn")
     draw(arguments.model, arguments.out, *world_of, arguments.steps)

@@ -81,10 +81,10 @@ def stopwatches(simulator: Simulator) -> Iterator[dict[str, list[float]]]:
 
         return told
 
-    pupil, video, audio = simulator.pupil, simulator.video_codec, simulator.audio_codec
-    assert pupil is not None
+    student, video, audio = simulator.student, simulator.video_codec, simulator.audio_codec
+    assert student is not None
     with (
-        patch.object(pupil, "forward", timed("a pass", pupil.forward)),
+        patch.object(student, "forward", timed("a pass", student.forward)),
         patch.object(guidance, "criticised", timed("a critic's asking", guidance.criticised)),
         patch.object(video, "decode", timed("pictures decoded", video.decode)),
         patch.object(audio, "decode", timed("sounds decoded", audio.decode)),

@@ -259,18 +259,18 @@ def test_streams_that_never_meet_hear_nothing(make):
     assert torch.equal(one.video, other.video)
 
 
-def test_a_pupil_draws_and_its_teacher_hears(make):
-    model, pupil, seen = make(), make(blocks=3), []
+def test_a_student_draws_and_its_teacher_hears(make):
+    model, student, seen = make(), make(blocks=3), []
 
-    for who in (model, pupil):
+    for who in (model, student):
         who.register_forward_hook(lambda who, args, out: seen.append(who))
     how = dict(steps=4, seed=2, guidance=Guidance(2.0, 2.0, 2.0))
-    both = generate(model, ["a"], SPEC, pupil=pupil, **how)
-    assert seen == [pupil] * 4  # a pass each, whatever guides the model
-    torch.testing.assert_close(both, generate(pupil, ["a"], SPEC, steps=4, seed=2, guidance=Guidance(1.0)))
+    both = generate(model, ["a"], SPEC, student=student, **how)
+    assert seen == [student] * 4  # a pass each, whatever guides the model
+    torch.testing.assert_close(both, generate(student, ["a"], SPEC, steps=4, seed=2, guidance=Guidance(1.0)))
     seen.clear()
-    generate(model, ["a"], SPEC, pupil=pupil, steps=4, guidance=Guidance(1.0, sync_scale=0.3))
-    assert seen.count(pupil) == 4 and 0 < seen.count(model) < 4  # its teacher hears
+    generate(model, ["a"], SPEC, student=student, steps=4, guidance=Guidance(1.0, sync_scale=0.3))
+    assert seen.count(student) == 4 and 0 < seen.count(model) < 4  # its teacher hears
 
 
 def test_the_ear_hears_each_clip_by_itself(make):
@@ -382,7 +382,7 @@ def test_a_lesson_is_what_guidance_says_row_by_row(make, coupling, bounds):
     rows = GuidanceRows.of(GuidanceRows.table([both, given], "cpu"), torch.tensor([0, 1]))
     target = targets(model, told, untold, noised, rows, noise)
     at, s = noised.each(lambda n: n.x_s), noised.each(lambda n: n.s)
-    torch.testing.assert_close(target.each(lambda n: n.x_s), at)  # nothing else is shown to the pupil
+    torch.testing.assert_close(target.each(lambda n: n.x_s), at)  # nothing else is shown to the student
     for row, (guidance, free) in enumerate(((both, (True, True)), (given, (True, False)))):
         plain = guide(model, told, untold, guidance, free)
         hears = coupling.meets

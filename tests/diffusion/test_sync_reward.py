@@ -86,7 +86,7 @@ def test_a_sound_that_stays_is_listened_to_once(watched):
     assert len(calls) == 3
 
 
-def test_with_a_pupil_every_task_that_draws_a_picture_beside_a_sound_asks_it(watched, monkeypatch):
+def test_with_a_student_every_task_that_draws_a_picture_beside_a_sound_asks_it(watched, monkeypatch):
     asked = []
 
     def counted(*args):
@@ -94,7 +94,7 @@ def test_with_a_pupil_every_task_that_draws_a_picture_beside_a_sound_asks_it(wat
         return lambda latents: asked.append(1) or critic(latents)
 
     monkeypatch.setattr("avsim.simulator.simulator.timing", counted)
-    both = replace(watched, pupil=watched.generator)
+    both = replace(watched, student=watched.generator)
     clip = both.generate("a", seconds=1.0)
     levels = [1.5 * u / (1 + 0.5 * u) for u in (torch.arange(8, 0, -1) / 8).tolist()]  # of the picture's path
     least, dim = WATCHED["sync_start"], WATCHED["sync_end"]

@@ -277,7 +277,7 @@ def test_a_student_learns_its_guided_teachers_velocity(make, tmp_path):
         str(tmp_path / "run"), [how, how], recipe=recipe, levels=COUPLED, caption_dropout=0.0
     )
     parts = system.parts()
-    assert set(parts) == {"generator", "pupil"} and parts["pupil"] is system.model
+    assert set(parts) == {"generator", "student"} and parts["student"] is system.model
     assert not any("teacher" in name for name in system.state_dict())
     teacher, batch = parts["generator"], latent_batch(8, 77)
     before = {name: weight.clone() for name, weight in teacher.named_parameters()}

@@ -421,13 +421,13 @@ def test_a_picture_for_a_sound_is_one_of_several_takes(simulator):
         simulator.visualize(heard, takes=0)
 
 
-def test_a_pupil_draws_what_it_was_taught_unless_guidance_is_told(simulator):
-    pupil = copy.deepcopy(simulator.generator)
+def test_a_student_draws_what_it_was_taught_unless_guidance_is_told(simulator):
+    student = copy.deepcopy(simulator.generator)
     with torch.no_grad():
-        for weight in pupil.parameters():
+        for weight in student.parameters():
             weight += 0.1
-    both, alone = replace(simulator, pupil=pupil), replace(simulator, generator=pupil)
-    assert {"generator", "pupil"} <= both.parts().keys()
+    both, alone = replace(simulator, student=student), replace(simulator, generator=student)
+    assert {"generator", "student"} <= both.parts().keys()
     how = HOW | {"seconds": 0.5}
     by_heart, taught = both.generate("a", **how), alone.generate("a", **how, guidance=Guidance(1.0))
     assert not torch.equal(by_heart.frames, simulator.generate("a", **how).frames)
