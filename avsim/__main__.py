@@ -23,13 +23,6 @@ from avsim import __version__
 from avsim.errors import InputError
 from avsim.memory import keep_freed
 
-VERBS = ("world", "split", "prepare", "encode", "generate", "separate", "evaluate", "compare", "demo")
-TRAINER_VERBS = {
-    "fit": "train a system: -c configs/base.yaml -c configs/X.yaml --run RUN [--init WEIGHTS]",
-    "validate": "validate a run's last checkpoint: the same arguments",
-    "test": "test a run's last checkpoint: the same arguments",
-    "predict": "generate clips and separate them per region, shared out over devices",
-}
 EXAMPLES = {
     "world": "avsim world --count 100 --level medium --out data/world",
     "split": "avsim split music.csv --out data/music.split.json",
@@ -40,6 +33,13 @@ EXAMPLES = {
     "evaluate": "avsim evaluate clips/ --out scores/",
     "compare": "avsim compare runs/one runs/two --out compared.html",
     "demo": "avsim demo --out demo/",
+}
+VERBS = tuple(EXAMPLES)
+TRAINER_VERBS = {
+    "fit": "train a system: -c configs/base.yaml -c configs/X.yaml --run RUN [--init WEIGHTS]",
+    "validate": "validate a run's last checkpoint: the same arguments",
+    "test": "test a run's last checkpoint: the same arguments",
+    "predict": "generate clips and separate them per region, shared out over devices",
 }
 # Faults of the disk that are the user's to mend; other OSErrors are ours.
 DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG}

@@ -106,12 +106,17 @@ def whole(least: int | None = None, most: int = 2**63 - 1) -> Callable[[str], in
     return parse
 
 
+def _number(text: str) -> float:
+    """A number, NaN where the text is none: it lies in no span."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
 def seconds(text: str) -> float:
     """A length in seconds, above 0 and at most a day; what a frame is depends on the clip."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
+    number = _number(text)
     if not 0 < number <= MOST_SECONDS:
         raise argparse.ArgumentTypeError(
             f"{text[:40]!r} seconds; expected a frame or more, at most {MOST_SECONDS:g}"
@@ -121,10 +126,7 @@ def seconds(text: str) -> float:
 
 def rate(text: str) -> float:
     """Frames per second, above 0 and at most 1000."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
+    number = _number(text)
     if not 0 < number <= 1000:
         raise argparse.ArgumentTypeError(f"{text[:40]!r}; expected a rate, above 0 and at most 1000")
     return number

@@ -38,6 +38,15 @@ def load_codecs(paths: Mapping[str, str | Path | None]) -> dict[str, nn.Module]:
     return {part: load_model(part_folder(path, part)) for part, path in paths.items() if path is not None}
 
 
+def codec_records(paths: Mapping[str, str | Path]) -> dict[str, dict[str, str]]:
+    """What identifies the codecs of latents: the folder and the weights' sha256, by modality."""
+    folders = {part: part_folder(path, part) for part, path in paths.items()}
+    return {
+        part.partition("_")[0]: {"folder": str(folder), "sha256": hash_of(folder / TENSORS)}
+        for part, folder in folders.items()
+    }
+
+
 def encode(
     sources: Mapping[str, Source],
     spec: ClipSpec,
@@ -60,18 +69,12 @@ def encode(
     """
     if batch_size < 1:
         raise InputError(f"batch_size is {batch_size}; it must be at least 1")
-    folders = {
-        "video": part_folder(video_codec, "video_codec"),
-        "audio": part_folder(audio_codec, "audio_codec"),
-    }
-    codecs = {
-        name: {"folder": str(folder), "sha256": hash_of(folder / TENSORS)} for name, folder in folders.items()
-    }
-    see = _codec(folders["video"], ("time_stride", "space_stride"), device)
-    hear = _codec(folders["audio"], ("hop", "sample_rate"), device)
+    codecs = codec_records({"video_codec": video_codec, "audio_codec": audio_codec})
+    see = _codec(Path(codecs["video"]["folder"]), ("time_stride", "space_stride"), device)
+    hear = _codec(Path(codecs["audio"]["folder"]), ("hop", "sample_rate"), device)
     if hear.sample_rate != spec.sample_rate:
         raise InputError(
-            f"{folders['audio']}: hears {hear.sample_rate} Hz; the clips have {spec.sample_rate} Hz"
+            f"{codecs['audio']['folder']}: hears {hear.sample_rate} Hz; the clips have {spec.sample_rate} Hz"
         )
     about = {
         "time_stride": see.time_stride,

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from avsim.clip import ClipSpec, LatentSpec
 from avsim.data.batch import ClipBatch, LatentBatch
 from avsim.data.datamodule import ClipData
+from avsim.data.encode import codec_records, load_codecs
 from avsim.data.sources import Source
 from avsim.devices import quickest
 from avsim.errors import InputError
-from avsim.weights import TENSORS, hash_of, load_model, part_folder
 
 
 class EncodedClips(ClipData):
@@ -47,20 +49,13 @@ class EncodedClips(ClipData):
         seed: int = 0,
     ) -> None:
         super().__init__(spec, train, validation, test, batch_size, workers, seed)
-        folders = {
-            "video": part_folder(video_codec, "video_codec"),
-            "audio": part_folder(audio_codec, "audio_codec"),
-        }
-        self.codecs = {
-            name: {"folder": str(folder), "sha256": hash_of(folder / TENSORS)}
-            for name, folder in folders.items()
-        }
-        self.video_codec, self.audio_codec = (load_model(folder) for folder in folders.values())
-        if self.audio_codec.sample_rate != spec.sample_rate:
-            raise InputError(
-                f"{folders['audio']}: a codec of {self.audio_codec.sample_rate} Hz; the clips have "
-                f"{spec.sample_rate} Hz"
-            )
+        paths = {"video_codec": video_codec, "audio_codec": audio_codec}
+        self.codecs = codec_records(paths)
+        models: Any = load_codecs(paths)
+        self.video_codec, self.audio_codec = models["video_codec"], models["audio_codec"]
+        if (made_for := self.audio_codec.sample_rate) != spec.sample_rate:
+            folder = self.codecs["audio"]["folder"]
+            raise InputError(f"{folder}: a codec of {made_for} Hz; the clips have {spec.sample_rate} Hz")
         strides = self.video_codec.time_stride, self.video_codec.space_stride, self.audio_codec.hop
         self.latent_spec = LatentSpec(spec, *strides)
 

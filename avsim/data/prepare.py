@@ -20,8 +20,7 @@ from torch import Tensor
 
 from avsim import media
 from avsim.clip import Clip, ClipSpec, samples_of
-from avsim.data import filters as faults
-from avsim.data import shots
+from avsim.data import filters, shots
 from avsim.data.published import Split
 from avsim.data.resuming import PARTS, check_settings, clean
 from avsim.data.shards import SHARDS, as_bytes, as_shorts, write_index, write_json, write_shard
@@ -123,7 +122,7 @@ def prepare(
         parts, shot_count = [], 0
         for film in usable:
             places, short, count = _places(film, cuts[film.id], spec, stride)
-            dropped[faults.SHORT] += short
+            dropped[filters.SHORT] += short
             shot_count += count
             parts += _parts(folder, film, places, spec)
         found = _cut_clips(parts, jobs)
@@ -176,7 +175,7 @@ def _survey(paths: list[Path], jobs: int) -> tuple[list[_Film], dict[str, str]]:
     for path in paths:  # in the order given, so that of two copies the first is taken
         film = found[path]
         if isinstance(film, Crashed):
-            passed_over[str(path)] = f"{path}: {faults.UNREADABLE} (the decoder crashed)"
+            passed_over[str(path)] = f"{path}: {filters.UNREADABLE} (the decoder crashed)"
         elif isinstance(film, str):
             passed_over[str(path)] = film
         elif film.id in usable:
@@ -203,22 +202,22 @@ def _look(path: Path) -> _Film | str:
     try:
         info = media.probe(path)
         if not info.has_frames:
-            return f"{path}: {faults.NO_PICTURE}"
+            return f"{path}: {filters.NO_PICTURE}"
         if not info.has_wave:
-            return f"{path}: {faults.NO_SOUND}"
+            return f"{path}: {filters.NO_SOUND}"
         ends = [end for end in (info.video_seconds, info.audio_seconds) if end is not None]
         margin = 1 / info.frames_per_second if info.frames_per_second else 0.0
         return _Film(path, identity(path), min(ends), margin, Captions.beside(path))
     except InputError as error:
         return str(error)
     except OSError as error:
-        return f"{path}: {faults.UNREADABLE} ({error.strerror})"
+        return f"{path}: {filters.UNREADABLE} ({error.strerror})"
     except Exception as error:  # one film, whatever is wrong with it, never ends the job
         return _unforeseen(path, error)
 
 
 def _unforeseen(path: Path, error: Exception) -> str:
-    return f"{path}: {faults.UNREADABLE} ({type(error).__name__}: {error})"
+    return f"{path}: {filters.UNREADABLE} ({type(error).__name__}: {error})"
 
 
 # Round 2: where it cuts --------------------------------------------------------------------------------
@@ -234,7 +233,7 @@ def _find_cuts(folder: Path, films: list[_Film], jobs: int) -> tuple[dict[str, l
     cuts: dict[str, list[float]] = {film.id: [] for film in films}
     for task, result in _resumed(_search, tasks, jobs, "shots"):
         if isinstance(result, Crashed):
-            result = {"cuts": [], "failed": f"{task.film.path}: {faults.UNREADABLE} (the decoder crashed)"}
+            result = {"cuts": [], "failed": f"{task.film.path}: {filters.UNREADABLE} (the decoder crashed)"}
         if "failed" in result:
             failed[str(task.film.path)] = result["failed"]
             cuts.pop(task.film.id, None)
@@ -297,7 +296,7 @@ def _cut_clips(parts: list[_Part], jobs: int) -> list[dict[str, Any]]:
     found = []
     for part, result in _resumed(_cut, parts, jobs, "clips"):
         if isinstance(result, Crashed):
-            result = {"items": [], "dropped": {faults.UNREADABLE: len(part.places)}}
+            result = {"items": [], "dropped": {filters.UNREADABLE: len(part.places)}}
         found.append(result)
     return found
 
@@ -312,14 +311,14 @@ def _cut(part: _Part) -> dict[str, Any]:
     for shot, frame in part.places:
         clip = _read(film, frame, spec.frames, spec) if whole is None else _window(whole, frame - first, spec)
         if clip is None:
-            dropped[faults.UNREADABLE] += 1
+            dropped[filters.UNREADABLE] += 1
             continue
         frames, wave = clip
         try:
-            reason = faults.fault(frames, wave)
+            reason = filters.fault(frames, wave)
         except Exception as error:
             log.warning("%s", _unforeseen(film.path, error))
-            reason = faults.UNREADABLE
+            reason = filters.UNREADABLE
         if reason is not None:
             dropped[reason] += 1
             continue

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from avsim.clip import Clip
 from avsim.evaluation.features import Detectors, Evidence
-from avsim.perception import ground_truth as truths
+from avsim.perception import ground_truth
 from avsim.perception.detections import Event, Heard, Seen, View
 from avsim.perception.ground_truth import OPEN_AIR
 from avsim.perception.vocabulary import PLACES
@@ -25,8 +25,8 @@ def perceived(clip: Clip, truth: Truth) -> Evidence:
     """All that is clearly there to be seen and heard in a clip; in time, where something is both."""
     found = Evidence(clip, NONE, truth.caption)
     found.view = View(
-        tuple(moment.what for moment in truths.events(truth, clip.spec) if moment.clear),
-        tuple(map(tuple, truths.things(truth, clip.spec))),
+        tuple(moment.what for moment in ground_truth.events(truth, clip.spec) if moment.clear),
+        tuple(map(tuple, ground_truth.things(truth, clip.spec))),
         {place: float(place == truth.place) for place in PLACES},
     )
     _hears(found, truth, clip.sample_rate)
@@ -75,8 +75,8 @@ def with_lie(found: Evidence, clip: Clip, lie: str, truth: Truth | None, other: 
 
 
 def _hears(found: Evidence, truth: Truth, sample_rate: int) -> None:
-    found.onsets = [moment.what for moment in truths.onsets(truth, sample_rate) if moment.clear]
-    found.heard = truths.heard(truth, sample_rate)
+    found.onsets = [moment.what for moment in ground_truth.onsets(truth, sample_rate) if moment.clear]
+    found.heard = ground_truth.heard(truth, sample_rate)
 
 
 def _late(found: Evidence, seconds: float) -> None:

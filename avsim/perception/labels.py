@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from avsim.clip import ClipSpec
-from avsim.perception import ground_truth as truths
+from avsim.perception import ground_truth
 from avsim.perception.detections import Event, Onset
 from avsim.perception.grid import Grid
 from avsim.perception.ground_truth import Moment
@@ -62,8 +62,8 @@ class Labels:
 
 def labels(truth: Truth, spec: ClipSpec, grid: Grid) -> Labels:
     """The truth of a clip of `spec`, as the detectors should say it."""
-    sounded, happened = truths.onsets(truth, spec.sample_rate), truths.events(truth, spec)
-    heard = truths.heard(truth, spec.sample_rate)
+    sounded, happened = ground_truth.onsets(truth, spec.sample_rate), ground_truth.events(truth, spec)
+    heard = ground_truth.heard(truth, spec.sample_rate)
     return Labels(
         **_shown(truth, spec, grid),
         **_happened(happened, spec, grid),
@@ -90,7 +90,7 @@ def _shown(truth: Truth, spec: ClipSpec, grid: Grid) -> dict[str, Tensor]:
         ]
         for plane, number in zip((kind, material, colour), numbers, strict=True):
             plane[:] = number[which] * (most > COVERED)
-    frames = truths.things(truth, spec)
+    frames = ground_truth.things(truth, spec)
     for t, frame in enumerate(shown.tolist()):
         for seen in frames[frame]:
             row, column = min(int(seen.y * h), h - 1), min(int(seen.x * w), w - 1)

@@ -144,7 +144,6 @@ class Checkpoints(Checkpoint):
             raise InputError(f"checkpoints every {every_n_steps} steps, {keep} kept; both must be at least 1")
         self.every_n_steps, self.keep = every_n_steps, keep
         self.saved = 0
-        self.spec: ClipSpec | None = None  # of the clips that are trained on
         self.known: frozenset[str] = frozenset()  # words that the weights it started from were trained on
         self.stop: Callable[[], None] | None = None  # raises, once a signal asked for the end
         self.begun = -1  # the step that the last batch was of
@@ -152,7 +151,6 @@ class Checkpoints(Checkpoint):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take the curve back to the step that is resumed."""
         self.saved, self.begun = trainer.global_step, -1
-        self.spec = clip_spec(trainer)
         for logger in trainer.loggers:
             if isinstance(logger, Metrics) and trainer.is_global_zero:
                 logger.rewind(trainer.global_step)
@@ -160,7 +158,6 @@ class Checkpoints(Checkpoint):
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Export what a run that was at its end already has not exported."""
-        self.spec = clip_spec(trainer)
         self._catch_up(trainer, pl_module)
 
     def _catch_up(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -168,7 +165,7 @@ class Checkpoints(Checkpoint):
         folder = Path(trainer.default_root_dir) / "simulator"
         names = list(parts_of(pl_module)) if trainer.global_step else []
         if trainer.is_global_zero and any(_exported(folder / name) != trainer.global_step for name in names):
-            export(trainer, pl_module, self.spec, self.known)
+            export(trainer, pl_module, self.known)
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
@@ -223,7 +220,7 @@ class Checkpoints(Checkpoint):
             ) from error
         self.saved = step
         if trainer.is_global_zero:
-            export(trainer, pl_module, self.spec, self.known)
+            export(trainer, pl_module, self.known)
 
 
 def clip_spec(trainer: Trainer) -> ClipSpec | None:
@@ -256,9 +253,7 @@ def _exported(folder: Path) -> int | None:
         return None
 
 
-def export(
-    trainer: Trainer, pl_module: LightningModule, spec: ClipSpec | None, known: frozenset[str] = frozenset()
-) -> None:
+def export(trainer: Trainer, pl_module: LightningModule, known: frozenset[str] = frozenset()) -> None:
     """Write the averaged models that `pl_module.parts()` names to RUN/simulator/PART, with notes.
 
     A part that reads text has its vocabulary among them, where the data have one: the words of their captions
@@ -266,15 +261,14 @@ def export(
     """
     command = shlex.join(["avsim", *sys.argv[1:]])
     notes: dict[str, Any] = {"commit": commit(), "command": command, "step": trainer.global_step}
-    if spec is not None:
+    if (spec := clip_spec(trainer)) is not None:
         notes["spec"] = asdict(spec)
+    words = getattr(trainer.datamodule, "vocabulary", None)  # type: ignore[attr-defined]
+    of_text = {} if words is None else {"vocabulary": sorted(words | known)}
     with averaged(trainer, pl_module):
         for name, part in parts_of(pl_module).items():
-            words = getattr(trainer.datamodule, "vocabulary", None)  # type: ignore[attr-defined]
-            if hasattr(part, "text") and words is not None:
-                notes["vocabulary"] = sorted(words | known)
-            save_model(part, Path(trainer.default_root_dir) / "simulator" / name, **notes)
-            notes.pop("vocabulary", None)
+            own = notes | of_text if hasattr(part, "text") else notes
+            save_model(part, Path(trainer.default_root_dir) / "simulator" / name, **own)
 
 
 def commit() -> str:

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from avsim.clip import ClipSpec
-from avsim.diffusion.replay import CHUNK, ReplayBuffer, ReplayData, ReplayLength
+from avsim.diffusion.datamodule import CHUNK, ReplayBuffer, ReplayData, ReplayLength
 from avsim.errors import InputError
 from tests.small.models import SPEC, export
 

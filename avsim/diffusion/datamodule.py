@@ -32,12 +32,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from avsim.clip import ClipSpec, LatentSpec
 from avsim.data.batch import LatentBatch
-from avsim.data.encode import load_codecs
+from avsim.data.encode import codec_records, load_codecs
 from avsim.data.shards import as_bytes, as_shorts, from_bytes, from_shorts
 from avsim.devices import quickest
 from avsim.errors import InputError
 from avsim.seeds import derive, generator
-from avsim.weights import TENSORS, hash_of, part_folder
 from avsim.world import WorldConfig, WorldDataset, configured
 
 CHUNK = 16  # clips that are rendered, and encoded, together
@@ -188,11 +187,7 @@ class ReplayData(LightningDataModule):
     @property
     def codecs(self) -> dict[str, dict[str, str]]:
         """The codecs of the latents, by part: their folders and sha256."""
-        folders = {part: part_folder(path, part) for part, path in self.paths.items()}
-        return {
-            part.partition("_")[0]: {"folder": str(folder), "sha256": hash_of(folder / TENSORS)}
-            for part, folder in folders.items()
-        }
+        return codec_records(self.paths)
 
     @property
     def device(self) -> torch.device:
