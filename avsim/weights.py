@@ -29,6 +29,7 @@ from avsim.files import atomic
 
 Model = TypeVar("Model", bound=type[nn.Module])
 CONFIG, TENSORS = "config.json", "model.safetensors"
+FORMAT = 2  # of config.json and of the names of tensors; 1 were those before November 2026, without a number
 _CONFIGURED: set[type] = set()  # what files may have built, beside plain dataclasses
 _ALLOWED: list[str] = ["avsim"]  # packages and modules whose classes files may name
 LARGEST = 10**7  # of a number in a config; sizes and rates are below
@@ -243,7 +244,7 @@ def save_model(
     with atomic(folder) as temporary:
         temporary.mkdir()
         save_file(stored, temporary / TENSORS)
-        config = {**model.config, "notes": notes, "sha256": hash_of(temporary / TENSORS)}  # type: ignore[dict-item]
+        config = {"format": FORMAT, **model.config, "notes": notes, "sha256": hash_of(temporary / TENSORS)}  # type: ignore[dict-item]
         (temporary / CONFIG).write_text(json.dumps(config, indent=2))
     return Path(folder)
 
@@ -267,6 +268,11 @@ def _read_config(folder: Path) -> dict[str, Any]:
         raise InputError(f"{folder / CONFIG}: not valid json ({error})") from error
     if not (isinstance(config, dict) and "class_path" in config):
         raise InputError(f"{folder / CONFIG}: does not say which model it describes (class_path)")
+    if (found := config.get("format", 1)) != FORMAT:
+        raise InputError(
+            f"{folder / CONFIG}: has format {found!r:.20}; this version of avsim reads format {FORMAT}. "
+            "Use the version that wrote it, or train again"
+        )
     return config
 
 

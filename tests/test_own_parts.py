@@ -15,13 +15,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from avsim.models.couplings import Joint
+from avsim.models.couplings import JointCoupling
 from avsim.models.text import WordEncoder
 from avsim.perception.video_detector import PictureDetector
 from avsim.weights import configured
 
 
-class Mine(Joint):
+class Mine(JointCoupling):
     """A coupling."""
 
 

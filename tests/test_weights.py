@@ -63,14 +63,18 @@ def test_refusals(tmp_path, as_avsim):
         ({**config, "class_path": "os.system"}, "only avsim's own"),
         ({**config, "class_path": "avsim.made_for_test.Absent"}, "can't be built"),
         (
-            {"class_path": "avsim.weights.hash_of", "init_args": {"path": "/etc/hostname"}},
+            {"format": 2, "class_path": "avsim.weights.hash_of", "init_args": {"path": "/etc/hostname"}},
             "no class of avsim's own",
         ),
-        ({"class_path": "avsim.weights.Path", "init_args": {}}, "no class of avsim's own"),
-        ({"class_path": "avsim.simulator.system.SimulatorSystem", "init_args": {}}, "no file can have built"),
+        ({"format": 2, "class_path": "avsim.weights.Path", "init_args": {}}, "no class of avsim's own"),
+        (
+            {"format": 2, "class_path": "avsim.simulator.system.SimulatorSystem", "init_args": {}},
+            "no file can have built",
+        ),
         ({**config, "init_args": {"breadth": 3}}, "can't be built"),
         ({**config, "init_args": {"width": 5}}, "not the weights of this architecture"),
         ({}, "does not say which model"),
+        ({**config, "format": 1}, "has format 1; this version of avsim reads format 2"),
     ]:
         (tmp_path / "m" / "config.json").write_text(json.dumps(changed))
         with pytest.raises(InputError, match=says):

@@ -100,7 +100,7 @@ def targets(
         reward: gradient of a reward for synchrony, in the place of the audio's likelihood.
     """
     denoise = guide(teacher, cond, uncond, guidance)
-    if reward is None and teacher.coupling.meets:
+    if reward is None and teacher.coupling.cross_modal:
         reward = audio_likelihood_gradient(teacher, cond, lambda _: noise)
     if reward is not None:
         denoise = add_gradient(denoise, reward, guidance)

@@ -69,9 +69,9 @@ def generate(
             guidance, guidance_scale=1.0, audio_text_scale=1.0
         )  # a pass without a caption says the same
     cond = model.context(captions, spec)
-    both = len(start.there()) == 2
+    both = len(start.present()) == 2
     free = [both and bool((start > 0).any()) for start in start]
-    highest = max(float(start.max()) for start in start.there())
+    highest = max(float(start.max()) for start in start.present())
 
     def to_hear(call: int) -> Tensor:
         return normal_rows(tuple(x.audio.shape), seed, "ear", call, first_row=first_row)
@@ -86,7 +86,7 @@ def generate(
     if guidance.sync_scale > 0 and free[0]:
         if critic is not None:
             denoise = add_gradient(denoise, reward_gradient(critic, spec), guidance)
-        elif model.coupling.meets:
+        elif model.coupling.cross_modal:
             gradient = audio_likelihood_gradient(model, cond, to_hear, guidance.sync_samples)
             denoise = add_gradient(denoise, gradient, guidance)
 

@@ -27,7 +27,7 @@ from avsim.diffusion.noising import Noised, clean_of
 from avsim.errors import InputError
 from avsim.models.joint import Context, JointDiT
 from avsim.models.pair import Latents, Pair
-from avsim.models.tokens import spread, to_latents
+from avsim.models.tokens import repeat_levels, to_latents
 
 Denoise = Callable[[Pair[Tensor], Pair[Tensor]], Pair[Tensor]]
 """denoise(x, s) -> v: tokens (B, L, D) and levels (B, K) of each modality -> their velocity."""
@@ -169,7 +169,7 @@ def guide(
 
     def denoise(x: Pair[Tensor], s: Pair[Tensor]) -> Pair[Tensor]:
         v = model(x, s, cond).each(torch.Tensor.float)
-        level = torch.stack([highest(s) for s in s.there()]).amax(0)  # (B, 1, 1)
+        level = torch.stack([highest(s) for s in s.present()]).amax(0)  # (B, 1, 1)
         total = v
         weight = _weight(guidance.guidance_scale, guidance.guidance_start, level)
         if weight is not None:
@@ -237,14 +237,14 @@ def add_gradient(denoise: Denoise, gradient: Gradient, guidance: Guidance | Guid
 
 def led_to(x: Tensor, v: Tensor, s: Tensor) -> Tensor:
     """The clean tokens that a velocity leads to, from x (B, L, D) at the levels s (B, K)."""
-    return clean_of(x, v.to(x), spread(s, x.shape[1])[..., None])
+    return clean_of(x, v.to(x), repeat_levels(s, x.shape[1])[..., None])
 
 
 def apply_gradient(
     v: Tensor, gradient: Tensor, s: Tensor, scale: float | Tensor, max_norm: float = EPS
 ) -> Tensor:
     """The video's velocity (B, Lv, Dv), changed by `scale` x its level along a gradient of the same shape."""
-    level = spread(s, gradient.shape[1])[..., None]  # (B, Lv, 1)
+    level = repeat_levels(s, gradient.shape[1])[..., None]  # (B, Lv, 1)
     gradient = gradient * (level > 0)
     free = (level > 0).sum((1, 2), keepdim=True) * gradient.shape[2]
     norm = gradient.square().sum((1, 2), keepdim=True).sqrt()

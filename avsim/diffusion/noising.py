@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from avsim.models.level_only import wiener
-from avsim.models.tokens import spread
+from avsim.models.tokens import repeat_levels
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +22,7 @@ class Noised:
     @property
     def level(self) -> Tensor:
         """The level of every token, (B, L, 1)."""
-        return spread(self.s, self.x.shape[1])[..., None]
+        return repeat_levels(self.s, self.x.shape[1])[..., None]
 
     @property
     def x_s(self) -> Tensor:

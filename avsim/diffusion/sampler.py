@@ -14,7 +14,7 @@ from avsim.diffusion.levels import shifted
 from avsim.diffusion.noising import clean_of, noise_of
 from avsim.errors import InputError
 from avsim.models.pair import Pair
-from avsim.models.tokens import spread
+from avsim.models.tokens import repeat_levels
 
 Sampler = Callable[[Denoise, Pair[Tensor], Sequence[Pair[Tensor]]], Pair[Tensor]]
 
@@ -43,7 +43,7 @@ def frame_0_sooner(levels: Sequence[Pair[Tensor]], frames: int, ahead: int) -> S
     """
     if not ahead or frames == 1 or levels[0].video is None or levels[0].video.shape[1] > frames:
         return levels
-    each = [spread(now.video, frames) for now in levels]  # (B, t)
+    each = [repeat_levels(now.video, frames) for now in levels]  # (B, t)
     sooner = [each[0], *(each[min(i + ahead, len(each) - 1)] for i in range(1, len(each)))]
     return [
         now._replace(video=torch.cat([first[:, :1], rest[:, 1:]], 1))
@@ -65,7 +65,7 @@ def ancestral(eta: float, noise: Callable[[int], Pair[Tensor]]) -> Sampler:
         raise InputError(f"eta, the noise that is drawn anew, is {eta}; it must lie in [0, 1]")
 
     def step(x: Tensor, v: Tensor, now: Tensor, then: Tensor, fresh: Tensor) -> Tensor:
-        s, after = (spread(level, x.shape[1])[..., None] for level in (now, then))  # (B, L, 1)
+        s, after = (repeat_levels(level, x.shape[1])[..., None] for level in (now, then))  # (B, L, 1)
         v, ratio = v.to(x), after * (1 - s) / (s * (1 - after))
         share = eta * (1 - ratio.square()).sqrt()
         kept = (1 - share.square()).sqrt() * noise_of(x, v, s) + share * fresh.to(x)

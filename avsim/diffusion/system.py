@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from avsim.data.batch import LatentBatch
 from avsim.data.encode import load_codecs
-from avsim.diffusion.attention_statistics import attention_maps, attention_statistics
+from avsim.diffusion.attention_statistics import attention_statistics
 from avsim.diffusion.guidance import conditional_audio_loss
 from avsim.diffusion.levels import LevelMixture, shifted
 from avsim.diffusion.loss import level_only, motion_weight, row_loss, token_loss
@@ -148,7 +148,7 @@ class GeneratorSystem(L.LightningModule):
         means = [
             sample.weight * row_loss(loss).mean()
             for sample, each in zip(samples, losses, strict=True)
-            for loss in each.there()
+            for loss in each.present()
         ]
         total = torch.stack(means).sum()
         alone = {name for sample in samples if not sample.coupled for name in _names(sample)}
@@ -231,8 +231,8 @@ class GeneratorSystem(L.LightningModule):
             "conditional_audio_loss": own, "shuffled_audio_loss": shuffled, "conditioning_gain": shuffled -
             own
         }  # fmt: skip
-        maps = attention_maps(self.model, Pair(videos, audio.x_s), Pair(given, s), context)
-        where = {} if maps is None else attention_statistics(maps, context.seconds)._asdict()
+        statistics = attention_statistics(self.model, Pair(videos, audio.x_s), Pair(given, s), context)
+        where = {} if statistics is None else statistics._asdict()
         return found | {f"attention_{name}": value for name, value in where.items()}
 
     def report(self, stage: str) -> None:

@@ -49,7 +49,7 @@ class TrainingSample:
     @property
     def coupled(self) -> bool:
         """Whether both modalities are here."""
-        return len(self.noised.there()) == 2
+        return len(self.noised.present()) == 2
 
 
 def training_samples(
@@ -70,7 +70,7 @@ def training_samples(
     count, device = len(batch.names), batch.device
     unimodal = levels.unimodal_rows(batch.first_row, count, batch_size, step)
     x = to_tokens(Latents(batch.video, batch.audio))
-    if len(x.there()) < 2:
+    if len(x.present()) < 2:
         unimodal = [True] * count
     captions = batch.captions if batch.text is None else batch.text
     samples = []
@@ -85,7 +85,7 @@ def training_samples(
         s = levels.sample(batch.spec, shifts, rows, seed, step, coupled=not alone)
         for keep in ((True, False), (False, True)) if alone else ((True, True),):
             kept = part.each(lambda x, keep: x if keep else None, Pair(*keep))
-            if kept.there():
+            if kept.present():
                 weight = len(chosen) / count
                 name = "" if not alone else NAMES[keep.index(True)]
                 samples.append(_sample(batch.spec, kept, s, text, rows, dropout, seed, step, name, weight))

@@ -1,15 +1,17 @@
 """One block of the transformer: attention, coupling, text and MLP, modulated by the noise level."""
 
-from typing import NamedTuple
-
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from avsim.models.couplings import Coupling, HeadNorm, Heads, attend, start_at_zero
+from avsim.models.attention import QKV, HeadNorm, TextCrossAttention, TextKV, attend
+from avsim.models.couplings import Coupling
 from avsim.models.pair import Pair
 from avsim.models.rope import Rotary, rotate
+
+ModulationParts = tuple[Tensor, ...]
+"""Shift, scale and gate of attention, then of the MLP: six tensors (B, K, W), each row for L / K tokens."""
 
 
 def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
@@ -23,118 +25,123 @@ def gated(x: Tensor, update: Tensor, gate: Tensor) -> Tensor:
     return x + (update.unflatten(1, (gate.shape[1], -1)) * gate[:, :, None]).flatten(1, 2)
 
 
-class Words(NamedTuple):
-    """A block's keys and values of the text, (B, heads, S, head width); computed once per clip."""
+class StreamBlock(nn.Module):
+    """The layers of one stream in a block; with shared weights, of both streams.
 
-    k: Tensor
-    v: Tensor
-
-
-class Prompt(nn.Module):
-    """Cross-attention to the text; its output starts at zero."""
-
-    def __init__(self, width: int, heads: int, text_width: int) -> None:
-        super().__init__()
-        self.width, self.heads = width, heads
-        self.q = nn.Linear(width, width, bias=False)
-        self.kv = nn.Linear(text_width, 2 * width, bias=False)
-        self.q_norm, self.k_norm = HeadNorm(width // heads), HeadNorm(width // heads)
-        self.out = start_at_zero(nn.Linear(width, width))
-
-    def read(self, text: Tensor) -> Words:
-        """Text (B, S, E) -> its keys and values."""
-        k, v = rearrange(self.kv(text), "b s (n h d) -> n b h s d", n=2, h=self.heads)
-        return Words(self.k_norm(k), v)
-
-    def forward(self, x: Tensor, words: Words, mask: Tensor) -> Tensor:
-        """What x (B, L, W) finds in the words that `mask` (B, 1, 1, S) lets it see: (B, L, W)."""
-        q = rearrange(self.q(F.layer_norm(x, (self.width,))), "b l (h d) -> b h l d", h=self.heads)
-        return self.out(attend(self.q_norm(q), *words, mask))
-
-
-class Layer(nn.Module):
-    """The weights that one stream (or, with shared weights, both) owns in a block."""
+    Args:
+        width: W of the stream.
+        heads: number of attention heads, which share the width.
+        text_width: E of the text tokens.
+        mlp_ratio: hidden width of the MLP over `width`.
+    """
 
     def __init__(self, width: int, heads: int, text_width: int, mlp_ratio: float) -> None:
         super().__init__()
         hidden = int(mlp_ratio * width)
         self.heads = heads
-        self.offset = nn.Parameter(torch.zeros(6, width))  # to the modulation that all blocks share
+        self.scale_shift_table = nn.Parameter(torch.zeros(6, width))  # added to the shared modulation
         self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.q_norm, self.k_norm = HeadNorm(width // heads), HeadNorm(width // heads)
         self.out = nn.Linear(width, width)
-        self.prompt = Prompt(width, heads, text_width)
+        self.text = TextCrossAttention(width, heads, text_width)
         self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU("tanh"), nn.Linear(hidden, width))
 
-    def modulation(self, shared: Tensor) -> tuple[Tensor, ...]:
-        """Shared modulation (B, K, 6, W) -> shift, scale, gate of attention, then of the MLP, (B, K, W)."""
-        return (shared + self.offset.type_as(shared)).unbind(2)
+    def modulation(self, shared: Tensor) -> ModulationParts:
+        """The modulation that all blocks share (B, K, 6, W) -> that of this block."""
+        return (shared + self.scale_shift_table.type_as(shared)).unbind(2)
 
-    def prepare(self, x: Tensor, rotary: Rotary) -> Heads:
-        """Modulated x (B, L, W) -> normalised, rotated heads."""
-        q, k, v = rearrange(self.qkv(x), "b l (n h d) -> n b h l d", n=3, h=self.heads)
-        return Heads(rotate(self.q_norm(q), rotary), rotate(self.k_norm(k), rotary), v)
+    def project(self, x: Tensor, m: ModulationParts, rotary: Rotary) -> QKV:
+        """X (B, L, W) -> queries, keys and values, normalised and rotated."""
+        q, k, v = rearrange(self.qkv(modulate(x, m[0], m[1])), "b l (n h d) -> n b h l d", n=3, h=self.heads)
+        return QKV(rotate(self.q_norm(q), rotary), rotate(self.k_norm(k), rotary), v)
+
+    def add_attention(self, x: Tensor, attended: Tensor, m: ModulationParts) -> Tensor:
+        """X and the output of attention, (B, L, W) each -> (B, L, W)."""
+        return gated(x, self.out(attended), m[2])
+
+    def add_text_and_mlp(self, x: Tensor, m: ModulationParts, text: TextKV, mask: Tensor) -> Tensor:
+        """(B, L, W) -> (B, L, W)."""
+        x = x + self.text(x, text, mask)  # (B, L, W)
+        return gated(x, self.mlp(modulate(x, m[3], m[4])), m[5])
+
+    def forward(self, x: Tensor, shared: Tensor, rotary: Rotary, text: TextKV, mask: Tensor) -> Tensor:
+        """The stream alone, (B, L, W) -> (B, L, W): self-attention, text and MLP."""
+        m = self.modulation(shared)  # 6 x (B, K, W)
+        x = self.add_attention(x, attend(*self.project(x, m, rotary)), m)  # (B, L, W)
+        return self.add_text_and_mlp(x, m, text, mask)
 
 
 class Block(nn.Module):
     """Attention, coupling, text and MLP of both streams.
 
     Args:
-        coupling: how the streams meet.
-        width: of both streams.
-        heads: that share the width.
-        text_width: of the text's tokens.
-        mlp_ratio: the MLP's hidden width over `width`.
+        coupling: how the streams are coupled.
+        width: W of both streams.
+        heads: number of attention heads, which share the width.
+        text_width: E of the text tokens.
+        mlp_ratio: hidden width of the MLP over `width`.
     """
 
     def __init__(
         self, coupling: type[Coupling], width: int, heads: int, text_width: int, mlp_ratio: float
     ) -> None:
         super().__init__()
-        streams = 1 if coupling.shared else 2
-        self.layers = nn.ModuleList(Layer(width, heads, text_width, mlp_ratio) for _ in range(streams))
+        names = ["both"] if coupling.shared_weights else ["video", "audio"]
+        self.streams = nn.ModuleDict(
+            {name: StreamBlock(width, heads, text_width, mlp_ratio) for name in names}
+        )
         self.coupling = coupling(width, heads)
 
     @property
-    def weights(self) -> Pair[Layer]:
-        """The layer of each stream; one and the same where they share."""
-        return Pair(self.layers[0], self.layers[-1])  # type: ignore[arg-type]
+    def video(self) -> StreamBlock:
+        """The layers of the video stream."""
+        return self.streams["both" if "both" in self.streams else "video"]  # type: ignore[return-value]
 
-    def read(self, text: Tensor) -> Pair[Words]:
-        """What this block keeps of the text (B, S, E) for all steps of a clip."""
-        return self.weights.each(lambda layer: layer.prompt.read(text))
+    @property
+    def audio(self) -> StreamBlock:
+        """The layers of the audio stream; with shared weights, the same as the video stream's."""
+        return self.streams["both" if "both" in self.streams else "audio"]  # type: ignore[return-value]
 
-    def prepare(
-        self, x: Pair[Tensor], modulation: Pair[Tensor], rotary: Pair[Rotary]
-    ) -> tuple[Pair[tuple[Tensor, ...]], Pair[Heads]]:
-        """The block's own modulation and its heads, before any token has looked at another."""
-        own = modulation.each(lambda shared, layer: layer.modulation(shared), self.weights)
-        heads = x.each(
-            lambda x, m, layer, turn: layer.prepare(modulate(x, m[0], m[1]), turn), own, self.weights, rotary
-        )
-        return own, heads
-
-    def gather(
-        self, x: Pair[Tensor], own: Pair[tuple[Tensor, ...]], heads: Pair[Heads], barrier: Tensor | None
-    ) -> Pair[Tensor]:
-        """The streams after attention, before they exchange."""
-        gathered = self.coupling.attention(heads, barrier)
-        return x.each(lambda x, new, m, layer: gated(x, layer.out(new), m[2]), gathered, own, self.weights)
+    def encode_text(self, text: Tensor) -> Pair[TextKV]:
+        """Text tokens (B, S, E) -> keys and values of both streams, which serve all steps of a clip."""
+        return Pair(self.video.text.encode(text), self.audio.text.encode(text))
 
     def forward(
         self,
-        x: Pair[Tensor],  # (B, L, W)
+        video: Tensor | None,  # (B, Lv, W)
+        audio: Tensor | None,  # (B, La, W)
         modulation: Pair[Tensor],  # (B, K, 6, W), one row per distinct level
         rotary: Pair[Rotary],
-        words: Pair[Words],
+        text: Pair[TextKV],
         mask: Tensor,  # (B, 1, 1, S)
-        barrier: Tensor | None,
-    ) -> Pair[Tensor]:
-        """Both streams (B, L, W) -> the same."""
-        own, heads = self.prepare(x, modulation, rotary)
-        x = self.gather(x, own, heads, barrier)  # (B, L, W)
-        x = self.coupling.exchange(x, rotary, barrier)  # (B, L, W)
-        x = x.each(lambda x, said, layer: x + layer.prompt(x, said, mask), words, self.weights)  # (B, L, W)
-        return x.each(
-            lambda x, m, layer: gated(x, layer.mlp(modulate(x, m[3], m[4])), m[5]), own, self.weights
-        )  # (B, L, W)
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Both streams -> the same shapes; where one is absent, the other attends to itself alone."""
+        if video is None or audio is None:
+            if video is not None:
+                video = self.video(video, modulation.video, rotary.video, text.video, mask)
+            if audio is not None:
+                audio = self.audio(audio, modulation.audio, rotary.audio, text.audio, mask)
+            return video, audio
+        video_m = self.video.modulation(modulation.video)  # 6 x (B, Kv, W)
+        audio_m = self.audio.modulation(modulation.audio)  # 6 x (B, Ka, W)
+        from_video, from_audio = self.coupling.attention(
+            self.video.project(video, video_m, rotary.video), self.audio.project(audio, audio_m, rotary.audio)
+        )
+        video = self.video.add_attention(video, from_video, video_m)  # (B, Lv, W)
+        audio = self.audio.add_attention(audio, from_audio, audio_m)  # (B, La, W)
+        video, audio = self.coupling.exchange(video, audio, rotary)  # (B, Lv, W), (B, La, W)
+        video = self.video.add_text_and_mlp(video, video_m, text.video, mask)  # (B, Lv, W)
+        audio = self.audio.add_text_and_mlp(audio, audio_m, text.audio, mask)  # (B, La, W)
+        return video, audio
+
+    def audio_to_video(
+        self, video: Tensor, audio: Tensor, modulation: Pair[Tensor], rotary: Pair[Rotary]
+    ) -> tuple[Tensor, Tensor] | None:
+        """Queries and keys of the attention from audio to video (`Coupling.audio_to_video`)."""
+        video_m, audio_m = self.video.modulation(modulation.video), self.audio.modulation(modulation.audio)
+        video_qkv = self.video.project(video, video_m, rotary.video)
+        audio_qkv = self.audio.project(audio, audio_m, rotary.audio)
+        from_video, from_audio = self.coupling.attention(video_qkv, audio_qkv)
+        video = self.video.add_attention(video, from_video, video_m)  # (B, Lv, W)
+        audio = self.audio.add_attention(audio, from_audio, audio_m)  # (B, La, W)
+        return self.coupling.audio_to_video(video_qkv, audio_qkv, video, audio, rotary)

@@ -1,7 +1,7 @@
-"""The joint diffusion transformer: noisy tokens of picture and sound, and their levels -> their velocity.
+"""The joint diffusion transformer: noisy video and audio tokens and their noise levels -> their velocity.
 
-What a clip needs once (`JointDiT.context`: text, positions) is apart from what runs at every step
-(`JointDiT.forward`). Either modality may be absent: then it is an image or video model, or a sound model.
+`JointDiT.context` computes text and positions once per clip, `JointDiT.forward` runs at every step. Either
+modality may be absent: then it is an image or video model, or an audio model.
 """
 
 import math
@@ -15,25 +15,26 @@ from torch import Tensor, nn
 
 from avsim.clip import LatentSpec
 from avsim.errors import InputError
-from avsim.models.blocks import Block, Words, modulate
-from avsim.models.couplings import Coupling, Joint, start_at_zero
+from avsim.models.attention import TextKV, zero_init
+from avsim.models.blocks import Block, modulate
+from avsim.models.couplings import Coupling, JointCoupling
 from avsim.models.level_only import wiener
 from avsim.models.pair import Pair
 from avsim.models.rope import Rotary, rotary
 from avsim.models.text import TextEncoder, WordEncoder
-from avsim.models.tokens import positions, spread
+from avsim.models.tokens import positions, repeat_levels
 from avsim.weights import configured
 
 
 class Context(NamedTuple):
-    """What is known of clips before the first step, and stays as it is until the last."""
+    """What stays the same over all steps of a clip."""
 
-    words: tuple[Pair[Words], ...]  # the text as each block reads it
-    mask: Tensor  # (B, 1, 1, S), which words are there
+    text: tuple[Pair[TextKV], ...]  # keys and values of the caption, for each block
+    text_mask: Tensor  # (B, 1, 1, S), which text tokens are present
     rotary: Pair[Rotary]
-    place: Pair[Tensor]  # (L, W), a learned function of where a token stands
+    pos_embed: Pair[Tensor]  # (L, W), a learned function of each token's position
     seconds: Pair[Tensor]  # (L,)
-    opening: int  # video tokens of frame 0
+    first_frame_tokens: int  # number of video tokens of frame 0
 
 
 class LevelEmbedding(nn.Module):
@@ -46,98 +47,107 @@ class LevelEmbedding(nn.Module):
     def forward(self, s: Tensor) -> Tensor:
         """(B, K) -> (B, K, W)."""
         frequency = torch.exp(torch.linspace(0, math.log(1000), 32, device=s.device))
-        turn = s.float()[..., None] * frequency
-        return self.out(F.silu(self.hidden(torch.cat([turn.cos(), turn.sin()], dim=-1))))
+        phase = s.float()[..., None] * frequency
+        return self.out(F.silu(self.hidden(torch.cat([phase.cos(), phase.sin()], dim=-1))))
 
 
 class Modulation(nn.Module):
-    """A stream's noise level, and its partner's -> shifts, scales and gates: once per distinct level.
+    """Noise levels of a stream and of the other one -> shifts, scales and gates, once per distinct level.
 
-    All start at zero (adaLN-zero, 2212.09748), shared by all blocks (adaLN-single, 2310.00426); what the
-    partner's level says starts at zero too, so that a partner can be added to a trained stream.
+    All start at zero (adaLN-zero, 2212.09748) and are shared by all blocks (adaLN-single, 2310.00426). The
+    contribution of the other stream's level starts at zero too, so that a stream can be added to a trained
+    one. Computed in float32, also under autocast.
     """
 
-    def __init__(self, width: int, partner: bool) -> None:
+    def __init__(self, width: int, cross_modal: bool) -> None:
         super().__init__()
-        self.own = LevelEmbedding(width)
-        self.partner = LevelEmbedding(width) if partner else None
-        self.absent = nn.Parameter(torch.zeros(width)) if partner else None  # says: there is no partner
-        self.out = start_at_zero(nn.Linear(width, 8 * width))
-        if self.partner is not None:
-            start_at_zero(self.partner.out)
+        self.level = LevelEmbedding(width)
+        self.other_level = LevelEmbedding(width) if cross_modal else None
+        self.other_absent = nn.Parameter(torch.zeros(width)) if cross_modal else None
+        self.out = zero_init(nn.Linear(width, 8 * width))
+        if self.other_level is not None:
+            zero_init(self.other_level.out)
 
-    def forward(self, s: Tensor, partner: Tensor | None, linked: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Own and partner's levels (B, K) -> for blocks (B, K, 6, W), for the readout (B, K, 2, W)."""
-        level = self.own(s)  # (B, K, W)
-        if self.partner is not None and self.absent is not None:
-            other = self.absent if partner is None else self.partner(partner)
-            if linked is not None:
-                other = torch.where(linked[:, None, None], other, self.absent)
-            level = level + other
-        out = self.out(F.silu(level)).unflatten(-1, (8, -1))  # (B, K, 8, W)
+    def forward(self, s: Tensor, other: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Levels of this and of the other stream (B, K) -> the modulation of both.
+
+        Returns that of blocks (B, K, 6, W) and of the output (B, K, 2, W). `other` is None where the other
+        modality is absent.
+        """
+        with torch.autocast(s.device.type, enabled=False):
+            level = self.level(s)  # (B, K, W)
+            if self.other_level is not None:
+                level = level + (self.other_absent if other is None else self.other_level(other))  # (B, K, W)
+            out = self.out(F.silu(level)).unflatten(-1, (8, -1))  # (B, K, 8, W)
         return out[:, :, :6], out[:, :, 6:]
 
 
-QUICK = 8  # by which a rate of 1e-3 is raised for what lies several units from its start
-LOUDEST = 4.0  # how far a token's energy may lie from its kind's, in logarithms
+LOG_VARIANCE_RATE = 8  # factor on the learned log variances of channels, which lie several units from 0
+MAX_LOG_VARIANCE = 4.0  # by which a token's log variance may differ from its channel's
 
 
-class Ends(nn.Module):
-    """Where tokens of one kind enter a stream, and where it tells their velocity.
+class OutputHead(nn.Module):
+    """A stream's hidden state -> the velocity of its tokens, preconditioned by a Wiener filter.
 
-    The stream adds to what a Wiener filter takes of the noisy token (`wiener`), whose energies are those of
-    the kind's channels, learned, times what the stream says of this token: in a picture most of what comes
-    after frame 0 stands still, and a few tokens hold all that moves. What it adds is in units of the filter's
-    error: EDM's skip and output scales (2206.00364, section 5), token by token. At high noise that is the
-    clean token itself (2511.13720); near the data, detail passes by the stream.
+    The filter estimates the velocity from the noisy token alone (`wiener`), for channels of learned variance
+    times a variance predicted per token: after frame 0 most tokens hardly change, and a few hold all motion.
+    The head adds its output in units of the filter's error: the skip and output scales of EDM (2206.00364,
+    section 5), token by token. At high noise that is a prediction of the clean token (2511.13720).
     """
 
     def __init__(self, width: int, channels: int) -> None:
         super().__init__()
-        self.embed = nn.Linear(channels, width)
-        self.out = start_at_zero(nn.Linear(width, channels))
-        self.loud = start_at_zero(nn.Linear(width, channels))
-        self.energy = nn.Parameter(torch.zeros(channels))  # of the kind: its logarithm, over QUICK
+        self.out = zero_init(nn.Linear(width, channels))
+        self.log_variance = zero_init(nn.Linear(width, channels))  # of each token
+        self.channel_log_variance = nn.Parameter(torch.zeros(channels))  # over LOG_VARIANCE_RATE
 
-    def velocity(self, h: Tensor, x: Tensor, s: Tensor) -> Tensor:
-        """What the stream ends with (B, L, W), noisy tokens (B, L, D), levels (B, L, 1) -> (B, L, D)."""
-        louder = LOUDEST * (self.loud(h).to(x) / LOUDEST).tanh()  # (B, L, D)
-        factor, error = wiener(s, (QUICK * self.energy + louder).exp())
+    def forward(self, h: Tensor, x: Tensor, s: Tensor) -> Tensor:
+        """Hidden state (B, L, W), noisy tokens (B, L, D), levels (B, L, 1) -> velocity (B, L, D)."""
+        of_token = MAX_LOG_VARIANCE * (self.log_variance(h).to(x) / MAX_LOG_VARIANCE).tanh()  # (B, L, D)
+        factor, error = wiener(s, (LOG_VARIANCE_RATE * self.channel_log_variance + of_token).exp())
         return factor * x - error * self.out(h)
 
 
-class VideoEnds(nn.Module):
-    """The picture's ends: frame 0 tells what there is, later latents tell how it changes."""
+class VideoInput(nn.Module):
+    """Input projection of video tokens; frame 0 has weights of its own: its latents are those of an image."""
 
     def __init__(self, width: int, channels: int) -> None:
         super().__init__()
-        self.first, self.later = Ends(width, channels), Ends(width, channels)
+        self.first_frame, self.later_frames = nn.Linear(channels, width), nn.Linear(channels, width)
 
-    def embed(self, x: Tensor, opening: int) -> Tensor:
-        """Noisy tokens (B, L, Dv), of which `opening` are of frame 0 -> their stream (B, L, W)."""
-        return torch.cat([self.first.embed(x[:, :opening]), self.later.embed(x[:, opening:])], dim=1)
+    def forward(self, x: Tensor, first: int) -> Tensor:
+        """Noisy tokens (B, L, Dv), the `first` of which are of frame 0 -> (B, L, W)."""
+        return torch.cat([self.first_frame(x[:, :first]), self.later_frames(x[:, first:])], dim=1)
 
-    def velocity(self, h: Tensor, x: Tensor, s: Tensor, opening: int) -> Tensor:
-        """What the stream ends with (B, L, W), noisy tokens (B, L, Dv), levels (B, L, 1) -> (B, L, Dv)."""
-        first = self.first.velocity(h[:, :opening], x[:, :opening], s[:, :opening])
-        return torch.cat([first, self.later.velocity(h[:, opening:], x[:, opening:], s[:, opening:])], dim=1)
+
+class VideoOutput(nn.Module):
+    """Output heads of the video stream: one for frame 0, one for the frames after it."""
+
+    def __init__(self, width: int, channels: int) -> None:
+        super().__init__()
+        self.first_frame, self.later_frames = OutputHead(width, channels), OutputHead(width, channels)
+
+    def forward(self, h: Tensor, x: Tensor, s: Tensor, first: int) -> Tensor:
+        """Hidden state (B, L, W), noisy tokens (B, L, Dv), levels (B, L, 1) -> velocity (B, L, Dv)."""
+        v_first = self.first_frame(h[:, :first], x[:, :first], s[:, :first])
+        return torch.cat([v_first, self.later_frames(h[:, first:], x[:, first:], s[:, first:])], dim=1)
 
 
 @configured
 class JointDiT(nn.Module):
-    """Two streams of tokens, one clock.
+    """A diffusion transformer with a video and an audio stream on one time axis.
 
     Args:
         video_channels: Dv of the video codec.
         audio_channels: Da of the audio codec.
         width: W of both streams.
-        blocks: how many.
-        heads: that share the width; width / heads must be a multiple of 8.
+        blocks: number of blocks.
+        heads: number of attention heads; width / heads must be a multiple of 8.
         mlp_ratio: hidden width of an MLP over `width`.
-        coupling: how the streams meet.
-        text: the text encoder; by default one that trains along.
-        video_shift: how much of its path the picture spends at high noise (`levels.shifted`).
-        audio_shift: and the sound.
+        coupling: how the streams are coupled.
+        text: the text encoder; by default one that is trained along.
+        video_shift: timestep shift of the video (`levels.shifted`); above 1, more steps at high noise.
+        audio_shift: timestep shift of the audio.
 
     Raises:
         InputError: a width that the heads can't share.
@@ -151,7 +161,7 @@ class JointDiT(nn.Module):
         blocks: int = 6,
         heads: int = 5,
         mlp_ratio: float = 3.0,
-        coupling: type[Coupling] = Joint,
+        coupling: type[Coupling] = JointCoupling,
         text: TextEncoder | None = None,
         video_shift: float = 1.5,
         audio_shift: float = 1.0,
@@ -163,82 +173,88 @@ class JointDiT(nn.Module):
         self.shifts = Pair(video_shift, audio_shift)
         self.channels = Pair(video_channels, audio_channels)  # of a token, D
         self.text = WordEncoder() if text is None else text
-        self.ends: Any = nn.ModuleList([VideoEnds(width, video_channels), Ends(width, audio_channels)])
-        self.place = nn.ModuleList(nn.Linear(self.head_width, width) for _ in self.channels)
-        self.level = nn.ModuleList(Modulation(width, coupling.meets) for _ in self.channels)
+        self.video_input = VideoInput(width, video_channels)
+        self.audio_input = nn.Linear(audio_channels, width)
+        self.video_pos_embed = nn.Linear(self.head_width, width)
+        self.audio_pos_embed = nn.Linear(self.head_width, width)
+        self.video_modulation = Modulation(width, coupling.cross_modal)
+        self.audio_modulation = Modulation(width, coupling.cross_modal)
         self.blocks: Any = nn.ModuleList(
             Block(coupling, width, heads, self.text.width, mlp_ratio) for _ in range(blocks)
         )
+        self.video_output = VideoOutput(width, video_channels)
+        self.audio_output = OutputHead(width, audio_channels)
 
     def context(
         self, captions: Sequence[str] | Tensor, spec: LatentSpec, uncond: Tensor | None = None
     ) -> Context:
-        """Once per clip: B captions, and the spec whose tokens will be generated. "" means no caption.
+        """Text and positions of B clips of `spec`, computed once per clip; "" is no caption.
 
-        They may also be token ids, as `text.tokenize` makes them. Rows of `uncond` (B,) bool have no caption.
+        Captions may also be token ids, as from `text.tokenize`. Rows of `uncond` (B,) bool have no caption.
         """
-        text, here = self.text(captions)  # (B, S, E), (B, S)
+        text, present = self.text(captions)  # (B, S, E), (B, S)
         if uncond is not None:
             none = captions.new_zeros(1, *captions.shape[1:]) if isinstance(captions, Tensor) else [""]
-            empty, there = self.text(none)  # (1, S, E), (1, S)
+            empty, empty_present = self.text(none)  # (1, S, E), (1, S)
             text = torch.where(uncond[:, None, None], empty, text)
-            here = torch.where(uncond[:, None], there, here)
-        waves, seconds = standing(spec, self.head_width, text.device)
+            present = torch.where(uncond[:, None], empty_present, present)
+        rotary, seconds = cached_positions(spec, self.head_width, text.device)
         return Context(
-            words=tuple(block.read(text) for block in self.blocks),
-            mask=here[:, None, None],
-            rotary=waves,
-            place=waves.each(lambda wave, embed: embed(torch.cat(wave, dim=-1)), Pair(*self.place)),
+            text=tuple(block.encode_text(text) for block in self.blocks),
+            text_mask=present[:, None, None],
+            rotary=rotary,
+            pos_embed=Pair(
+                self.video_pos_embed(torch.cat(rotary.video, dim=-1)),  # (Lv, W)
+                self.audio_pos_embed(torch.cat(rotary.audio, dim=-1)),  # (La, W)
+            ),
             seconds=seconds,
-            opening=math.prod(spec.video[1:]),
+            first_frame_tokens=math.prod(spec.video[1:]),
         )
 
-    def forward(
-        self, x: Pair[Tensor], s: Pair[Tensor], context: Context, linked: Tensor | None = None
-    ) -> Pair[Tensor]:
-        """The velocity of every token; of one that is given (level 0) it means nothing.
+    def forward(self, x: Pair[Tensor], s: Pair[Tensor], context: Context) -> Pair[Tensor]:
+        """The velocity of every token; that of a given token (level 0) has no meaning.
 
-        Shapes: x video (B, Lv, Dv), audio (B, La, Da), one may be None; s (B, Kv), (B, Ka) the level
-        of each run of L / K tokens; linked (B,) bool: False keeps that row's streams apart. Returns as x.
+        Shapes: x video (B, Lv, Dv), audio (B, La, Da), one may be None; s (B, Kv), (B, Ka) the level of each
+        run of L / K tokens. Returns as x.
         """
-        modulation, final = self.modulate(x, s, context, linked)  # (B, K, 6, W), (B, K, 2, W)
-        h = self.enter(x, context)  # (B, L, W)
-        barrier = self.barrier(h, linked)
-        for block, words in zip(self.blocks, context.words, strict=True):
-            h = block(h, modulation, context.rotary, words, context.mask, barrier)  # (B, L, W)
-        h = h.each(lambda h, m: modulate(h, *m.unbind(2)), final)
-        level = h.each(lambda h, s: spread(s, h.shape[1])[..., None], s)  # (B, L, 1)
-        video, audio = self.ends
-        return Pair(
-            None if x.video is None else video.velocity(h.video, x.video, level.video, context.opening),
-            None if x.audio is None else audio.velocity(h.audio, x.audio, level.audio),
-        )  # (B, L, D)
+        video, audio = self.embed(x, context)  # (B, Lv, W), (B, La, W)
+        modulation, final = self.modulation(s, context)  # (B, K, 6, W), (B, K, 2, W)
+        for block, text in zip(self.blocks, context.text, strict=True):
+            video, audio = block(video, audio, modulation, context.rotary, text, context.text_mask)
+        v: Pair[Any] = Pair()
+        if video is not None:
+            video = modulate(video, *final.video.unbind(2))  # (B, Lv, W)
+            level = repeat_levels(s.video, video.shape[1])[..., None]  # (B, Lv, 1)
+            v = v._replace(video=self.video_output(video, x.video, level, context.first_frame_tokens))
+        if audio is not None:
+            audio = modulate(audio, *final.audio.unbind(2))  # (B, La, W)
+            level = repeat_levels(s.audio, audio.shape[1])[..., None]  # (B, La, 1)
+            v = v._replace(audio=self.audio_output(audio, x.audio, level))
+        return v  # (B, Lv, Dv), (B, La, Da)
 
-    def enter(self, x: Pair[Tensor], context: Context) -> Pair[Tensor]:
-        """Tokens (B, L, D) -> streams (B, L, W)."""
-        video, audio = self.ends
-        return Pair(
-            None if x.video is None else video.embed(x.video, context.opening) + context.place.video,
-            None if x.audio is None else audio.embed(x.audio) + context.place.audio,
-        )
+    def embed(self, x: Pair[Tensor], context: Context) -> tuple[Tensor | None, Tensor | None]:
+        """Tokens (B, L, D) -> streams (B, L, W), in the tokens' dtype also under autocast."""
+        video = audio = None
+        if x.video is not None:
+            video = self.video_input(x.video, context.first_frame_tokens) + context.pos_embed.video
+            video = video.to(x.video)  # (B, Lv, W)
+        if x.audio is not None:
+            audio = self.audio_input(x.audio) + context.pos_embed.audio
+            audio = audio.to(x.audio)  # (B, La, W)
+        return video, audio
 
-    def barrier(self, x: Pair[Tensor], linked: Tensor | None) -> Tensor | None:
-        """What keeps unlinked rows apart; None where all are linked or one modality is absent."""
-        if linked is None or x.video is None or x.audio is None:
-            return None
-        return self.coupling.barrier(linked, (x.video.shape[1], x.audio.shape[1]))
-
-    def modulate(
-        self, x: Pair[Tensor], s: Pair[Tensor], context: Context, linked: Tensor | None
-    ) -> tuple[Pair[Tensor], Pair[Tensor]]:
-        """The modulation of blocks and of readouts, one row per distinct level."""
-        meet = x.video is not None and x.audio is not None
-        partner = at_the_same_time(s, context.seconds) if meet else Pair()
-        both = [
-            None if own is None else level(own, other, linked if meet else None)
-            for own, other, level in zip(s, partner, self.level, strict=True)
-        ]
-        return Pair(*(m and m[0] for m in both)), Pair(*(m and m[1] for m in both))
+    def modulation(self, s: Pair[Tensor], context: Context) -> tuple[Pair[Tensor], Pair[Tensor]]:
+        """Levels (B, K) -> modulation of blocks (B, K, 6, W) and of outputs (B, K, 2, W)."""
+        if s.video is None:
+            audio, audio_final = self.audio_modulation(s.audio, None)
+            return Pair(None, audio), Pair(None, audio_final)
+        if s.audio is None:
+            video, video_final = self.video_modulation(s.video, None)
+            return Pair(video, None), Pair(video_final, None)
+        other = level_of_other(s, context.seconds)  # (B, Kv), (B, Ka)
+        video, video_final = self.video_modulation(s.video, other.video)
+        audio, audio_final = self.audio_modulation(s.audio, other.audio)
+        return Pair(video, audio), Pair(video_final, audio_final)
 
     def compile(self, *args: Any, **options: Any) -> None:
         """Have torch compile block by block: all blocks are alike, so one compilation serves them all."""
@@ -246,22 +262,24 @@ class JointDiT(nn.Module):
             block.compile(*args, **options)
 
     def hidden_matrices(self) -> Iterator[nn.Parameter]:
-        """The blocks' matrices, which Muon trains; embeddings, readouts, modulation and text are AdamW's."""
+        """The blocks' matrices, trained by Muon; embeddings, outputs, modulation and text are AdamW's."""
         return (weight for weight in self.blocks.parameters() if weight.ndim == 2 and min(weight.shape) > 6)
 
 
 @lru_cache(maxsize=32)
-def standing(spec: LatentSpec, head_width: int, device: torch.device) -> tuple[Pair[Rotary], Pair[Tensor]]:
-    """Where the tokens stand, as heads are turned; and their seconds, (L,)."""
-    with torch.inference_mode(False):  # a training may ask for them next
-        at = positions(spec)
-        waves = at.each(lambda at: rotary(at, head_width, device))  # (L, head width / 2)
-        return waves, at.each(lambda at: at.seconds.to(device))
+def cached_positions(
+    spec: LatentSpec, head_width: int, device: torch.device
+) -> tuple[Pair[Rotary], Pair[Tensor]]:
+    """Rotary cosines and sines (L, head width / 2), and seconds (L,), of all tokens."""
+    with torch.inference_mode(False):  # training may use them after a generation has made them
+        video, audio = positions(spec)
+        both = Pair(rotary(video, head_width, device), rotary(audio, head_width, device))
+        return both, Pair(video.seconds.to(device), audio.seconds.to(device))
 
 
-def at_the_same_time(s: Pair[Tensor], seconds: Pair[Tensor]) -> Pair[Tensor]:
-    """The partner's level at the moment of each own level: (B, Kv) of the sound, (B, Ka) of the picture."""
+def level_of_other(s: Pair[Tensor], seconds: Pair[Tensor]) -> Pair[Tensor]:
+    """The other stream's level at the time of each level: (B, Kv) of the audio, (B, Ka) of the video."""
     runs = seconds.each(lambda at, s: at.unflatten(0, (s.shape[1], -1)), s)  # (K, L / K), in order of time
-    centres = runs.each(lambda at: (at[:, 0] + at[:, -1]) / 2)  # (K,)
-    apart = (centres.video[:, None] - centres.audio[None, :]).abs()  # (Kv, Ka)
-    return Pair(s.audio[:, apart.argmin(1)], s.video[:, apart.argmin(0)])
+    centers = runs.each(lambda at: (at[:, 0] + at[:, -1]) / 2)  # (K,)
+    distance = (centers.video[:, None] - centers.audio[None, :]).abs()  # (Kv, Ka)
+    return Pair(s.audio[:, distance.argmin(1)], s.video[:, distance.argmin(0)])

@@ -1,13 +1,13 @@
-"""The best linear estimate of the velocity from a noisy token and its level alone."""
+"""The best linear estimate of the velocity from a noisy token and its noise level alone."""
 
 from torch import Tensor
 
 
 def wiener(level: Tensor, energy: Tensor | float = 1.0) -> tuple[Tensor, Tensor]:
-    """What the level s alone tells of the velocity, of uncorrelated channels of energies e.
+    """The Wiener filter of x_s for uncorrelated channels of variance `energy` (e) at the level s.
 
-    With n = (1 - s)^2 e + s^2 the energy of x_s, the Wiener filter's velocity is (s - (1 - s) e) / n x_s, and
-    errs by sqrt(e / n). Returns that factor and that error.
+    With n = (1 - s)^2 e + s^2, the variance of x_s, the filter's velocity is (s - (1 - s) e) / n x_s, with a
+    standard error of sqrt(e / n). Returns that factor and that error.
     """
     s, rest = level, 1 - level
     noisy = rest.square() * energy + s.square()

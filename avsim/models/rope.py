@@ -1,7 +1,7 @@
 """Rotary positions in three dimensions: seconds, row and column (RoPE, 2104.09864).
 
-A query at second p and a key at second q meet in their difference p - q alone, whatever modality they are of:
-a sound finds the moment that it belongs to in the picture by the same rotation that orders the frames.
+The score of a query at second p and a key at second q depends on their difference p - q alone, whatever their
+modality: the rotation that orders the frames also aligns audio with the moment of the video it belongs to.
 """
 
 import math
@@ -14,7 +14,7 @@ from avsim.errors import InputError
 from avsim.models.tokens import Positions
 
 SECONDS = (0.12, 8.0)  # shortest and longest period, in seconds
-PLACE = (0.25, 4.0)  # shortest and longest period, in units of the picture's side
+SPACE = (0.25, 4.0)  # shortest and longest period, in units of the frame's side
 
 
 class Rotary(NamedTuple):
@@ -25,7 +25,7 @@ class Rotary(NamedTuple):
 
 
 def angles(at: Positions, head_width: int) -> Tensor:
-    """Each token's angles, (L, head width / 2): half turn with seconds, a quarter each with row and column.
+    """Each token's angles, (L, head width / 2): half of its seconds, a quarter each of row and column.
 
     Raises:
         InputError: a head width that is not a multiple of 8.
@@ -35,15 +35,15 @@ def angles(at: Positions, head_width: int) -> Tensor:
     count = head_width // 8
     return torch.cat(
         [
-            turns(at.seconds, *SECONDS, 2 * count),
-            turns(at.row, *PLACE, count),
-            turns(at.column, *PLACE, count),
+            phases(at.seconds, *SECONDS, 2 * count),
+            phases(at.row, *SPACE, count),
+            phases(at.column, *SPACE, count),
         ],
         dim=-1,
     )
 
 
-def turns(position: Tensor, shortest: float, longest: float, count: int) -> Tensor:
+def phases(position: Tensor, shortest: float, longest: float, count: int) -> Tensor:
     """2 pi position / period for `count` periods from `shortest` to `longest` in equal ratios, (L, count)."""
     ratio = torch.linspace(0, 1, count, dtype=torch.float64, device=position.device)
     periods = shortest * (longest / shortest) ** ratio
@@ -51,13 +51,13 @@ def turns(position: Tensor, shortest: float, longest: float, count: int) -> Tens
 
 
 def rotary(at: Positions, head_width: int, device: torch.device | None = None) -> Rotary:
-    """What `rotate` needs for tokens that stand `at` these places."""
+    """Cosine and sine for tokens `at` these positions."""
     angle = angles(at, head_width).to(device)
     return Rotary(angle.cos(), angle.sin())
 
 
 def rotate(x: Tensor, by: Rotary) -> Tensor:
-    """Turn each pair (x_i, x_{i + half}) of x (B, heads, L, head width) by its token's angle i."""
+    """Rotate each pair (x_i, x_{i + half}) of x (B, heads, L, head width) by its token's angle i."""
     first, second = x.chunk(2, dim=-1)
-    turned = [first * by.cos - second * by.sin, first * by.sin + second * by.cos]
-    return torch.cat(turned, dim=-1).type_as(x)
+    rotated = [first * by.cos - second * by.sin, first * by.sin + second * by.cos]
+    return torch.cat(rotated, dim=-1).type_as(x)

@@ -1,4 +1,4 @@
-"""Captions -> text tokens: a small encoder that trains along, or a pretrained one that stays as it is."""
+"""Captions -> text tokens: a small encoder that is trained along, or a frozen pretrained one."""
 
 import re
 import zlib
@@ -12,91 +12,91 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from avsim.errors import InputError
-from avsim.models.couplings import attend
+from avsim.models.attention import attend
 from avsim.weights import configured
 
-PIECES = 12  # hashes that a word may have: itself and its n-grams
+NGRAMS = 12  # table rows of a word at most: itself and its 3-grams
 
 
-class Reading(NamedTuple):
-    """What an encoder makes of a caption."""
+class CaptionCheck(NamedTuple):
+    """How much of a caption an encoder uses."""
 
     tokens: int  # of the whole caption; those beyond the encoder's `length` are cut
-    unknown: list[str]  # its words that the encoder may never have met, each once, in their order
+    unknown: list[str]  # words outside the encoder's vocabulary, each once, in their order
 
 
 class TextEncoder(nn.Module):
-    """What the generator asks of a text encoder. An empty caption means "no caption", and has a token too."""
+    """Interface of text encoders. An empty caption means "no caption", and has at least one token too."""
 
     width: int  # E
-    length: int  # S, tokens of a caption at most
+    length: int  # S, the largest number of tokens of a caption
 
     def forward(self, captions: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """B captions -> tokens (B, S, E) and which are there (B, S), bool, at least one in each row."""
-        raise TypeError(f"{type(self).__name__} must say how it reads captions")
+        """B captions -> tokens (B, S, E) and which are present (B, S), bool, at least one in each row."""
+        raise TypeError(f"{type(self).__name__} has no forward")
 
     def tokenize(self, captions: Sequence[str]) -> Tensor | None:
-        """Token ids (B, ...) on the host, which `forward` takes too, 0 for none; None: it takes no ids."""
+        """Token ids (B, ...) on the CPU, which `forward` accepts too, 0 for padding; None: it has no ids."""
         return None
 
-    def reading(self, caption: str) -> Reading:
-        """What becomes of a caption: how many tokens it is, which words are strange."""
-        raise TypeError(f"{type(self).__name__} must say what it can't read")
+    def check(self, caption: str) -> CaptionCheck:
+        """The number of a caption's tokens, and its unknown words."""
+        raise TypeError(f"{type(self).__name__} has no check")
 
 
 @configured
 class WordEncoder(TextEncoder):
     """Words as sums of their hashed n-grams, then a small transformer. No vocabulary, no download.
 
-    A misspelt or unseen word shares most n-grams with its relatives (fastText, 1607.04606). Captions longer
-    than `length` words are cut.
+    A misspelt or unseen word shares most n-grams with similar words (fastText, 1607.04606). Captions longer
+    than `length` - 1 words are cut.
 
     Args:
-        width: of a text token.
-        layers: of the transformer.
-        rows: of the hash table.
-        length: text tokens of every caption, the leading "here begins a caption" included.
+        width: E of a text token.
+        layers: number of transformer layers.
+        rows: number of rows of the hash table.
+        length: S, number of text tokens of a caption, the start token included.
     """
 
     def __init__(self, width: int = 96, layers: int = 2, rows: int = 2048, length: int = 32) -> None:
         super().__init__()
         self.width, self.rows, self.length = width, rows, length
-        self.pieces = nn.Embedding(rows, width, padding_idx=0)
-        self.start = nn.Parameter(torch.randn(width) * 0.5)
-        self.place = nn.Parameter(torch.randn(length, width) * 0.1)
+        self.ngrams = nn.Embedding(rows, width, padding_idx=0)
+        self.start_token = nn.Parameter(torch.randn(width) * 0.5)
+        self.pos_embed = nn.Parameter(torch.randn(length, width) * 0.1)
         self.layers = nn.ModuleList(TextLayer(width) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
-        nn.init.normal_(self.pieces.weight, std=0.5)
+        nn.init.normal_(self.ngrams.weight, std=0.5)
         with torch.no_grad():
-            self.pieces.weight[0] = 0
+            self.ngrams.weight[0] = 0
 
     def forward(self, captions: Sequence[str] | Tensor) -> tuple[Tensor, Tensor]:
-        """B captions, or their `hashes` (B, length - 1, PIECES) -> tokens (B, length, E), which are there."""
-        ids = captions if isinstance(captions, Tensor) else self.tokenize(captions).to(self.place.device)
-        here = F.pad((ids > 0).any(-1), (1, 0), value=True)  # (B, S)
+        """B captions, or their `hashes` (B, length - 1, NGRAMS) -> tokens (B, S, E), which are present."""
+        ids = captions if isinstance(captions, Tensor) else self.tokenize(captions).to(self.pos_embed.device)
+        present = F.pad((ids > 0).any(-1), (1, 0), value=True)  # (B, S)
         count = (ids > 0).sum(-1, keepdim=True).clamp(min=1)  # (B, S - 1, 1)
-        words = self.pieces(ids).sum(2) / count.sqrt()  # (B, S - 1, E)
-        x = torch.cat([self.start.expand(len(ids), 1, -1), words], dim=1) + self.place  # (B, S, E)
+        words = self.ngrams(ids).sum(2) / count.sqrt()  # (B, S - 1, E)
+        x = torch.cat([self.start_token.expand(len(ids), 1, -1), words], dim=1) + self.pos_embed  # (B, S, E)
         for layer in self.layers:
-            x = layer(x, here[:, None, None])  # (B, S, E)
-        return self.norm(x), here
+            x = layer(x, present[:, None, None])  # (B, S, E)
+        return self.norm(x), present
 
     def tokenize(self, captions: Sequence[str]) -> Tensor:
-        """The `hashes` of B captions, (B, length - 1, PIECES) int64."""
-        return torch.tensor([self.hashes(caption) for caption in captions]).view(-1, self.length - 1, PIECES)
+        """The `hashes` of B captions, (B, length - 1, NGRAMS) int64."""
+        return torch.tensor([self.hashes(caption) for caption in captions]).view(-1, self.length - 1, NGRAMS)
 
     def hashes(self, caption: str) -> list[list[int]]:
-        """A caption as (length - 1) words of PIECES table rows each; 0 where there is nothing."""
+        """A caption as (length - 1) words of NGRAMS table rows each; 0 for padding."""
         rows = [list(word_rows(word, self.rows)) for word in words_in(caption)[: self.length - 1]]
-        return rows + [[0] * PIECES] * (self.length - 1 - len(rows))
+        return rows + [[0] * NGRAMS] * (self.length - 1 - len(rows))
 
-    def reading(self, caption: str) -> Reading:
-        """Any word has rows; strange are those that no caption of avsim's world has, numbers aside."""
+    def check(self, caption: str) -> CaptionCheck:
+        """Any word has table rows; unknown are those that no caption of avsim's world has, numbers aside."""
         from avsim.world.captions.parsing import VOCABULARY
 
         words = re.findall(r"[^\W\d_]+(?:-[^\W\d_]+)*", caption.lower())
-        strange = [word for word in dict.fromkeys(words) if word not in VOCABULARY]
-        return Reading(1 + len(words_in(caption)), strange)
+        unknown = [word for word in dict.fromkeys(words) if word not in VOCABULARY]
+        return CaptionCheck(1 + len(words_in(caption)), unknown)
 
 
 def words_in(caption: str) -> list[str]:
@@ -106,11 +106,11 @@ def words_in(caption: str) -> list[str]:
 
 @lru_cache(maxsize=65536)
 def word_rows(word: str, rows: int) -> tuple[int, ...]:
-    """Table rows (1 ... rows - 1) of a word and its 3-grams, PIECES of them, 0 where there are fewer."""
+    """Table rows (1 ... rows - 1) of a word and its 3-grams, NGRAMS of them, padded with 0."""
     marked = f"<{word}>"
     grams = [marked] + [marked[i : i + 3] for i in range(len(marked) - 2)]
-    found = [1 + zlib.crc32(gram.encode()) % (rows - 1) for gram in grams[:PIECES]]
-    return tuple(found + [0] * (PIECES - len(found)))
+    found = [1 + zlib.crc32(gram.encode()) % (rows - 1) for gram in grams[:NGRAMS]]
+    return tuple(found + [0] * (NGRAMS - len(found)))
 
 
 class TextLayer(nn.Module):
@@ -135,14 +135,14 @@ class TextLayer(nn.Module):
 class PretrainedEncoder(TextEncoder):
     """Any encoder of `transformers` (T5, CLIP's text tower, BERT ...), frozen; needs `avsim[pretrained]`.
 
-    Its weights are not saved with the generator: the name is enough to find them again.
+    Its weights are not saved with the generator, which stores the name alone.
 
     Args:
         name: a folder, or a name on the Hugging Face hub; safetensors only, no code of its own is run.
         length: tokens that a caption is cut to.
 
     Raises:
-        InputError: `transformers` is not installed, or nothing that can be used lies at `name`.
+        InputError: `transformers` is not installed, or no usable text encoder at `name`.
     """
 
     def __init__(self, name: str, length: int = 64) -> None:
@@ -167,31 +167,31 @@ class PretrainedEncoder(TextEncoder):
         self.register_load_state_dict_post_hook(_expect_no_frozen)
 
     def train(self, mode: bool = True) -> "PretrainedEncoder":
-        """Frozen: stays in eval mode whatever the generator does."""
+        """Stay in eval mode, whatever the generator's mode."""
         return super().train(False)
 
     @torch.no_grad()
     def forward(self, captions: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """B captions -> tokens (B, length, E) and which of them are there (B, length)."""
-        read = self.tokenizer(
+        """B captions -> tokens (B, length, E) and which of them are present (B, length)."""
+        encoded = self.tokenizer(
             list(captions), padding="max_length", truncation=True, max_length=self.length, return_tensors="pt"
         ).to(self.encoder.device)
-        here = read.attention_mask.bool()
-        here[:, 0] = True  # a tokenizer without special tokens reads nothing in an empty caption
-        tokens = self.encoder(input_ids=read.input_ids, attention_mask=here.long()).last_hidden_state
-        return tokens.float(), here
+        present = encoded.attention_mask.bool()
+        present[:, 0] = True  # without special tokens, an empty caption has no token
+        tokens = self.encoder(input_ids=encoded.input_ids, attention_mask=present.long()).last_hidden_state
+        return tokens.float(), present
 
-    def reading(self, caption: str) -> Reading:
-        """Strange are words that the tokenizer has no token for."""
+    def check(self, caption: str) -> CaptionCheck:
+        """Unknown are words that the tokenizer has no token for."""
         words = dict.fromkeys(re.findall(r"\w+", caption))
-        unknown = self.tokenizer.unk_token_id
-        strange = [
+        unknown_id = self.tokenizer.unk_token_id
+        unknown = [
             word
             for word in words
-            if unknown is not None
-            and unknown in self.tokenizer(word, add_special_tokens=False, verbose=False).input_ids
+            if unknown_id is not None
+            and unknown_id in self.tokenizer(word, add_special_tokens=False, verbose=False).input_ids
         ]
-        return Reading(len(self.tokenizer(caption, verbose=False).input_ids), strange)
+        return CaptionCheck(len(self.tokenizer(caption, verbose=False).input_ids), unknown)
 
 
 def _forget_frozen(module: nn.Module, state: dict[str, Tensor], prefix: str, _: Any) -> None:

@@ -1,4 +1,4 @@
-"""Latents <-> tokens, and where each token stands: its second, its row, its column.
+"""Latents <-> tokens, and the position of each token: its second, its row, its column.
 
 A video token is one latent, tokens run over (t, h, w); an audio token is one audio latent.
 """
@@ -16,12 +16,12 @@ from avsim.models.pair import Latents, Pair
 
 
 def grid(spec: LatentSpec) -> Pair[tuple[int, ...]]:
-    """(t, h, w) of the picture, (l,) of the sound."""
+    """(t, h, w) of the video, (l,) of the audio."""
     return Pair(spec.video, (spec.audio,))
 
 
 def lengths(spec: LatentSpec) -> tuple[int, int]:
-    """(Lv, La): tokens of the picture and of the sound."""
+    """(Lv, La): number of tokens of the video and of the audio."""
     return math.prod(spec.video), spec.audio
 
 
@@ -36,11 +36,11 @@ def to_latents(tokens: Pair[Tensor], spec: LatentSpec) -> Latents:
 
 
 class Positions(NamedTuple):
-    """Where tokens stand, each (L,) float32.
+    """Positions of tokens, each (L,) float32.
 
     `seconds` is the centre of the span that a token covers. `row` and `column` are measured from the middle
-    of the picture in units of sqrt(height x width): they do not depend on the resolution, and squares stay
-    square. A sound is everywhere: its row and column are 0.
+    of the frame in units of sqrt(height x width): they do not depend on the resolution, and squares stay
+    square. Audio has no position in the frame: its row and column are 0.
     """
 
     seconds: Tensor
@@ -50,25 +50,25 @@ class Positions(NamedTuple):
 
 @lru_cache(maxsize=32)
 def positions(spec: LatentSpec) -> Pair[Positions]:
-    """Where the tokens of both modalities stand: on the CPU, the same for every call."""
+    """Positions of the tokens of both modalities, on the CPU; cached."""
     t, h, w = spec.video
     unit = (spec.clip.height * spec.clip.width) ** 0.5
 
-    def centres(latents: int, pixels: int) -> Tensor:
+    def centers(latents: int, pixels: int) -> Tensor:
         at = (torch.arange(latents, dtype=torch.float64) + 0.5) * spec.space_stride
         return ((at - pixels / 2) / unit).float()
 
-    nowhere = torch.zeros(spec.audio)
+    origin = torch.zeros(spec.audio)
     return Pair(
         Positions(
             repeat(spec.video_seconds().float(), "t -> (t h w)", h=h, w=w),
-            repeat(centres(h, spec.clip.height), "h -> (t h w)", t=t, w=w),
-            repeat(centres(w, spec.clip.width), "w -> (t h w)", t=t, h=h),
+            repeat(centers(h, spec.clip.height), "h -> (t h w)", t=t, w=w),
+            repeat(centers(w, spec.clip.width), "w -> (t h w)", t=t, h=h),
         ),
-        Positions(spec.audio_seconds().float(), nowhere, nowhere),
+        Positions(spec.audio_seconds().float(), origin, origin),
     )
 
 
-def spread(values: Tensor, tokens: int) -> Tensor:
+def repeat_levels(values: Tensor, tokens: int) -> Tensor:
     """(B, K) values, each shared by a run of L / K tokens -> (B, L)."""
     return values.repeat_interleave(tokens // values.shape[1], dim=1)

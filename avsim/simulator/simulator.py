@@ -540,14 +540,14 @@ class Simulator:
                     first_row=seed, student=student, critic=critic,
                     ahead=round(AHEAD.get(task.name, 0) * steps),
                 )
-                for take in range(takes if model.coupling.meets else 1)
+                for take in range(takes if model.coupling.cross_modal else 1)
             ]  # fmt: skip
             return drawn[0] if len(drawn) == 1 else rerank(model, prompts, spec, drawn, seed)
 
     def _look_at(self, prompt: str) -> None:
         """Warn of what the text encoder can't make anything of."""
         text = self.part("generator").text
-        tokens, unknown = text.reading(prompt)
+        tokens, unknown = text.check(prompt)
         if tokens > text.length:
             _say_once(f"a prompt of {tokens} tokens: the first {text.length} are read, the rest is cut")
         named = [place for place in PLACES if re.search(rf"\b{place}", prompt.lower())]

@@ -14,12 +14,17 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from avsim.clip import ClipSpec, LatentSpec
 from avsim.diffusion import JointDiT, Pair
-from avsim.models.couplings import Coupling, Cross, Joint, Single
+from avsim.models.couplings import Coupling, CrossCoupling, JointCoupling, SingleCoupling
 from avsim.models.text import WordEncoder
 from avsim.models.tokens import lengths
 
 HERE = Path(__file__).parent
-COUPLINGS = {"cross": Cross, "joint": Joint, "single": Single, "none": Joint}  # none.yaml: a cascade's levels
+COUPLINGS = {
+    "cross": CrossCoupling,
+    "joint": JointCoupling,
+    "single": SingleCoupling,
+    "none": JointCoupling,
+}  # none.yaml: a cascade's levels
 CLIP, IMAGE = (LatentSpec(ClipSpec(seconds, 64, 64)) for seconds in (2.0, 1 / 16))
 
 
@@ -30,7 +35,7 @@ def flops(model: JointDiT, spec: LatentSpec, sounds: bool = True) -> int:
     with FlopCounterMode(display=False) as counter:
         s = x.each(lambda x: torch.full((1, 1), 0.5))
         v = model(x, s, model.context(["a bell"], spec))
-        total = torch.stack([each.sum() for each in v.there()]).sum()
+        total = torch.stack([each.sum() for each in v.present()]).sum()
         torch.autograd.grad(total, list(model.parameters()), allow_unused=True)
     return counter.get_total_flops()
 

@@ -8,7 +8,7 @@ width, depth and tokens, treated alike: both compiled block by block, both with 
 
 FLOPs are counted by torch.utils.flop_counter on the eager pass. Every time is the best of several, in turns,
 since machines are shared; one thread on a CPU is timed by the CPU time it got. A training step is forward and
-backward, ours with a level per time step and a row kept apart, as it trains. The dtype is whichever of
+backward, ours with a level per time step. The dtype is whichever of
 bfloat16 and float32 this machine multiplies faster (a CPU without AVX512-BF16 or AMX multiplies bfloat16 a
 hundred times slower), unless one is named.
 """
@@ -26,7 +26,7 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, 
 
 from avsim.clip import ClipSpec, LatentSpec
 from avsim.memory import keep_freed
-from avsim.models.couplings import Coupling, Cross, Joint
+from avsim.models.couplings import Coupling, CrossCoupling, JointCoupling
 from avsim.models.joint import JointDiT
 from avsim.models.pair import Pair
 from avsim.models.tokens import lengths
@@ -77,8 +77,8 @@ def main() -> None:
 
     contestants: dict[str, Any] = {}
     for name, make in {
-        "avsim joint": lambda: ours(Joint, batch, device),
-        "avsim cross": lambda: ours(Cross, batch, device),
+        "avsim joint": lambda: ours(JointCoupling, batch, device),
+        "avsim cross": lambda: ours(CrossCoupling, batch, device),
         "LTX2 (diffusers)": lambda: ltx2(batch, device),
     }.items():
         for compiled in (False, True):
@@ -117,14 +117,13 @@ def ours(coupling: type[Coupling], batch: int, device: torch.device) -> tuple[nn
     x = sizes.each(lambda size: torch.randn(batch, *size, device=device))
     by_clip = x.each(lambda x: torch.rand(batch, 1, device=device))
     by_step = Pair(*(torch.rand(batch, steps, device=device) for steps in (SPEC.video[0], SPEC.audio)))
-    linked = torch.arange(batch, device=device) > 0
     with torch.no_grad():
         context = model.context([""] * batch, SPEC)
 
     def forward() -> list[Tensor]:
         if model.training:
-            return model(x, by_step, context, linked).there()
-        return model(x, by_clip, context).there()
+            return model(x, by_step, context).present()
+        return model(x, by_clip, context).present()
 
     return model, forward
 

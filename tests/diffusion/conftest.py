@@ -6,12 +6,12 @@ from torch import nn
 
 from avsim.clip import ClipSpec, LatentSpec
 from avsim.diffusion import JointDiT, Pair
-from avsim.models.couplings import Apart, Coupling, Cross, Joint, Single
+from avsim.models.couplings import Coupling, CrossCoupling, JointCoupling, NoCoupling, SingleCoupling
 from avsim.models.text import WordEncoder
 from avsim.models.tokens import lengths
 
-COUPLINGS = [Apart, Cross, Joint, Single]
-MEETING = [Cross, Joint, Single]
+COUPLINGS = [NoCoupling, CrossCoupling, JointCoupling, SingleCoupling]
+MEETING = [CrossCoupling, JointCoupling, SingleCoupling]
 SPEC = LatentSpec(ClipSpec(seconds=0.75, height=32, width=48))  # 4 x 4 x 6 video tokens, 24 audio tokens
 
 
@@ -32,7 +32,7 @@ def spec() -> LatentSpec:
 def make() -> Callable[..., JointDiT]:
     """A small `JointDiT` with random weights everywhere, also where training starts at zero."""
 
-    def build(coupling: type[Coupling] = Joint, awake: bool = True, **arguments) -> JointDiT:
+    def build(coupling: type[Coupling] = JointCoupling, awake: bool = True, **arguments) -> JointDiT:
         torch.manual_seed(0)
         settings = dict(video_channels=4, audio_channels=6, width=32, blocks=2, heads=2, mlp_ratio=2.0)
         text = WordEncoder(width=32, layers=1, rows=64, length=8)

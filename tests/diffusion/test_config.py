@@ -5,13 +5,14 @@ import yaml
 from jsonargparse import ArgumentParser
 from lightning import LightningModule
 
-from avsim.models.couplings import Apart, Cross, Joint, Single
+from avsim.models.couplings import CrossCoupling, JointCoupling, NoCoupling, SingleCoupling
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
 
 @pytest.mark.parametrize(
-    "name, coupling", [("none", Apart), ("cross", Cross), ("joint", Joint), ("single", Single)]
+    "name, coupling",
+    [("none", NoCoupling), ("cross", CrossCoupling), ("joint", JointCoupling), ("single", SingleCoupling)],
 )
 def test_a_coupling_is_a_file_of_its_own(name, coupling, tmp_path):
     parser = ArgumentParser(exit_on_error=False)

@@ -34,7 +34,7 @@ from avsim.diffusion.loss import token_loss
 from avsim.diffusion.noising import Noised
 from avsim.diffusion.tasks import Box, everything, nothing, outside, since, until
 from avsim.errors import InputError
-from avsim.models.couplings import Apart
+from avsim.models.couplings import NoCoupling
 from avsim.models.pair import Pair
 from avsim.models.tokens import to_latents, to_tokens
 from tests.diffusion.conftest import COUPLINGS, SPEC, tokens
@@ -220,7 +220,7 @@ def test_the_ear_listens_where_a_picture_is_drawn_for_a_sound_and_there_is_somet
             assert torch.equal(one.video[:, :, 0], latents(1).video[:, :, 0])
     for task in (FOLEY, IMAGE, SOUND):
         one, other = drawn(model, task, how), drawn(model, task, plain)
-        assert all(torch.equal(*both) for both in zip(one.there(), other.there(), strict=True))
+        assert all(torch.equal(*both) for both in zip(one.present(), other.present(), strict=True))
 
 
 def test_what_is_given_takes_nothing_from_what_the_ear_turns(make):
@@ -251,7 +251,7 @@ def test_what_is_given_takes_nothing_from_what_a_critic_turns(make):
 
 
 def test_streams_that_never_meet_hear_nothing(make):
-    model = make(Apart)
+    model = make(NoCoupling)
     one, other = (
         generate(model, ["a"], SPEC, steps=3, guidance=how)
         for how in (Guidance(1.0, sync_scale=0.3), Guidance(1.0))
@@ -385,7 +385,7 @@ def test_a_lesson_is_what_guidance_says_row_by_row(make, coupling, bounds):
     torch.testing.assert_close(target.each(lambda n: n.x_s), at)  # nothing else is shown to the student
     for row, (guidance, free) in enumerate(((both, (True, True)), (given, (True, False)))):
         plain = guide(model, told, untold, guidance, free)
-        hears = coupling.meets
+        hears = coupling.cross_modal
         if hears:
             plain = add_gradient(plain, audio_likelihood_gradient(model, told, lambda call: noise), guidance)
         with torch.no_grad():

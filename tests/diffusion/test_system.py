@@ -18,7 +18,7 @@ from avsim.diffusion.student import DistillationSystem
 from avsim.diffusion.system import GeneratorSystem
 from avsim.diffusion.training_sample import CaptionDropout, training_samples
 from avsim.errors import InputError
-from avsim.models.couplings import Apart, Joint
+from avsim.models.couplings import JointCoupling, NoCoupling
 from avsim.models.tokens import to_tokens
 from avsim.training.optimizers import Recipe
 from avsim.weights import load_model, save_model
@@ -196,7 +196,7 @@ def test_it_fits_moves_its_weights_and_reloads_without_lightning(make, coupling,
         <= logged["val/conditioning_gain"]
         <= logged["val/conditioning_gain_high"]
     )
-    assert ("val/attention_offset" in logged) == coupling.meets
+    assert ("val/attention_offset" in logged) == coupling.cross_modal
     again = load_model(save_model(system.model, tmp_path / "generator"), expected=JointDiT)
     for one, other in zip(system.model.state_dict().values(), again.state_dict().values(), strict=True):
         assert torch.equal(one, other)
@@ -235,7 +235,7 @@ def test_a_run_exports_its_codecs_but_does_not_train_or_keep_them(make, tmp_path
 
 
 def test_without_cross_modal_attention_the_gain_is_0(make):
-    system = GeneratorSystem(make(Apart))
+    system = GeneratorSystem(make(NoCoupling))
     assert (system.score(latent_batch(), 0)["conditioning_gain"] == 0).all()
 
 
@@ -257,7 +257,8 @@ def test_a_trained_sound_follows_the_picture_that_it_is_given(make):
     from avsim.diffusion import FOLEY, generate
 
     system = GeneratorSystem(
-        make(Joint, awake=False), Recipe(learning_rate=3e-3, matrix_learning_rate=5e-3, warmup_steps=10)
+        make(JointCoupling, awake=False),
+        Recipe(learning_rate=3e-3, matrix_learning_rate=5e-3, warmup_steps=10),
     )
     fit(system, Batches(200, rows=16))
     batch = latent_batch(16, seed=77)
@@ -290,7 +291,7 @@ def test_a_student_learns_its_guided_teachers_velocity(make, tmp_path):
     def away() -> list[float]:
         with torch.no_grad():
             v = conditioned(system.model, system.model.context(batch.captions, SPEC))(x, s)
-        return v.each(lambda v, t: (v - t).square().mean().item(), target).there()
+        return v.each(lambda v, t: (v - t).square().mean().item(), target).present()
 
     first = away()
     fit(system, Batches(120, rows=8))

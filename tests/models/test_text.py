@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from avsim.errors import InputError
-from avsim.models.text import PIECES, PretrainedEncoder, WordEncoder, word_rows
+from avsim.models.text import NGRAMS, PretrainedEncoder, WordEncoder, word_rows
 from avsim.weights import load_model, save_model
 
 
@@ -14,7 +14,7 @@ def test_relatives_share_rows_and_strangers_do_not():
     rows = {word: set(word_rows(word, 1 << 30)) - {0} for word in ("bouncing", "bounces", "violin")}
     assert len(rows["bouncing"] & rows["bounces"]) >= 4
     assert not rows["bouncing"] & rows["violin"]
-    assert len(word_rows("w" * 50, 2048)) == PIECES
+    assert len(word_rows("w" * 50, 2048)) == NGRAMS
 
 
 def test_padding_is_masked_and_changes_nothing():
@@ -22,7 +22,7 @@ def test_padding_is_masked_and_changes_nothing():
     long = WordEncoder(width=32, layers=2, rows=64, length=16).eval()
     short = WordEncoder(width=32, layers=2, rows=64, length=6).eval()
     state = long.state_dict()
-    short.load_state_dict({**state, "place": state["place"][:6]})
+    short.load_state_dict({**state, "pos_embed": state["pos_embed"][:6]})
     captions = ["a red ball falls", "", "rain"]
     (wide, here), (narrow, there) = long(captions), short(captions)
     assert here.sum(1).tolist() == [5, 1, 2] and torch.equal(here[:, :6], there)
@@ -38,11 +38,11 @@ def test_any_caption_can_be_read():
 
 def test_strange_words_and_lost_ones_are_told():
     encoder = WordEncoder(width=32, layers=1, rows=64, length=8)
-    assert encoder.reading("A red rubber ball falls onto wood, from 0.4 s on.") == (16, [])
-    assert encoder.reading("a zeppelin hums; a zeppelin, 鐘が鳴る") == (9, ["zeppelin", "hums", "鐘が鳴る"])
-    assert encoder.reading("") == (1, [])
-    assert encoder.reading("a felt-tipped stick strikes a bell – twice…").unknown == []
-    assert encoder.reading("ball " * 10_000) == (10_001, [])
+    assert encoder.check("A red rubber ball falls onto wood, from 0.4 s on.") == (16, [])
+    assert encoder.check("a zeppelin hums; a zeppelin, 鐘が鳴る") == (9, ["zeppelin", "hums", "鐘が鳴る"])
+    assert encoder.check("") == (1, [])
+    assert encoder.check("a felt-tipped stick strikes a bell – twice…").unknown == []
+    assert encoder.check("ball " * 10_000) == (10_001, [])
 
 
 def test_order_of_words_matters():
@@ -74,7 +74,7 @@ def test_a_pretrained_encoder_is_frozen_and_stays_out_of_the_weights(pretrained,
     encoder = PretrainedEncoder(pretrained, length=6)
     text, here = encoder.train()(["a ball falls", ""])
     assert text.shape == (2, 6, 16) and here.sum(1).tolist() == [3, 1]
-    assert encoder.reading("a zeppelin falls") == (3, ["zeppelin"])
+    assert encoder.check("a zeppelin falls") == (3, ["zeppelin"])
     assert not text.requires_grad and not encoder.encoder.training
     model = make(awake=False, text=encoder)
     assert not any("encoder" in name for name in model.state_dict())
