@@ -11,12 +11,16 @@ from pathlib import Path
 
 from avsim.errors import InputError
 
+PARTIAL = ".partial"  # ends the name of a hidden folder that holds what is being written
+_cleared: set[Path] = set()  # folders in which this process has looked for what killed ones left
+
 
 @contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path` (same name); rename it to `path` on success, remove it on failure.
 
-    The temporary path does not exist yet: it may become a file or a folder.
+    The temporary path does not exist yet: it may become a file or a folder. What processes that were killed
+    left in the same folder is removed.
 
     Raises:
         InputError: the folder can't be written, or the disk is full.
@@ -24,7 +28,10 @@ def atomic(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        holder = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}.", dir=path.parent))
+        if (folder := path.parent.absolute()) not in _cleared:
+            clear_partial(folder)
+            _cleared.add(folder)
+        holder, lock = _holder(path)
     except OSError as error:
         raise InputError(f"{path}: cannot write here ({error.strerror})") from error
     try:
@@ -40,6 +47,55 @@ def atomic(path: str | Path) -> Iterator[Path]:
         raise InputError(f"{path}: could not be written ({error})") from error
     finally:
         shutil.rmtree(holder, ignore_errors=True)
+        os.close(lock)
+
+
+def _holder(path: Path) -> tuple[Path, int]:
+    """A new hidden folder beside `path`, and the handle that keeps it locked while this process lives."""
+    while True:
+        holder = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}.", suffix=PARTIAL, dir=path.parent))
+        try:
+            lock = os.open(holder, os.O_RDONLY)
+        except FileNotFoundError:
+            continue  # another process took it for a killed one's
+        _lock(lock, wait=True)
+        if holder.is_dir():
+            return holder, lock
+        os.close(lock)
+
+
+def _lock(handle: int, wait: bool = False) -> bool:
+    """Lock an open folder; False where another process holds it, or the file system has no locks."""
+    import fcntl  # absent on Windows; imported where used
+
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:
+        return False
+    return True
+
+
+def clear_partial(folder: Path, recursive: bool = False) -> None:
+    """Remove what killed processes were writing to a folder; a running one's stays.
+
+    A folder that had stepped aside for its successor gets its name back.
+    """
+    pattern = f".*{PARTIAL}"
+    for holder in list(folder.rglob(pattern) if recursive else folder.glob(pattern)):
+        try:
+            lock = os.open(holder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except OSError:
+            continue
+        try:
+            if _lock(lock):
+                for before in holder.glob("*.before"):
+                    if not (holder.parent / before.stem).exists():
+                        os.replace(before, holder.parent / before.stem)
+                shutil.rmtree(holder, ignore_errors=True)
+        except OSError:
+            pass  # it stays; nothing depends on it
+        finally:
+            os.close(lock)
 
 
 def _flush(made: Path) -> None:
@@ -91,6 +147,8 @@ def _exchanged(one: Path, other: Path) -> bool:
 def claimed(folder: str | Path) -> Iterator[Path]:
     """Hold `folder` (made if absent) for one process; a claim dies with its holder.
 
+    What killed processes were writing anywhere in it is removed.
+
     Raises:
         InputError: another running process writes there, or it can't be written.
     """
@@ -108,4 +166,5 @@ def claimed(folder: str | Path) -> Iterator[Path]:
         except OSError as error:
             raise InputError(f"{folder}: another running avsim writes here; choose another folder") from error
         os.register_at_fork(after_in_child=handle.close)  # a worker that outlives its holder holds nothing
+        clear_partial(folder, recursive=True)
         yield folder

@@ -9,7 +9,7 @@ import pytest
 from safetensors import SafetensorError
 
 from avsim.errors import InputError
-from avsim.files import _exchanged, atomic, claimed
+from avsim.files import _exchanged, atomic, claimed, clear_partial
 
 
 def test_atomic_replaces_at_the_end(tmp_path):
@@ -98,3 +98,42 @@ def test_tensors_on_a_full_disk_are_one_clear_line(tmp_path):
         with atomic(tmp_path / "a.safetensors"):
             raise SafetensorError("No space left on device")
     assert not list(tmp_path.iterdir())
+
+
+def writer(target):
+    """A process that has begun to write `target`."""
+    code = (
+        "from avsim.files import atomic\n"
+        f"with atomic({str(target)!r}) as temporary:\n"
+        "    temporary.write_text('half')\n"
+        "    print('begun', flush=True)\n"
+        "    import time; time.sleep(60)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "begun\n"
+    return process
+
+
+@pytest.mark.parametrize("how", ["the next file", "the next claim"])
+def test_what_a_killed_process_was_writing_goes_and_what_a_running_one_writes_stays(tmp_path, how):
+    made = tmp_path / "deep"
+    with writer(made / "killed.txt") as killed, writer(made / "running.txt") as running:
+        killed.kill()
+        killed.wait()
+        assert len(list(made.iterdir())) == 2
+        if how == "the next file":
+            with atomic(made / "other.txt") as temporary:
+                temporary.write_text("other")
+        else:
+            with claimed(tmp_path):
+                pass
+        assert [path.name[:12] for path in made.glob(".*")] == [".running.txt"]
+        running.kill()
+
+
+def test_a_folder_that_had_stepped_aside_when_its_writer_was_killed_comes_back(tmp_path):
+    aside = tmp_path / ".model.abcdefgh.partial" / "model.before"
+    aside.mkdir(parents=True)
+    (aside / "weights").write_text("old")
+    clear_partial(tmp_path)
+    assert (tmp_path / "model" / "weights").read_text() == "old" and len(list(tmp_path.iterdir())) == 1

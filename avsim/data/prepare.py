@@ -22,7 +22,7 @@ from avsim import media
 from avsim.clip import Clip, ClipSpec, samples_of
 from avsim.data import filters, shots
 from avsim.data.published import Split
-from avsim.data.resuming import PARTS, check_settings, clean
+from avsim.data.resuming import PARTS, check_settings
 from avsim.data.shards import SHARDS, as_bytes, as_shorts, write_index, write_json, write_shard
 from avsim.data.splits import assign
 from avsim.data.videos import Captions, find_films, identity
@@ -113,7 +113,6 @@ def prepare(
             passed_over |= left_out
         if not usable:
             raise InputError(f"no film to prepare: {'; '.join(passed_over.values())}")
-        clean(folder)
         check_settings(folder, {"spec": asdict(spec), "stride": stride})
         cuts, failed = _find_cuts(folder, usable, jobs)
         passed_over |= failed

@@ -1,21 +1,13 @@
 """Folders that a killed run left: what goes on there, and what must not be mixed into it."""
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
-from avsim.data.shards import INDEX, SHARDS, write_json
+from avsim.data.shards import INDEX, write_json
 from avsim.errors import InputError
 
 SETTINGS, PARTS = "settings.json", "parts"
-
-
-def clean(folder: Path, *others: str) -> None:
-    """Remove what a killed run was writing to shards, parts and other folders within."""
-    for held in (folder / name for name in (SHARDS, PARTS, *others)):
-        for path in held.rglob(".*") if held.is_dir() else ():
-            shutil.rmtree(path, ignore_errors=True)
 
 
 def check_own(folder: Path, what: str) -> None:

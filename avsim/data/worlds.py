@@ -22,7 +22,7 @@ from torch import Tensor
 
 from avsim import media
 from avsim.clip import Clip, ClipSpec
-from avsim.data.resuming import PARTS, check_settings, clean
+from avsim.data.resuming import PARTS, check_settings
 from avsim.data.shards import SHARDS, SPLITS, as_bytes, as_shorts, write_index, write_json, write_shard
 from avsim.data.workers import Crashed, run_all
 from avsim.errors import InputError
@@ -132,7 +132,6 @@ def write_clips(
     clip_bytes = 3 * spec.frames * spec.height * spec.width + 2 * spec.channels * spec.samples
     size = max(1, min(PART_CLIPS, PART_BYTES // clip_bytes)) if form.shards else PART_FILMS
     with claimed(out) as folder:
-        clean(folder, TRUTH, STEMS, FILMS)
         settings = {**about, "spec": asdict(spec), **asdict(form)}
         check_settings(folder, json.loads(json.dumps(settings)))
         parts = [

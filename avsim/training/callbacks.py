@@ -204,6 +204,8 @@ class Checkpoints(Checkpoint):
         folder = Path(trainer.default_root_dir) / "checkpoints"
         temporary = folder / ".saving.ckpt"
         try:
+            if trainer.is_global_zero:
+                temporary.unlink(missing_ok=True)  # a killed run's may be a link to one that is kept
             trainer.save_checkpoint(temporary)  # on every process: it holds a barrier
             if trainer.is_global_zero:
                 flush(temporary)  # before the older ones go
