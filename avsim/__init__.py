@@ -8,7 +8,7 @@ from typing import Any
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 __version__ = "0.1.0"
-__all__ = ["Clip", "ClipSpec", "InputError", "Region", "Stems", "load"]
+__all__ = ["Clip", "ClipSpec", "InputError", "Region", "Stems", "load", "models"]
 
 
 def __getattr__(name: str) -> Any:
@@ -21,6 +21,10 @@ def __getattr__(name: str) -> Any:
         from avsim.errors import InputError
 
         return InputError
+    if name == "models":
+        import importlib
+
+        return importlib.import_module("avsim.models")
     if name == "load":
         from avsim.simulator import load
 

@@ -1,1 +1,25 @@
-"""Networks: one value per modality, blocks, how the two streams are coupled, the joint DiT, text encoders."""
+"""Networks: one value per modality, blocks, how the two streams are coupled, the joint DiT, text encoders.
+
+backbone, backbones/   video transformers that are run block by block: avsim's own, Wan, LTX-Video
+audio_tower, fusion    what is added for sound
+joint_transformer      all of them as one model; `add_audio`
+"""
+
+from typing import Any
+
+__all__ = ["JointTransformer", "VideoBackbone", "add_audio"]
+
+_HOMES = {
+    "JointTransformer": "avsim.models.joint_transformer",
+    "VideoBackbone": "avsim.models.backbone",
+    "add_audio": "avsim.models.joint_transformer",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """The public names, imported at first use."""
+    import importlib
+
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'avsim.models' has no attribute {name!r}")

@@ -1,0 +1,182 @@
+"""The audio half of a joint model: a diffusion transformer over audio latents, of its own width and depth."""
+
+import math
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+from avsim.clip import LatentSpec
+from avsim.errors import InputError
+from avsim.models.couplings import HeadNorm
+from avsim.models.level_only import wiener
+from avsim.models.rope import Rotary, rotary, rotate
+from avsim.models.tokens import Positions
+
+
+def head_width_of(width: int, heads: int | None = None) -> int:
+    """The width of a head: 64 where that divides `width`, else the nearest multiple of 8 that does.
+
+    Raises:
+        InputError: a width, or a number of heads, that allows no multiple of 8.
+    """
+    if heads is not None:
+        if heads < 1 or width % heads or (width // heads) % 8:
+            raise InputError(f"width {width} in {heads} heads: a head's width must be a multiple of 8")
+        return width // heads
+    fitting = [size for size in range(8, 129, 8) if width >= size and width % size == 0]
+    if not fitting:
+        raise InputError(f"width {width}: must be a positive multiple of 8, which rotary positions need")
+    return min(fitting, key=lambda size: abs(size - 64))
+
+
+def split_heads(x: Tensor, head_width: int) -> Tensor:
+    """(B, L, W) -> (B, heads, L, head width)."""
+    return rearrange(x, "b l (h d) -> b h l d", d=head_width)
+
+
+def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Softmax attention by torch's fused kernels, (B, heads, L, head width) -> (B, L, W).
+
+    A mask (B, 1, 1, S) bool says which keys are there. No (Lq, Lk) tensor is held.
+    """
+    return rearrange(F.scaled_dot_product_attention(q, k, v.to(q.dtype), mask), "b h l d -> b l (h d)")
+
+
+class LevelModulation(nn.Module):
+    """Noise levels -> shifts, scales and gates, shared by all blocks (adaLN-single, 2310.00426)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.embed = nn.Sequential(nn.Linear(256, width), nn.SiLU(), nn.Linear(width, width))
+        self.out = nn.Linear(width, 6 * width)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, s: Tensor) -> tuple[Tensor, Tensor]:
+        """Levels (B, K) -> for the output (B, K, W), for blocks (B, K, 6, W)."""
+        frequency = torch.exp(torch.linspace(0, math.log(1000), 128, device=s.device))
+        angle = s.float()[..., None] * frequency  # (B, K, 128)
+        waves = torch.cat([angle.cos(), angle.sin()], -1).to(self.out.weight.dtype)
+        with torch.autocast(s.device.type, enabled=False):
+            level = self.embed(waves)  # (B, K, W)
+            return level, self.out(F.silu(level)).unflatten(-1, (6, -1))
+
+
+class AudioBlock(nn.Module):
+    """Self-attention, cross-attention to the text, MLP; modulated by the noise level."""
+
+    def __init__(self, width: int, head_width: int, mlp_ratio: float) -> None:
+        super().__init__()
+        hidden = int(mlp_ratio * width)
+        self.head_width = head_width
+        # Small and not zero: from the first step on every weight has a gradient.
+        self.table = nn.Parameter(torch.randn(6, width) / width**0.5)  # to the modulation that all share
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.q_norm, self.k_norm = HeadNorm(head_width), HeadNorm(head_width)
+        self.out = nn.Linear(width, width)
+        self.text_q = nn.Linear(width, width, bias=False)
+        self.text_kv = nn.Linear(width, 2 * width, bias=False)
+        self.text_q_norm, self.text_k_norm = HeadNorm(head_width), HeadNorm(head_width)
+        self.text_out = nn.Linear(width, width)
+        self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU("tanh"), nn.Linear(hidden, width))
+
+    def forward(
+        self, x: Tensor, modulation: Tensor, rotary: Rotary, text: Tensor, mask: Tensor | None
+    ) -> Tensor:
+        """X (B, L, W), modulation (B, 1 or L, 6, W), text (B, S, W), mask (B, 1, 1, S) -> (B, L, W)."""
+        dtype = self.qkv.weight.dtype  # the residual stream is float32 whatever the weights are
+        shift1, scale1, gate1, shift2, scale2, gate2 = (modulation + self.table).unbind(2)
+        h = F.layer_norm(x, x.shape[-1:]) * (1 + scale1) + shift1  # (B, L, W)
+        q, k, v = rearrange(self.qkv(h.to(dtype)), "b l (n h d) -> n b h l d", n=3, d=self.head_width)
+        h = attention(rotate(self.q_norm(q), rotary), rotate(self.k_norm(k), rotary), v)  # (B, L, W)
+        x = x + gate1 * self.out(h)  # (B, L, W)
+
+        q = split_heads(self.text_q(F.layer_norm(x, x.shape[-1:]).to(dtype)), self.head_width)
+        k, v = rearrange(self.text_kv(text), "b s (n h d) -> n b h s d", n=2, d=self.head_width)
+        x = x + self.text_out(attention(self.text_q_norm(q), self.text_k_norm(k), v, mask))  # (B, L, W)
+
+        h = F.layer_norm(x, x.shape[-1:]) * (1 + scale2) + shift2  # (B, L, W)
+        return x + gate2 * self.mlp(h.to(dtype))  # (B, L, W)
+
+
+class AudioTower(nn.Module):
+    """A transformer over audio latents (B, Da, l), run block by block beside a video backbone.
+
+    Args:
+        channels: Da of the audio codec.
+        text_width: E of the text embeddings.
+        width: W, a multiple of 8.
+        depth: blocks.
+        heads: that share the width; None: heads of about 64.
+        patch: audio latents per token.
+        mlp_ratio: hidden width of an MLP over `width`.
+
+    Raises:
+        InputError: a size that is not positive, or a width that the heads can't share.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        text_width: int,
+        width: int = 1024,
+        depth: int = 24,
+        heads: int | None = None,
+        patch: int = 1,
+        mlp_ratio: float = 4.0,
+    ) -> None:
+        super().__init__()
+        for name, value in {"channels": channels, "width": width, "depth": depth, "patch": patch}.items():
+            if value < 1:
+                raise InputError(f"the audio tower's {name} is {value}; it must be at least 1")
+        self.channels, self.text_width, self.width, self.depth = channels, text_width, width, depth
+        self.patch, self.mlp_ratio, self.head_width = patch, mlp_ratio, head_width_of(width, heads)
+        self.embed = nn.Linear(patch * channels, width)
+        self.text = nn.Sequential(nn.Linear(text_width, width), nn.GELU("tanh"), nn.Linear(width, width))
+        self.level = LevelModulation(width)
+        self.blocks = nn.ModuleList(AudioBlock(width, self.head_width, mlp_ratio) for _ in range(depth))
+        self.out_table = nn.Parameter(torch.randn(2, width) / width**0.5)  # to the output's shift and scale
+        self.out = nn.Linear(width, patch * channels)
+        nn.init.normal_(self.out.weight, std=0.02)
+        nn.init.zeros_(self.out.bias)
+
+    def tokens(self, z: Tensor) -> Tensor:
+        """Latents (B, Da, l) -> tokens (B, L, patch Da), L = ceil(l / patch); the last latent is repeated."""
+        z = F.pad(z, (0, -z.shape[-1] % self.patch), mode="replicate") if z.shape[-1] % self.patch else z
+        return rearrange(z, "b d (l p) -> b l (d p)", p=self.patch)
+
+    def token_levels(self, s: Tensor) -> Tensor:
+        """Levels (B,) or (B, l) -> (B, 1) or (B, L); a token of several levels has their highest."""
+        if s.ndim == 1:
+            return s[:, None]
+        if s.shape[1] % self.patch:
+            s = F.pad(s[:, None], (0, -s.shape[1] % self.patch), mode="replicate")[:, 0]
+        return s.unflatten(1, (-1, self.patch)).amax(2)
+
+    def velocity(self, hidden: Tensor, level: Tensor, z: Tensor, s: Tensor) -> Tensor:
+        """The velocity (B, Da, l) from the last hidden tokens (B, L, W).
+
+        The tower adds to what the level alone predicts, in units of that prediction's error (2206.00364,
+        section 5). Level embedding (B, 1 or L, W); z (B, Da, l) noisy latents; s (B,) or (B, l).
+        """
+        shift, scale = (level[:, :, None] + self.out_table).unbind(2)  # (B, 1 or L, W)
+        h = F.layer_norm(hidden, hidden.shape[-1:]) * (1 + scale) + shift  # (B, L, W)
+        update = rearrange(self.out(h.to(self.out.weight.dtype)), "b l (d p) -> b d (l p)", p=self.patch)
+        level = s.float()[:, None, None] if s.ndim == 1 else s.float()[:, None]  # (B, 1, 1 or l)
+        factor, error = wiener(level)
+        return (factor * z.float() - error * update[..., : z.shape[-1]].float()).to(z.dtype)
+
+
+@lru_cache(maxsize=32)
+def audio_rotary(spec: LatentSpec, patch: int, head_width: int, device: torch.device) -> Rotary:
+    """How heads are turned at each audio token: by its seconds alone."""
+    with torch.inference_mode(False):  # a training may ask for them next
+        spans = spec.audio_spans()
+        starts, ends = spans[::patch, 0], spans[patch - 1 :: patch, 1]
+        ends = torch.cat([ends, spans[-1:, 1]])[: len(starts)]
+        seconds = ((starts + ends) / 2).float()
+        nowhere = torch.zeros_like(seconds)
+        return rotary(Positions(seconds, nowhere, nowhere), head_width, device)

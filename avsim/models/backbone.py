@@ -1,0 +1,138 @@
+"""The video model as a part that can be exchanged: a transformer that is run block by block.
+
+A backbone takes latents and noise levels and returns velocities in avsim's convention, v = noise - x, which
+is also that of Wan and LTX-Video. Between two blocks its hidden tokens are open: there audio is fused in.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor
+
+from avsim.clip import LatentSpec
+from avsim.errors import InputError
+
+Levels = Literal["clip", "frame", "token"]
+Patch = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class State:
+    """What goes from block to block. Adapters add fields; `dataclasses.replace` makes the next one."""
+
+    hidden: Tensor  # (B, L, W), tokens in the order (t, h, w)
+
+
+class VideoBackbone(Protocol):
+    """A video transformer that can be run block by block."""
+
+    width: int  # W of its hidden tokens
+    depth: int  # blocks
+    patch: Patch  # latents per token in time, height and width
+    levels: Levels  # what its timestep can express
+    channels: int  # C of its latents
+    text_width: int  # E of its text embeddings
+
+    def begin(
+        self, x_s: Tensor, s: Tensor, text: Tensor, spec: LatentSpec, text_mask: Tensor | None = None
+    ) -> Any:
+        """Patchify, embed, modulate, place: what the first block takes.
+
+        Shapes: x_s (B, C, t, h, w) noisy latents; s (B,) or (B, t) noise levels, 0 clean, 1 noise; text
+        (B, S, E) embeddings; text_mask (B, S) bool, which of them are there (None: all).
+        """
+        ...
+
+    def block(self, index: int, state: Any) -> Any:
+        """Run block `index`."""
+        ...
+
+    def end(self, state: Any) -> Tensor:
+        """The velocity v = noise - x, (B, C, t, h, w)."""
+        ...
+
+
+def padded_to_patches(x: Tensor, patch: Patch) -> Tensor:
+    """Latents (B, C, t, h, w) whose last frame, row and column are repeated up to whole patches."""
+    t, h, w = (-size % step for size, step in zip(x.shape[2:], patch, strict=True))
+    if not (t or h or w):
+        return x
+    return F.pad(x, (0, w, 0, h, 0, t), mode="replicate")
+
+
+def token_grid(size: tuple[int, ...], patch: Patch) -> Patch:
+    """Tokens in time, height and width of latents (t, h, w), rounded up."""
+    t, h, w = (math.ceil(length / step) for length, step in zip(size, patch, strict=True))
+    return t, h, w
+
+
+def patchified(x: Tensor, patch: Patch) -> Tensor:
+    """Latents (B, C, t, h, w) of whole patches -> (B, L, C pt ph pw), tokens in the order (t, h, w)."""
+    pt, ph, pw = patch
+    return rearrange(x, "b c (t pt) (h ph) (w pw) -> b (t h w) (c pt ph pw)", pt=pt, ph=ph, pw=pw)
+
+
+def unpatchified(x: Tensor, patch: Patch, size: tuple[int, ...]) -> Tensor:
+    """The inverse of `patchified`, cropped to latents of `size` (t, h, w)."""
+    (pt, ph, pw), (t, h, w) = patch, token_grid(size, patch)
+    whole = rearrange(
+        x, "b (t h w) (c pt ph pw) -> b c (t pt) (h ph) (w pw)", t=t, h=h, w=w, pt=pt, ph=ph, pw=pw
+    )
+    return whole[:, :, : size[0], : size[1], : size[2]]
+
+
+def clip_levels(s: Tensor, name: str) -> Tensor:
+    """Levels (B,) or (B, t) as one for each clip, (B,).
+
+    Raises:
+        InputError: levels that differ along a clip.
+    """
+    if s.ndim == 1:
+        return s
+    if not bool((s == s[:, :1]).all()):
+        raise InputError(
+            f"{name} takes one noise level per clip; these levels differ from frame to frame, so that it "
+            "can't animate, extend, or be trained on given frames"
+        )
+    return s[:, 0]
+
+
+def token_levels(s: Tensor, patch: Patch, size: tuple[int, ...]) -> Tensor:
+    """Levels by latent frame (B, t) of latents of `size` (t, h, w) -> by token, (B, L).
+
+    A token that covers frames of several levels has their highest.
+    """
+    t, h, w = token_grid(size, patch)
+    s = F.pad(s[:, None], (0, t * patch[0] - s.shape[1]), mode="replicate")[:, 0]
+    return s.unflatten(1, (t, patch[0])).amax(2).repeat_interleave(h * w, dim=1)
+
+
+def run_block(transformer: Any, block: Callable[..., Any], *arguments: Any) -> Any:
+    """Run a block of a diffusers transformer, checkpointed where that model checkpoints its gradients."""
+    if torch.is_grad_enabled() and getattr(transformer, "gradient_checkpointing", False):
+        return transformer._gradient_checkpointing_func(block, *arguments)
+    return block(*arguments)
+
+
+def as_backbone(model: Any) -> VideoBackbone:
+    """A `VideoBackbone` as it is; a transformer of diffusers, or avsim's own, in its adapter.
+
+    Raises:
+        InputError: a model of another architecture; it lists what is known.
+    """
+    from avsim.models.backbones import ADAPTERS, REFUSED, adapter_of
+
+    if all(hasattr(model, name) for name in ("begin", "block", "end", "width", "depth", "patch")):
+        return model
+    adapter = adapter_of(type(model))
+    if type(model).__name__ in REFUSED:
+        raise InputError(f"{type(model).__name__} can't be used: {REFUSED[type(model).__name__]}")
+    if adapter is None:
+        known = ", ".join(ADAPTERS)
+        raise InputError(f"{type(model).__name__} is no known video transformer; known are {known}")
+    return adapter(model)
