@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from avsim.clip import LatentSpec
 from avsim.errors import InputError
-from avsim.models.couplings import HeadNorm
+from avsim.models.attention import HeadNorm
 from avsim.models.level_only import wiener
 from avsim.models.rope import Rotary, rotary, rotate
 from avsim.models.tokens import Positions

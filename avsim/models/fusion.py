@@ -8,9 +8,9 @@ from einops import rearrange, repeat
 from torch import Tensor, nn
 
 from avsim.clip import LatentSpec
+from avsim.models.attention import HeadNorm
 from avsim.models.audio_tower import attention, split_heads
 from avsim.models.backbone import Patch, token_grid
-from avsim.models.couplings import HeadNorm
 from avsim.models.rope import Rotary, rotary, rotate
 from avsim.models.tokens import Positions
 

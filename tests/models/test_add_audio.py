@@ -411,7 +411,7 @@ def test_rates_of_the_spec_reach_the_positions_of_ltx_video():
     assert not torch.equal(one, other)
 
 
-@pytest.mark.parametrize("coupling", ["Apart", "Cross", "Joint", "Single"])
+@pytest.mark.parametrize("coupling", ["NoCoupling", "CrossCoupling", "JointCoupling", "SingleCoupling"])
 @pytest.mark.parametrize("by_frame", [False, True])
 def test_the_video_half_of_avsims_own_model_stays_as_it_is(coupling, by_frame):
     from avsim.models import couplings

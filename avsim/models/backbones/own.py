@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from avsim.clip import LatentSpec
 from avsim.models.backbone import State, run_block
 from avsim.models.blocks import modulate
-from avsim.models.joint import Context, JointDiT, standing
+from avsim.models.joint import Context, JointDiT, cached_positions
 from avsim.models.pair import Pair
-from avsim.models.tokens import spread
+from avsim.models.tokens import repeat_levels
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class OwnState(State):
 
 
 class OwnBackbone(nn.Module):
-    """What a `JointDiT` does with video alone, as if it had no audio. Its text encoder runs outside.
+    """A `JointDiT` on video alone, without audio. Its text encoder runs outside.
 
     Args:
         transformer: the model, of any coupling. Its weights that video alone doesn't use are frozen.
@@ -39,16 +39,18 @@ class OwnBackbone(nn.Module):
     def __init__(self, transformer: JointDiT) -> None:
         super().__init__()
         self.transformer = transformer
-        self.width = transformer.place[0].out_features
+        self.width = transformer.video_pos_embed.out_features
         self.depth, self.channels = len(transformer.blocks), transformer.channels.video
         self.text_width = transformer.text.width
         transformer.requires_grad_(False)
-        for part in (transformer.ends[0], transformer.place[0], transformer.level[0]):
+        parts = (
+            transformer.video_input, transformer.video_pos_embed, transformer.video_modulation,
+            transformer.video_output, *(block.video for block in transformer.blocks),
+        )  # fmt: skip
+        for part in parts:
             part.requires_grad_(True)
-        if transformer.level[0].partner is not None:
-            transformer.level[0].partner.requires_grad_(False)
-        for block in transformer.blocks:
-            block.weights.video.requires_grad_(True)
+        if transformer.video_modulation.other_level is not None:
+            transformer.video_modulation.other_level.requires_grad_(False)
 
     def begin(
         self, x_s: Tensor, s: Tensor, text: Tensor, spec: LatentSpec, text_mask: Tensor | None = None
@@ -57,34 +59,35 @@ class OwnBackbone(nn.Module):
         model = self.transformer
         x = rearrange(x_s, "b d t h w -> b (t h w) d")
         s = s[:, None] if s.ndim == 1 else s
-        waves, seconds = standing(spec, model.head_width, x.device)
-        here = (
+        rotary, seconds = cached_positions(spec, model.head_width, x.device)
+        present = (
             torch.ones(text.shape[:2], dtype=torch.bool, device=x.device) if text_mask is None else text_mask
         )
         context = Context(
-            words=tuple(Pair(block.weights.video.prompt.read(text)) for block in model.blocks),
-            mask=here[:, None, None].bool(),
-            rotary=Pair(waves.video),
-            place=Pair(model.place[0](torch.cat(waves.video, dim=-1))),
+            text=tuple(Pair(block.video.text.encode(text)) for block in model.blocks),
+            text_mask=present[:, None, None].bool(),
+            rotary=Pair(rotary.video),
+            pos_embed=Pair(model.video_pos_embed(torch.cat(rotary.video, dim=-1))),
             seconds=seconds,
-            opening=x_s.shape[3] * x_s.shape[4],
+            first_frame_tokens=x_s.shape[3] * x_s.shape[4],
         )
-        modulation, final = model.modulate(Pair(x), Pair(s), context, None)
-        hidden = model.enter(Pair(x), context).video  # (B, L, W)
+        modulation, final = model.modulation(Pair(s), context)
+        hidden, _ = model.embed(Pair(x), context)  # (B, L, W)
+        assert hidden is not None
         return OwnState(hidden, x, s, context, modulation.video, final.video, tuple(x_s.shape[2:]))
 
     def block(self, index: int, state: OwnState) -> OwnState:
         """Run block `index`."""
         context, block = state.context, self.transformer.blocks[index]
-        streams = run_block(
-            self.transformer, block, Pair(state.hidden), Pair(state.modulation), context.rotary,
-            context.words[index], context.mask, None,
+        hidden, _ = run_block(
+            self.transformer, block, state.hidden, None, Pair(state.modulation), context.rotary,
+            context.text[index], context.text_mask,
         )  # fmt: skip
-        return replace(state, hidden=streams.video)  # (B, L, W)
+        return replace(state, hidden=hidden)  # (B, L, W)
 
     def end(self, state: OwnState) -> Tensor:
         """The velocity (B, Dv, t, h, w)."""
         h = modulate(state.hidden, *state.final.unbind(2))  # (B, L, W)
-        level = spread(state.s, h.shape[1])[..., None]  # (B, L, 1)
-        v = self.transformer.ends[0].velocity(h, state.x, level, state.context.opening)  # (B, L, Dv)
+        level = repeat_levels(state.s, h.shape[1])[..., None]  # (B, L, 1)
+        v = self.transformer.video_output(h, state.x, level, state.context.first_frame_tokens)  # (B, L, Dv)
         return v.mT.unflatten(2, state.size)
