@@ -82,7 +82,7 @@ class Parser(argparse.ArgumentParser):
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all verbs; imports nothing heavy."""
     parser = Parser(
-        prog="avsim", description="A world simulator that can be heard: video with sound, and its stems."
+        prog="avsim", description="A world simulator that can be heard: video with audio, and its stems."
     )
     parser.add_argument("--version", action="version", version=f"avsim {__version__}")
     subparsers = parser.add_subparsers(dest="verb", metavar="VERB", required=True)

@@ -1,8 +1,8 @@
-"""The values every room passes on: a clip on one clock, the regions of its picture, the stems of its sound.
+"""The values every room passes on: a clip on one clock, the regions of its video, the stems of its sound.
 
 The dimension key of the whole project:
 
-    B batch    T frames          H, W height and width of the picture     A channels of sound    N samples
+    B batch    T frames          H, W height and width of the video     A channels of sound    N samples
     R regions  t, h, w           grid of video latents                    l     audio latents
     Dv, Da     latent channels   Lv, La  video and audio tokens           S, E  text tokens and their width
 
@@ -139,7 +139,7 @@ def _finite(values: Tensor) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Clip:
-    """Picture and sound on one clock; either may be absent, never both.
+    """Video and audio on one clock; either may be absent, never both.
 
     Shapes: frames (3, T, H, W) float in [0, 1] or None; wave (A, N) float in [-1, 1] or None. Where both are
     there, N = round(T rate / fps); `Clip.fitted` pads or crops a wave to that.
@@ -193,7 +193,7 @@ class Clip:
 
     @property
     def seconds(self) -> float:
-        """Length in seconds: of the picture where there is one, else of the sound."""
+        """Length in seconds: of the video where there is one, else of the sound."""
         if self.frames is not None:
             return self.frames.shape[1] / self.frames_per_second
         assert self.wave is not None
@@ -217,15 +217,15 @@ class Clip:
         return cls(frames, wave, frames_per_second, sample_rate)
 
     def silent(self) -> Clip:
-        """The picture alone (its wave is None)."""
+        """The video alone (its wave is None)."""
         return replace(self, wave=None)
 
     def unseen(self) -> Clip:
-        """The sound alone (its frames are None)."""
+        """The audio alone (its frames are None)."""
         return replace(self, frames=None)
 
     def first_frame(self) -> Clip:
-        """Frame 0 as a clip of one frame, without sound."""
+        """Frame 0 as a clip of one frame, without audio."""
         if self.frames is None:
             raise InputError("the clip has no frames to take the first of")
         return replace(self, frames=self.frames[:, :1], wave=None)
@@ -254,7 +254,7 @@ class Clip:
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """A part of the picture, fixed or moving.
+    """A part of the video, fixed or moving.
 
     Shapes: mask (H, W) for a fixed region or (T, H, W) for one that moves, float in [0, 1].
     """
@@ -276,24 +276,20 @@ class Region:
     def box(
         cls, x: float, y: float, width: float, height: float, size: tuple[int, int], name: str = ""
     ) -> Region:
-        """The pixels of a box, (x, y) its top left corner, in pixels of a picture of `size` (H, W)."""
+        """The pixels of a box, (x, y) its top left corner, in pixels of a video of `size` (H, W)."""
         name = name or f"box {x:g},{y:g},{width:g},{height:g}"
         if width <= 0 or height <= 0 or x < 0 or y < 0 or x + width > size[1] or y + height > size[0]:
-            raise InputError(
-                f"{name}: must lie inside the picture, which is {size[1]} wide and {size[0]} high"
-            )
+            raise InputError(f"{name}: must lie inside the video, which is {size[1]} wide and {size[0]} high")
         mask = torch.zeros(size)
         mask[math.floor(y) : math.ceil(y + height), math.floor(x) : math.ceil(x + width)] = 1.0
         return cls(mask, name)
 
     @classmethod
     def point(cls, x: float, y: float, size: tuple[int, int], name: str = "") -> Region:
-        """The one pixel at (x, y) of a picture of `size` (H, W)."""
+        """The one pixel at (x, y) of a video of `size` (H, W)."""
         name = name or f"point {x:g},{y:g}"
         if not (0 <= x < size[1] and 0 <= y < size[0]):
-            raise InputError(
-                f"{name}: must lie inside the picture, which is {size[1]} wide and {size[0]} high"
-            )
+            raise InputError(f"{name}: must lie inside the video, which is {size[1]} wide and {size[0]} high")
         mask = torch.zeros(size)
         mask[int(y), int(x)] = 1.0
         return cls(mask, name)

@@ -13,11 +13,11 @@ import torch
 
 from avsim.clip import Clip, samples_of
 
-TICKS = 90_000  # per second, of the pictures' time stamps
+TICKS = 90_000  # per second, of the videos' time stamps
 
 
 def greys(count: int, height: int = 32, width: int = 48) -> list[np.ndarray]:
-    """Pictures (H, W, 3) whose brightness names them: picture i is 40 + 12 i."""
+    """Videos (H, W, 3) whose brightness names them: video i is 40 + 12 i."""
     return [np.full((height, width, 3), 40 + 12 * i, np.uint8) for i in range(count)]
 
 
@@ -44,7 +44,7 @@ def film(
     options: dict[str, str] | None = None,
     muxer_options: dict[str, str] | None = None,
 ) -> Path:
-    """Pictures at `times` (seconds) and a wave that begins at `wave_at`."""
+    """Videos at `times` (seconds) and a wave that begins at `wave_at`."""
     with av.open(str(path), "w", container_options=muxer_options or {}) as output:
         packets = []
         if pictures:

@@ -29,7 +29,7 @@ def inputs(tmp_path_factory) -> Path:
     """Files that are not what they seem."""
     folder = tmp_path_factory.mktemp("inputs")
     (folder / "empty.mp4").touch()
-    (folder / "text.mp4").write_text("not a film\n" * 50)
+    (folder / "text.mp4").write_text("not a video\n" * 50)
     random = torch.Generator().manual_seed(0)
     film = Clip.fitted(
         torch.rand(3, 24, 64, 64, generator=random), 0.1 * torch.randn(1, 24000, generator=random)
@@ -80,9 +80,9 @@ def test_films_that_are_none(option, file, run, inputs, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("option", "file", "says"),
     [
-        ("--video", "sound.wav", "no picture"),
-        ("--audio", "silent.mp4", "no sound"),
-        ("--image", "sound.wav", "no picture"),
+        ("--video", "sound.wav", "no video"),
+        ("--audio", "silent.mp4", "no audio"),
+        ("--image", "sound.wav", "no video"),
         ("--audio", "nan.wav", "not finite"),
         ("--audio", "rate.wav", "rate.wav"),
         ("--audio", "none.wav", "none.wav"),
@@ -214,7 +214,7 @@ def test_two_runs_at_the_same_output(run, tmp_path):
     ],
 )
 def test_configs_that_ask_for_what_cannot_be(arguments, says, tmp_path):
-    chosen = ["-c", "configs/base.yaml", "-c", "configs/perception/sound.yaml"]
+    chosen = ["-c", "configs/base.yaml", "-c", "configs/perception/audio_detector.yaml"]
     done = avsim(tmp_path / "output", "fit", *chosen, "--run", tmp_path / "run", *arguments)
     assert done.code == 2 and len(done.err.splitlines()) == 1, done
     assert not (tmp_path / "run").exists()

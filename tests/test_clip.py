@@ -87,7 +87,7 @@ def test_regions_and_stems():
     assert box.mask.sum() == 6 and box.mask[2, 1] == 1 and box.mask[3, 3] == 1
     assert Region.point(7.9, 0, (6, 8)).mask[0, 7] == 1
     for wrong in ((6, 0, 3, 1), (-1, 0, 2, 2), (0, 0, 0, 1)):
-        with pytest.raises(InputError, match="inside the picture"):
+        with pytest.raises(InputError, match="inside the video"):
             Region.box(*wrong, (6, 8))
     with pytest.raises(InputError, match="empty"):
         Region(torch.zeros(6, 8))

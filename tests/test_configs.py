@@ -28,17 +28,17 @@ SMALL = {  # what a config's own system is made smaller by
     "finetune_small": ["--data.spec.seconds=0.5"],
     "video_codec": ["--model.model.widths=[8,8,8]", "--model.model.depths=[1,1,1]"],
     "audio_codec": ["--model.model.width=16"],
-    "separator": ["--model.model.picture=32", "--model.model.bin_widths=[4,8]"],
-    "world": ["--model.model.picture=32", "--model.model.bin_widths=[4,8]"],
-    "films": ["--model.model.picture=32", "--model.model.bin_widths=[4,8]"],
+    "separator": ["--model.model.short_side=32", "--model.model.bin_widths=[4,8]"],
+    "world": ["--model.model.short_side=32", "--model.model.bin_widths=[4,8]"],
+    "films": ["--model.model.short_side=32", "--model.model.bin_widths=[4,8]"],
     "sound_of_pixels": [
-        "--model.model.picture=32",
+        "--model.model.short_side=32",
         "--model.model.widths=[4,4,4,4]",
         "--model.model.width=4",
     ],
-    "picture": ["--model.model.fine=8", "--model.model.coarse=8", "--data.spec.seconds=0.5"],
-    "sound": ["--model.model.widths=[4,4]", "--model.model.width=8", "--data.spec.seconds=0.5"],
-    "offset": ["--model.model.width=8", "--model.seconds=0.25", "--data.spec.seconds=0.5"],
+    "video_detector": ["--model.model.fine=8", "--model.model.coarse=8", "--data.spec.seconds=0.5"],
+    "audio_detector": ["--model.model.widths=[4,4]", "--model.model.width=8", "--data.spec.seconds=0.5"],
+    "sync_model": ["--model.model.width=8", "--model.seconds=0.25", "--data.spec.seconds=0.5"],
 }
 
 

@@ -56,7 +56,7 @@ COMMANDS = {
     "generator": fit(
         "generator", "--model.model.width=32", "--model.model.heads=2", "--model.model.blocks=2"
     ),
-    "separator": fit("separator", SECOND, "--model.model.picture=32", "--model.model.bin_widths=[4,8]"),
+    "separator": fit("separator", SECOND, "--model.model.short_side=32", "--model.model.bin_widths=[4,8]"),
     "prepare": ["prepare", "films", "--out", "OUT", *CLIPS, "--stride", "0.5", "--jobs", "2",
                 "--validation", "0.3", "--test", "0.3"],
     "encode": ["encode", "data/clips", "--video-codec", "runs/video_codec",
@@ -79,7 +79,7 @@ def line(name: str, out: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """A folder with films, and a function that has what a command makes there, made without a kill."""
+    """A folder with videos, and a function that has what a command makes there, made without a kill."""
     place = tmp_path_factory.mktemp("place")
     (place / "films").mkdir()
     for number in range(3):

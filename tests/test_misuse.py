@@ -78,7 +78,7 @@ VERBS: dict[str, tuple[list[str], dict[str, tuple[str, ...]]]] = {
             "--extend": ABSENT,
             "--only": ("", "x", "video"),
             "--strength": (*NUMBERS, "0.5"),
-            "--keep": ("", "x", "picture"),
+            "--keep": ("", "x", "video"),
             "--seconds": (*NUMBERS, "0", "-1", "1e9"),
             "--size": SIZES,
             "--num-candidates": (*WHOLE, "3"),
@@ -95,7 +95,7 @@ VERBS: dict[str, tuple[list[str], dict[str, tuple[str, ...]]]] = {
     ),
     "separate": (
         ["absent.mp4", "--auto", "--out", "OUT"],
-        {"--out": PATHS, "--checkpoint": PATHS[1:6], "--text": (LATIN,), "--picture": PATHS},
+        {"--out": PATHS, "--checkpoint": PATHS[1:6], "--text": (LATIN,), "--video-detector": PATHS},
     ),
     "evaluate": (
         ["absent", "--out", "OUT"],

@@ -17,7 +17,7 @@ from torch import nn
 
 from avsim.models.couplings import JointCoupling
 from avsim.models.text import WordEncoder
-from avsim.perception.video_detector import PictureDetector
+from avsim.perception.video_detector import VideoDetector
 from avsim.weights import configured
 
 
@@ -31,7 +31,7 @@ class Reader(WordEncoder):
 
 
 @configured
-class Detector(PictureDetector):
+class Detector(VideoDetector):
     """A detector."""
 
 

@@ -24,7 +24,7 @@ SMALLER = {
     "runs/generator": [*TINY, *GENERATOR],
     "runs/cross": [*TINY, *GENERATOR],
     "runs/student": TINY,
-    "runs/separator": [*TINY, "--model.model.picture=32", "--model.model.bin_widths=[4,8]"],
+    "runs/separator": [*TINY, "--model.model.short_side=32", "--model.model.bin_widths=[4,8]"],
     "runs/mine": TINY,
     "runs/beeps": [*TINY, "--model.model.widths=[8,8,8]", "--model.model.depths=[1,1,1]"],
     # `samples.yaml` lists callbacks that `tiny.yaml` would replace, so that it goes behind it.

@@ -1,4 +1,4 @@
-"""The verbs of the command line, one module each; heavy imports stay inside `run`."""
+"""The subcommands, one module each; heavy imports stay inside `run`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MOST_SECONDS = 86400.0
 
 
 def size(text: str) -> tuple[int, int]:
-    """(H, W) from an argument as people say it, WxH."""
+    """(H, W) from an argument WxH."""
     width, _, height = text.lower().partition("x")
     if not all(n.isdecimal() and len(n) < 9 and 0 < int(n) <= LONGEST_SIDE for n in (width, height)):
         raise argparse.ArgumentTypeError(
@@ -70,7 +70,7 @@ def add_allow_module(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="PACKAGE",
-        help="a Python package of yours, whose classes the models' files may name; its code is run",
+        help="a Python package whose classes model files may name; its code is run",
     )
 
 
@@ -107,7 +107,7 @@ def whole(least: int | None = None, most: int = 2**63 - 1) -> Callable[[str], in
 
 
 def _number(text: str) -> float:
-    """A number, NaN where the text is none: it lies in no span."""
+    """A number; NaN where the text is none."""
     try:
         return float(text)
     except ValueError:
@@ -115,7 +115,7 @@ def _number(text: str) -> float:
 
 
 def seconds(text: str) -> float:
-    """A length in seconds, above 0 and at most a day; what a frame is depends on the clip."""
+    """A length in seconds, above 0 and at most a day."""
     number = _number(text)
     if not 0 < number <= MOST_SECONDS:
         raise argparse.ArgumentTypeError(

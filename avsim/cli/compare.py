@@ -1,4 +1,4 @@
-"""`avsim compare RUN…`: what several runs generated, beside each other."""
+"""`avsim compare RUN…`: the samples of several runs side by side."""
 
 import argparse
 from pathlib import Path
@@ -7,10 +7,10 @@ from avsim.cli import local_path
 
 
 def add(subparsers: argparse._SubParsersAction) -> None:
-    """Add the verb's arguments."""
+    """Add the subcommand's arguments."""
     parser = subparsers.add_parser(
         "compare",
-        help="put the samples of runs beside each other",
+        help="compare the samples of runs side by side",
         description="Write one page with a row for each prompt and seed and a column for each run, with the "
         "sound on, from the latest samples of each run.",
     )
@@ -34,7 +34,7 @@ def add(subparsers: argparse._SubParsersAction) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Write the page, and log the table and the workspace where asked to."""
+    """Write the page; log the table and the workspace with their flags."""
     import os
 
     from avsim.errors import InputError

@@ -1,4 +1,4 @@
-"""`avsim demo`: what the small checkpoint draws and takes apart, as files and one page with players."""
+"""`avsim demo`: clips of the small checkpoint, generated and separated, as files and one page."""
 
 from __future__ import annotations
 
@@ -20,23 +20,22 @@ PROMPTS = (
 
 
 def add(subparsers: argparse._SubParsersAction) -> None:
-    """Add the verb's arguments."""
+    """Add the subcommand's arguments."""
     parser = subparsers.add_parser(
         "demo",
-        help="draw, foley, animate, separate and judge a few clips, and write a page of them",
-        description="With the checkpoint that ships: draw clips from eight prompts, a sound for a silent "
-        "clip, a clip from an image; take each apart by the regions of its things, judge them, and write "
-        "DIR/*.mp4 and one page with players that have sound. A minute on two cores; nothing is downloaded "
-        "or trained.",
+        help="generate, separate and measure a few clips, and write a page of them",
+        description="With the shipped checkpoint: generate clips from eight prompts, audio for a silent "
+        "clip, and a clip from an image; separate each by its regions, measure them, and write DIR/*.mp4 and one "
+        "page with players. Takes a minute on two cores; nothing is downloaded or trained.",
     )
     parser.add_argument(
         "--checkpoint",
         type=model,
         default="small",
         metavar="MODEL",
-        help="what draws: a run, a hub id, or what ships (default %(default)s)",
+        help="a run, a hub id, or the shipped model (default %(default)s)",
     )
-    parser.add_argument("--seed", type=whole(), default=0, help="of all that is drawn (default %(default)s)")
+    parser.add_argument("--seed", type=whole(), default=0, help="of all clips (default %(default)s)")
     parser.add_argument(
         "--out",
         type=local_path,
@@ -48,7 +47,7 @@ def add(subparsers: argparse._SubParsersAction) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Draw, take apart, judge, write the page.
+    """Generate, separate, measure, write the page.
 
     Raises:
         InputError: a checkpoint that lacks a part, a folder that can't be written or is being written to.
@@ -69,7 +68,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _separator(checkpoint: str) -> str | None:
-    """Where the separator comes from: what ships, where the checkpoint has none of its own."""
+    """The separator: the checkpoint's own, else the shipped one."""
     from avsim.simulator.loading import part_folders
 
     return None if "separator" in part_folders(checkpoint) else "small"

@@ -6,28 +6,28 @@ from avsim.cli import add_allow_module, local_or_address, local_path, whole
 
 
 def add(subparsers: argparse._SubParsersAction) -> None:
-    """Add the verb's arguments."""
+    """Add the subcommand's arguments."""
     parser = subparsers.add_parser(
         "encode",
         help="turn shards of clips into shards of latents",
-        description="Encode the clips that `avsim prepare` made by a pair of trained codecs. Run it again to "
-        "go on where it stopped.",
+        description="Encode the clips of `avsim prepare` with a pair of trained codecs. Run it again to "
+        "resume.",
     )
     parser.add_argument(
         "shards",
         type=local_or_address,
         metavar="SHARDS",
-        help="a folder that avsim prepare made, or its address (s3://…)",
+        help="a folder written by avsim prepare, or its URL (s3://…)",
     )
     parser.add_argument(
-        "--video-codec", type=local_path, required=True, metavar="RUN", help="its run or folder"
+        "--video-codec", type=local_path, required=True, metavar="RUN", help="a run or folder with the codec"
     )
     parser.add_argument(
-        "--audio-codec", type=local_path, required=True, metavar="RUN", help="its run or folder"
+        "--audio-codec", type=local_path, required=True, metavar="RUN", help="a run or folder with the codec"
     )
     parser.add_argument("--out", type=local_path, required=True, metavar="DIR", help="folder for the latents")
     parser.add_argument(
-        "--batch-size", type=whole(1, 4096), default=8, help="clips at once (default %(default)s)"
+        "--batch-size", type=whole(1, 4096), default=8, help="clips per batch (default %(default)s)"
     )
     add_allow_module(parser)
     parser.set_defaults(run=run)

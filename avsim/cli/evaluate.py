@@ -1,4 +1,4 @@
-"""`avsim evaluate CLIPS`: what the judges say, as a table, metrics.json and a page."""
+"""`avsim evaluate CLIPS`: all metrics, as a table, metrics.json and a page."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ if TYPE_CHECKING:
 
     from avsim.evaluation.clips import Clips
     from avsim.evaluation.embeddings import Embedding
-    from avsim.evaluation.suite import Verdict
+    from avsim.evaluation.suite import Result
     from avsim.report.html import Html
 
 SHIPS = {"second": "none, grounding is judged by one alone"}
 EXAMPLES = 4  # clips that the page plays
 PARTS = {
-    "sound": "listens",
-    "picture": "looks",
-    "offset": "judges offsets",
+    "audio_detector": "detects onsets and sounds",
+    "video_detector": "detects things and events",
+    "sync_model": "estimates the offset of audio and video",
     "separator": "separates",
-    "second": "separates too, trained independently",
+    "second": "separates, trained independently of the first",
 }
 
 
 def add(subparsers: Any) -> None:
-    """Add the verb's arguments."""
+    """Add the subcommand's arguments."""
     parser = subparsers.add_parser(
         "evaluate",
-        help="judge clips: synchrony, space, physics, fidelity",
-        description="Judge clips from picture and sound alone. DIR gets metrics.json and index.html: each "
-        "value with its 95 % interval, the floor (each other's sound), the ceiling (true clips), the clips "
-        "it rests on and those that were skipped, and why. Judges that don't apply say so.",
+        help="measure clips: synchrony, space, physics, fidelity",
+        description="Measure clips from their video and audio alone. DIR gets metrics.json and index.html: "
+        "each value with its 95 % interval, the floor (unrelated audio), the ceiling (true clips), the "
+        "number of clips judged, and of those skipped with the reason. Metrics that do not apply are listed.",
     )
     parser.add_argument(
         "clips",
         nargs="+",
         type=local_path,
         metavar="CLIPS",
-        help="films, or folders of them (with a samples.json or not)",
+        help="videos, or folders of them (with a samples.json or not)",
     )
     parser.add_argument(
         "--reference",
@@ -57,7 +57,7 @@ def add(subparsers: Any) -> None:
         type=local_path,
         default=[],
         metavar="CLIPS",
-        help="what was trained on: are clips copies?",
+        help="training clips, to find copies of them",
     )
     parser.add_argument(
         "--prompts", type=local_path, metavar="FILE",
@@ -65,7 +65,7 @@ def add(subparsers: Any) -> None:
     )  # fmt: skip
     for part, what in PARTS.items():
         parser.add_argument(
-            f"--{part}", type=local_path, metavar="MODEL",
+            f"--{part.replace('_', '-')}", type=local_path, metavar="MODEL",
             help=f"a run or folder of a trained model that {what} (default: {SHIPS.get(part, 'what ships')})",
         )  # fmt: skip
     parser.add_argument(
@@ -77,14 +77,14 @@ def add(subparsers: Any) -> None:
     )  # fmt: skip
     parser.add_argument("--out", type=local_path, required=True, metavar="DIR", help="for the report")
     parser.add_argument(
-        "--all", action="store_true", help="print the numbers of judges that failed their calibration too"
+        "--all", action="store_true", help="print the numbers of metrics that failed their calibration too"
     )
     add_allow_module(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Judge, print, write."""
+    """Measure, print, write."""
     import json
 
     from rich.console import Console
@@ -93,9 +93,9 @@ def run(arguments: argparse.Namespace) -> None:
     from avsim.errors import InputError
     from avsim.evaluation.clips import Clips
     from avsim.evaluation.features import Detectors
-    from avsim.evaluation.ood import FAMILIAR, Familiar
-    from avsim.evaluation.reference import ceilings, comparisons, seen_by
-    from avsim.evaluation.suite import LOOKS, QUESTIONS, Panel
+    from avsim.evaluation.ood import OOD_CHECK, OODCheck
+    from avsim.evaluation.reference import ceilings, comparisons, embed_clips
+    from avsim.evaluation.suite import METRICS, OOD_EMBEDDING, MetricSuite
     from avsim.files import atomic
     from avsim.report.players import player
     from avsim.report.scores import write_scores
@@ -110,49 +110,49 @@ def run(arguments: argparse.Namespace) -> None:
     detectors = Detectors.trained(
         **folders, yamnet=arguments.yamnet, embeddings=_embeddings(arguments.embedding)
     )
-    questions, truth = list(QUESTIONS), {}
+    metrics, truth = list(METRICS), {}
     if reference is not None:
-        true = Panel(floors=False, weights=detectors.weights)
-        embedded = seen_by(reference, detectors, true)
+        true = MetricSuite(floors=False, weights=detectors.weights)
+        embedded = embed_clips(reference, detectors, true)
         truth = ceilings(true)
-        questions += comparisons(detectors, embedded, seen_by(training, detectors) if training else None)
-    panel = Panel(questions, weights=detectors.weights)
-    familiar = Familiar.load(FAMILIAR) if FAMILIAR.is_file() else None
-    if familiar is not None and familiar.sha256 != detectors.weights.get("picture"):
-        familiar = None  # of another detector
+        metrics += comparisons(detectors, embedded, embed_clips(training, detectors) if training else None)
+    suite = MetricSuite(metrics, weights=detectors.weights)
+    ood_check = OODCheck.load(OOD_CHECK) if OOD_CHECK.is_file() else None
+    if ood_check is not None and ood_check.sha256 != detectors.weights.get("video_detector"):
+        ood_check = None  # of another detector
     examples: list[Html] = []
     looks: list[Tensor] = []
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("judging", total=len(clips.paths))
-        for found in clips.evidence(detectors):
-            panel.update(found)
-            if familiar is not None and found.clip.frames is not None:
-                looks.append(detectors.embeddings[LOOKS](found.clip))
+        task = progress.add_task("measuring", total=len(clips.paths))
+        for found in clips.features(detectors):
+            suite.update(found)
+            if ood_check is not None and found.clip.frames is not None:
+                looks.append(detectors.embeddings[OOD_EMBEDDING](found.clip))
             if len(examples) < EXAMPLES:
                 examples.append(player(found.clip, found.name))
             progress.advance(task)
     if not clips.specs:
         path, message = next(iter(clips.unreadable.items()))
         raise InputError(f"none of the {len(clips.paths)} clips can be read; the first: {message or path}")
-    verdicts = panel.verdicts(truth)
-    notes = _notes(clips, reference, training, panel.refusals)
-    if familiar is not None and looks and (trouble := familiar.trouble(looks)):
-        notes.append(f"Beware: {trouble}.")
+    results = suite.results(truth)
+    notes = _notes(clips, reference, training, suite.refusals)
+    if ood_check is not None and looks and (warning := ood_check.warning(looks)):
+        notes.append(f"Warning: {warning}.")
     plain = {
         "clips": {"read": len(clips.specs), "unreadable": {str(p): m for p, m in clips.unreadable.items()}},
-        "judges": {
-            verdict.question.name: {
-                "trouble": verdict.trouble,
-                "numbers": {name: score.plain() for name, score in verdict.scores.items()},
+        "metrics": {
+            result.metric.name: {
+                "warning": result.warning,
+                "numbers": {name: score.plain() for name, score in result.scores.items()},
             }
-            for verdict in verdicts
+            for result in results
         },
     }
     with atomic(arguments.out / "metrics.json") as temporary:
         temporary.write_text(json.dumps(plain, indent=1))
-    page = write_scores(arguments.out / "index.html", "Judged clips", verdicts, notes, examples)
-    _print(verdicts, notes, arguments.all)
+    page = write_scores(arguments.out / "index.html", "Judged clips", results, notes, examples)
+    _print(results, notes, arguments.all)
     print(page)
 
 
@@ -175,7 +175,7 @@ def _embeddings(given: Sequence[str]) -> dict[str, Embedding]:
 def _notes(
     clips: Clips, reference: Clips | None, training: Clips | None, refusals: dict[str, str]
 ) -> list[str]:
-    """Sentences on what was judged, and on what wasn't."""
+    """Sentences on the clips that were measured, and on those that were not."""
     notes = [f"{len(clips.specs)} clips: {', '.join(clips.kinds)}."]
     if reference is not None:
         notes.append(f"Reference: {len(reference.specs)} clips: {', '.join(reference.kinds)}.")
@@ -192,8 +192,8 @@ def _notes(
     return notes
 
 
-def _print(verdicts: Sequence[Verdict], notes: Sequence[str], everything: bool) -> None:
-    """The table: what is known, of judges that apply; below it, in a line each, what is wrong with which."""
+def _print(results: Sequence[Result], notes: Sequence[str], everything: bool) -> None:
+    """Print the metrics that apply as a table, then a warning for each that does not or is not valid."""
     import math
 
     from rich.console import Console
@@ -203,17 +203,17 @@ def _print(verdicts: Sequence[Verdict], notes: Sequence[str], everything: bool) 
 
     for note in notes:
         print(note)
-    table = Table("judge", *HEADER[:-1])
-    for verdict in verdicts:
-        failed = verdict.calibration is not None and verdict.calibration.failures
-        if verdict.applies and (everything or not failed):
-            marked = verdict.question.name + (" (not calibrated)" if verdict.calibration is None else "")
-            for name, score in verdict.scores.items():
+    table = Table("metric", *HEADER[:-1])
+    for result in results:
+        failed = result.calibration is not None and result.calibration.failures
+        if result.applies and (everything or not failed):
+            marked = result.metric.name + (" (not calibrated)" if result.calibration is None else "")
+            for name, score in result.scores.items():
                 if not math.isnan(score.value):
                     table.add_row(marked, *cells(name, score)[:-1])
                     marked = ""
     if table.row_count:
         Console(width=160).print(table)
-    for verdict in verdicts:
-        if verdict.trouble is not None:
-            print(f"{verdict.question.name}: {verdict.trouble}")
+    for result in results:
+        if result.warning is not None:
+            print(f"{result.metric.name}: {result.warning}")

@@ -1,4 +1,4 @@
-"""`avsim generate`: clips with sound from words, a silent film, a sound or an image."""
+"""`avsim generate`: video and audio from text, a silent video, audio or an image."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from avsim.media import Windows
     from avsim.simulator import Simulator
 
-CAPTIONED = 8.0  # seconds of a film by which it is captioned, where there is no prompt
+CAPTIONED = 8.0  # seconds of a video by which it is captioned, where there is no prompt
 # Fields of `Guidance`, each a flag. Without any of them a distilled student generates, if there is one.
 SCALES = {
     "guidance_scale": "how much video and audio follow the prompt (default 2, with --audio 1.5; 1: off)",
@@ -37,81 +37,88 @@ SCALES = {
     "audio_modality_scale": "how much the audio follows its video (default 8; 1: off)",
     "modality_start": "lowest noise level, as a share, of both modality scales and --sync-scale "
     "(default 0.5, with --audio 0.2)",
-    "sync_scale": "how far the video follows the gradient of the audio's likelihood, or of a sync model "
+    "sync_scale": "step along the gradient of the sync model's reward, or of the audio likelihood "
     "(default 0.3 to 0.7 by task; 0: off)",
     "audio_text_scale": "how much the audio alone follows the prompt (default 2, with --audio 1; 1: off)",
 }
-SUFFIXES = {"image": ".png", "sound": ".wav"}  # of files in a folder; of all other tasks .mp4
+SUFFIXES = {"image": ".png", "audio": ".wav"}  # of files in a folder; of all other tasks .mp4
 
 
 def add(subparsers: Any) -> None:
-    """Add the verb's arguments."""
+    """Add the subcommand's arguments."""
     parser = subparsers.add_parser(
         "generate",
-        help="make clips: video with its sound",
-        description="Make clips from words alone, or the sound of a film, the picture of a sound, what "
-        "follows an image or a film, a film made anew, a picture or a sound alone. What is wholly given "
-        "comes back untouched; what goes on after an image or a film has the model's own size and rates.",
+        help="generate video and audio together, or one for the other",
+        description="Generate video with audio from a prompt; audio for a video (foley); video for audio; a "
+        "clip that starts with an image; the continuation of a clip; an edited clip; or one modality "
+        "alone. A given modality is returned unchanged; continuations of an image or a clip have the "
+        "model's own size and rates.",
     )
     parser.add_argument(
         "--checkpoint",
         type=model,
         default="small",
         metavar="RUN",
-        help="a run that trained a generator, or a hub id; by default what ships with avsim",
+        help="a run that trained a generator, or a hub id (default: the shipped model)",
     )
     parser.add_argument(
         "--prompt",
         type=words,
-        help="what is to be seen and heard (with --video by default what is seen; '' tells nothing)",
+        help="description of video and audio (with --video: a caption of it by default; '': no prompt)",
     )
     given = parser.add_mutually_exclusive_group()
-    given.add_argument("--video", type=local_path, metavar="FILM", help="make the sound of this film")
-    given.add_argument("--audio", type=local_path, metavar="SOUND", help="make the picture of this sound")
     given.add_argument(
-        "--image", type=local_path, metavar="IMAGE", help="make a clip that begins with this image"
+        "--video", type=local_path, metavar="VIDEO", help="generate audio for this video (foley)"
+    )
+    given.add_argument("--audio", type=local_path, metavar="AUDIO", help="generate video for this audio")
+    given.add_argument(
+        "--image", type=local_path, metavar="IMAGE", help="generate a clip that starts with this image"
     )
     given.add_argument(
-        "--edit", type=local_path, metavar="FILM", help="draw this film (or sound) anew, as the prompt says"
+        "--edit", type=local_path, metavar="VIDEO", help="edit this video (or audio) by the prompt"
     )
-    given.add_argument("--extend", type=local_path, metavar="FILM", help="make this film go on for --seconds")
-    given.add_argument("--only", choices=("image", "sound"), help="make a picture, or a sound, from words")
-    parser.add_argument("--strength", type=float, help="of an edit, above 0 and at most 1 (default 0.6)")
-    parser.add_argument("--keep", choices=("picture", "sound"), help="what an edit leaves untouched")
+    given.add_argument("--extend", type=local_path, metavar="VIDEO", help="extend this video by --seconds")
+    given.add_argument("--only", choices=("image", "audio"), help="generate an image, or audio, alone")
     parser.add_argument(
-        "--seconds", type=seconds, help="length (default: that of the clips trained on, or of what is given)"
+        "--strength", type=float, help="of an edit: share of noise, above 0 and at most 1 (default 0.6)"
     )
     parser.add_argument(
-        "--size", type=size, metavar="WxH", help="pixels (default: as the generator was trained)"
+        "--keep", choices=("video", "audio"), help="the modality that an edit keeps unchanged"
+    )
+    parser.add_argument(
+        "--seconds", type=seconds, help="length (default: that of the training clips, or of the given clip)"
+    )
+    parser.add_argument(
+        "--size", type=size, metavar="WxH", help="pixels (default: those of the training clips)"
     )
     parser.add_argument(
         "--num-candidates",
         type=whole(most=MOST_STEPS),
         help="with --audio: videos to generate, to keep the one with the likeliest audio (default 3)",
     )
-    parser.add_argument("--steps", type=whole(most=MOST_STEPS), help="of the sampler (default 8)")
+    parser.add_argument("--steps", type=whole(most=MOST_STEPS), help="number of sampler steps (default 8)")
     for name, text in SCALES.items():
         flag = f"--{name.replace('_', '-')}"
         parser.add_argument(flag, type=float, metavar="FLOAT", help=text.replace("%", "%%"))
     parser.add_argument(
-        "--seed", type=whole(), default=0, help="of the first clip (default 0), others count on"
+        "--seed", type=whole(), default=0, help="of the first clip; the others follow (default 0)"
     )
     parser.add_argument(
-        "-n", "--count", type=whole(most=MOST_CLIPS), default=1, help="how many clips (default 1)"
+        "-n", "--count", type=whole(most=MOST_CLIPS), default=1, help="number of clips (default 1)"
     )
     parser.add_argument(
         "--out",
         action=Output,
         required=True,
         metavar="PATH",
-        help="a file for one clip; a folder for many, which exists or ends in / or has no suffix",
+        help="a file for one clip; a folder for several: one that exists, ends in / or has no suffix",
     )
     add_allow_module(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Draw the clips and write them."""
+    """Generate the clips and write them."""
     from contextlib import nullcontext
 
     from rich.progress import track
@@ -130,10 +137,10 @@ def run(arguments: argparse.Namespace) -> None:
         raise InputError(f"-n {count}: expected at least one clip")
     for option in ("strength", "keep"):
         if getattr(arguments, option) is not None and arguments.edit is None:
-            raise InputError(f"--{option} is of an edit; --edit FILM is missing")
+            raise InputError(f"--{option} is of an edit; --edit VIDEO is missing")
     if arguments.num_candidates is not None and arguments.audio is None:
-        raise InputError("--num-candidates is for the video of a given audio; --audio FILE is missing")
-    for option, only in (("size", "sound"), ("seconds", "image")):
+        raise InputError("--num-candidates is for video for given audio; --audio FILE is missing")
+    for option, only in (("size", "audio"), ("seconds", "image")):
         if getattr(arguments, option) is not None and arguments.only == only:
             raise InputError(f"--{option}: --only {only} has none")
     single = bool(out.suffix) and not arguments.out_is_folder
@@ -145,7 +152,7 @@ def run(arguments: argparse.Namespace) -> None:
     given, task = _given(arguments, simulator)
     prompt = arguments.prompt
     if prompt is None:
-        prompt = simulator.described(_beginning(given, simulator)) if task == "foley" else ""
+        prompt = simulator.describe(_beginning(given, simulator)) if task == "foley" else ""
         if prompt:
             print(f"seen: {prompt}", file=sys.stderr)
     entries = []
@@ -176,8 +183,8 @@ def run(arguments: argparse.Namespace) -> None:
             media.write(
                 clip,
                 path,
-                video_from=arguments.edit if keep == "picture" else None,
-                audio_from=arguments.edit if keep == "sound" else arguments.audio if whole else None,
+                video_from=arguments.edit if keep == "video" else None,
+                audio_from=arguments.edit if keep == "audio" else arguments.audio if whole else None,
             )
         if not single:
             write_listing(entries, out)
@@ -185,7 +192,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _settings(arguments: argparse.Namespace, prompt: str) -> dict[str, Any]:
-    """What clips of a folder have in common; their number may grow."""
+    """The settings that all clips of a folder share, other than their number."""
     names = ("checkpoint", "video", "audio", "image", "edit", "extend", "only", "strength", "keep", "seconds")
     more = ("size", "num_candidates", "steps", "seed", *SCALES)
     said = {name: getattr(arguments, name) for name in (*names, *more)}
@@ -194,7 +201,7 @@ def _settings(arguments: argparse.Namespace, prompt: str) -> dict[str, Any]:
 
 
 def _given(arguments: argparse.Namespace, simulator: Simulator) -> tuple[Clip | Windows | None, str]:
-    """What the clips are made from, and the task's name. A whole film is read in windows, as it is needed."""
+    """The given clip, and the name of the task. A whole video is read in windows."""
     from avsim import media
 
     if arguments.video is not None:
@@ -216,7 +223,7 @@ def _given(arguments: argparse.Namespace, simulator: Simulator) -> tuple[Clip | 
 
 
 def _beginning(given: Clip | Windows | None, simulator: Simulator) -> Clip:
-    """The first seconds of a picture, by which the whole is captioned."""
+    """The first seconds of a video, which are captioned."""
     from avsim.clip import Clip
 
     if isinstance(given, Clip):
@@ -229,7 +236,7 @@ def _beginning(given: Clip | Windows | None, simulator: Simulator) -> Clip:
 def _soundtrack(
     simulator: Simulator, arguments: argparse.Namespace, prompt: str, film: Windows, seed: int, folder: Path
 ) -> Tensor:
-    """The sound of a whole film, (A, N), made window by window.
+    """The sound of a whole video, (A, N), made window by window.
 
     It lies in a nameless file in `folder`, mapped into memory: an hour of stereo has hundreds of megabytes,
     which the system can write out where memory is short.
@@ -265,7 +272,7 @@ def _guidance_of(simulator: Simulator, arguments: argparse.Namespace, task: str)
     said = {name: getattr(arguments, name) for name in SCALES if getattr(arguments, name) is not None}
     if "modality_start" in said:
         said["sync_start"] = said["modality_start"]
-    return simulator.guided(task, **said) if said else None
+    return simulator.task_guidance(task, **said) if said else None
 
 
 def _draw(
@@ -292,7 +299,7 @@ def _draw(
             return simulator.foley(given, prompt, **how)
         case "visualize":
             assert given is not None
-            return simulator.visualize(given, prompt, takes=arguments.num_candidates, **how)
+            return simulator.visualize(given, prompt, num_candidates=arguments.num_candidates, **how)
         case "edit":
             assert given is not None
             strength = STRENGTH if arguments.strength is None else arguments.strength
@@ -302,9 +309,9 @@ def _draw(
             return simulator.extend(given, prompt, seconds, **how)
         case "image":
             return simulator.image(prompt, **how)
-        case "sound":
+        case "audio":
             del how["size"]
-            return simulator.sound(prompt, seconds, **how)
+            return simulator.audio(prompt, seconds, **how)
         case "animate":
             assert given is not None
             return simulator.animate(given, prompt, seconds, **how)

@@ -1,4 +1,4 @@
-"""`avsim prepare FILMS… --out DIR`: films -> shards of clips."""
+"""`avsim prepare VIDEOS… --out DIR`: videos -> shards of clips."""
 
 import argparse
 
@@ -6,18 +6,18 @@ from avsim.cli import check_clip, local_path, rate, seconds, size, whole
 
 
 def add(subparsers: argparse._SubParsersAction) -> None:
-    """Add the verb's arguments."""
+    """Add the subcommand's arguments."""
     parser = subparsers.add_parser(
         "prepare",
-        help="cut films into shards of clips",
-        description="Cut films into clips that straddle no cut, drop black, frozen, silent and unreadable "
-        "ones, and write them to shards. Run it again to go on where it stopped. Captions are read from "
-        "files beside a film that have its name: NAME.txt, one caption of the whole film; NAME.json, "
+        help="cut videos into shards of clips",
+        description="Cut videos into clips within shots, drop black, frozen, silent and unreadable ones, and "
+        "write them to shards. Run it again to resume. Captions are read from "
+        "files beside a video that have its name: NAME.txt, one caption of the whole video; NAME.json, "
         '{"caption": "a violin plays"} or [{"start": 0, "end": 4.5, "caption": "a bell rings"}]; NAME.csv, '
         "columns start, end, caption, in seconds.",
     )
     parser.add_argument(
-        "films", nargs="+", type=local_path, metavar="FILM", help="film files, or folders of them"
+        "films", nargs="+", type=local_path, metavar="VIDEO", help="video files, or folders of them"
     )
     parser.add_argument("--out", type=local_path, required=True, metavar="DIR", help="folder for the shards")
     parser.add_argument("--seconds", type=seconds, default=2.0, help="length of a clip (default %(default)s)")
@@ -29,7 +29,7 @@ def add(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--sample-rate", type=whole(1, 768000), default=16000, help="Hz (default %(default)s)"
     )
-    parser.add_argument("--channels", type=int, default=2, choices=(1, 2), help="of sound (default 2)")
+    parser.add_argument("--channels", type=int, default=2, choices=(1, 2), help="audio channels (default 2)")
     parser.add_argument("--jobs", type=whole(1, 1024), help="processes (default: one per core)")
     parser.add_argument("--seed", type=whole(), default=0, help="of the splits (default %(default)s)")
     parser.add_argument("--validation", type=float, default=0.1, help="share (default %(default)s)")
@@ -38,13 +38,13 @@ def add(subparsers: argparse._SubParsersAction) -> None:
         "--split",
         type=local_path,
         metavar="FILE",
-        help="of avsim split: the part of each film, and captions",
+        help="a file of avsim split: the split of each video, and captions",
     )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Prepare the films and print what came of them."""
+    """Prepare the videos and print the counts."""
     import os
     import sys
 
@@ -71,12 +71,12 @@ def run(arguments: argparse.Namespace) -> None:
         test=arguments.test,
         split_file=arguments.split,
     )
-    table = Table("", "count", title=f"{made.films} films, {made.shots} shots -> {arguments.out}")
+    table = Table("", "count", title=f"{made.films} videos, {made.shots} shots -> {arguments.out}")
     for split in ("train", "validation", "test"):
         table.add_row(f"clips to {split}", str(made.clips.get(split, 0)))
     for reason, count in made.dropped.items():
         table.add_row(f"dropped: {reason}", str(count))
-    table.add_row("films passed over", str(len(made.passed_over)))
+    table.add_row("videos passed over", str(len(made.passed_over)))
     console = Console()
     console.print(table)
     if warning := uncaptioned(made.uncaptioned, sum(made.clips.values())):

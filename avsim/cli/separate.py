@@ -1,4 +1,4 @@
-"""`avsim separate CLIP`: the sound of every region of a film, each in a file of its own."""
+"""`avsim separate CLIP`: the audio of every region of a video, each in a file of its own."""
 
 from __future__ import annotations
 
@@ -13,59 +13,59 @@ if TYPE_CHECKING:
 
     from avsim.clip import Region
     from avsim.separation.separator import Separator
-    from avsim.separation.stems import Picture
+    from avsim.separation.stems import FrameSource
 
 
 def add(subparsers: Any) -> None:
-    """Add the verb's arguments."""
+    """Add the subcommand's arguments."""
     parser = subparsers.add_parser(
         "separate",
-        help="the sound of each region of a film",
-        description="Take the sound of a film apart by regions of its picture. DIR gets a wav and an mp4 "
-        "(the film with that region's sound alone) for each, off-screen.wav with what no region makes, and "
-        "stems.json. The stems add up to the film's own sound.",
+        help="separate the audio of a video by regions",
+        description="Separate the audio of a video by regions of its frames. DIR gets a wav and an mp4 (the "
+        "video with that region's audio alone) for each region, off-screen.wav with the rest, and "
+        "stems.json. The stems add up to the video's own audio.",
     )
-    parser.add_argument("clip", type=local_path, metavar="CLIP", help="a film with sound")
+    parser.add_argument("clip", type=local_path, metavar="CLIP", help="a video with audio")
     parser.add_argument(
         "--checkpoint",
         type=model,
         metavar="RUN",
         default="small",
-        help="a run or model with a separator, or its folder (default: what ships)",
+        help="a run or model with a separator, or its folder (default: the shipped one)",
     )
     parser.add_argument(
         "--box", action="append", default=[], metavar="X,Y,W,H",
-        help="a box in pixels, its top left corner first; may be repeated, as may the others",
+        help="a box in pixels, top left corner first; may be repeated, like the options below",
     )  # fmt: skip
     parser.add_argument(
         "--mask", type=model, action="append", default=[], metavar="FILE",
-        help="an image of the picture's aspect, white inside; or one for each frame: a folder of images, or "
-        "a film",
+        help="an image of the frames' aspect ratio, white inside; or one for each frame: a folder of images "
+        "or a video",
     )  # fmt: skip
     parser.add_argument(
         "--point", action="append", default=[], metavar="X,Y",
-        help="the thing at a pixel, as far as it sounds alike",
+        help="the sounding thing at a pixel",
     )  # fmt: skip
     parser.add_argument(
         "--text", type=words, action="append", default=[], metavar="WORDS",
-        help="the thing that words mean, such as 'the violin on the left'",
+        help="a referring expression, such as 'the violin on the left'",
     )  # fmt: skip
     parser.add_argument(
-        "--picture",
+        "--video-detector",
         type=local_path,
         metavar="MODEL",
-        help="the folder of a trained model that looks, for --text (default: what ships, if any)",
+        help="the folder of a trained video detector, for --text (default: the shipped one)",
     )
     parser.add_argument(
         "--auto",
         nargs="?",
         const="",
         metavar="N",
-        help="find the regions that sound: N, or as many as there are",
+        help="find N sounding regions, or all of them",
     )
     parser.add_argument(
         "--page", action="store_true",
-        help="write index.html too, in which each pixel can be heard; finds regions where none is given",
+        help="also write index.html, which plays the audio of any pixel; finds regions if none is given",
     )  # fmt: skip
     parser.add_argument("--out", type=local_path, required=True, metavar="DIR", help="a new folder")
     add_allow_module(parser)
@@ -73,15 +73,15 @@ def add(subparsers: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Separate and write, or leave nothing behind."""
+    """Separate and write, all or nothing."""
     from rich.console import Console
     from rich.progress import Progress
 
     from avsim import media, weights
     from avsim.errors import InputError
     from avsim.report.pixels import check_length, check_model, write_pixels
-    from avsim.separation.separator import Viewer
-    from avsim.separation.video_file import picture_of_film, separate_film, sound_of_film
+    from avsim.separation.separator import SeparationModel
+    from avsim.separation.video_file import audio_of_video, frames_of_video, separate_video
     from avsim.simulator.loading import the_part
 
     path, out = arguments.clip, arguments.out
@@ -92,18 +92,18 @@ def run(arguments: argparse.Namespace) -> None:
         arguments.auto = ""
     info = media.probe(path)
     if info.size is None or info.video_seconds is None:
-        raise InputError(f"{path}: has no picture; separating needs one to say what sounds where")
+        raise InputError(f"{path}: has no video; regions of its frames are needed")
     if arguments.page:
         check_length(info.video_seconds, str(path))
     _check(arguments, info.size)
     folder = the_part(arguments.checkpoint, "separator")
-    model: Separator = weights.load_model(folder, expected=Viewer)
+    model: Separator = weights.load_model(folder, expected=SeparationModel)
     if arguments.page:
         check_model(model)
-    picture = picture_of_film(path, model)
-    asked = [*_drawn(arguments, picture), *_said(arguments, picture)]
-    wave, sample_rate = sound_of_film(path)
-    regions = [*asked, *_surveyed(arguments, model, picture, wave, sample_rate)]
+    picture = frames_of_video(path, model)
+    listed = [*_given_regions(arguments, picture), *_referred_regions(arguments, picture)]
+    wave, sample_rate = audio_of_video(path)
+    regions = [*listed, *_found_regions(arguments, model, picture, wave, sample_rate)]
 
     def also(folder: Path) -> None:
         if arguments.page:
@@ -111,7 +111,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("separating", total=wave.shape[1])
-        about = separate_film(
+        about = separate_video(
             model,
             path,
             regions,
@@ -128,11 +128,11 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _check(arguments: argparse.Namespace, size: tuple[int, int]) -> None:
-    """Refuse what can be refused before any work.
+    """Check the arguments before any work.
 
     Raises:
-        InputError: numbers that are none or too few, a box or point outside, words that can't be read, or
-            that nothing looks for.
+        InputError: wrong numbers, a box or point outside the frame, an expression that can't be parsed, or no
+            detector for it.
     """
     from avsim.clip import Region
     from avsim.errors import InputError
@@ -149,16 +149,16 @@ def _check(arguments: argparse.Namespace, size: tuple[int, int]) -> None:
         raise InputError(f"--auto {arguments.auto!r}: expected a whole number, 1 or more, or nothing")
     for text in arguments.text:
         asked(text)
-    arguments.picture = arguments.picture or shipped("picture")
-    if arguments.text and not (arguments.picture and arguments.picture.is_dir()):
+    arguments.video_detector = arguments.video_detector or shipped("video_detector")
+    if arguments.text and not (arguments.video_detector and arguments.video_detector.is_dir()):
         raise InputError(
-            f"{arguments.picture}: no such folder; "
-            "--text needs a detector: --picture MODEL, a run that trained one that looks or its folder (RUN "
-            "of avsim fit -c configs/base.yaml -c configs/perception/picture.yaml)"
+            f"{arguments.video_detector}: no such folder; "
+            "--text needs a detector: --video-detector MODEL, a run that trained one or its folder (RUN "
+            "of avsim fit -c configs/base.yaml -c configs/perception/video_detector.yaml)"
         )
 
 
-def _drawn(arguments: argparse.Namespace, picture: Picture) -> list[Region]:
+def _given_regions(arguments: argparse.Namespace, picture: FrameSource) -> list[Region]:
     """The regions that are given as numbers or files.
 
     Raises:
@@ -174,20 +174,20 @@ def _drawn(arguments: argparse.Namespace, picture: Picture) -> list[Region]:
     ]
 
 
-def _said(arguments: argparse.Namespace, picture: Picture) -> list[Region]:
-    """The regions that words mean.
+def _referred_regions(arguments: argparse.Namespace, picture: FrameSource) -> list[Region]:
+    """The regions of referring expressions.
 
     Raises:
-        InputError: no such detector; words that fit nothing seen, or several things.
+        InputError: no such detector; an expression that fits nothing, or several things.
     """
     if not arguments.text:
         return []
     from avsim.perception.referred_region import meant, overview, spans_of_film
-    from avsim.perception.video_detector import PictureDetector
+    from avsim.perception.video_detector import VideoDetector
     from avsim.weights import load_model, part_folder
 
-    folder = part_folder(arguments.picture, "picture")
-    detector: PictureDetector = load_model(folder, expected=PictureDetector)
+    folder = part_folder(arguments.video_detector, "video_detector")
+    detector: VideoDetector = load_model(folder, expected=VideoDetector)
     seen = overview(detector, spans_of_film(arguments.clip, detector))
     return [
         meant(seen, text, picture.size, picture.frames, picture.frames_per_second) for text in arguments.text
@@ -209,15 +209,15 @@ def _numbers(option: str, text: str, count: int) -> list[float]:
     return numbers
 
 
-def _surveyed(
-    arguments: argparse.Namespace, model: Separator, picture: Picture, wave: Tensor, sample_rate: int
+def _found_regions(
+    arguments: argparse.Namespace, model: Separator, picture: FrameSource, wave: Tensor, sample_rate: int
 ) -> list[Region]:
-    """The regions that have to be looked for: around points, and those that sound."""
-    from avsim.separation.discovery import region_at, regions_of, survey
+    """The regions around points, and the sounding regions."""
+    from avsim.separation.discovery import map_audio, region_at, regions_of
 
     if not arguments.point and arguments.auto is None:
         return []
-    found = survey(model, picture, wave, sample_rate)
+    found = map_audio(model, picture, wave, sample_rate)
     points = [_numbers("--point", text, 2) for text in arguments.point]
     regions = [region_at(found, x, y, picture.size) for x, y in points]
     if arguments.auto is not None:

@@ -6,13 +6,13 @@ from avsim.cli import local_path, whole
 
 
 def add(subparsers: argparse._SubParsersAction) -> None:
-    """Add the verb's arguments."""
+    """Add the subcommand's arguments."""
     parser = subparsers.add_parser(
         "split",
         help="split published lists (MUSIC, AVE, VGGSound) by source video, or check a split for leaks",
         description="Read lists as MUSIC, MUSIC-21, AVE and VGGSound publish them and write a split: each "
         "source video in one part, with a hash of each. Lists that put one video into two parts are refused. "
-        "Without --out, lists or splits are only checked. 'avsim prepare FILMS --split FILE' uses one.",
+        "Without --out, lists or splits are only checked. 'avsim prepare VIDEOS --split FILE' uses one.",
     )
     parser.add_argument(
         "lists", nargs="*", type=local_path, metavar="LIST", help="lists, or one split to check"
@@ -24,7 +24,7 @@ def add(subparsers: argparse._SubParsersAction) -> None:
             default=[],
             type=local_path,
             metavar="LIST",
-            help=f"is all {part}",
+            help=f"is all in {part}",
         )
     parser.add_argument(
         "--out", type=local_path, metavar="FILE", help="the split, such as data/music.split.json"
@@ -33,15 +33,15 @@ def add(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--test", type=float, default=0.1, help="share, if no list says (default %(default)s)"
     )
-    parser.add_argument("--seed", type=whole(), default=0, help="of what is dealt out (default %(default)s)")
+    parser.add_argument("--seed", type=whole(), default=0, help="of the random split (default %(default)s)")
     parser.add_argument(
-        "--drop-leaks", action="store_true", help="take what leaks out of training, instead of refusing"
+        "--drop-leaks", action="store_true", help="remove leaks from training, instead of refusing them"
     )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Check or write, and print what is in each part."""
+    """Check or write, and print the size of each part."""
     import json
 
     from avsim.data.published import KIND, Split, make_split

@@ -1,4 +1,4 @@
-"""`avsim world`: clips with the truth in them, from random scenes, a scene file or a sentence."""
+"""`avsim world`: synthetic clips with exact truth, from random scenes, a scene file or a sentence."""
 
 from __future__ import annotations
 
@@ -13,25 +13,24 @@ if TYPE_CHECKING:
 
 
 def add(subparsers: argparse._SubParsersAction) -> None:
-    """Add the verb's arguments."""
+    """Add the subcommand's arguments."""
     parser = subparsers.add_parser(
         "world",
-        help="make clips whose every sound has a known cause",
-        description="Make clips of a world that sounds, with captions and, if wished, stems and all that is "
-        "known of them: from random scenes, a scene file or a sentence. Run it again to go on where it "
-        "stopped.",
+        help="make synthetic clips with captions, stems and exact truth",
+        description="Make clips of a synthetic world with audio, captions and, optionally, stems and truth: "
+        "from random scenes, a scene file or a sentence. Run it again to resume.",
     )
     parser.add_argument("--out", type=local_path, required=True, metavar="DIR", help="folder for the clips")
     parser.add_argument(
-        "-n", "--count", type=whole(most=MOST_CLIPS), default=1, help="how many clips (default 1)"
+        "-n", "--count", type=whole(most=MOST_CLIPS), default=1, help="number of clips (default 1)"
     )
     one = parser.add_mutually_exclusive_group()
-    one.add_argument("--from", dest="file", type=local_path, metavar="YAML", help="make this scene")
+    one.add_argument("--from", dest="file", type=local_path, metavar="YAML", help="a scene file")
     one.add_argument(
         "--say",
         type=words,
         metavar="TEXT",
-        help='make what this says: "a stick strikes a bell at 0.8 s, hard, in a cave"',
+        help='a sentence: "a stick strikes a bell at 0.8 s, hard, in a cave"',
     )
     one.add_argument("--gallery", action="store_true", help="write one page with every scene in every place")
     parser.add_argument("--level", help="easy, medium or full (default full)")
@@ -39,7 +38,7 @@ def add(subparsers: argparse._SubParsersAction) -> None:
         "--scene", type=_names, metavar="NAME,…", help="drop, strike, ensemble (default: the level's)"
     )
     parser.add_argument("--place", type=_names, metavar="NAME,…", help="such as cave (default: the level's)")
-    parser.add_argument("--material", type=_names, metavar="NAME,…", help="of what falls (default: all)")
+    parser.add_argument("--material", type=_names, metavar="NAME,…", help="of falling things (default: all)")
     parser.add_argument("--split", help="train, validation, test or 'held out' (default train)")
     parser.add_argument("--seed", type=whole(), default=0, help="of the scenes (default %(default)s)")
     parser.add_argument("--seconds", type=seconds, default=2.0, help="length of a clip (default %(default)s)")
@@ -50,10 +49,10 @@ def add(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--sample-rate", type=whole(1, 768000), default=16000, help="Hz (default %(default)s)"
     )
-    parser.add_argument("--channels", type=int, default=2, choices=(1, 2), help="of sound (default 2)")
-    parser.add_argument("--shards", action="store_true", help="write shards to train on instead of films")
-    parser.add_argument("--stems", action="store_true", help="write each thing's own sound, too")
-    parser.add_argument("--truth", action="store_true", help="write all that is known of each clip, too")
+    parser.add_argument("--channels", type=int, default=2, choices=(1, 2), help="audio channels (default 2)")
+    parser.add_argument("--shards", action="store_true", help="write shards for training instead of videos")
+    parser.add_argument("--stems", action="store_true", help="also write the audio of each thing")
+    parser.add_argument("--truth", action="store_true", help="also write the truth of each clip")
     parser.add_argument("--jobs", type=whole(1, 1024), help="processes (default: one per core)")
     parser.set_defaults(run=run)
 
@@ -96,7 +95,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _config(arguments: argparse.Namespace, spec: ClipSpec) -> WorldConfig:
-    """The level with the choices that were made."""
+    """The level with the given choices."""
     from dataclasses import replace
 
     from avsim.errors import InputError
@@ -108,12 +107,12 @@ def _config(arguments: argparse.Namespace, spec: ClipSpec) -> WorldConfig:
     options = {"--level": arguments.level, "--split": arguments.split, **chosen}
     given = [name for name, value in options.items() if value is not None]
     if own is not None and given and given != ["--split"]:
-        raise InputError(f"{', '.join(given)}: are for random scenes; a scene of one's own says all of that")
+        raise InputError(f"{', '.join(given)}: are for random scenes; a scene file or sentence defines them")
     return replace(configured("full" if arguments.level is None else arguments.level), spec=spec, **chosen)
 
 
 def _clips(arguments: argparse.Namespace, config: WorldConfig) -> tuple[Any, dict[str, Any]]:
-    """The clips, and what they are made from."""
+    """The clips, and their settings."""
     from dataclasses import asdict
 
     from avsim.data.worlds import Takes

@@ -12,14 +12,14 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from avsim.clip import ClipSpec
-from avsim.codecs.latent_norm import Whitening, bounded
+from avsim.codecs.latent_norm import LatentNorm, bounded
 from avsim.codecs.spectra import stft
-from avsim.codecs.stereo import CUES, ROUNDS, cues, waveform
+from avsim.codecs.stereo import CUES, ITERATIONS, cues, waveform
 from avsim.errors import InputError
 from avsim.weights import configured
 
-USUAL = (-8.5, 0.0, 0.0, 0.0)  # cues of sounds, and
-SPREAD = (1.2, 0.7, 0.6, 0.6)  # how far they lie from that
+MEAN = (-8.5, 0.0, 0.0, 0.0)  # cues of sounds, and
+STD = (1.2, 0.7, 0.6, 0.6)  # how far they lie from that
 LOUDEST = 0.0  # level; a full-scale sine has ln(1/2)
 
 
@@ -40,19 +40,19 @@ class Block(nn.Module):
         return x + self.gain * self.narrow(F.gelu(self.widen(self.norm(h))))
 
 
-class OfCues(nn.Module):
+class CueNorm(nn.Module):
     """A network that knows what cues are like."""
 
-    usual: Tensor  # (4, 1, 1)
-    spread: Tensor  # (4, 1, 1), how far they lie from that
+    mean: Tensor  # (4, 1, 1)
+    std: Tensor  # (4, 1, 1)
 
     def __init__(self) -> None:
         super().__init__()
-        for name, values in (("usual", USUAL), ("spread", SPREAD)):
+        for name, values in (("mean", MEAN), ("std", STD)):
             self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
 
 
-class Encoder(OfCues):
+class Encoder(CueNorm):
     """Cues to raw latents."""
 
     def __init__(self, bins: int, width: int, depths: tuple[int, int], expansion: int, fold: int, out: int):
@@ -67,7 +67,7 @@ class Encoder(OfCues):
 
     def forward(self, found: Tensor) -> Tensor:
         """Cues (B, 4, bins, F) -> (B, Da, F / fold)."""
-        x = (found - self.usual) / self.spread
+        x = (found - self.mean) / self.std
         x = self.embed(rearrange(x, "b c k f -> b f (c k)"))  # (B, F, W)
         for block in self.fine:
             x = block(x)
@@ -77,7 +77,7 @@ class Encoder(OfCues):
         return self.read(self.norm(x)).transpose(1, 2)
 
 
-class Decoder(OfCues):
+class Decoder(CueNorm):
     """Raw latents to cues."""
 
     def __init__(
@@ -101,7 +101,7 @@ class Decoder(OfCues):
         for block in self.fine:
             x = block(x)
         x = rearrange(self.read(self.norm(x)).float(), "b f (c k) -> b c k f", c=CUES)
-        found = x * self.spread + self.usual
+        found = x * self.std + self.mean
         return torch.cat([found[:, :1].clamp(max=LOUDEST), found[:, 1:]], 1)
 
 
@@ -128,7 +128,7 @@ class AudioAutoencoder(nn.Module):
         bins = n_fft // 2 + 1
         self.encoder = Encoder(bins, width, tuple(depths), expansion, fold, channels)  # type: ignore[arg-type]
         self.decoder = Decoder(bins, width, tuple(depths), expansion, fold, channels)  # type: ignore[arg-type]
-        self.whitening = Whitening(channels)
+        self.latent_norm = LatentNorm(channels)
         self.register_buffer("window", torch.hann_window(4 * stride), persistent=False)
 
     def forward(self, found: Tensor, noise: Tensor | float = 0.0) -> tuple[Tensor, Tensor]:
@@ -139,9 +139,9 @@ class AudioAutoencoder(nn.Module):
         z = bounded(self.encoder(found))
         return self.decoder(z + noise), z
 
-    def kinds(self, z: Tensor) -> list[tuple[Whitening, Tensor]]:
+    def _latent_norms(self, z: Tensor) -> list[tuple[LatentNorm, Tensor]]:
         """Latents (B, Da, l) with their statistics: all of them are of one kind."""
-        return [(self.whitening, z)]
+        return [(self.latent_norm, z)]
 
     def cues(self, wave: Tensor) -> Tensor:
         """Wave (B, A, N), A 1 or 2 -> cues (B, 4, bins, l fold), l = ceil(N / hop); mono is on both sides.
@@ -164,9 +164,9 @@ class AudioAutoencoder(nn.Module):
         Raises:
             InputError: a wave of another shape.
         """
-        return self.whitening.normalise(bounded(self.encoder(self.cues(wave))))
+        return self.latent_norm.normalise(bounded(self.encoder(self.cues(wave))))
 
-    def decode(self, latents: Tensor, spec: ClipSpec, rounds: int = ROUNDS) -> Tensor:
+    def decode(self, latents: Tensor, spec: ClipSpec, iterations: int = ITERATIONS) -> Tensor:
         """Latents (B, Da, l) -> wave (B, A, N) at the codec's rate, A and N as in `spec`.
 
         Fewer `rounds` of finding phases are quicker; 4 do for who hears but when something begins.
@@ -175,8 +175,8 @@ class AudioAutoencoder(nn.Module):
             InputError: a spec of another sample rate or of more than two channels, or too few latents.
         """
         check(spec, self.sample_rate, latents.shape[-1] * self.hop)
-        found = self.decoder(self.whitening.denormalise(latents))
-        wave = waveform(found, self.n_fft, self.stride, self.window, rounds)[..., : spec.samples]
+        found = self.decoder(self.latent_norm.denormalise(latents))
+        wave = waveform(found, self.n_fft, self.stride, self.window, iterations)[..., : spec.samples]
         return wave.mean(1, keepdim=True) if spec.channels == 1 else wave
 
 

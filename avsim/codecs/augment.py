@@ -1,10 +1,10 @@
-"""A clip seen otherwise: what the video codec trains on, to learn pictures and not a film's shots."""
+"""A clip seen otherwise: what the video codec trains on, to learn videos and not a video's shots."""
 
 import torch
 from torch import Tensor
 
 
-def varied(frames: Tensor, generator: torch.Generator) -> Tensor:
+def augment(frames: Tensor, generator: torch.Generator) -> Tensor:
     """Frames (3, T, H, W) in [0, 1], at random mirrored, turned (square ones), run backward and relit.
 
     Each symmetry has an even chance. Light: every colour takes a gain in 0.8 ... 1.25 and all a gamma of the

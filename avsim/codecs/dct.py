@@ -1,9 +1,9 @@
 """Blocks of pixels as cosines of about equal strength: what the video codec's networks see and draw.
 
-Film's energy falls with frequency and lies in luma. A network that sees pixels has to undo that first, and
-every step of its optimizer shakes the picture's mean most; one that sees cosines divided by their strength
+Video's energy falls with frequency and lies in luma. A network that sees pixels has to undo that first, and
+every step of its optimizer shakes the video's mean most; one that sees cosines divided by their strength
 need not. The strongest few are also a codec by themselves: 16 of them to a block of 8 x 8 x 4 reconstruct a
-film as well as its own 16 principal components do (25.1 dB each).
+video as well as its own 16 principal components do (25.1 dB each).
 """
 
 import torch
@@ -12,7 +12,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 
-class Cosines(nn.Module):
+class DCT(nn.Module):
     """Fixed linear maps between blocks, (3, S, size, size) pixels, and the strongest cosines of them.
 
     The rows of the analysis are orthogonal: with all 3 S size^2 cosines nothing is lost, with fewer it is a
@@ -24,10 +24,10 @@ class Cosines(nn.Module):
 
     def __init__(
         self,
-        channels: int,  # D, how many cosines, the strongest in film first
+        channels: int,  # D, how many cosines, the strongest in video first
         size: int,  # of a block in pixels, each way
         frames: int = 1,  # S, of a block
-        spread: float = 1.0,  # deviation of each cosine in film
+        spread: float = 1.0,  # deviation of each cosine in video
     ) -> None:
         super().__init__()
         self.size, self.frames = size, frames
@@ -50,7 +50,7 @@ class Cosines(nn.Module):
         return rearrange(x, "(b k) d h w -> b d k h w", b=len(frames))
 
     def decode(self, z: Tensor) -> Tensor:
-        """Cosines (B, D, k, h, w) -> frames about 0, (B, 3, k S, size h, size w)."""
+        """DCT (B, D, k, h, w) -> frames about 0, (B, 3, k S, size h, size w)."""
         with torch.autocast(z.device.type, enabled=False):
             x = rearrange(z, "b d k h w -> (b k) d h w")
             x = F.pixel_shuffle(F.conv2d(x, self.synthesis.to(x.dtype)), self.size)
@@ -58,13 +58,13 @@ class Cosines(nn.Module):
 
 
 def _atoms(size: int, frames: int) -> tuple[Tensor, Tensor]:
-    """All cosines of a block as orthonormal rows, and the deviation that film has in each."""
+    """All cosines of a block as orthonormal rows, and the deviation that video has in each."""
     luma = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 2.0, -1.0]])
     bases = [luma / luma.norm(dim=1, keepdim=True), _basis(frames), _basis(size), _basis(size)]
     atoms = torch.einsum("ac,bt,dy,ex->abdectyx", *bases).reshape(3 * frames * size**2, -1)
     axes = (torch.tensor([1.0, 0.4, 0.25]), *(torch.arange(n).float() for n in (frames, size, size)))
     colour, t, y, x = torch.meshgrid(*axes, indexing="ij")
-    # Measured on a film, with frequencies in half periods to 8 pixels: about 1 / frequency^1.3.
+    # Measured on a video, with frequencies in half periods to 8 pixels: about 1 / frequency^1.3.
     frequency = (8 / size) ** 2 * (y.square() + x.square() + 0.1) + 4 * t.square()
     return atoms, (0.6 * frames**0.5 * colour / frequency**0.65).flatten()
 

@@ -11,13 +11,13 @@ def bounded(z: Tensor) -> Tensor:
     return BOUND * torch.tanh(z.float() / BOUND)
 
 
-class Whitening(nn.Module):
+class LatentNorm(nn.Module):
     """Mean and standard deviation of each raw latent channel, stored with the weights.
 
-    Normalised latents have unit variance. Where it is known how much of the picture a channel is, that is
-    shared out: half-way, in powers, between all alike and the picture's own spectrum, of which a few channels
+    Normalised latents have unit variance. Where it is known how much of the video a channel is, that is
+    shared out: half-way, in powers, between all alike and the video's own spectrum, of which a few channels
     are nearly all. A generator that hears all channels alike spends itself on detail that nobody sees (which
-    can't be told from noise until the end); with the picture's own it would never draw any.
+    can't be told from noise until the end); with the video's own it would never draw any.
 
     `observe` gathers them while training; encoding and decoding only read them. They are buffers, so that a
     checkpoint, an averaged copy and an exported folder carry them.
@@ -25,14 +25,14 @@ class Whitening(nn.Module):
 
     mean: Tensor  # (D,)
     square: Tensor  # (D,), the mean of squares
-    energy: Tensor | None  # (D,), of what a raw latent of 1 adds to the picture
+    energy: Tensor | None  # (D,), of what a raw latent of 1 adds to the video
     batches: Tensor  # (), how many were observed
 
     def __init__(
         self,
         channels: int,
         memory: int = 100,  # batches over which the running average forgets
-        energy: Tensor | None = None,  # (D,), of what a raw latent of 1 adds to the picture; None: all alike
+        energy: Tensor | None = None,  # (D,), of what a raw latent of 1 adds to the video; None: all alike
     ) -> None:
         super().__init__()
         self.memory = memory

@@ -23,7 +23,7 @@ from avsim.weights import configured
 
 
 class _VideoCodec(nn.Module):
-    """What LTX-2's and Wan's autoencoders share: pictures in [-1, 1], one latent for the first frame."""
+    """What LTX-2's and Wan's autoencoders share: videos in [-1, 1], one latent for the first frame."""
 
     kind: str  # the class in diffusers
     channels: int

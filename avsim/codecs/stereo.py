@@ -14,7 +14,7 @@ from avsim.codecs.spectra import istft, stft
 
 FLOOR = 1e-9  # of power: 84 dB below a full-scale sine
 CUES = 4  # level, balance, and the cosine and the sine of the delay
-ROUNDS = 16  # of finding a phase
+ITERATIONS = 16  # of finding a phase
 MOMENTUM = 0.99  # of the fast form
 MOST = 4.0  # of power that is made up for, where phases that fit badly cancel
 
@@ -46,7 +46,7 @@ def spectra(found: Tensor, phase: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def waveform(found: Tensor, n_fft: int, hop: int, window: Tensor, rounds: int = ROUNDS) -> Tensor:
+def waveform(found: Tensor, n_fft: int, hop: int, window: Tensor, iterations: int = ITERATIONS) -> Tensor:
     """Cues (B, 4, M, F) -> left and right (B, 2, F hop) whose own cues are near them.
 
     Phases start at random, the same ones for every clip of a length, so that noise stays noise and the same
@@ -55,7 +55,7 @@ def waveform(found: Tensor, n_fft: int, hop: int, window: Tensor, rounds: int = 
     level = found[:, 0].float().exp()  # (B, M, F)
     phase = phases(tuple(level.shape[1:]), level.device).expand(level.shape)
     before = torch.zeros_like(phase)
-    for _ in range(rounds):
+    for _ in range(iterations):
         now = stft(istft(level * phase, n_fft, hop, window), n_fft, hop, window)
         ahead = torch.sub(now, before, alpha=MOMENTUM / (1 + MOMENTUM))  # along now + MOMENTUM (now - before)
         phase, before = torch.sgn(ahead), now

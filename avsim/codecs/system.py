@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from avsim import seeds
 from avsim.codecs.audio import AudioAutoencoder
-from avsim.codecs.augment import varied
+from avsim.codecs.augment import augment
 from avsim.codecs.latent_norm import moments_of
 from avsim.codecs.losses import cue_parts, distortion, moving
 from avsim.codecs.video import VideoAutoencoder, padded
@@ -72,9 +72,9 @@ class _CodecSystem(L.LightningModule):
         """Take raw latents (B, D, ...) of all processes into the statistics that normalise them."""
         if self.decoder_only:
             return
-        for whitening, part in self.model.kinds(latents):
+        for latent_norm, part in self.model._latent_norms(latents):
             moments = self.trainer.strategy.reduce(moments_of(part), reduce_op="mean")
-            whitening.observe(moments)  # type: ignore[arg-type]
+            latent_norm.observe(moments)  # type: ignore[arg-type]
 
     def total(self, parts: dict[str, Tensor], weights: dict[str, float]) -> Tensor:
         """The weighted sum of a loss's parts, logged beside them."""
@@ -114,8 +114,8 @@ class VideoCodecSystem(_CodecSystem):
         length = min(self.crop_frames, frames.shape[2])
         starts = self.starts(batch.rows, frames.shape[2] - length)
         crops = [
-            varied(
-                clip[:, start : start + length], seeds.generator(self.seed, "varied", self.global_step, row)
+            augment(
+                clip[:, start : start + length], seeds.generator(self.seed, "augment", self.global_step, row)
             )
             for clip, start, row in zip(frames, starts, batch.rows.tolist(), strict=True)
         ]

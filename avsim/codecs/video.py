@@ -23,8 +23,8 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from avsim.clip import ClipSpec
-from avsim.codecs.dct import Cosines
-from avsim.codecs.latent_norm import Whitening, bounded
+from avsim.codecs.dct import DCT
+from avsim.codecs.latent_norm import LatentNorm, bounded
 from avsim.errors import InputError
 from avsim.weights import configured
 
@@ -112,7 +112,7 @@ class Encoder(nn.Module):
         super().__init__()
         fine, coarse, deep = widths
         patch = stride // 2
-        self.cosines = Cosines(3 * patch**2, size=patch)
+        self.dct = DCT(3 * patch**2, size=patch)
         self.patchify = nn.Conv2d(2 * 3 * patch**2, fine, 3, padding=1)
         self.fine = nn.ModuleList(Block(fine) for _ in range(depths[0]))
         self.coarsen = nn.Conv2d(fine * 2 * 2, coarse, 1)
@@ -124,7 +124,7 @@ class Encoder(nn.Module):
     def forward(self, frames: Tensor, change: Tensor) -> Tensor:
         """Frames about 0 and their change (B, 3, T, H, W), T = 1 + 4 k -> (B, Dv, t, h, w)."""
         count = frames.shape[2]
-        x = torch.cat([self.cosines.encode(frames), self.cosines.encode(change)], 1)
+        x = torch.cat([self.dct.encode(frames), self.dct.encode(change)], 1)
         x = rearrange(x, "b c t h w -> (b t) c h w")
         x = self.patchify(_channels_last(x))  # (B T, fine, 2 h, 2 w)
         for block in self.fine:
@@ -155,7 +155,7 @@ class Decoder(nn.Module):
         self.refine = nn.Conv2d(coarse, fine * 2 * 2, 1)
         self.fine = nn.ModuleList(Block(fine) for _ in range(depths[0]))
         self.unpatchify = nn.Conv2d(fine, 3 * patch**2, 3, padding=1)
-        self.cosines = Cosines(3 * patch**2, size=patch)
+        self.dct = DCT(3 * patch**2, size=patch)
 
     def forward(self, z: Tensor) -> Tensor:
         """Raw latents (B, Dv, t, h, w) -> frames about 0, (B, 3, 1 + 4 (t - 1), H, W)."""
@@ -172,7 +172,7 @@ class Decoder(nn.Module):
         for block in self.fine:
             x = block(x, count)
         x = rearrange(self.unpatchify(x), "(b t) c h w -> b c t h w", t=count)
-        return self.cosines.decode(x.to(z.dtype))
+        return self.dct.decode(x.to(z.dtype))
 
 
 GAINS = {"after": 0.2, "read": 0.01, "unpatchify": 0.02}  # what adds to something else starts small
@@ -210,11 +210,11 @@ class VideoAutoencoder(nn.Module):
         shape = tuple(widths), tuple(depths), channels, space_stride
         self.encoder = Encoder(*shape)  # type: ignore[arg-type]
         self.decoder = Decoder(*shape)  # type: ignore[arg-type]
-        self.image = Cosines(channels, size=space_stride, spread=0.6)
+        self.image = DCT(channels, size=space_stride, spread=0.6)
         # Most of a change is nothing, and the rest is much: 5 deviations and more, where things move.
-        self.motion = Cosines(channels, size=space_stride, frames=4, spread=0.4)
-        self.whitening = Whitening(channels, energy=self.image.energy)  # of the latent of frame 0
-        self.whitening_later = Whitening(channels, energy=self.motion.energy)  # and of all others
+        self.motion = DCT(channels, size=space_stride, frames=4, spread=0.4)
+        self.latent_norm = LatentNorm(channels, energy=self.image.energy)  # of the latent of frame 0
+        self.latent_norm_later = LatentNorm(channels, energy=self.motion.energy)  # and of all others
         _initialise(self.encoder)
         _initialise(self.decoder)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -236,7 +236,7 @@ class VideoAutoencoder(nn.Module):
         if frames.ndim != 5 or frames.shape[1] != 3 or 0 in frames.shape:
             raise InputError(f"frames are {tuple(frames.shape)}; expected (B, 3, T, H, W), none of them 0")
         z = self._raw(padded(frames, self.time_stride, self.space_stride))
-        return torch.cat([w.normalise(part) for w, part in self.kinds(z)], 2)
+        return torch.cat([w.normalise(part) for w, part in self._latent_norms(z)], 2)
 
     def decode(self, latents: Tensor, spec: ClipSpec) -> Tensor:
         """Latents (B, Dv, t, h, w) -> frames (B, 3, T, H, W) in [0, 1], cropped to `spec`.
@@ -246,16 +246,16 @@ class VideoAutoencoder(nn.Module):
         """
         return cropped(self._frames(self._denormalised(latents)), spec).clamp(0, 1)
 
-    def sketch(self, latents: Tensor, spec: ClipSpec) -> Tensor:
+    def linear_decode(self, latents: Tensor, spec: ClipSpec) -> Tensor:
         """What `decode` makes of latents but for what its networks add: (B, 3, T, H, W), in no bounds.
 
-        With its gradient it costs an eighth of that, and of a decoded picture both point much the same way.
+        With its gradient it costs an eighth of that, and of a decoded video both point much the same way.
         """
         return cropped(self._code(self._denormalised(latents)) + 0.5, spec)
 
-    def kinds(self, z: Tensor) -> list[tuple[Whitening, Tensor]]:
+    def _latent_norms(self, z: Tensor) -> list[tuple[LatentNorm, Tensor]]:
         """Latents (B, Dv, t, ...) with their statistics: that of frame 0, and those of changes."""
-        kinds = [(self.whitening, z[:, :, :1]), (self.whitening_later, z[:, :, 1:])]
+        kinds = [(self.latent_norm, z[:, :, :1]), (self.latent_norm_later, z[:, :, 1:])]
         return kinds if z.shape[2] > 1 else kinds[:1]
 
     def hidden_matrices(self) -> Iterator[nn.Parameter]:
@@ -275,7 +275,7 @@ class VideoAutoencoder(nn.Module):
         return torch.cat([told, bounded(later + self.motion.encode(change))], 2)
 
     def _denormalised(self, latents: Tensor) -> Tensor:
-        return torch.cat([w.denormalise(part) for w, part in self.kinds(latents)], 2)
+        return torch.cat([w.denormalise(part) for w, part in self._latent_norms(latents)], 2)
 
     def _frames(self, z: Tensor) -> Tensor:
         return self.decoder(z) + self._code(z) + 0.5

@@ -1,1 +1,1 @@
-"""Films, lists and worlds -> shards -> batches."""
+"""Videos, lists and worlds -> shards -> batches."""

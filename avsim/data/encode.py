@@ -119,7 +119,7 @@ def encode(
 
 
 def _digest(source: Source) -> str:
-    """A name for what a source holds: which shots or films, in which order."""
+    """A name for what a source holds: which shots or videos, in which order."""
     groups = json.dumps([source.group(index) for index in range(len(source))])
     return hashlib.blake2b(groups.encode(), digest_size=8).hexdigest()
 
@@ -153,7 +153,7 @@ def _encode_part(
         frames = [sample.frames for sample in samples if sample.frames is not None]
         waves = [sample.wave for sample in samples if sample.wave is not None]
         if len(frames) < len(samples) or len(waves) < len(samples):
-            raise InputError(f"{samples[0].name}: lacks picture or sound; latents need both")
+            raise InputError(f"{samples[0].name}: lacks video or audio; latents need both")
         with quickest(device):
             video_latents = see.encode(torch.stack(frames).to(device))
             audio_latents = hear.encode(torch.stack(waves).to(device))

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 BLACK, FROZEN, SILENT = "black", "frozen", "silent"
-UNREADABLE, SHORT, NO_SOUND, NO_PICTURE = "unreadable", "shot too short", "no sound", "no picture"
+UNREADABLE, SHORT, NO_AUDIO, NO_VIDEO = "unreadable", "shot too short", "no audio", "no video"
 
 # The limits are the defaults of ffmpeg's blackdetect, freezedetect and silencedetect.
 DARK_PIXEL, DARK_SHARE = 0.10, 0.98  # a frame is black where this share of its pixels is below that luminance
@@ -15,7 +15,7 @@ QUIET = 0.001  # root mean square, -60 dB re full scale
 def fault(frames: Tensor, wave: Tensor) -> str | None:
     """Why a clip is dropped, or None. Shapes: frames (3, T, H, W) in [0, 1], wave (A, N).
 
-    Black or frozen for more than half of its frames, the frozen ones in one run (a film of few frames a
+    Black or frozen for more than half of its frames, the frozen ones in one run (a video of few frames a
     second repeats each of them, and is not frozen for that); silent as a whole.
     """
     count = frames.shape[1]

@@ -1,4 +1,4 @@
-"""Films of lists that others publish: MUSIC, AVE, VGGSound, The Sound of Pixels."""
+"""Videos of lists that others publish: MUSIC, AVE, VGGSound, The Sound of Pixels."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ log = logging.getLogger("avsim")
 
 
 class ListSource:
-    """The films that a list names, as far as they lie under `root`; the others are counted in `missing`.
+    """The videos that a list names, as far as they lie under `root`; the others are counted in `missing`.
 
-    MUSIC's, AVE's and VGGSound's lists are read as `published.read_list` says: a film is any file under
+    MUSIC's, AVE's and VGGSound's lists are read as `published.read_list` says: a video is any file under
     `root` called by a name of the list, and its caption is the label ("acoustic guitar and violin"). The
     Sound of Pixels' `.csv` has lines of audio_path,frames_path,count, where frames_path is a folder of images
-    (`frames_per_second` of them a second, the first at time 0) or a film; the caption is the name of the
+    (`frames_per_second` of them a second, the first at time 0) or a video; the caption is the name of the
     folder it lies in.
 
-    `split` is a part: of `split_file` (`avsim split` writes one), else of the films by the hash of their
+    `split` is a part: of `split_file` (`avsim split` writes one), else of the videos by the hash of their
     content.
 
     Raises:
-        InputError: a list or split that is missing, says something else or leaks; no film of it under `root`;
-            nothing in the split.
+        InputError: a list or split that is missing, says something else or leaks; no video of it under
+            `root`; nothing in the split.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class ListSource:
         if not path.is_file():
             raise InputError(f"{path}: no such list")
         if not root.is_dir():
-            raise InputError(f"{root}: no such folder of films (root of the list {path})")
+            raise InputError(f"{root}: no such folder of videos (root of the list {path})")
         self.missing: list[str] = []
         self.entries: list[Film | Filmstrip]
         if split_file is not None and split is None:
@@ -73,7 +73,7 @@ class ListSource:
             raise InputError(f"{path}: a list ends in .json (MUSIC), .csv (VGGSound) or .txt (AVE)")
         if self.missing:
             log.warning(
-                "%s: %d of %d films are missing, the first: %s",
+                "%s: %d of %d videos are missing, the first: %s",
                 path,
                 len(self.missing),
                 len(self.missing) + len(self.entries),
@@ -84,16 +84,16 @@ class ListSource:
         return len(self.entries)
 
     def group(self, index: int) -> str:
-        """Its film."""
+        """Its video."""
         return self.entries[index].id
 
     def videos(self) -> set[str]:
-        """The source videos of its films, by the names that lists give them and by content."""
+        """The source videos of its videos, by the names that lists give them and by content."""
         files = [entry.path if isinstance(entry, Film) else entry.sound for entry in self.entries]
         return {source_of(file.stem) for file in files} | {entry.id for entry in self.entries}
 
     def take(self, index: int, spec: ClipSpec, generator: Generator) -> Sample:
-        """A clip of film `index` that starts anywhere within it."""
+        """A clip of video `index` that starts anywhere within it."""
         return self.entries[index].take(spec, generator)
 
     def _films(self, path: Path, root: Path, part: Mapping[str, object] | None) -> list[Film]:
@@ -112,7 +112,7 @@ class ListSource:
         labels = {lying[name]: own[0].label for name, own in entries.items() if name in lying}
         self.missing += [name for name in entries if name not in lying]
         if not labels:
-            raise InputError(f"{path}: none of its {len(entries)} films lies under {root}")
+            raise InputError(f"{path}: none of its {len(entries)} videos lies under {root}")
         films, unreadable = all_probed(labels)
         self.missing += unreadable
         return [_told(film, entries[film.path.stem]) for film in films]
@@ -142,12 +142,12 @@ class ListSource:
                 except InputError as error:
                     self.missing.append(str(error))
         if not entries:
-            raise InputError(f"{path}: none of its {len(rows)} films lies under {root}")
+            raise InputError(f"{path}: none of its {len(rows)} videos lies under {root}")
         return entries
 
 
 def _told(film: Film, entries: Sequence[Entry]) -> Film:
-    """A film with what its entries say of spans of it, where no sidecar says anything."""
+    """A video with what its entries say of spans of it, where no sidecar says anything."""
     spans = tuple((*entry.span, entry.label) for entry in entries if entry.span is not None)
     return film if film.captions.spans or not spans else replace(film, captions=Captions(spans), label="")
 
@@ -161,7 +161,7 @@ def _is_strips(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class Filmstrip:
-    """A film in pieces: a sound file, and the images of its frames in order."""
+    """A video in pieces: a sound file, and the images of its frames in order."""
 
     sound: Path
     images: tuple[Path, ...]
@@ -174,7 +174,7 @@ class Filmstrip:
         return str(self.sound)
 
     def take(self, spec: ClipSpec, generator: Generator) -> Sample:
-        """A clip that starts anywhere within the film; one that is shorter ends in stillness and silence."""
+        """A clip that starts anywhere within the video; one that is shorter ends in stillness and silence."""
         seconds = len(self.images) / self.frames_per_second
         last = max(0, int((seconds - spec.seconds) * spec.frames_per_second))
         start = int(torch.randint(last + 1, (), generator=generator)) / spec.frames_per_second

@@ -1,6 +1,6 @@
-"""Several clips as one: their sounds added with the stems known, their pictures side by side.
+"""Several clips as one: their sounds added with the stems known, their videos side by side.
 
-Mix-and-separate is from The Sound of Pixels (1804.03160). A part's picture is its share of the columns: with
+Mix-and-separate is from The Sound of Pixels (1804.03160). A part's video is its share of the columns: with
 a spec as wide as `count` stored clips the parts are seen whole, with one as wide as a clip they are cropped.
 """
 
@@ -20,12 +20,12 @@ _TRIES = 64  # draws of a partner from another group before the source is said t
 
 
 class Mixture:
-    """Clip `index` with `count` - 1 others of other groups: waves added, pictures side by side.
+    """Clip `index` with `count` - 1 others of other groups: waves added, videos side by side.
 
     A sample has one region for each part, its columns, whose stem is the part's wave as it is in the sum.
 
     Raises:
-        InputError: fewer than two parts, a picture too narrow for them, or a source of a single group.
+        InputError: fewer than two parts, a video too narrow for them, or a source of a single group.
     """
 
     def __init__(self, source: Source, count: int = 2) -> None:
@@ -71,7 +71,7 @@ class Mixture:
         if len(chosen) == self.count:
             return chosen
         raise InputError(
-            f"a mixture of {self.count} clips needs as many shots or films; {len(chosen)} found among "
+            f"a mixture of {self.count} clips needs as many shots or videos; {len(chosen)} found among "
             f"{len(self.source)} clips"
         )
 
@@ -137,11 +137,11 @@ def _side_by_side(parts: list[Sample], waves: list[Tensor | None], caption: str)
     return Sample(frames, wave, caption, name, stems, masks)
 
 
-class Strangers:
+class Distractors:
     """The clips of a source, now and then with the sound of another one of them, which is not seen.
 
     A stranger's sound belongs to no region. It joins the clip's own, or takes its place: then all regions are
-    silent, as they must be where picture and sound are of two films.
+    silent, as they must be where video and audio are of two videos.
 
     Raises:
         InputError: chances that are not within 0 ... 1 together; in `take`, a source of a single group.
@@ -187,14 +187,14 @@ class Strangers:
             other = int(torch.randint(len(self.source), (), generator=generator))
             if self.source.group(other) != self.source.group(index):
                 return self.source.take(other, spec, generator)
-        raise InputError(f"a stranger is of another shot or film; one found among {len(self.source)} clips")
+        raise InputError(f"a stranger is of another shot or video; one found among {len(self.source)} clips")
 
 
 class Blend:
-    """Clips of several sources in one batch, each as often as its weight says: films beside the world, say.
+    """Clips of several sources in one batch, each as often as its weight says: videos beside the world, say.
 
     Clip `index` is drawn from one of them; as all have the same spec, they may be stacked. What chooses
-    clips by their groups (`Mixture`, `Strangers`) goes around each source, not around the blend.
+    clips by their groups (`Mixture`, `Distractors`) goes around each source, not around the blend.
 
     Raises:
         InputError: no source, or weights that are not as many, or not above 0; in `group`, always.
@@ -212,10 +212,10 @@ class Blend:
         return max(len(source) for source in self.sources)
 
     def group(self, index: int) -> str:
-        """Refused: it isn't drawn yet from which source the clip comes."""
+        """Refused: the source of a clip is sampled later."""
         raise InputError(
-            "a clip of a Blend has no group before it is drawn; put Mixture and Strangers around each of its "
-            "sources instead"
+            "a clip of a Blend has no group before it is sampled; put Mixture and Distractors around each "
+            "of its sources instead"
         )
 
     def take(self, index: int, spec: ClipSpec, generator: Generator) -> Sample:

@@ -1,6 +1,6 @@
-"""Films -> shards of clips, none of which straddles a cut.
+"""Videos -> shards of clips, none of which straddles a cut.
 
-Three rounds of tasks in a few processes: who each film is, where it cuts, and its clips. What a task found
+Three rounds of tasks in a few processes: who each video is, where it cuts, and its clips. What a task found
 is kept in FOLDER/parts as soon as it is known, so that a run that was killed goes on where it stopped.
 """
 
@@ -40,7 +40,7 @@ class Prepared:
 
     clips: dict[str, int]  # in each split
     dropped: dict[str, int]  # clips (and shots that are too short for one) by reason
-    passed_over: dict[str, str]  # films that could not be used, and why
+    passed_over: dict[str, str]  # videos that could not be used, and why
     films: int
     shots: int
     uncaptioned: int = 0  # clips
@@ -48,12 +48,12 @@ class Prepared:
 
 @dataclass(frozen=True)
 class _Film:
-    """A film in hand: `end` is the last moment at which both its picture and its frames' spans are there."""
+    """A video in hand: `end` is the last moment at which both its video and its frames' spans are there."""
 
     path: Path
     id: str
     end: float
-    margin: float  # seconds kept away from a cut: one of the film's own frames
+    margin: float  # seconds kept away from a cut: one of the video's own frames
     captions: Captions
 
 
@@ -67,7 +67,7 @@ class _Segment:
 
 @dataclass(frozen=True)
 class _Part:
-    """Clips of one film that are read at once: (shot, first frame on the film's grid)."""
+    """Clips of one video that are read at once: (shot, first frame on the video's grid)."""
 
     film: _Film
     places: tuple[tuple[int, int], ...]
@@ -88,15 +88,15 @@ def prepare(
     test: float = 0.1,
     split_file: str | Path | None = None,
 ) -> Prepared:
-    """Cut films into clips of `spec`, one every `stride` seconds of a shot; write shards of them to `out`.
+    """Cut videos into clips of `spec`, one every `stride` seconds of a shot; write shards of them to `out`.
 
-    Clips are dropped where they are black, frozen, silent or unreadable; films without picture or sound, and
-    films that can't be read at all, are passed over. Splits go by film, or by shot where there is one film;
-    or as a `split_file` of `avsim split` says, which also has captions, and films that it lacks are passed
-    over.
+    Clips are dropped where they are black, frozen, silent or unreadable; videos without video or audio, and
+    videos that can't be read at all, are passed over. Splits go by video, or by shot where there is one
+    video; or as a `split_file` of `avsim split` says, which also has captions, and videos that it lacks are
+    passed over.
 
     Raises:
-        InputError: no films, `out` holds clips of other settings or can't be written, nothing left over.
+        InputError: no videos, `out` holds clips of other settings or can't be written, nothing left over.
     """
     stride = spec.seconds if stride is None else stride
     if not (math.isfinite(stride) and stride > 0):
@@ -112,7 +112,7 @@ def prepare(
             usable, left_out = _listed(usable, listed, str(split_file))
             passed_over |= left_out
         if not usable:
-            raise InputError(f"no film to prepare: {'; '.join(passed_over.values())}")
+            raise InputError(f"no video to prepare: {'; '.join(passed_over.values())}")
         check_settings(folder, {"spec": asdict(spec), "stride": stride})
         cuts, failed = _find_cuts(folder, usable, jobs)
         passed_over |= failed
@@ -153,7 +153,7 @@ def prepare(
             "passed_over": passed_over,
         }
         if not items:
-            raise InputError(f"no clip of {spec.seconds:g} s is left of {len(paths)} films: {_said(about)}")
+            raise InputError(f"no clip of {spec.seconds:g} s is left of {len(paths)} videos: {_said(about)}")
         write_index(folder, "clips", about, items)
     missing = sum(not item["caption"] for item in items)
     return Prepared(dict(counts), about["dropped"], passed_over, len(usable), shot_count, missing)
@@ -185,7 +185,7 @@ def _survey(paths: list[Path], jobs: int) -> tuple[list[_Film], dict[str, str]]:
 
 
 def _listed(films: list[_Film], split: Split, where: str) -> tuple[list[_Film], dict[str, str]]:
-    """The films that are in a split, with its captions where they have none; and why not the others."""
+    """The videos that are in a split, with its captions where they have none; and why not the others."""
     chosen, left_out = [], {}
     for film in films:
         found = split.find(film.path.stem)
@@ -201,9 +201,9 @@ def _look(path: Path) -> _Film | str:
     try:
         info = media.probe(path)
         if not info.has_frames:
-            return f"{path}: {filters.NO_PICTURE}"
+            return f"{path}: {filters.NO_VIDEO}"
         if not info.has_wave:
-            return f"{path}: {filters.NO_SOUND}"
+            return f"{path}: {filters.NO_AUDIO}"
         ends = [end for end in (info.video_seconds, info.audio_seconds) if end is not None]
         margin = 1 / info.frames_per_second if info.frames_per_second else 0.0
         return _Film(path, identity(path), min(ends), margin, Captions.beside(path))
@@ -211,7 +211,7 @@ def _look(path: Path) -> _Film | str:
         return str(error)
     except OSError as error:
         return f"{path}: {filters.UNREADABLE} ({error.strerror})"
-    except Exception as error:  # one film, whatever is wrong with it, never ends the job
+    except Exception as error:  # one video, whatever is wrong with it, never ends the job
         return _unforeseen(path, error)
 
 
@@ -260,7 +260,7 @@ def _places(
 ) -> tuple[list[tuple[int, int]], int, int]:
     """(shot, first frame) of every clip, how many shots are too short for one, and how many there are.
 
-    Clips start on the film's grid of frames of the spec's rate, so that neighbours can be read at once.
+    Clips start on the video's grid of frames of the spec's rate, so that neighbours can be read at once.
     """
     places: list[tuple[int, int]] = []
     short = 0
@@ -341,7 +341,7 @@ def _cut(part: _Part) -> dict[str, Any]:
 
 
 def _read(film: _Film, first: int, count: int, spec: ClipSpec) -> tuple[Tensor, Tensor] | None:
-    """`count` frames of the film's grid and their samples, or None where they can't be read."""
+    """`count` frames of the video's grid and their samples, or None where they can't be read."""
     rate = spec.frames_per_second
     try:
         clip: Clip = media.read(
@@ -349,7 +349,7 @@ def _read(film: _Film, first: int, count: int, spec: ClipSpec) -> tuple[Tensor, 
         )
     except InputError:
         return None
-    except Exception as error:  # one film, whatever is wrong with it, never ends the job
+    except Exception as error:  # one video, whatever is wrong with it, never ends the job
         log.warning("%s", _unforeseen(film.path, error))
         return None
     if clip.frames is None or clip.wave is None or clip.frames.shape[1] < count:

@@ -1,4 +1,4 @@
-"""Lists of films as they are published, and splits of them that don't leak.
+"""Lists of videos as they are published, and splits of them that don't leak.
 
 A split is a small json file: which source videos train, which validate, which test, the files of each and
 what is said of them, and a hash of each part. What comes from one source video stays in one part; a split in
@@ -40,7 +40,7 @@ PARTS = {
 
 @dataclass(frozen=True)
 class Entry:
-    """A line of a list: a film, or a clip of one."""
+    """A line of a list: a video, or a clip of one."""
 
     video: str  # the source
     name: str  # of its file, without the suffix

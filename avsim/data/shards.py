@@ -203,7 +203,7 @@ class SavedClips:
         return len(self.items)
 
     def group(self, index: int) -> str:
-        """The film that the clip is of; every clip of the world is its own."""
+        """The video that the clip is of; every clip of the world is its own."""
         return self.items[index]["group"]
 
     def stored(self, index: int, spec: ClipSpec, *names: str) -> dict[str, Tensor]:

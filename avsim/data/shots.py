@@ -1,4 +1,4 @@
-"""Where a film cuts, by PySceneDetect, one segment of the film at a time."""
+"""Where a video cuts, by PySceneDetect, one segment of the video at a time."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from pathlib import Path
 from avsim.errors import InputError
 from avsim.media.opening import opened
 
-SEGMENT = 60.0  # seconds of film searched by one task
+SEGMENT = 60.0  # seconds of video searched by one task
 CERTAIN = 45.0  # mean change of hue, saturation and luminance, 0 to 255; whip pans reach about 35
 _RUN_UP = 1.0  # seconds before and after a segment that the detector sees too: its window is a few frames
 
 
 def segments(seconds: float) -> list[tuple[float, float]]:
-    """The spans, each of at most SEGMENT seconds, that make up a film."""
+    """The spans, each of at most SEGMENT seconds, that make up a video."""
     count = max(1, round(seconds / SEGMENT))
     edges = [seconds * k / count for k in range(count + 1)]
     return list(zip(edges, edges[1:], strict=False))
 
 
 def cuts(path: Path, start: float, end: float) -> list[float]:
-    """The moments within [start, end) at which a new shot begins, in seconds of the film (`media.read`'s).
+    """The moments within [start, end) at which a new shot begins, in seconds of the video (`media.read`'s).
 
     Every frame is looked at, at its own time stamp (variable rates are no trouble), at about 256 pixels of
     width. `AdaptiveDetector` compares a frame's change with that of its neighbours, so that fast motion is
@@ -30,7 +30,7 @@ def cuts(path: Path, start: float, end: float) -> list[float]:
     another would end up inside a clip.
 
     Raises:
-        InputError: a film that can't be decoded.
+        InputError: a video that can't be decoded.
     """
     from scenedetect import AdaptiveDetector, ContentDetector, SceneManager, VideoOpenFailure, open_video
 
@@ -51,7 +51,7 @@ def cuts(path: Path, start: float, end: float) -> list[float]:
 
 
 def _picture_starts(path: Path) -> float:
-    """The time of the first frame, in seconds of the film."""
+    """The time of the first frame, in seconds of the video."""
     with opened(path) as film:
         stream = film.stream("video")
         return float((stream.start_time or 0) * stream.time_base) - film.zero

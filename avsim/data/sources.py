@@ -1,7 +1,7 @@
-"""Where clips come from: shards, a folder of films, the world. A source gives any
+"""Where clips come from: shards, a folder of videos, the world. A source gives any
 clip at any spec that it can.
 
-All that is random about a clip (where in the film it starts, what is cropped) is drawn from the generator
+All that is random about a clip (where in the video it starts, what is cropped) is drawn from the generator
 that is handed in, so that it depends on the step and the row alone.
 """
 
@@ -48,7 +48,7 @@ class Source(Protocol):
     """A map from 0 <= index < len to clips."""
 
     def __len__(self) -> int:
-        """How many clips (or films to take clips from) there are."""
+        """How many clips (or videos to take clips from) there are."""
         ...
 
     def take(self, index: int, spec: ClipSpec, generator: Generator) -> Sample:
@@ -56,7 +56,7 @@ class Source(Protocol):
         ...
 
     def group(self, index: int) -> str:
-        """What clip `index` is a part of (a shot, a film): clips of one group may share picture and sound."""
+        """What clip `index` is a part of (a shot, a video): clips of one group may share video and audio."""
         ...
 
 
@@ -90,10 +90,10 @@ class ShardSource:
         return self.items[index]["group"]
 
     def videos(self) -> set[str]:
-        """The source videos of its clips: films by content, and by YouTube's id where they are called by it.
+        """The source videos of its clips: videos by content, and by YouTube's id where they are called by it.
 
-        A film that was split by its shots is in every split, so its shots stand for it. None are known where
-        the clips are of no film.
+        A video that was split by its shots is in every split, so its shots stand for it. None are known where
+        the clips are of no video.
         """
         if self.shards.index.get("split_by") == "shot":
             return {item["group"] for item in self.items}
@@ -134,12 +134,12 @@ class ShardSource:
 def _mismatch(folder: str, name: str, stored: ClipSpec, asked: ClipSpec, relation: str) -> str:
     return (
         f"{folder}: {name} of its clips {relation} {getattr(stored, name):g}; the spec asks for "
-        f"{getattr(asked, name):g} (prepare the films again with that, or change the spec)"
+        f"{getattr(asked, name):g} (prepare the videos again with that, or change the spec)"
     )
 
 
 def _named(films: Iterable[Path]) -> set[str]:
-    """YouTube's ids. Other names say nothing: films of two folders may share theirs."""
+    """YouTube's ids. Other names say nothing: videos of two folders may share theirs."""
     return {source_of(film.stem) for film in films if VIDEO.fullmatch(film.stem)}
 
 
@@ -149,13 +149,13 @@ def _draw(most: int, generator: Generator) -> int:
 
 
 class FolderSource:
-    """Films as they lie in a folder: each time another clip of each, decoded on the spot.
+    """Videos as they lie in a folder: each time another clip of each, decoded on the spot.
 
-    Captions come from sidecar files, else from the name of the folder that a film lies in. Films that can't
+    Captions come from sidecar files, else from the name of the folder that a video lies in. Videos that can't
     be read are left out and listed in `missing`.
 
     Raises:
-        InputError: no films there, none that can be read, nothing in the split.
+        InputError: no videos there, none that can be read, nothing in the split.
     """
 
     def __init__(self, folder: str | Path, split: str | None = None, seed: int = 0) -> None:
@@ -166,21 +166,21 @@ class FolderSource:
         return len(self.films)
 
     def group(self, index: int) -> str:
-        """Its film."""
+        """Its video."""
         return self.films[index].id
 
     def videos(self) -> set[str]:
-        """Its films, by content, and by YouTube's id where they are called by it."""
+        """Its videos, by content, and by YouTube's id where they are called by it."""
         return {film.id for film in self.films} | _named(film.path for film in self.films)
 
     def take(self, index: int, spec: ClipSpec, generator: Generator) -> Sample:
-        """A clip of film `index` that starts anywhere within it."""
+        """A clip of video `index` that starts anywhere within it."""
         return self.films[index].take(spec, generator)
 
 
 @dataclass(frozen=True)
 class Film:
-    """A film to take clips from."""
+    """A video to take clips from."""
 
     path: Path
     id: str
@@ -189,7 +189,7 @@ class Film:
     label: str  # the caption where there is no sidecar
 
     def take(self, spec: ClipSpec, generator: Generator) -> Sample:
-        """A clip that starts anywhere within the film; one that is shorter than a clip ends in stillness."""
+        """A clip that starts anywhere within the video; one that is shorter than a clip ends in stillness."""
         from avsim import media
 
         last = max(0, int((self.seconds - spec.seconds) * spec.frames_per_second))
@@ -218,7 +218,7 @@ def filled(clip: Clip, spec: ClipSpec) -> tuple[Tensor, Tensor]:
 
 
 def probed(path: Path, label: str) -> Film:
-    """A film, if it has picture and sound.
+    """A video, if it has video and audio.
 
     Raises:
         InputError: it has not, or can't be read.
@@ -232,7 +232,7 @@ def probed(path: Path, label: str) -> Film:
 
 
 def all_probed(labels: dict[Path, str]) -> tuple[list[Film], list[str]]:
-    """The films that have picture and sound, with their labels; and why the others can't be used.
+    """The videos that have video and audio, with their labels; and why the others can't be used.
 
     Raises:
         InputError: none can be used.
@@ -244,12 +244,12 @@ def all_probed(labels: dict[Path, str]) -> tuple[list[Film], list[str]]:
         except InputError as error:
             missing.append(str(error))
     if not films:
-        raise InputError(f"none of {len(labels)} films can be used; the first: {missing[0]}")
+        raise InputError(f"none of {len(labels)} videos can be used; the first: {missing[0]}")
     return films, missing
 
 
 def in_split(films: list[Film], split: str | None, seed: int, where: str) -> list[Film]:
-    """The films of a split (80 : 10 : 10, by the hash of their content), or all."""
+    """The videos of a split (80 : 10 : 10, by the hash of their content), or all."""
     if split is None:
         return films
     if split not in SPLITS:
@@ -257,7 +257,7 @@ def in_split(films: list[Film], split: str | None, seed: int, where: str) -> lis
     of = assign(dict.fromkeys((film.id for film in films), 1), seed)
     chosen = [film for film in films if of[film.id] == split]
     if not chosen:
-        raise InputError(f"{where}: none of its {len(films)} films falls into split {split}")
+        raise InputError(f"{where}: none of its {len(films)} videos falls into split {split}")
     return chosen
 
 

@@ -9,7 +9,7 @@ from avsim.seeds import derive
 def assign(
     sizes: Mapping[str, int], seed: int = 0, validation: float = 0.1, test: float = 0.1
 ) -> dict[str, str]:
-    """The split of each unit (a film, a shot) from its size: all that comes from one unit stays together.
+    """The split of each unit (a video, a shot) from its size: all that comes from one unit stays together.
 
     Units are put in the order of their hashes and dealt out from one end: test, validation, then train, each
     unit to where the middle of it falls. Every split that is asked for gets a unit where there are three.

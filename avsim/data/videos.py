@@ -1,4 +1,4 @@
-"""Films on disk: which there are, who they are, and what their sidecar files say of them."""
+"""Videos on disk: which there are, who they are, and what their sidecar files say of them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pathlib import Path
 from avsim.errors import InputError
 
 SUFFIXES = frozenset((".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".gif"))
-_EDGE = 1 << 20  # bytes at either end of a file that tell films apart
+_EDGE = 1 << 20  # bytes at either end of a file that tell videos apart
 
 
 def find_films(paths: Iterable[str | Path]) -> list[Path]:
-    """The files named, and the films within the folders named, each once, in order.
+    """The files named, and the videos within the folders named, each once, in order.
 
     Raises:
-        InputError: a path that does not exist, or no film at all.
+        InputError: a path that does not exist, or no video at all.
     """
     found: dict[Path, None] = {}
     given = [Path(path) for path in paths]
@@ -34,7 +34,7 @@ def find_films(paths: Iterable[str | Path]) -> list[Path]:
             raise InputError(f"{path}: no such file or folder")
     if not found:
         names = ", ".join(map(str, given)) or "nothing given"
-        raise InputError(f"no films in {names}; expected files ending in {', '.join(sorted(SUFFIXES))}")
+        raise InputError(f"no videos in {names}; expected files ending in {', '.join(sorted(SUFFIXES))}")
     return list(found)
 
 
@@ -52,7 +52,7 @@ def identity(path: Path) -> str:
 
 @dataclass(frozen=True)
 class Captions:
-    """What is said of a film: (start, end, caption), in seconds."""
+    """What is said of a video: (start, end, caption), in seconds."""
 
     spans: tuple[tuple[float, float, str], ...] = ()
 
@@ -67,9 +67,9 @@ class Captions:
 
     @classmethod
     def beside(cls, film: Path) -> Captions:
-        """Captions from the files beside a film that bear its name, those there are of:
+        """Captions from the files beside a video that bear its name, those there are of:
 
-        NAME.txt: one caption of the whole film. NAME.json: {"caption": ...}, a list of {"start", "end",
+        NAME.txt: one caption of the whole video. NAME.json: {"caption": ...}, a list of {"start", "end",
         "caption"}, or both as {"caption": ..., "captions": [...]}. NAME.csv: columns start, end, caption.
 
         Raises:

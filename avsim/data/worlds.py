@@ -1,7 +1,7 @@
-"""A world -> files: shards to train on, or films with their captions; with their stems and truth if wished.
+"""A world -> files: shards to train on, or videos with their captions; with their stems and truth if wished.
 
     OUT/index.json, OUT/shards/     as `avsim prepare` writes them
-    OUT/clips/000000.mp4, .json     or films, each with its captions (`caption` is the short one)
+    OUT/clips/000000.mp4, .json     or videos, each with its captions (`caption` is the short one)
     OUT/truth/000000/               everything that is known of a clip: see `avsim.world.Truth.save`
     OUT/stems/000000/NAME.wav       each thing's own sound, "ambience" and "off screen"
 

@@ -1,16 +1,12 @@
-"""The joint generator, to be read in this order.
+"""Diffusion: noise levels, loss, training, guidance, sampling. The networks are in `avsim.models`.
 
-    pair        one value per modality             couplings   how the two streams meet in a block
-    tokens      latents <-> tokens, positions      blocks      one block
-    noising     x_s and v                          text        captions -> text tokens
-    levels      the mixture of noise levels        model       JointDiT: tokens, levels -> velocity
-    rope        rotary seconds, rows, columns      loss, training_sample, system  training
-
-    guidance    wrappers around `denoise`          distillation                   guidance distillation
-    sampler     dx/ds = v from noise to data
-    tasks       what is given, where the rest starts
-    generate    all of it: captions -> latents
-    takes       the best of several
+    noising            x_s and v                          guidance       wrappers around `denoise`
+    levels             the mixture of noise levels        sampler        dx/ds = v from noise to data
+    loss               flow loss, motion weight           tasks          which latents are given
+    training_sample    levels, noise, dropout of a step   generate       captions -> latents
+    system             training under Lightning           rerank         best-of-n sampling
+    datamodule         worlds -> a pool of latents        sync_reward    the reward of sync guidance
+    student            guidance distillation              distillation   its targets
 
 Importing this package imports neither Lightning nor wandb; only `system.py` does.
 """
@@ -19,10 +15,10 @@ from avsim.diffusion.generate import generate
 from avsim.diffusion.guidance import Guidance
 from avsim.diffusion.tasks import (
     ANIMATE,
+    AUDIO,
     FOLEY,
     IMAGE,
     JOINT,
-    SOUND,
     VISUALIZE,
     Given,
     Task,
@@ -38,7 +34,7 @@ __all__ = [
     "FOLEY",
     "IMAGE",
     "JOINT",
-    "SOUND",
+    "AUDIO",
     "VISUALIZE",
     "Given",
     "Guidance",

@@ -23,16 +23,16 @@ from avsim.diffusion.noising import Noised, clean_of, noise_of
 from avsim.models.joint import Context, JointDiT
 from avsim.models.pair import Pair
 
-# Of generation from text, and of a video for a given sound. `sync_samples` is 1 in distillation; the average
-# over many clips is what a student learns, so its `sync_scale` is higher than a sampler's.
+# Of generation from text, and of video for given audio. `sync_samples` is 1 in distillation; a student
+# learns the average over many clips, so its `sync_scale` is higher than a sampler's.
 TARGETS = (replace(GUIDANCE, sync_scale=0.35), replace(FOR_AUDIO, sync_scale=0.55, sync_samples=1))
-SYNC_TARGETS = (  # with a reward for synchrony; to a student the caption's guidance costs nothing
+SYNC_TARGETS = (  # with a reward for synchrony; text guidance costs a student nothing
     replace(GUIDANCE, sync_scale=0.4, sync_start=0.4, sync_end=0.88, guidance_start=0.5),
     replace(FOR_AUDIO, sync_scale=0.5, sync_start=0.25, sync_end=0.9, sync_samples=1),
 )
 DELAYED = 0.5  # share of clips whose audio is rotated in time against its video
 PREDICTED = 0.5  # share of clips that are the teacher's prediction from a higher level
-HIGHER = 0.2, 0.5  # how much higher, as a share of what is left to 1: about a step of eight
+HIGHER = 0.2, 0.5  # how much higher, as a share of the rest to 1: about one step of eight
 
 
 @torch.no_grad()
@@ -47,21 +47,22 @@ def distillation_sample(
     noise: Callable[[Tensor], Tensor],
     reward: Gradient | None = None,
 ) -> Pair[Noised]:
-    """Clips as a sampler meets them, with the guided teacher's velocity as their target.
+    """Clips as they occur during sampling, with the guided teacher's velocity as the target.
 
-    A sampler meets the model's prediction of the step before, and audio that is out of step with its video:
-    from data alone a student would not learn what sync guidance is for. The host never waits for the device.
+    A sampler feeds the model its own prediction of the step before, with audio that is not yet in sync with
+    the video. Trained on clean data alone, a student would not learn sync guidance. The host never waits for
+    the device.
 
     Args:
-        teacher: what is guided.
-        cond: the context with captions; `uncond` has none.
-        uncond: see `cond`.
+        teacher: the guided model.
+        cond: the context with captions.
+        uncond: the context without.
         x: clean tokens of both modalities, (B, L, D).
         s: their levels (B, K).
-        table: of `GuidanceRows`: of generation from text, of a video for a given sound.
+        table: of `GuidanceRows`: of generation from text, and of video for given audio.
         chance: uniform values (4, B, 1, 1).
-        noise: fresh normal values like a tensor.
-        reward: gradient of a reward for synchrony, in the place of the audio's likelihood.
+        noise: returns normal noise of the shape of a tensor.
+        reward: gradient of a reward for synchrony, in place of the audio likelihood.
     """
     delayed, shift, up, predicted = chance
     count = x.audio.shape[1]
@@ -91,13 +92,13 @@ def targets(
     """Clips, noised as they are, whose velocity is the guided teacher's.
 
     Args:
-        teacher: what is guided.
-        cond: the context with captions; `uncond` has none.
-        uncond: see `cond`.
+        teacher: the guided model.
+        cond: the context with captions.
+        uncond: the context without.
         noised: tokens of both modalities.
         guidance: of each row; `sync_samples` counts as 1.
-        noise: of the audio whose likelihood is asked for, (B, La, Da).
-        reward: gradient of a reward for synchrony, in the place of the audio's likelihood.
+        noise: of the audio whose likelihood is computed, (B, La, Da).
+        reward: gradient of a reward for synchrony, in place of the audio likelihood.
     """
     denoise = guide(teacher, cond, uncond, guidance)
     if reward is None and teacher.coupling.cross_modal:

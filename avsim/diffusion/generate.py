@@ -1,4 +1,4 @@
-"""Draw latents: the model, the guidance, the sampler and the task, put together once."""
+"""Generate latents: the model, guidance, sampler and task in one function."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,7 +17,7 @@ from avsim.diffusion.guidance import (
     guide,
     reward_gradient,
 )
-from avsim.diffusion.sampler import ancestral, frame_0_sooner, path
+from avsim.diffusion.sampler import ancestral, lead_first_frame, level_schedule
 from avsim.diffusion.tasks import JOINT, Given, Task
 from avsim.errors import InputError
 from avsim.models.joint import JointDiT
@@ -43,37 +43,39 @@ def generate(
     seed: int = 0,
     first_row: int = 0,
     student: JointDiT | None = None,
-    critic: RewardFn | None = None,
-    ahead: int = 0,
+    reward_fn: RewardFn | None = None,
+    first_frame_lead: int = 0,
 ) -> Latents:
-    """Draw one clip of `spec` for each caption ("" for none); row i depends on (seed, first_row + i) alone.
+    """Generate a clip of `spec` for each caption ("" for none); row i depends on (seed, first_row + i) alone.
 
-    `given` holds the latents that the task takes as they are or starts from (B or 1 rows): all of a modality
-    that is given anywhere, with any finite values where it isn't. What is given comes back as it went in, bit
-    for bit. A `student`, distilled from the guided model, generates in its place; the gradient of sync
-    guidance still comes from the model, or from `critic`. Frame 0 is denoised `ahead` steps before the rest.
-    Returns video (B, Dv, t, h, w) and audio (B, Da, l), None where the task has no such modality.
+    `given` holds the latents that the task keeps or starts from (B or 1 rows): all latents of a modality that
+    is given anywhere, with any finite values where it is not. Given latents are returned bit for bit. A
+    `student` that was distilled from the guided model generates in its place; the gradient of sync guidance
+    still comes from the model, or from `reward_fn`. Frame 0 is denoised `first_frame_lead` steps before the
+    rest. Returns video (B, Dv, t, h, w) and audio (B, Da, l), None where the task has no such modality.
 
     Raises:
         InputError: no captions, a task that needs latents which `given` lacks, or latents of a wrong shape.
     """
     if not captions:
-        raise InputError("captions are empty; give one for each clip, '' for a clip without one")
+        raise InputError("no captions; give one for each clip, '' for a clip without a caption")
     start = (task.given(spec) if isinstance(task, Task) else task).tokens(spec)  # (L,)
-    x = begin(model, start, given or Latents(), spec, len(captions), seed, first_row)  # (B, L, D)
+    x = initial_tokens(model, start, given or Latents(), spec, len(captions), seed, first_row)  # (B, L, D)
     device = next(model.parameters()).device
     x = x.each(lambda x: x.to(device))
-    levels = start.each(lambda start: runs(start, spec).to(device).expand(len(captions), -1))  # (B, K)
+    levels = start.each(
+        lambda start: shortest_runs(start, spec).to(device).expand(len(captions), -1)
+    )  # (B, K)
     if not any(captions):
         guidance = replace(
             guidance, guidance_scale=1.0, audio_text_scale=1.0
-        )  # a pass without a caption says the same
+        )  # all captions are empty: a pass without them is the same
     cond = model.context(captions, spec)
     both = len(start.present()) == 2
     free = [both and bool((start > 0).any()) for start in start]
     highest = max(float(start.max()) for start in start.present())
 
-    def to_hear(call: int) -> Tensor:
+    def audio_noise(call: int) -> Tensor:
         return normal_rows(tuple(x.audio.shape), seed, "ear", call, first_row=first_row)
 
     guidance = guidance.starting_at(highest)
@@ -84,21 +86,21 @@ def generate(
     else:
         denoise = conditioned(student, student.context(captions, spec))
     if guidance.sync_scale > 0 and free[0]:
-        if critic is not None:
-            denoise = add_gradient(denoise, reward_gradient(critic, spec), guidance)
+        if reward_fn is not None:
+            denoise = add_gradient(denoise, reward_gradient(reward_fn, spec), guidance)
         elif model.coupling.cross_modal:
-            gradient = audio_likelihood_gradient(model, cond, to_hear, guidance.sync_samples)
+            gradient = audio_likelihood_gradient(model, cond, audio_noise, guidance.sync_samples)
             denoise = add_gradient(denoise, gradient, guidance)
 
-    def anew(step: int) -> Pair[Tensor]:
-        of = seed, "anew", step
+    def step_noise(step: int) -> Pair[Tensor]:
+        of = seed, "anew", step  # the names of random streams stay: clips of a seed depend on them
         return x.each(lambda x, name: normal_rows(tuple(x.shape), *of, name, first_row=first_row), NAMES)
 
-    points = frame_0_sooner(path(levels, steps, model.shifts), spec.video[0], ahead)
-    return to_latents(ancestral(ETA, anew)(denoise, x, points), spec)
+    points = lead_first_frame(level_schedule(levels, steps, model.shifts), spec.video[0], first_frame_lead)
+    return to_latents(ancestral(ETA, step_noise)(denoise, x, points), spec)
 
 
-def begin(
+def initial_tokens(
     model: JointDiT,
     start: Pair[Tensor],
     given: Latents,
@@ -107,10 +109,10 @@ def begin(
     seed: int,
     first_row: int,
 ) -> Pair[Tensor]:
-    """Tokens at the level where they start (L,), on the CPU: (1 - start) given + start noise, (B, L, D).
+    """Tokens at their initial level `start` (L,), on the CPU: (1 - start) given + start noise, (B, L, D).
 
     Raises:
-        InputError: latents that are needed but absent, of a wrong shape, or not finite.
+        InputError: needed latents are absent, of a wrong shape, or not finite.
     """
     tokens = Pair(*zip(lengths(spec), model.channels, strict=True))  # (L, D) of each
     grids = Pair(*zip(model.channels, grid(spec), strict=True))
@@ -119,25 +121,25 @@ def begin(
         return normal_rows((rows, *shape), seed, "noise", name, first_row=first_row)
 
     def needed(start: Tensor, latents: Tensor | None, name: str, grid: tuple[int, tuple[int, ...]]) -> Any:
-        return None if bool((start == 1).all()) else usable(latents, name, (rows, grid[0], *grid[1]))
+        return None if bool((start == 1).all()) else checked(latents, name, (rows, grid[0], *grid[1]))
 
     held = to_tokens(start.each(needed, given, NAMES, grids))
-    return start.each(noise, NAMES, tokens).each(mixed, start, held)
+    return start.each(noise, NAMES, tokens).each(mix_noise, start, held)
 
 
-def mixed(noise: Tensor, start: Tensor, given: Tensor | None) -> Tensor:
-    """Noise (B, L, D) and what is given, as far as each token's start (L,) says."""
+def mix_noise(noise: Tensor, start: Tensor, given: Tensor | None) -> Tensor:
+    """Noise (B, L, D) mixed with given tokens by each token's initial level (L,)."""
     if given is None:
         return noise
     s = start[None, :, None]
     return torch.where(s == 0, given, (1 - s) * given + s * noise)
 
 
-def usable(latents: Tensor | None, name: str, shape: tuple[int, ...]) -> Tensor:
+def checked(latents: Tensor | None, name: str, shape: tuple[int, ...]) -> Tensor:
     """Given latents as float32 of `shape` on the CPU; one row serves all.
 
     Raises:
-        InputError: as in `begin`.
+        InputError: as of `initial_tokens`.
     """
     if latents is None:
         raise InputError(f"this task starts from {name} latents; none were given")
@@ -148,8 +150,8 @@ def usable(latents: Tensor | None, name: str, shape: tuple[int, ...]) -> Tensor:
     return latents.float().cpu().expand(shape)
 
 
-def runs(levels: Tensor, spec: LatentSpec) -> Tensor:
-    """Levels of L tokens (L,) as the fewest (K,) that runs of L / K tokens share: one, per step or all."""
+def shortest_runs(levels: Tensor, spec: LatentSpec) -> Tensor:
+    """Levels of L tokens (L,) -> the fewest that describe them: one, one per latent frame, or all."""
     for count in (1, spec.video[0]):
         if len(levels) % count == 0:
             shared = levels.view(count, -1)

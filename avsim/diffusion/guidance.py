@@ -1,11 +1,11 @@
-"""Guidance: the velocity of a model, moved away from what it predicts with less of its conditions.
+"""Guidance: the velocity is moved away from the prediction with fewer conditions.
 
 Three conditions can be left out: the caption, the audio (for the video) and the video (for the audio). Each
 unconditional prediction is a pass of its own, and `guide` adds their differences to the conditional one
 (Classifier-free diffusion guidance, 2207.12598; one scale per condition), within an interval of noise levels
 (2404.07724). The caption's effect on the audio alone is a fourth term (`audio_text_scale`), at all levels.
 
-Beside a generated sound the video can also follow a gradient (`add_gradient`): of the model's own audio loss
+The video can also follow a gradient (`add_gradient`): of the model's own audio loss
 (`audio_likelihood_gradient`) or of a reward for synchrony (`reward_gradient`).
 
 The same functions serve sampling, where a `Guidance` holds numbers and a pass that adds nothing is left out,
@@ -33,18 +33,17 @@ Denoise = Callable[[Pair[Tensor], Pair[Tensor]], Pair[Tensor]]
 """denoise(x, s) -> v: tokens (B, L, D) and levels (B, K) of each modality -> their velocity."""
 
 RewardFn = Callable[[Latents], Tensor]
-"""reward_fn(latents) -> how well each video goes with its audio, (B,), differentiable by the video.
+"""reward_fn(latents) -> how well each video fits its audio, (B,), differentiable by the video.
 
-It is in units in which a clip's gradient counts in full from norm `MAX_NORM` on.
+Its scale: the gradient of a clip counts in full from norm `MAX_NORM` on.
 """
-MAX_NORM = 1.0  # of a reward's gradient; a smaller one counts for less
+MAX_NORM = 1.0  # norm of a reward's gradient from which it counts in full
 EPS = 1e-12
 
 
 @dataclass(frozen=True)
 class Guidance:
-    """Scales, of which 1 (of `sync_scale`, 0) guides nothing and costs nothing, and intervals of noise
-    levels.
+    """Guidance scales and intervals of noise levels; a scale of 1 (`sync_scale`: 0) is off and costs nothing.
 
     An interval's start is a share of the level at which the tokens begin; guidance is on from it upwards.
 
@@ -56,14 +55,14 @@ class Guidance:
     modality_scale: float = 1.0  # how much the video follows its audio
     audio_modality_scale: float = 1.0  # how much the audio follows its video
     modality_start: float = 0.0  # the lowest level of both modality scales
-    sync_scale: float = (
-        0.0  # how far the video follows the gradient of the audio's likelihood, or of a reward
-    )
+    sync_scale: float = 0.0  # step along the gradient of the audio likelihood, or of a reward
     guidance_start: float = 0.0  # the lowest level of `guidance_scale`
     sync_samples: int = 1  # noises over which the gradient of the audio's likelihood is averaged
     audio_text_scale: float = 1.0  # how much the audio follows the caption, its video left out; at all levels
     sync_start: float = 0.0  # the lowest level of `sync_scale`
-    sync_end: float = 0.93  # the highest, itself no share: above it a video says nothing of its audio yet
+    sync_end: float = (
+        0.93  # the highest, an absolute level: above it a noisy video has no information on its audio
+    )
 
     def __post_init__(self) -> None:
         for name in ("modality_start", "guidance_start", "sync_start", "sync_end"):
@@ -93,7 +92,7 @@ GUIDANCE = Guidance(
     guidance_scale=2.0, modality_scale=3.0, audio_modality_scale=8.0, modality_start=0.5, sync_scale=0.3,
     guidance_start=0.88, audio_text_scale=2.0, sync_start=0.5,
 )  # fmt: skip  # the default
-FOR_AUDIO = Guidance(  # the default of a video for a given sound: slower, and surer
+FOR_AUDIO = Guidance(  # the default of video for given audio
     guidance_scale=1.5, modality_scale=4.0, audio_modality_scale=8.0, modality_start=0.2, sync_scale=0.4,
     sync_samples=3, sync_start=0.2,
 )  # fmt: skip
@@ -155,12 +154,12 @@ def guide(
             + (audio_text_scale - 1) (v(no video) - v(no video, no caption))   of the audio
 
     Args:
-        model: what is guided.
+        model: the guided model.
         cond: the context with captions.
         uncond: the context without.
         guidance: of the whole batch, or of each row.
-        generated: which of (video, audio) is generated beside the other: no pass is spent on guiding one that
-            is given, absent or alone.
+        generated: which of (video, audio) is generated beside the other; modality guidance of one that is
+            given, absent or alone is skipped.
     """
     video_alone, audio_alone, audio_alone_uncond = (
         without_partner(model, context, name)
@@ -206,18 +205,18 @@ def highest(s: Tensor) -> Tensor:
 
 
 class Gradient(NamedTuple):
-    """Where a generated video should not go."""
+    """The gradient of a loss by the video, for `add_gradient`."""
 
     of: Callable[[Pair[Tensor], Pair[Tensor], Pair[Tensor]], Tensor]
-    """of(x, s, clean) -> a loss's gradient by the video, (B, Lv, Dv); `clean`: what a velocity leads to."""
+    """of(x, s, clean) -> a loss's gradient by the video, (B, Lv, Dv); `clean`: the predicted clean tokens."""
     max_norm: float = EPS  # from which on a clip's gradient counts in full
 
 
 def add_gradient(denoise: Denoise, gradient: Gradient, guidance: Guidance | GuidanceRows) -> Denoise:
-    """`denoise`, its video moved against a gradient, between `sync_start` and `sync_end`.
+    """`denoise` with a gradient step on the video between the levels `sync_start` and `sync_end`.
 
-    In root mean square over a clip's generated tokens the velocity changes by `sync_scale` x level, however
-    small the gradient, unless its norm is below `max_norm`: then by as much less.
+    The velocity changes by `sync_scale` x level in root mean square over a clip's generated tokens, whatever
+    the gradient's norm; below `max_norm` proportionally less.
     """
 
     def guided(x: Pair[Tensor], s: Pair[Tensor]) -> Pair[Tensor]:
@@ -226,7 +225,7 @@ def add_gradient(denoise: Denoise, gradient: Gradient, guidance: Guidance | Guid
         on = (level >= guidance.sync_start) & (level <= guidance.sync_end)  # (B, 1, 1)
         if not isinstance(guidance.sync_scale, Tensor) and not bool(on.any()):
             return v
-        clean = x.each(led_to, v, s)
+        clean = x.each(predict_clean, v, s)
         slope = gradient.of(x, s, clean)
         return v._replace(
             video=apply_gradient(v.video, slope, s.video, on * guidance.sync_scale, gradient.max_norm)
@@ -235,8 +234,8 @@ def add_gradient(denoise: Denoise, gradient: Gradient, guidance: Guidance | Guid
     return guided
 
 
-def led_to(x: Tensor, v: Tensor, s: Tensor) -> Tensor:
-    """The clean tokens that a velocity leads to, from x (B, L, D) at the levels s (B, K)."""
+def predict_clean(x: Tensor, v: Tensor, s: Tensor) -> Tensor:
+    """The clean tokens that a velocity points to, from x (B, L, D) at the levels s (B, K)."""
     return clean_of(x, v.to(x), repeat_levels(s, x.shape[1])[..., None])
 
 
@@ -252,9 +251,9 @@ def apply_gradient(
 
 
 def reward_gradient(reward_fn: RewardFn, spec: LatentSpec) -> Gradient:
-    """The gradient of a reward of the clean clip that a velocity leads to (Universal guidance, 2302.07121).
+    """The gradient of a reward of the predicted clean clip (Universal guidance, 2302.07121).
 
-    The reward needs no training on noise, and counts for less where its gradient is small.
+    The reward needs no training on noisy clips. Where its gradient is small, it counts for less.
     """
 
     def of(x: Pair[Tensor], s: Pair[Tensor], clean: Pair[Tensor]) -> Tensor:
@@ -266,7 +265,7 @@ def reward_gradient(reward_fn: RewardFn, spec: LatentSpec) -> Gradient:
     return Gradient(of, MAX_NORM)
 
 
-AUDIO_LEVEL = 0.8  # to which the audio is noised whose likelihood is asked for
+AUDIO_LEVEL = 0.8  # noise level of the audio whose likelihood is computed
 
 
 def audio_likelihood_gradient(
@@ -275,7 +274,7 @@ def audio_likelihood_gradient(
     """The gradient of the model's own audio loss by the noisy video: a classifier guidance (2105.05233).
 
     By Bayes' rule p(video | audio) ~ p(video) p(audio | video), and the model is the classifier. The audio is
-    the one that the velocity leads to. Each of the `samples` costs a pass and its gradient.
+    the predicted clean one. Each of the `samples` costs a forward and a backward pass.
 
     Args:
         model: the classifier.

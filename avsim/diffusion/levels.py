@@ -1,9 +1,9 @@
 """How much noise each token trains under: a mixture of noise levels, sampled per clip, modality and latent
 frame.
 
-One model is trained for every task by sampling what each task will meet (Mixture of noise levels, 2405.13762;
-Diffusion forcing, 2407.01392): the modalities jointly, independently, alone, one of them given, or part of
-the clip.
+One model is trained for every task by sampling the noise levels of each task (Mixture of noise levels,
+2405.13762; Diffusion forcing, 2407.01392): of both modalities jointly, independently, alone, with one of them
+given, or with part of the clip given.
 """
 
 from dataclasses import dataclass
@@ -22,14 +22,14 @@ from avsim.seeds import row_normal, row_uniform
 def shifted(u: Tensor, shift: float) -> Tensor:
     """The noise level at the point u of a modality's path, u and level in [0, 1] (SD3, 2403.03206, eq. 23).
 
-    A shift above 1 spends more of the path at high noise, which redundant signals need.
+    A shift above 1 spends more steps at high noise, which redundant signals need.
     """
     return shift * u / (1 + (shift - 1) * u)
 
 
 @dataclass(frozen=True)
 class LevelMixture:
-    """What share of the clips trains under which kind of levels.
+    """The shares of the kinds of noise levels in training.
 
     Raises:
         InputError: shares of the five kinds that don't add up to 1, or a share outside [0, 1].
@@ -39,10 +39,12 @@ class LevelMixture:
     independent: float = 0.24  # each modality at a point of its own
     video_given: float = 0.20  # foley
     audio_given: float = 0.12  # visualize
-    unimodal: float = 0.10  # each modality as if the other were absent: an image, a silent video, a sound
-    logit_std: float = 1.0  # of a point of the path: how often it is near either end
-    pure_noise: float = 0.05  # of the points: exactly 1, where every sampler starts
-    along_time: float = 0.20  # of clips: levels that change along time (half: a span given, half: all apart)
+    unimodal: float = 0.10  # each modality as if the other were absent
+    logit_std: float = 1.0  # standard deviation of the points' logits
+    pure_noise: float = 0.05  # share of points that are exactly 1, where sampling starts
+    along_time: float = (
+        0.20  # share of clips whose levels vary in time: half with a given span, half with a level per frame
+    )
 
     def __post_init__(self) -> None:
         kinds = (self.joint, self.independent, self.video_given, self.audio_given, self.unimodal)
@@ -56,8 +58,8 @@ class LevelMixture:
     def unimodal_rows(self, first_row: int, count: int, batch_size: int, step: int) -> list[bool]:
         """Which of the rows `first_row` ... `first_row + count - 1` train each modality alone.
 
-        They are spaced evenly over the rows of all steps, so that the host knows them without asking the
-        device, and every step has as many as its share, give or take one.
+        They are spaced evenly over the rows of all steps: they are known on the host, and every step has its
+        share of them, up to one.
         """
         before = step * batch_size + first_row
         marks = [int((before + i) * self.unimodal) for i in range(count + 1)]
@@ -76,7 +78,7 @@ class LevelMixture:
         """The levels of rows (B,) of step `step`: video (B, t) by latent frame, audio (B, l) by audio latent.
 
         They are made on the device of `rows`; row i depends on (seed, step, rows[i]) alone. Rows that are not
-        `coupled` train each modality alone: neither is given, and each has a point of its own.
+        `coupled` train each modality alone: neither is given, and each has an independent point.
         """
         kind, along, which, cut = row_uniform(rows, (4,), seed, name, step)[:, :, None].unbind(1)  # (B, 1)
         if not coupled:
@@ -87,7 +89,7 @@ class LevelMixture:
             end_of_joint, end_of_independent, end_of_foley = accumulate(shares)
             joint, visualize = kind < end_of_joint, kind >= end_of_foley
             foley = (kind >= end_of_independent) & ~visualize
-        if spec.video[0] == 1:  # an image: no span of it can be given
+        if spec.video[0] == 1:  # an image has no span to give
             along = torch.ones_like(along)
         points = self._points(rows, spec.video[0], seed, name, step)
         by_frame = (
@@ -111,9 +113,10 @@ class LevelMixture:
 
     @staticmethod
     def _given_span(chosen: Tensor, which: Tensor, cut: Tensor, spans: Pair[Tensor]) -> Pair[Tensor]:
-        """Of `chosen` rows (B, 1), what is given: the first frame, the beginning or the end, up to `cut` s.
+        """The given latents of `chosen` rows (B, 1): the first frame, the beginning or the end, up to `cut`
+        s.
 
-        As animate, extend, loop and connect will need it. Returns bools, (B, t) and (B, l).
+        These are the conditions of animate, extend, loop and connect. Returns bools, (B, t) and (B, l).
         """
         beginning = chosen & (which >= 1 / 3) & (which < 2 / 3)
         end = chosen & (which >= 2 / 3)

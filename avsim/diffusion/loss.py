@@ -1,37 +1,36 @@
-"""The loss of rectified flow, and the velocity of a predictor that has the noise level alone."""
+"""The loss of rectified flow, and the level-only baseline."""
 
 import torch
 from torch import Tensor
 
 from avsim.diffusion.noising import Noised, level_only_velocity
 
-CLEAREST = 0.05  # level below which an error of the data counts as it does at this level
+MIN_LEVEL = 0.05  # noise level below which an error of the data has the weight of this level
 
 
 def token_loss(predicted: Tensor, noised: Noised) -> Tensor:
     """Mean squared error of the velocity of each token, (B, L), 0 where the token is given (s = 0).
 
-    An error e of the data is an error e / s of the velocity; nearer to the data than `CLEAREST`, e / CLEAREST
+    An error e of the data is an error e / s of the velocity; below `MIN_LEVEL` it counts as e / MIN_LEVEL
     (2511.13720, section 4.3).
     """
     error = (predicted.float() - noised.v).square().mean(-1)
-    return error * (noised.level[..., 0] / CLEAREST).clamp(max=1).square()
+    return error * (noised.level[..., 0] / MIN_LEVEL).clamp(max=1).square()
 
 
 def row_loss(per_token: Tensor) -> Tensor:
     """The loss of each clip, (B,): the sum over tokens that are not given, over the number of *all* tokens.
 
-    The number is fixed, so the mean over rows is the same however the rows are spread over processes.
+    The divisor is fixed, so that the mean over rows does not depend on their distribution over processes.
     """
     return per_token.sum(1) / per_token.shape[1]
 
 
 def motion_weight(noised: Noised, frames: int, motion: float) -> Tensor:
-    """How much each video token counts, (B, L): 1, and up to 1 + `motion` where something in its place ever
-    moves.
+    """The loss weight of each video token, (B, L): 1, and up to 1 + `motion` where its position ever changes.
 
-    Tokens run over `frames` latent frames; those of frame 0 count 1. Where frame 0 is noisy, at level s0, a
-    place that moves can hardly be told yet: the extra weight is times 1 - s0^2.
+    Tokens run over `frames` latent frames; those of frame 0 count 1. The extra weight is
+    multiplied by 1 - s0^2, where s0 is the level of frame 0: from a noisy frame 0 motion can't be predicted.
     """
     later = noised.x.unflatten(1, (frames, -1))[:, 1:]  # (B, t - 1, hw, D)
     if frames == 1:
@@ -43,8 +42,8 @@ def motion_weight(noised: Noised, frames: int, motion: float) -> Tensor:
 
 
 def level_only(noised: Noised) -> Tensor:
-    """The velocity that the level alone predicts of data of unit variance, (B, L, D).
+    """The best velocity from x_s and the level alone, for data of unit variance, (B, L, D).
 
-    Its loss there is 1 / (s^2 + (1 - s)^2), from the level `CLEAREST` on.
+    Its loss is 1 / (s^2 + (1 - s)^2) from the level `MIN_LEVEL` on.
     """
     return level_only_velocity(noised.x_s, noised.level)

@@ -10,7 +10,7 @@ from avsim.models.tokens import repeat_levels
 
 @dataclass(frozen=True, eq=False)
 class Noised:
-    """Tokens on their way to noise.
+    """Noised tokens.
 
     Shapes: x, noise, x_s, v (B, L, D); s (B, K) the noise level, shared by runs of L / K tokens.
     """
@@ -26,7 +26,7 @@ class Noised:
 
     @property
     def x_s(self) -> Tensor:
-        """x_s = (1 - s) x + s noise: what the model sees."""
+        """x_s = (1 - s) x + s noise: the input of the model."""
         return (1 - self.level) * self.x + self.level * self.noise
 
     @property
@@ -36,7 +36,7 @@ class Noised:
 
 
 def clean_of(x_s: Tensor, v: Tensor, level: Tensor) -> Tensor:
-    """The data that a velocity points back to: x = x_s - s v."""
+    """The data that a velocity points to: x = x_s - s v."""
     return x_s - level * v
 
 

@@ -1,4 +1,4 @@
-"""Best-of-n sampling of a video for a given sound, reranked by the model's own audio likelihood."""
+"""Best-of-n sampling of video for given audio, reranked by the model's own audio likelihood."""
 
 from collections.abc import Sequence
 
@@ -14,8 +14,8 @@ from avsim.models.pair import Latents, Pair
 from avsim.models.tokens import to_tokens
 from avsim.seeds import normal_rows
 
-LEVELS = 0.9, 0.3  # of the audio's noise: what sounds at all, and when exactly
-SAMPLES = 2  # of the noise, at each level
+LEVELS = 0.9, 0.3  # noise levels of the audio: for its content, and for its timing
+SAMPLES = 2  # noise samples at each level
 
 
 @torch.no_grad()

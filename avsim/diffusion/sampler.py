@@ -1,6 +1,6 @@
-"""From noise to data along dx/ds = v(x, s). A sampler is one function of `denoise` and of the levels to pass.
+"""From noise to data along dx/ds = v(x, s). A sampler is one function of `denoise` and of a level schedule.
 
-Tokens stay where their level stays: one that is given has level 0 all along, and comes out as it went in.
+Tokens whose level does not change are not changed: given tokens have level 0 throughout.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,10 +19,10 @@ from avsim.models.tokens import repeat_levels
 Sampler = Callable[[Denoise, Pair[Tensor], Sequence[Pair[Tensor]]], Pair[Tensor]]
 
 
-def path(start: Pair[Tensor], steps: int, shifts: Pair[float]) -> list[Pair[Tensor]]:
-    """The levels to pass, `steps` + 1 pairs of (B, K), from `start` to 0.
+def level_schedule(start: Pair[Tensor], steps: int, shifts: Pair[float]) -> list[Pair[Tensor]]:
+    """The level schedule, `steps` + 1 pairs of (B, K), from `start` to 0.
 
-    Each modality goes along its own shifted path; a token that starts at s0 < 1 passes s0 times that.
+    Each modality has a shift of its own; the levels of a token that starts at s0 < 1 are multiplied by s0.
 
     Raises:
         InputError: fewer than one step.
@@ -36,15 +36,15 @@ def path(start: Pair[Tensor], steps: int, shifts: Pair[float]) -> list[Pair[Tens
     ]
 
 
-def frame_0_sooner(levels: Sequence[Pair[Tensor]], frames: int, ahead: int) -> Sequence[Pair[Tensor]]:
-    """The same path of clips of `frames` latent frames, along which frame 0 is `ahead` steps before the rest.
+def lead_first_frame(levels: Sequence[Pair[Tensor]], frames: int, lead: int) -> Sequence[Pair[Tensor]]:
+    """The schedule with frame 0, of `frames` latent frames, `lead` steps ahead of the rest.
 
-    What follows says how it differs from frame 0 (`codecs.video`): what is taken back has to be known.
+    Later latents are coded relative to frame 0 (`codecs.video`), which is therefore needed first.
     """
-    if not ahead or frames == 1 or levels[0].video is None or levels[0].video.shape[1] > frames:
+    if not lead or frames == 1 or levels[0].video is None or levels[0].video.shape[1] > frames:
         return levels
     each = [repeat_levels(now.video, frames) for now in levels]  # (B, t)
-    sooner = [each[0], *(each[min(i + ahead, len(each) - 1)] for i in range(1, len(each)))]
+    sooner = [each[0], *(each[min(i + lead, len(each) - 1)] for i in range(1, len(each)))]
     return [
         now._replace(video=torch.cat([first[:, :1], rest[:, 1:]], 1))
         for now, first, rest in zip(levels, sooner, each, strict=True)
@@ -52,7 +52,7 @@ def frame_0_sooner(levels: Sequence[Pair[Tensor]], frames: int, ahead: int) -> S
 
 
 def ancestral(eta: float, noise: Callable[[int], Pair[Tensor]]) -> Sampler:
-    """Euler's steps with noise drawn anew between them: what was begun wrongly is not kept to the end.
+    """Ancestral sampling: Euler steps with fresh noise between them, which corrects errors of early steps.
 
     With sigma = s / (1 - s), a step to sigma' goes on with a share eta sqrt(1 - (sigma' / sigma)^2) of fresh
     noise (DDIM, 2010.02502, eq. 16: `eta` 0 is Euler's step, 1 is DDPM's). `noise(i)` are normal tokens
@@ -62,7 +62,7 @@ def ancestral(eta: float, noise: Callable[[int], Pair[Tensor]]) -> Sampler:
         InputError: an `eta` outside [0, 1].
     """
     if not 0 <= eta <= 1:
-        raise InputError(f"eta, the noise that is drawn anew, is {eta}; it must lie in [0, 1]")
+        raise InputError(f"eta, the share of fresh noise, is {eta}; it must lie in [0, 1]")
 
     def step(x: Tensor, v: Tensor, now: Tensor, then: Tensor, fresh: Tensor) -> Tensor:
         s, after = (repeat_levels(level, x.shape[1])[..., None] for level in (now, then))  # (B, L, 1)

@@ -10,28 +10,28 @@ from torch import Tensor, nn
 
 from avsim.diffusion.distillation import SYNC_TARGETS, TARGETS, distillation_sample
 from avsim.diffusion.guidance import Gradient, Guidance, GuidanceRows, reward_gradient
-from avsim.diffusion.sync_reward import timing
+from avsim.diffusion.sync_reward import sync_reward
 from avsim.diffusion.system import GeneratorSystem
 from avsim.diffusion.training_sample import TrainingSample
 from avsim.errors import InputError
 from avsim.models.joint import JointDiT
-from avsim.perception.sync import OffsetJudge
+from avsim.perception.sync import SyncModel
 from avsim.seeds import row_normal, row_uniform
 from avsim.weights import TENSORS, hash_of, load_model, part_folder
 
 
 class DistillationSystem(GeneratorSystem):
-    """Trains a student on the velocities of its guided teacher, from which it also starts.
+    """Trains a student on the velocities of its guided teacher, from whose weights it starts.
 
-    Rows of one modality and images are trained on data as ever. The run exports both models and the codecs.
-    The validation's losses are of the data's velocities, which a student's are not.
+    Rows of one modality and images are trained on data. The run exports both models and the codecs.
+    Validation losses are against the velocities of the data, which differ from a student's targets.
 
     Args:
         teacher: a generator's folder, or a run that exported one.
-        targets: guidance of generation from text, and of a video for a given sound (`TARGETS`, or
+        targets: guidance of generation from text, and of video for given audio (`TARGETS`, or
             `SYNC_TARGETS` with a sync model).
-        sync_model: a folder with the sync model ("offset") whose reward guides the targets, decoded by the
-            codecs of this config; None: the teacher's own audio likelihood does.
+        sync_model: a folder with the sync model whose reward guides the targets, decoded by the codecs of
+            this config; None: the teacher's own audio likelihood guides them.
         **settings: as `GeneratorSystem`'s, but for its model.
 
     Raises:
@@ -47,9 +47,7 @@ class DistillationSystem(GeneratorSystem):
         **settings: Any,
     ) -> None:
         if targets is not None and len(targets) != 2:
-            raise InputError(
-                f"{len(targets)} targets; expected two: from text, and a video for a given sound"
-            )
+            raise InputError(f"{len(targets)} targets; expected two: from text, and video for given audio")
         folder = part_folder(teacher, "generator")
         model = load_model(folder, expected=JointDiT)
         super().__init__(copy.deepcopy(model).train(), **settings)
@@ -63,34 +61,36 @@ class DistillationSystem(GeneratorSystem):
                 raise InputError(
                     f"sync_model needs the codecs to decode with; {' and '.join(absent)} not given"
                 )
-            found = load_model(part_folder(sync_model, "offset"), expected=OffsetJudge)
-            self.frozen["offset"] = found.eval().requires_grad_(False)
+            found = load_model(part_folder(sync_model, "sync_model"), expected=SyncModel)
+            self.frozen["sync_model"] = found.eval().requires_grad_(False)
         self.rewards: dict[Any, Gradient] = {}
         self.table: Tensor | None = None
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Note down whose student this is."""
+        """Store the hash of the teacher."""
         checkpoint["teacher"] = self.teacher_hash
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on with the same teacher alone."""
+        """Refuse a checkpoint with another teacher."""
         if checkpoint.get("teacher") != self.teacher_hash:
-            raise InputError("this checkpoint's student had another teacher: its weights have changed since")
+            raise InputError(
+                "this checkpoint's student had another teacher, or the teacher's weights have changed"
+            )
 
     def on_fit_start(self) -> None:
-        """As `GeneratorSystem`; then move the teacher, and what rewards need, to the device."""
+        """As `GeneratorSystem`; then move the teacher and the sync model to the device."""
         super().on_fit_start()
         for part in self.frozen.values():
             part.to(self.device)
         self.table = GuidanceRows.table(self.targets, self.device)
 
     def parts(self) -> dict[str, nn.Module]:
-        """What this run exports: the teacher as it is, its student, and the codecs."""
+        """The exported models: the teacher, its student, and the codecs."""
         return {**super().parts(), "generator": self.frozen["generator"], "student": self.model}
 
     def reward(self, sample: TrainingSample) -> Gradient | None:
         """The gradient of the sync model's reward for clips of the sample's spec; None: no sync model."""
-        if "offset" not in self.frozen:
+        if "sync_model" not in self.frozen:
             return None
         spec = sample.spec
         if spec not in self.rewards:
@@ -98,8 +98,8 @@ class DistillationSystem(GeneratorSystem):
             if not self.rewards:
                 for name in self.codecs:
                     codecs[name].to(self.device).eval().requires_grad_(False)
-            model: Any = self.frozen["offset"]
-            reward_fn = timing(model, codecs["video_codec"], codecs["audio_codec"], spec.clip)
+            model: Any = self.frozen["sync_model"]
+            reward_fn = sync_reward(model, codecs["video_codec"], codecs["audio_codec"], spec.clip)
             self.rewards[spec] = reward_gradient(reward_fn, spec)
         return self.rewards[spec]
 

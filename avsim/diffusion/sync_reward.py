@@ -10,45 +10,47 @@ from avsim.codecs.audio import AudioAutoencoder
 from avsim.codecs.video import VideoAutoencoder
 from avsim.diffusion.guidance import RewardFn
 from avsim.models.pair import Latents
-from avsim.perception.sync import OffsetJudge, in_time
+from avsim.perception.sync import SyncModel, in_sync_score
 
-FEW_ROUNDS = 4  # in which a sound is decoded
-SLIGHT = 1.15  # norm of a clip's gradient, with what ships: 1.5 to 6 where something sounds, else 0.3
+DECODER_ITERATIONS = 4  # of phase retrieval, enough for onsets
+FULL_NORM = 1.15  # gradient norm of a clip that counts in full: 1.5 to 6 where something sounds, else 0.3
 
 
-def timing(
-    judge: OffsetJudge, video_codec: Any, audio_codec: Any, spec: ClipSpec, given: bool = False
+def sync_reward(
+    model: SyncModel, video_codec: Any, audio_codec: Any, spec: ClipSpec, audio_given: bool = False
 ) -> RewardFn:
-    """What a judge of offsets says for no offset of latents of `spec`, decoded by these codecs.
+    """The score of a sync model for no offset between video and audio latents of `spec`.
 
-    Beside a sound that is drawn too, our codecs are quick: the picture's gradient is that of its `sketch`,
-    the sound takes a few rounds. A `given` one stays as it is, is decoded and listened to once, and the
-    picture that is drawn for it has its gradient in full. At the judge's own rates nothing waits for the
-    device, so that it fits a CUDA graph.
+    Where the audio is generated too, avsim's codecs take shortcuts: the gradient by the video is that of its
+    `linear_decode`, and audio is decoded in few iterations. Audio that is given is decoded and encoded once,
+    and the gradient by the video is exact. At the model's own rates the host never waits for the device, so
+    that it fits a CUDA graph.
     """
-    known: list[Tensor] = []  # what is heard
+    cached: list[Tensor] = []  # features of given audio
 
     @torch.no_grad()
-    def heard(audio: Tensor, moments: int) -> Tensor:
-        if known:
-            return known[0]
-        quick = {"rounds": FEW_ROUNDS} if isinstance(audio_codec, AudioAutoencoder) and not given else {}
-        wave = audio_codec.decode(audio, spec, **quick).float()
-        found = judge.listened(judge.sound.grid.hear(wave, spec.sample_rate), moments)
-        if given:
-            known.append(found)
+    def audio_features(latents: Tensor, steps: int) -> Tensor:
+        if cached:
+            return cached[0]
+        fast = isinstance(audio_codec, AudioAutoencoder) and not audio_given
+        options = {"iterations": DECODER_ITERATIONS} if fast else {}
+        wave = audio_codec.decode(latents, spec, **options).float()
+        found = model.encode_audio(model.audio.grid.resample_audio(wave, spec.sample_rate), steps)
+        if audio_given:
+            cached.append(found)
         return found
 
-    def shown(video: Tensor) -> Tensor:
-        if given or not isinstance(video_codec, VideoAutoencoder):
-            return video_codec.decode(video, spec).float()
-        sketch = video_codec.sketch(video, spec)
+    def decode_video(latents: Tensor) -> Tensor:
+        if audio_given or not isinstance(video_codec, VideoAutoencoder):
+            return video_codec.decode(latents, spec).float()
+        linear = video_codec.linear_decode(latents, spec)
         with torch.no_grad():
-            added = video_codec.decode(video, spec) - sketch
-        return (sketch + added).float()
+            rest = video_codec.decode(latents, spec) - linear
+        return (linear + rest).float()
 
-    def critic(latents: Latents) -> Tensor:
-        v = judge.looked(judge.picture.grid.see(shown(latents.video), spec.frames_per_second))
-        return in_time(judge.logits(v, heard(latents.audio, v.shape[1]))) / SLIGHT
+    def reward_fn(latents: Latents) -> Tensor:
+        frames = model.video.grid.resample_video(decode_video(latents.video), spec.frames_per_second)
+        v = model.encode_video(frames)  # (B, L, E)
+        return in_sync_score(model.logits(v, audio_features(latents.audio, v.shape[1]))) / FULL_NORM
 
-    return critic
+    return reward_fn

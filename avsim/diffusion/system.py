@@ -1,4 +1,4 @@
-"""The generator under Lightning: what it trains on, what it logs, what a run exports."""
+"""Training of the generator under Lightning: losses, logs, exports."""
 
 from dataclasses import replace
 from functools import partial
@@ -30,20 +30,20 @@ BINS = 5  # of the noise level, for the logs
 
 
 class GeneratorSystem(L.LightningModule):
-    """Trains a `JointDiT` on latents. A step never waits for the device, but where it logs.
+    """Trains a `JointDiT` on latents. The host waits for the device only at logged steps.
 
     Args:
-        model: what is trained.
-        recipe: its optimizer and schedule.
-        seed: from which all randomness derives, with the step and the row.
+        model: the model.
+        recipe: optimizer and schedule.
+        seed: of all randomness, with the step and the row.
         video_codec: run or folder of the codec that made the video latents; exported along, never trained.
         audio_codec: and of the audio latents.
         levels: the mixture of noise levels.
         caption_dropout: chance of a clip to train without its caption, for classifier-free guidance.
-        caption_dropout_given_video: the same where all of its video is given, which tells most of what a
-            caption would; None: as everywhere.
-        motion_weight: how much more a video token counts where something moves (`loss.motion_weight`).
-        image_weight: of the images beside a batch of clips, against the clips' 1.
+        caption_dropout_given_video: the same for clips whose video is given, which has most of the caption's
+            information; None: as `caption_dropout`.
+        motion_weight: additional weight of video tokens with motion (`loss.motion_weight`).
+        image_weight: loss weight of the images beside a batch of clips; that of the clips is 1.
 
     Raises:
         InputError: a chance outside [0, 1] or a negative weight.
@@ -74,21 +74,21 @@ class GeneratorSystem(L.LightningModule):
         self.dropout = CaptionDropout(caption_dropout, given)
         self.motion_weight, self.image_weight = motion_weight, image_weight
         self.codecs = {"video_codec": video_codec, "audio_codec": audio_codec}
-        self.loaded: dict[str, nn.Module] | None = None  # codecs: in a dict, so not of this module's weights
-        self.seen: list[dict[str, Tensor]] = []  # what validation found, row by row
+        self.loaded: dict[str, nn.Module] | None = None  # in a dict, so that codecs aren't submodules
+        self.seen: list[dict[str, Tensor]] = []  # validation losses, row by row
 
     def parts(self) -> dict[str, nn.Module]:
-        """What this run exports: the generator, and the codecs of its latents."""
+        """The exported models: the generator, and the codecs of its latents."""
         if self.loaded is None:
             self.loaded = load_codecs(self.codecs)
         return {"generator": self.model, **self.loaded}
 
     def on_fit_start(self) -> None:
-        """Refuse, before the first step, what could not end well.
+        """Check codecs and latents before the first step.
 
         Raises:
-            InputError: codecs that aren't there, latents of other channels than the model's or of
-                other codecs.
+            InputError: codecs are missing, or the latents have other channels than the model, or are of other
+                codecs.
         """
         self.parts()
         found = getattr(self.trainer.datamodule, "channels", None)  # type: ignore[attr-defined]
@@ -111,7 +111,7 @@ class GeneratorSystem(L.LightningModule):
         return configure(self.model, self.recipe, int(self.trainer.estimated_stepping_batches))
 
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Tokenise the captions while the batch is on the host, where the text encoder has token ids."""
+        """Tokenise the captions while the batch is on the host, if the text encoder has token ids."""
         return tokenised(batch, self.model) if isinstance(batch, LatentBatch) else batch
 
     def training_step(self, batch: LatentBatch, batch_index: int) -> Tensor:
@@ -129,7 +129,7 @@ class GeneratorSystem(L.LightningModule):
         return total
 
     def with_target(self, sample: TrainingSample) -> TrainingSample:
-        """The sample whose velocity is to be predicted: here, of the data."""
+        """The sample with the velocity that is to be predicted: here, of the data."""
         return sample
 
     def losses(self, sample: TrainingSample) -> Pair[Tensor]:
@@ -153,7 +153,7 @@ class GeneratorSystem(L.LightningModule):
         total = torch.stack(means).sum()
         alone = {name for sample in samples if not sample.coupled for name in _names(sample)}
         if not any(sample.coupled for sample in samples) or len(alone) < len(NAMES):
-            # A step that lacks a kind of rows leaves weights without a gradient, for which DDP would wait.
+            # Without a kind of rows some weights have no gradient, for which DDP would wait.
             total = total + 0 * torch.stack([weight.sum() for weight in self.model.parameters()]).sum()
         return total
 

@@ -1,6 +1,6 @@
-"""Tasks: which latents are given, and where the rest starts. No task has code of its own anywhere else.
+"""Tasks: which latents are given, and at which level the rest starts. No task has code elsewhere.
 
-FOLEY                                            the picture is given, the sound is drawn
+FOLEY                                            the video is given, the audio is generated
 Task("extend", until(1.0), until(1.0))           the first second of both is given
 Task("extend backward", since(1.0), since(1.0))
 Task("connect", outside(0.5, 1.5), outside(0.5, 1.5))     one clip's end, another's beginning; a loop likewise
@@ -49,16 +49,16 @@ def since(start: float) -> Part:
 
 
 def outside(start: float, end: float) -> Part:
-    """What ends by `start` or begins at `end` or after: the seconds between are drawn."""
+    """What ends by `start` or begins at `end` or after: the seconds between are generated."""
     return lambda spans: until(start)(spans) | since(end)(spans)
 
 
 @dataclass(frozen=True)
 class Box:
-    """A part of the picture in shares of its height and width, 0 at the top left.
+    """A part of the video in shares of its height and width, 0 at the top left.
 
     Raises:
-        InputError: a box that is empty or leaves the picture.
+        InputError: a box that is empty or leaves the video.
     """
 
     top: float
@@ -71,7 +71,7 @@ class Box:
             raise InputError(f"{self}: expected 0 <= top < bottom <= 1 and 0 <= left < right <= 1")
 
     def touches(self, height: int, width: int) -> Tensor:
-        """Which cells of a grid over the picture the box touches, (height, width) bool."""
+        """Which cells of a grid over the video the box touches, (height, width) bool."""
         row, column = torch.arange(height) / height, torch.arange(width) / width
         rows = (row + 1 / height > self.top) & (row < self.bottom)
         columns = (column + 1 / width > self.left) & (column < self.right)
@@ -93,7 +93,7 @@ class Given:
 
     def __post_init__(self) -> None:
         if self.video is None and self.audio is None:
-            raise InputError("a task needs a modality to draw; both are absent")
+            raise InputError("a task needs a modality to generate; both are absent")
         for level in (self.video, self.audio):
             if level is not None and not ((level >= 0) & (level <= 1)).all():
                 raise InputError("the levels at which latents start must lie in [0, 1]")
@@ -119,7 +119,7 @@ class Task:
     video: Part | None = nothing
     audio: Part | None = nothing
     start: float = 1.0  # the level at which all that is not given starts
-    keep_outside: Box | None = None  # with a box, all of the picture outside it is given too
+    keep_outside: Box | None = None  # with a box, all of the video outside it is given too
 
     def given(self, spec: LatentSpec) -> Given:
         """This task on clips of `spec`, as starting levels."""
@@ -135,9 +135,9 @@ class Task:
         return Given(video, audio)
 
 
-JOINT = Task("joint")  # text -> picture and sound
-FOLEY = Task("foley", video=everything)  # picture -> sound
-VISUALIZE = Task("visualize", audio=everything)  # sound -> picture
-ANIMATE = Task("animate", video=first)  # image -> picture and sound
-IMAGE = Task("image", audio=None)  # text -> a picture alone, of as many frames as the spec has
-SOUND = Task("sound", video=None)  # text -> sound alone
+JOINT = Task("joint")  # text -> video and audio
+FOLEY = Task("foley", video=everything)  # video -> audio
+VISUALIZE = Task("visualize", audio=everything)  # audio -> video
+ANIMATE = Task("animate", video=first)  # image -> video and audio
+IMAGE = Task("image", audio=None)  # text -> a video alone, of as many frames as the spec has
+AUDIO = Task("audio", video=None)  # text -> audio alone

@@ -1,7 +1,7 @@
-"""What a training step samples for each clip: noise levels, noise, and which captions are dropped.
+"""The random part of a training step: noise levels, noise, and caption dropout of each clip.
 
-Row i of the step's whole batch depends on (seed, step, i) alone, so that one process or eight, a kill or a
-resume, train the same model. All of it is sampled on the batch's device.
+Row i of the step's whole batch depends on (seed, step, i) alone, so that the number of processes
+and resuming do not change the training. All of it is sampled on the batch's device.
 """
 
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ class CaptionDropout:
 
 @dataclass(frozen=True, eq=False)
 class TrainingSample:
-    """Rows that go through the model in one pass, both modalities coupled or one alone: without a mask."""
+    """Rows of one forward pass, with both modalities or one alone, so that no attention mask is needed."""
 
     spec: LatentSpec
     noised: Pair[Noised]

@@ -1,6 +1,7 @@
-"""Judges of picture and sound, proven on the world's truth before they judge.
+"""Metrics of video and audio, calibrated on synthetic clips with exact truth before they are used.
 
-A `Judge` is a `torchmetrics.Metric` of plain values (`separation`, `localization`, `grounding`, `space`,
-`events`, `card`, `integrity`, `text`, `fidelity`, `diversity`). A `Question` asks it of a clip by what
-detectors find there (`evidence`); the `Panel` asks all, and `Calibration` says which answers to believe.
+A `ClipScorer` is a `torchmetrics.Metric` of plain values (`separation`, `localization`, `grounding`, `space`,
+`events`, `physics`, `integrity`, `text`, `fidelity`, `diversity`). A `Metric` computes those values from what
+detectors find in a clip (`features`). The `MetricSuite` runs all metrics, and a `Calibration` states for
+which clips, and against which corruptions, a metric is valid.
 """

@@ -1,4 +1,4 @@
-"""Where a judge was shown to tell the truth from lies, and its refusal elsewhere."""
+"""How well a metric distinguishes true clips from corrupted ones, and for which clips that was measured."""
 
 import json
 import math
@@ -15,8 +15,10 @@ from avsim.evaluation.metric import ranks
 from avsim.files import atomic
 from avsim.world.plain import typed
 
-LEAST_AUROC = 0.9  # between truth and a judge's own lie; below it the judge has failed
-QUANTITIES = {  # of a clip that a calibration covers, and how a refusal words them
+LEAST_AUROC = (
+    0.9  # between truth and a corruption that the metric must detect; below it the metric has failed
+)
+QUANTITIES = {  # of a clip that a calibration covers, and their wording
     "frames_per_second": "{:g} fps",
     "height": "{:g} pixels of height",
     "sample_rate": "{:g} Hz",
@@ -36,22 +38,22 @@ class Range:
 
 
 @dataclass(frozen=True)
-class Against:
-    """How a judge tells one lie from the truth."""
+class CorruptionResult:
+    """How well a metric distinguishes one corruption from the truth."""
 
-    lie: str
-    value: float  # what the judge gives it; nan where it can't be judged
+    corruption: str
+    value: float  # the metric's value; nan where it can't be judged
     auroc: float  # of its clips against the true ones; 0.5 by chance
-    own: bool = False  # whether this is a lie that the judge is there to find
+    own: bool = False  # whether the metric must detect this corruption
     low: float = 0.0  # and its 95 % interval over clips
     high: float = 1.0
-    clips: int = 0  # with the lie, that were judged
-    unchanged: int = 0  # left out: what the judge asks about is, in truth, as it was; no lie was told
+    clips: int = 0  # corrupted clips that were judged
+    unchanged: int = 0  # clips left out because the corruption did not change what the metric measures
 
 
 @dataclass(frozen=True)
 class Weights:
-    """Which weights a part of the judge had: a detector, or a separator."""
+    """The weights of a trained part that the metric uses: a detector, or a separator."""
 
     part: str
     sha256: str  # of its file
@@ -59,13 +61,14 @@ class Weights:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What a judge was shown to do, on which clips; made by a script and committed with its weights.
+    """The calibration of a metric, made by a script and committed with the weights.
 
-    A judge whose AUROC against one of its own lies is under 0.9 has failed and is not shown by default; one
-    without a lie of its own isn't proven. It holds for the weights that it was made with, and no others.
+    A metric whose AUROC against one of the corruptions that it must detect is under 0.9 has failed and is not
+    shown by default; one without such corruptions isn't calibrated. A calibration holds for the weights that
+    it was made with, and no others.
     """
 
-    judge: str
+    metric: str
     frames_per_second: Range
     height: Range
     sample_rate: Range
@@ -73,31 +76,31 @@ class Calibration:
     clips: int
     truth: float
     through_codecs: float | None
-    lies: tuple[Against, ...]
-    weights: tuple[Weights, ...]  # of the trained parts that the judge asks; others may be any
+    corruptions: tuple[CorruptionResult, ...]
+    weights: tuple[Weights, ...]  # of the trained parts that the metric uses
     made_by: str  # command and commit
     higher_is_better: bool = True
-    least: float = LEAST_AUROC  # that it must reach against each of its own lies
-    crowd: int = 1  # clips that were told from as many with a lie at a time
+    least: float = LEAST_AUROC  # least AUROC against each corruption that it must detect
+    min_clips: int = 1  # number of clips that are compared as a set with as many corrupted ones
 
     @property
-    def failures(self) -> tuple[Against, ...]:
-        """The judge's own lies that it can't tell from the truth."""
-        return tuple(one for one in self.lies if one.own and not one.auroc >= self.least)
+    def failures(self) -> tuple[CorruptionResult, ...]:
+        """The corruptions that the metric must detect, and does not."""
+        return tuple(one for one in self.corruptions if one.own and not one.auroc >= self.least)
 
     @property
-    def proven(self) -> bool:
-        """Whether it has lies of its own, and tells all of them from the truth."""
-        return any(one.own for one in self.lies) and not self.failures
+    def calibrated(self) -> bool:
+        """Whether there are corruptions that it must detect, and it detects all of them."""
+        return any(one.own for one in self.corruptions) and not self.failures
 
     @property
     def floor(self) -> float:
-        """What it gives to the best of its own lies; nan where there is none."""
-        return self._best([one.value for one in self.lies if one.own])
+        """The best value of a corruption that it must detect; nan where there is none."""
+        return self._best([one.value for one in self.corruptions if one.own])
 
     @property
     def ceiling(self) -> float:
-        """The better of what it gives to the truth and to the truth through the codecs."""
+        """The better of its values for the truth and for the truth through the codecs."""
         return self._best([self.truth, self.truth if self.through_codecs is None else self.through_codecs])
 
     def _best(self, values: list[float]) -> float:
@@ -110,13 +113,13 @@ class Calibration:
             covered, value = getattr(self, name), getattr(spec, name)
             if value not in covered:
                 return (
-                    f"not calibrated for {worded.format(value)} ({self.judge} was for "
+                    f"not calibrated for {worded.format(value)} ({self.metric} was for "
                     f"{covered.low:g} to {worded.format(covered.high)})"
                 )
         return None
 
     def other_weights(self, loaded: Mapping[str, str]) -> str | None:
-        """Why a judge with these weights, {part: sha256}, is another than was calibrated; or None."""
+        """Why a metric with these weights, {part: sha256}, is another than was calibrated; or None."""
         for one in self.weights:
             found = loaded.get(one.part, "")
             if found != one.sha256:
@@ -145,13 +148,13 @@ class Calibration:
             raise InputError(f"{path}: no calibration can be read here ({error})") from error
 
 
-def auroc(truth: Tensor, lie: Tensor) -> float:
+def auroc(truth: Tensor, corruption: Tensor) -> float:
     """How often a true clip is judged above a false one, ties half (the area under the ROC curve).
 
-    Shapes: truth (n,), lie (m,), higher is better; nan values are left out; nan where none is left.
+    Shapes: truth (n,), corruption (m,), higher is better; nan values are left out; nan where none is left.
     """
-    truth, lie = truth[~truth.isnan()], lie[~lie.isnan()]
-    if not (len(truth) and len(lie)):
+    truth, corruption = truth[~truth.isnan()], corruption[~corruption.isnan()]
+    if not (len(truth) and len(corruption)):
         return torch.nan
-    won = ranks(torch.cat([truth, lie]))[: len(truth)].sum() - len(truth) * (len(truth) + 1) / 2
-    return (won / (len(truth) * len(lie))).item()
+    won = ranks(torch.cat([truth, corruption]))[: len(truth)].sum() - len(truth) * (len(truth) + 1) / 2
+    return (won / (len(truth) * len(corruption))).item()

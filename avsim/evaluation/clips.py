@@ -1,4 +1,4 @@
-"""Files on disk -> evidence, one clip at a time; a file that can't be read is counted, and stops nothing."""
+"""Files on disk -> features, one clip at a time; a file that can't be read is counted, and stops nothing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from avsim import media
 from avsim.clip import Clip, ClipSpec
 from avsim.data.videos import find_films
 from avsim.errors import InputError
-from avsim.evaluation.features import Detectors, Evidence
+from avsim.evaluation.features import Detectors, Features
 
 LISTING = "samples.json"  # in a folder of clips that a model drew
 LONGEST = 10.0  # s of a clip that are judged
@@ -39,14 +39,14 @@ class Clips:
 
     @classmethod
     def of(cls, given: Sequence[str | Path], prompts: str | Path | None = None) -> Clips:
-        """The films named and those within the folders named; a folder with a samples.json says itself.
+        """The videos named and those within the folders named; a folder with a samples.json says itself.
 
         Args:
             given: files and folders.
             prompts: a text file with a line for each clip in their order, or JSON: {file name: prompt}.
 
         Raises:
-            InputError: a path that isn't there, no film in them, prompts that don't fit.
+            InputError: a path that isn't there, no video in them, prompts that don't fit.
         """
         paths: list[Path] = []
         captions: dict[Path, str] = {}
@@ -61,7 +61,7 @@ class Clips:
             captions |= _prompts(Path(prompts), paths)
         return cls(paths, captions)
 
-    def evidence(self, detectors: Detectors) -> Iterator[Evidence]:
+    def features(self, detectors: Detectors) -> Iterator[Features]:
         """Read clip after clip."""
         self.specs.clear()
         self.unreadable.clear()
@@ -72,7 +72,7 @@ class Clips:
                 self.unreadable[path] = str(error)
                 continue
             self.specs.append(clip.spec)
-            yield Evidence(clip, detectors, self.captions.get(path, ""), path.name)
+            yield Features(clip, detectors, self.captions.get(path, ""), path.name)
 
     @property
     def kinds(self) -> list[str]:

@@ -1,6 +1,6 @@
-"""Lies about a clip: what a judge must tell from the truth before it may judge anything.
+"""Corruptions of a clip, which a metric must distinguish from the truth before it is used.
 
-Those that need nothing but the clip are in `OF_A_CLIP`; `shuffled` and `spliced` need other clips,
+Those that need the clip alone are in `OF_A_CLIP`; `shuffled` and `spliced` need other clips,
 `through_codecs` two codecs; `wrong_material` and `wrong_place` change the scene that a clip sounds like, and
 so need its truth.
 """
@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from avsim.clip import Clip
 from avsim.codecs.protocol import AudioCodec, VideoCodec
 from avsim.errors import InputError
-from avsim.evaluation.result import Reason, Unjudged
+from avsim.evaluation.result import NotJudged, Reason
 from avsim.world.flat.render import render
 from avsim.world.flat.scene import Scene
 from avsim.world.materials import MATERIALS
@@ -23,13 +23,13 @@ from avsim.world.sound.rooms import PLACES
 from avsim.world.truth import Truth
 
 SHIFTS = (40, 80, 160, 320)  # ms
-SEAM = 0.005  # s, over which a shifted sound fades where its end meets its beginning
+SEAM = 0.005  # s, over which shifted audio fades at the seam
 
-Lie = Callable[[Clip], Clip]
+Corruption = Callable[[Clip], Clip]
 
 
 def mirrored(clip: Clip) -> Clip:
-    """Left and right of the picture are swapped."""
+    """The video is mirrored."""
     return clip if clip.frames is None else replace(clip, frames=clip.frames.flip(-1))
 
 
@@ -39,12 +39,12 @@ def silenced(clip: Clip) -> Clip:
 
 
 def swapped_channels(clip: Clip) -> Clip:
-    """Left and right of the sound are swapped; one channel stays as it is."""
+    """The left and right channels are swapped; mono stays as it is."""
     return clip if clip.wave is None else replace(clip, wave=clip.wave.flip(0))
 
 
 def shifted(clip: Clip, milliseconds: float) -> Clip:
-    """The sound comes later, and its end is heard at the beginning: nothing is lost but at the seam."""
+    """The audio is rotated in time: later, with its end at the beginning, and a short fade at the seam."""
     if clip.wave is None:
         return clip
     samples = round(milliseconds / 1000 * clip.sample_rate)
@@ -57,24 +57,24 @@ def shifted(clip: Clip, milliseconds: float) -> Clip:
 
 
 def with_sound_of(clip: Clip, other: Clip) -> Clip:
-    """The picture of one clip with the sound of another, cropped or padded with silence to fit.
+    """The video of one clip with the audio of another, cropped or padded with silence to fit.
 
     Raises:
-        InputError: the first has no picture, the second no sound.
+        InputError: the first has no video, the second no audio.
     """
     if clip.frames is None or other.wave is None:
-        raise InputError("a clip whose sound is swapped needs a picture, and the other one a sound")
+        raise InputError("a clip whose audio is swapped needs video, and the other one audio")
     return Clip.fitted(clip.frames, other.wave, clip.frames_per_second, other.sample_rate)
 
 
 def spliced(clip: Clip, other: Clip) -> Clip:
-    """The middle third of the picture is another clip's, scaled to fit: things change, vanish and come back.
+    """The middle third of the video is another clip's, scaled to fit: things change, vanish and reappear.
 
     Raises:
-        InputError: one of them has no picture.
+        InputError: one of them has no video.
     """
     if clip.frames is None or other.frames is None:
-        raise InputError("a clip whose picture is spliced needs a picture, and the other one too")
+        raise InputError("a clip whose video is spliced needs video, and the other one too")
     count = clip.frames.shape[1]
     first, last = count // 3, 2 * count // 3
     # (C, T', H', W') -> (C, last - first, H, W), each frame the other's at the same share of its length
@@ -87,7 +87,7 @@ def spliced(clip: Clip, other: Clip) -> Clip:
 
 
 def shuffled(clips: Iterable[Clip]) -> Iterator[Clip]:
-    """Each clip with the sound of the one before it, the first with the last one's: two are held at a time.
+    """Each clip with the audio of the one before it, the first with the last one's; two are held at a time.
 
     Raises:
         InputError: there is only one.
@@ -107,7 +107,7 @@ def shuffled(clips: Iterable[Clip]) -> Iterator[Clip]:
 
 @torch.no_grad()
 def through_codecs(clip: Clip, video: VideoCodec | None, audio: AudioCodec | None) -> Clip:
-    """The clip after it was encoded and decoded: the best that a generator over these codecs can do."""
+    """The clip after it was encoded and decoded: the upper bound for a generator on these codecs."""
     frames, wave = clip.frames, clip.wave
     if frames is not None and video is not None:
         frames = video.decode(video.encode(frames[None]), clip.spec)[0].clamp(0, 1)
@@ -117,13 +117,13 @@ def through_codecs(clip: Clip, video: VideoCodec | None, audio: AudioCodec | Non
 
 
 def wrong_material(scene: Scene) -> Scene:
-    """Bodies are each of the next material of the list but one.
+    """Each body has another material.
 
     Raises:
-        Unjudged: nothing in the scene is of a material that could be another.
+        NotJudged: nothing in the scene has a material that can be changed.
     """
     if not scene.bodies:
-        raise Unjudged(Reason.NOTHING_THERE)
+        raise NotJudged(Reason.NOTHING_THERE)
     bodies = tuple(
         replace(body, material=_other(body.material, MATERIALS), colour="") for body in scene.bodies
     )
@@ -131,28 +131,28 @@ def wrong_material(scene: Scene) -> Scene:
 
 
 def wrong_place(scene: Scene) -> Scene:
-    """The same in another place."""
+    """The same scene in another place."""
     return replace(scene, place=_other(scene.place, PLACES))
 
 
 def _other(name: str, names: tuple[str, ...]) -> str:
-    """Two places on in a list: near neighbours of it are alike."""
+    """The entry two further in a list: direct neighbours are similar."""
     return names[(names.index(name) + 2) % len(names)]
 
 
 def sounding(clip: Clip, scene: Scene) -> tuple[Clip, Truth]:
-    """What is seen stays as it is and sounds like another scene, whose truth comes with it."""
+    """The video of a clip with the audio of another scene, and that scene's truth."""
     other, truth = render(scene, clip.spec)
     return with_sound_of(clip, other), truth
 
 
-OF_A_CLIP: dict[str, Lie] = {
+OF_A_CLIP: dict[str, Corruption] = {
     "mirrored": mirrored,
     "silenced": silenced,
     "swapped channels": swapped_channels,
     **{f"shifted by {ms} ms": partial(shifted, milliseconds=ms) for ms in SHIFTS},
 }
-OF_A_SCENE: dict[str, Callable[[Scene], Scene]] = {  # what it sounds like instead; see `sounding`
+OF_A_SCENE: dict[str, Callable[[Scene], Scene]] = {  # whose audio replaces the clip's; see `sounding`
     "wrong material": wrong_material,
     "wrong place": wrong_place,
 }

@@ -1,13 +1,13 @@
-"""Is it new, and is it varied? The nearest training clip, and the spread over seeds of a prompt."""
+"""Is it new, and is it augment? The nearest training clip, and the spread over seeds of a prompt."""
 
 import torch
 from torch import Tensor
 
 from avsim.evaluation.calibration import auroc
-from avsim.evaluation.metric import Judge, mean
+from avsim.evaluation.metric import ClipScorer, mean
 
 
-class Memorization(Judge):
+class Memorization(ClipScorer):
     """How near clips are to the nearest training clip, against held-out truth's nearness to it.
 
     A generator that copies is nearer than clips that it can't have seen: the share of pairs in which it is
@@ -45,7 +45,7 @@ class Memorization(Judge):
         return rows[:, 0]
 
 
-class Diversity(Judge):
+class Diversity(ClipScorer):
     """How far apart the clips of one prompt are, over seeds, as a share of how far apart all are.
 
     Args:

@@ -1,4 +1,4 @@
-"""Embeddings of clips: statistics of sound and picture, which need no training, and detectors' features.
+"""Embeddings of clips: statistics of audio and video, which need no training, and detectors' features.
 
 Each is a plain function of a clip, under an honest name: never call one by another's.
 """
@@ -14,26 +14,26 @@ import torchaudio
 from torch import Tensor
 
 from avsim.clip import Clip
-from avsim.evaluation.result import Reason, Unjudged
+from avsim.evaluation.result import NotJudged, Reason
 
 if TYPE_CHECKING:
-    from avsim.perception.audio_detector import SoundDetector
-    from avsim.perception.video_detector import PictureDetector
+    from avsim.perception.audio_detector import AudioDetector
+    from avsim.perception.video_detector import VideoDetector
 
-Embedding = Callable[[Clip], Tensor]  # a clip -> (d,); raises Unjudged where it can't
+Embedding = Callable[[Clip], Tensor]  # a clip -> (d,); raises NotJudged where it can't
 RATE, WINDOW, HOP, BANDS = 16000, 1024, 256, 32
 FLOOR = -80.0  # dB
-GRID = 4  # cells of the picture each way
+GRID = 4  # cells of the video each way
 
 
-def sound_statistics(clip: Clip) -> Tensor:
+def audio_statistics(clip: Clip) -> Tensor:
     """Mean, spread over time and mean change of 32 mel bands in dB, (96,), in units of 20 dB.
 
     Raises:
-        Unjudged: the clip has no sound.
+        NotJudged: the clip has no audio.
     """
     if clip.wave is None:
-        raise Unjudged(Reason.NO_SOUND)
+        raise NotJudged(Reason.NO_AUDIO)
     wave = torchaudio.functional.resample(clip.wave.float().mean(0), clip.sample_rate, RATE)
     window = torch.hann_window(WINDOW, device=wave.device)
     padded = F.pad(wave, (WINDOW // 2, WINDOW // 2))
@@ -44,14 +44,14 @@ def sound_statistics(clip: Clip) -> Tensor:
     return torch.cat([level.mean(1), level.std(1, correction=0), change]).double() / 20
 
 
-def picture_statistics(clip: Clip) -> Tensor:
+def video_statistics(clip: Clip) -> Tensor:
     """Mean and spread of each colour, and mean change from frame to frame, of 4 x 4 cells, (112,).
 
     Raises:
-        Unjudged: the clip has no picture.
+        NotJudged: the clip has no video.
     """
     if clip.frames is None:
-        raise Unjudged(Reason.NO_PICTURE)
+        raise NotJudged(Reason.NO_VIDEO)
     frames = clip.frames.float()
     mean = F.adaptive_avg_pool2d(frames, GRID)  # (3, T, 4, 4)
     spread = (F.adaptive_avg_pool2d(frames.square(), GRID) - mean.square()).clamp(min=0).sqrt()
@@ -60,28 +60,28 @@ def picture_statistics(clip: Clip) -> Tensor:
     return torch.cat([mean.mean(1).flatten(), spread.mean(1).flatten(), 10 * change.flatten()]).double()
 
 
-def sound_features(detector: SoundDetector) -> Embedding:
+def audio_features(detector: AudioDetector) -> Embedding:
     """The mean of a world-trained detector's columns, (160,)."""
 
     @torch.no_grad()
     def embed(clip: Clip) -> Tensor:
         if clip.wave is None:
-            raise Unjudged(Reason.NO_SOUND)
-        heard = detector.grid.hear(clip.wave[None].to(detector.melody.device), clip.sample_rate)
+            raise NotJudged(Reason.NO_AUDIO)
+        heard = detector.grid.resample_audio(clip.wave[None].to(detector.melody.device), clip.sample_rate)
         return detector.features(heard)[0].double().mean(0).cpu()
 
     return embed
 
 
-def picture_features(detector: PictureDetector) -> Embedding:
+def video_features(detector: VideoDetector) -> Embedding:
     """The mean and the largest of a world-trained detector's coarse cells over the clip, (192,)."""
 
     @torch.no_grad()
     def embed(clip: Clip) -> Tensor:
         if clip.frames is None:
-            raise Unjudged(Reason.NO_PICTURE)
+            raise NotJudged(Reason.NO_VIDEO)
         frames = clip.frames[None].to(detector.event_threshold.device)
-        seen = detector.grid.see(frames, clip.frames_per_second)
+        seen = detector.grid.resample_video(frames, clip.frames_per_second)
         return detector.features(seen)[1][0].double().cpu()
 
     return embed
@@ -93,19 +93,19 @@ def beside(one: Embedding, other: Embedding) -> Embedding:
 
 
 UNTRAINED: dict[str, Embedding] = {
-    "log-mel statistics": sound_statistics,
-    "picture statistics": picture_statistics,
-    "statistics of both": beside(sound_statistics, picture_statistics),
+    "log-mel statistics": audio_statistics,
+    "video statistics": video_statistics,
+    "statistics of both": beside(audio_statistics, video_statistics),
 }
 
 
-def world_trained(sound: SoundDetector | None, picture: PictureDetector | None) -> dict[str, Embedding]:
+def world_trained(audio: AudioDetector | None, video: VideoDetector | None) -> dict[str, Embedding]:
     """The features of the detectors that there are, by name."""
     found: dict[str, Embedding] = {}
-    if sound is not None:
-        found["world-trained sound features"] = sound_features(sound)
-    if picture is not None:
-        found["world-trained picture features"] = picture_features(picture)
+    if audio is not None:
+        found["world-trained audio features"] = audio_features(audio)
+    if video is not None:
+        found["world-trained video features"] = video_features(video)
     if len(found) == 2:
         found["world-trained features of both"] = beside(*found.values())
     return found

@@ -1,18 +1,18 @@
-"""Synchrony: what is heard to begin against what is seen to happen, one to one, within a tolerance."""
+"""Synchrony: onsets in the audio against events in the video, one to one, within a tolerance."""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from avsim.evaluation.metric import Judge, mean, rank_correlation
+from avsim.evaluation.metric import ClipScorer, mean, rank_correlation
 from avsim.evaluation.result import Reason
 from avsim.perception.matching import match
 
 TURNS = 16  # circular shifts of the sound, from which chance is taken
 
 
-class EventSynchrony(Judge):
+class EventSynchrony(ClipScorer):
     """Precision, recall and F1 at one frame and at half a frame, with chance, and the median offset.
 
     Chance is the F1 of the same moments with the sound turned round the clip: as many, as regular, unrelated.
@@ -23,11 +23,11 @@ class EventSynchrony(Judge):
     def update(
         self, heard: Sequence[float], seen: Sequence[float], frames_per_second: float, seconds: float
     ) -> None:
-        """Judge one clip.
+        """ClipScorer one clip.
 
         Args:
             heard: when sounds begin, s.
-            seen: when something happens in the picture, s.
+            seen: times of events in the video, s.
             frames_per_second: the tolerance is one frame, and half of one.
             seconds: the clip's length.
         """
@@ -61,19 +61,19 @@ class EventSynchrony(Judge):
             "chance of F1 within 1 frame": 2 * chance / (heard + seen),
             "F1 within 1/2 frame": 2 * half / (heard + seen),
             "chance of F1 within 1/2 frame": 2 * half_chance / (heard + seen),
-            "sound after picture, median, ms": rows[..., 6].nanmedian(-1).values,
+            "audio after video, median, ms": rows[..., 6].nanmedian(-1).values,
             "clips with a match": mean((rows[..., 2] > 0).double()),
         }
 
 
-class Offset(Judge):
-    """By how much the sound comes after the picture, as a learned judge of offsets has it."""
+class Offset(ClipScorer):
+    """By how much the audio is later than the video, by the sync model."""
 
     higher_is_better = False
     width = 2  # found, and put there on purpose (nan where it isn't known), ms
 
     def update(self, found: float, injected: float = torch.nan) -> None:
-        """Judge one clip: by how many seconds its sound was found to be late, and was made late."""
+        """ClipScorer one clip: by how many seconds its sound was found to be late, and was made late."""
         self.keep([found * 1000, injected * 1000])
 
     def numbers(self, rows: Tensor) -> dict[str, Tensor]:

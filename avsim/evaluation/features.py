@@ -1,4 +1,4 @@
-"""What detectors find in a clip: looked for once, when a judge first asks, and shared by all judges."""
+"""What detectors find in a clip: computed at first use and shared by all metrics."""
 
 from __future__ import annotations
 
@@ -15,71 +15,78 @@ from avsim.evaluation.corruptions import with_sound_of
 from avsim.evaluation.embeddings import UNTRAINED, Embedding, world_trained
 from avsim.evaluation.grounding import Separate
 from avsim.evaluation.onsets import flux_onsets
-from avsim.evaluation.result import Reason, Unjudged
-from avsim.perception.detections import Heard, Onset, View
+from avsim.evaluation.result import NotJudged, Reason
+from avsim.perception.detections import AudioDetections, Onset, VideoDetections
 from avsim.perception.sync import Shift
 
 
 @dataclass(frozen=True)
 class Detectors:
-    """Functions of a clip; what is None isn't there, and judges that need it don't apply."""
+    """Functions of a clip. Where one is None, metrics that need it do not apply."""
 
     onsets: Callable[[Clip], Sequence[Onset]] = flux_onsets
-    hear: Callable[[Clip], Heard] | None = None
-    look: Callable[[Clip], View] | None = None
-    offset: Callable[[Clip], Shift] | None = None  # by how much the sound comes after the picture
+    audio_content: Callable[[Clip], AudioDetections] | None = None
+    video_content: Callable[[Clip], VideoDetections] | None = None
+    offset: Callable[[Clip], Shift] | None = None  # by how much the audio is later than the video
     separate: Separate | None = None
-    second: Separate | None = None  # another separator, trained independently of the first
+    second: Separate | None = None  # another separator, trained independently
     embeddings: Mapping[str, Embedding] = field(default_factory=lambda: UNTRAINED)  # for fidelity
-    weights: Mapping[str, str] = field(default_factory=dict)  # a trained part's name -> sha256 of its weights
+    weights: Mapping[str, str] = field(
+        default_factory=dict
+    )  # name of a trained part -> sha256 of its weights
 
     @classmethod
     def trained(
         cls,
-        sound: Path | None = None,
-        picture: Path | None = None,
-        offset: Path | None = None,
+        audio_detector: Path | None = None,
+        video_detector: Path | None = None,
+        sync_model: Path | None = None,
         separator: Path | None = None,
         second: Path | None = None,
         yamnet: bool = False,
         embeddings: Mapping[str, Embedding] | None = None,
     ) -> Detectors:
-        """Those of the folders of trained models; spectral flux finds onsets where none listens.
+        """The detectors in folders of trained models; without an audio detector, onsets are by spectral flux.
 
-        `second` is a separator that was trained apart from the first, so that grounding isn't judged by the
-        first one's habits alone; `yamnet` says whether clips are embedded by it too, `embeddings` are more.
+        `second` is a separator that was trained independently of the first, as a check on grounding. With
+        `yamnet` clips are embedded by it too; `embeddings` are further ones.
 
         Raises:
             InputError: a folder that holds no such model, or YAMNet isn't installed.
         """
         from avsim.perception import detect
-        from avsim.perception.audio_detector import SoundDetector
-        from avsim.perception.sync import OffsetJudge, shift
-        from avsim.perception.video_detector import PictureDetector
+        from avsim.perception.audio_detector import AudioDetector
+        from avsim.perception.sync import SyncModel, shift
+        from avsim.perception.video_detector import VideoDetector
         from avsim.weights import TENSORS, hash_of, load_model, part_folder
 
-        given = {"sound": sound, "picture": picture, "offset": offset, "separator": separator}
+        given = {
+            "audio_detector": audio_detector,
+            "video_detector": video_detector,
+            "sync_model": sync_model,
+            "separator": separator,
+        }
         folders = {name: part_folder(path, name) for name, path in given.items() if path is not None}
         if second is not None:
             folders["second separator"] = part_folder(second, "separator")
-        kinds = {"sound": SoundDetector, "picture": PictureDetector, "offset": OffsetJudge}
+        kinds = {"audio_detector": AudioDetector, "video_detector": VideoDetector, "sync_model": SyncModel}
         loaded = {
             name: load_model(folders[name], expected=kind) for name, kind in kinds.items() if name in folders
         }
         found: dict[str, Any] = {}
-        ears, eyes = loaded.get("sound"), loaded.get("picture")
-        found["embeddings"] = UNTRAINED | world_trained(ears, eyes) | dict(embeddings or {})
+        audio, video = loaded.get("audio_detector"), loaded.get("video_detector")
+        found["embeddings"] = UNTRAINED | world_trained(audio, video) | dict(embeddings or {})
         if yamnet:
             from avsim.evaluation import yamnet as network
 
             found["embeddings"] |= {network.NAME: network.yamnet()}
-        if ears is not None:
-            found["onsets"] = lambda clip: detect.onsets(ears, clip)
-            found["hear"] = lambda clip: detect.heard(ears, clip)
-        if eyes is not None:
-            found["look"] = lambda clip: detect.view(eyes, clip)
-        if "offset" in loaded:
-            found["offset"] = lambda clip: shift(loaded["offset"], clip)
+        if audio is not None:
+            found["onsets"] = lambda clip: detect.onsets(audio, clip)
+            found["audio_content"] = lambda clip: detect.audio_content(audio, clip)
+        if video is not None:
+            found["video_content"] = lambda clip: detect.detect_video(video, clip)
+        if "sync_model" in loaded:
+            found["offset"] = lambda clip: shift(loaded["sync_model"], clip)
         for name, part in (("separate", "separator"), ("second", "second separator")):
             if part in folders:
                 found[name] = separating(folders[part])
@@ -91,110 +98,112 @@ class Detectors:
         """Those that ship with avsim."""
         from avsim.weights import shipped
 
-        return cls.trained(shipped("sound"), shipped("picture"), shipped("offset"), shipped("separator"))
+        return cls.trained(
+            shipped("audio_detector"), shipped("video_detector"), shipped("sync_model"), shipped("separator")
+        )
 
 
 def separating(folder: Path) -> Separate:
-    """Any trained network that separates: ours, or a baseline that offers what ours offers.
+    """Any trained separator: avsim's own, or a baseline with the same interface.
 
     Raises:
         InputError: a folder that holds no such model.
     """
-    from avsim.separation.separator import Viewer
+    from avsim.separation.separator import SeparationModel
     from avsim.separation.stems import separate
     from avsim.weights import load_model
 
-    parts = load_model(folder, expected=Viewer)
+    parts = load_model(folder, expected=SeparationModel)
     return lambda clip, regions: separate(parts, clip, regions)
 
 
-class Evidence:
-    """A clip and what is found in it.
+class Features:
+    """A clip and what the detectors find in it.
 
     Args:
-        clip: with picture, sound or both.
-        detectors: that look and listen.
-        caption: what it should show and sound like; "" where nothing is said of it.
-        name: of the clip, for people.
+        clip: with video, audio or both.
+        detectors: the detectors.
+        caption: its prompt; "" if it has none.
+        name: of the clip, for reports.
     """
 
     def __init__(self, clip: Clip, detectors: Detectors, caption: str = "", name: str = "") -> None:
         self.clip, self.detectors, self.caption, self.name = clip, detectors, caption, name
-        self.before: Evidence | None = None  # of another clip, whose sound this one doesn't make
+        self.before: Features | None = None  # the clip before, for controls with unrelated audio
 
     @cached_property
     def onsets(self) -> Sequence[Onset]:
-        """What is heard to begin.
+        """Onsets in the audio.
 
         Raises:
-            Unjudged: the clip has no sound.
+            NotJudged: the clip has no audio.
         """
-        self._must(sound=True)
+        self._require(audio=True)
         return self.detectors.onsets(self.clip)
 
     @cached_property
-    def heard(self) -> Heard:
-        """What the whole sounds like.
+    def heard(self) -> AudioDetections:
+        """What sounds in the whole clip.
 
         Raises:
-            Unjudged: the clip has no sound, or nothing listens.
+            NotJudged: the clip has no audio, or there is no audio detector.
         """
-        self._must(sound=True)
-        if self.detectors.hear is None:
-            raise Unjudged(Reason.NO_DETECTOR)
-        return self.detectors.hear(self.clip)
+        self._require(audio=True)
+        if self.detectors.audio_content is None:
+            raise NotJudged(Reason.NO_DETECTOR)
+        return self.detectors.audio_content(self.clip)
 
     @cached_property
-    def view(self) -> View:
-        """Events, things in each frame, and places that are seen.
+    def view(self) -> VideoDetections:
+        """Events, things in each frame, and places in the video.
 
         Raises:
-            Unjudged: the clip has no picture, or nothing looks.
+            NotJudged: the clip has no video, or there is no video detector.
         """
-        self._must(picture=True)
-        if self.detectors.look is None:
-            raise Unjudged(Reason.NO_DETECTOR)
-        return self.detectors.look(self.clip)
+        self._require(video=True)
+        if self.detectors.video_content is None:
+            raise NotJudged(Reason.NO_DETECTOR)
+        return self.detectors.video_content(self.clip)
 
     @cached_property
     def offset(self) -> float:
-        """Seconds by which the sound comes after the picture.
+        """Seconds by which the audio is later than the video.
 
         Raises:
-            Unjudged: the clip lacks picture or sound, nothing judges offsets, or what does isn't sure.
+            NotJudged: the clip lacks a modality, there is no sync model, or its estimate is uncertain.
         """
-        self._must(sound=True, picture=True)
+        self._require(audio=True, video=True)
         if self.detectors.offset is None:
-            raise Unjudged(Reason.NO_DETECTOR)
+            raise NotJudged(Reason.NO_DETECTOR)
         found = self.detectors.offset(self.clip)
         if not found.sure:
-            raise Unjudged(Reason.UNSURE)
+            raise NotJudged(Reason.UNSURE)
         return found.seconds
 
     @property
     def wave(self) -> Tensor:
-        """Its sound, (A, N).
+        """Its audio, (A, N).
 
         Raises:
-            Unjudged: it has none.
+            NotJudged: it has none.
         """
-        self._must(sound=True)
+        self._require(audio=True)
         assert self.clip.wave is not None
         return self.clip.wave
 
-    def _must(self, sound: bool = False, picture: bool = False) -> None:
-        if sound and self.clip.wave is None:
-            raise Unjudged(Reason.NO_SOUND)
-        if picture and self.clip.frames is None:
-            raise Unjudged(Reason.NO_PICTURE)
+    def _require(self, audio: bool = False, video: bool = False) -> None:
+        if audio and self.clip.wave is None:
+            raise NotJudged(Reason.NO_AUDIO)
+        if video and self.clip.frames is None:
+            raise NotJudged(Reason.NO_VIDEO)
 
-    def with_sound_of(self, other: Evidence) -> Evidence:
-        """The picture of one with the sound of the other; what was found in either isn't looked for again.
+    def with_sound_of(self, other: Features) -> Features:
+        """The video of one with the audio of the other; what was found in either is not computed again.
 
         Raises:
-            InputError: the first has no picture, the other no sound.
+            InputError: the first has no video, the other no audio.
         """
-        mixed = Evidence(with_sound_of(self.clip, other.clip), self.detectors, self.caption, self.name)
+        mixed = Features(with_sound_of(self.clip, other.clip), self.detectors, self.caption, self.name)
         if "view" in vars(self):
             mixed.view = self.view
         end = self.clip.seconds

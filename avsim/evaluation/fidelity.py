@@ -1,4 +1,4 @@
-"""How far clips are, as a crowd, from real ones, in the space of a named embedding."""
+"""Distance of a set of clips from real ones, in the space of a named embedding."""
 
 import math
 
@@ -6,14 +6,14 @@ import torch
 from torch import Tensor
 
 from avsim.evaluation.frechet import frechet, frechet_extrapolated, kernel_distance
-from avsim.evaluation.metric import Judge
+from avsim.evaluation.metric import ClipScorer
 from avsim.evaluation.result import Reason, Score
 
 GROUPS = 10  # of clips, left out one after the other for the interval
 LEAST = 8 * GROUPS // (GROUPS - 1) + 2  # clips that a distance needs
 
 
-class Fidelity(Judge):
+class Fidelity(ClipScorer):
     """Distances from the reference's embeddings: the kernel one, which few clips don't bias, and Fréchet's.
 
     Fréchet's needs more clips, judged and of the reference, than the embedding has numbers.

@@ -1,7 +1,7 @@
 """Is the sound separated to where it is made? The share of the energy that falls to what should sound.
 
-Any separator may be asked, as a function; each has to pass the controls: with another clip's sound, with a
-mirrored or blank picture, or with the regions moved to where nothing sounds, it must no longer find what
+Any separator can be measured, as a function; each has to pass the controls: with another clip's audio, with
+mirrored or blank video, or with the regions moved to where nothing sounds, it must no longer find what
 isn't there, and it must beat the share that the regions' area would get without looking. Silence has no
 share, and is counted.
 """
@@ -17,31 +17,31 @@ from avsim.errors import InputError
 from avsim.evaluation.bss import SILENT
 from avsim.evaluation.calibration import auroc
 from avsim.evaluation.corruptions import mirrored, with_sound_of
-from avsim.evaluation.metric import Judge, mean
-from avsim.evaluation.result import Reason, Unjudged
+from avsim.evaluation.metric import ClipScorer, mean
+from avsim.evaluation.result import NotJudged, Reason
 
 Separate = Callable[[Clip, Sequence[Region]], Stems]
-CONTROLS = ("swapped sound", "mirrored picture", "positions shuffled", "blank picture", "constant mask")
+CONTROLS = ("swapped audio", "mirrored video", "positions shuffled", "blank video", "constant mask")
 MASK = 1024  # samples of the window in which oracle masks are made
 
 
-class Grounding(Judge):
-    """Shares of energy: of the truth and of each control; AUROC of truth against swapped sound."""
+class Grounding(ClipScorer):
+    """Shares of energy: of the truth and of each control; AUROC of truth against swapped audio."""
 
     width = 2 + len(CONTROLS)  # truth, controls, error of the share where an unseen source sounds too
 
     def update(self, clip: Clip, regions: Sequence[Region], separate: Separate, other: Clip) -> None:
-        """Judge one clip.
+        """ClipScorer one clip.
 
         Args:
-            clip: with picture and sound.
+            clip: with video and audio.
             regions: of what should sound.
             separate: the separator.
             other: a clip whose sound the regions don't make.
         """
         try:
             truth = share(separate(clip, regions))
-        except Unjudged as unjudged:
+        except NotJudged as unjudged:
             self.skip(unjudged.reason)
             return
         assert clip.frames is not None
@@ -75,7 +75,7 @@ class Grounding(Judge):
         return abs(_share_or_none(separate, both, regions) - own)
 
     def numbers(self, rows: Tensor) -> dict[str, Tensor]:
-        """Means over clips, and how well the truth is told from swapped sound."""
+        """Means over clips, and how well the truth is distinguished from swapped audio."""
         truth, swapped = rows[..., 0], rows[..., 1]
         flat = rows.reshape(-1, *rows.shape[-2:])
         told = torch.tensor([auroc(each[:, 0], each[:, 1]) for each in flat], dtype=torch.float64)
@@ -83,7 +83,7 @@ class Grounding(Judge):
         found |= {f"the same, {name}": mean(rows[..., 1 + k]) for k, name in enumerate(CONTROLS)}
         return found | {
             "error of the share beside an unseen source": mean(rows[..., 1 + len(CONTROLS)]),
-            "AUROC against swapped sound": told.view(swapped.shape[:-1]),
+            "AUROC against swapped audio": told.view(swapped.shape[:-1]),
         }
 
 
@@ -100,11 +100,11 @@ def share(stems: Stems) -> float:
     """The regions' part of the energy of all stems; the last is "off screen".
 
     Raises:
-        Unjudged: all of them are silent.
+        NotJudged: all of them are silent.
     """
     power = stems.wave.double().square().mean((1, 2))
     if power.sum() <= SILENT:
-        raise Unjudged(Reason.SILENT)
+        raise NotJudged(Reason.SILENT)
     return (power[:-1].sum() / power.sum()).item()
 
 
@@ -112,12 +112,12 @@ def _share_or_none(separate: Separate, clip: Clip, regions: Sequence[Region]) ->
     """0 where nothing sounds: there is nothing to fall to anything."""
     try:
         return share(separate(clip, regions))
-    except Unjudged:
+    except NotJudged:
         return 0.0
 
 
 def oracle(stems: Tensor) -> Separate:
-    """A separator that knows the true stems (R + 1, A, N) of a clip's regions and the rest, as ratio masks.
+    """A separator that uses the true stems (R + 1, A, N) of a clip's regions and the rest, as ratio masks.
 
     What another sound has in the bins of a region falls to that region: the ceiling of any mask, and of its
     controls.
@@ -134,7 +134,7 @@ def oracle(stems: Tensor) -> Separate:
     def separate(clip: Clip, regions: Sequence[Region]) -> Stems:
         if clip.wave is None or len(regions) + 1 != len(stems) or clip.wave.shape != stems.shape[1:]:
             raise InputError(
-                f"oracle masks of {len(stems) - 1} regions and a wave {tuple(stems.shape[1:])} were asked "
+                f"oracle masks of {len(stems) - 1} regions and a wave {tuple(stems.shape[1:])} were given "
                 f"for {len(regions)} regions of another sound"
             )
         mixture = torch.stft(clip.wave, MASK, MASK // 4, window=window, return_complex=True)

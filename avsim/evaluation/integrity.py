@@ -1,7 +1,7 @@
 """Do things stay what they are? Number, kind, colour and size along the clip, and how they fall.
 
 A frame is right where exactly the clip's things are seen in it, each of its usual size: no ghost, none
-missing (unless it was last seen at the picture's edge), none changed. What the clip's things are is given, or
+missing (unless it was last seen at the frame's edge), none changed. What the clip's things are is given, or
 is what most frames show. A lenient version of this hides everything: one wrong thing makes a frame wrong.
 """
 
@@ -12,22 +12,22 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from avsim.evaluation.metric import Judge, mean
+from avsim.evaluation.metric import ClipScorer, mean
 from avsim.evaluation.result import Reason
-from avsim.perception.detections import Seen
+from avsim.perception.detections import DetectedThing
 
 MOST_FRAMES = 0.9  # share of a clip's frames that must be right
 STRETCH = 1.4  # factor by which a thing's size may differ from its median
-EDGE = 0.08  # of the picture: what is nearer to its edge may leave or come
+EDGE = 0.08  # of the video: what is nearer to its edge may leave or come
 SHORTEST = 5  # frames of a fall that are fitted
-LEAST_DROP = 0.1  # picture heights that a fall goes down
+LEAST_DROP = 0.1  # frame heights that a fall goes down
 GRAVITY = 9.81  # m/s^2
-VIEW = 2.0  # m that the picture's height shows, unless a camera zooms
+VIEW = 2.0  # m that the frame's height shows, unless a camera zooms
 
 What = tuple[str, str]  # kind, colour
 
 
-class Integrity(Judge):
+class Integrity(ClipScorer):
     """Shares of clips and of frames that are right, and acceleration in free fall."""
 
     width = 6  # shares of frames right, of right number, of right kinds and colours, of right sizes; whether
@@ -35,15 +35,15 @@ class Integrity(Judge):
 
     def update(
         self,
-        frames: Sequence[Sequence[Seen]],
+        frames: Sequence[Sequence[DetectedThing]],
         frames_per_second: float,
         expected: Sequence[What] | None = None,
     ) -> None:
-        """Judge the things of one clip.
+        """ClipScorer the things of one clip.
 
         Args:
             frames: what is seen in each frame.
-            frames_per_second: of the picture.
+            frames_per_second: of the video.
             expected: kind and colour of each thing that should be there; None: what most frames show.
         """
         wanted = Counter(expected) if expected is not None else usual(frames)
@@ -76,12 +76,12 @@ class Integrity(Judge):
         """Of its frames, the mean share that are right, of right number, of right kinds, of right sizes.
 
         In shades, as with detectors that err once in most frames no frame of a true clip is wholly right,
-        and none could be told from a lie; what the judge says of clips stays strict.
+        and none could be told from a corruption; what the scorer says of clips stays strict.
         """
         return rows[:, :4].mean(1)
 
 
-def usual(frames: Sequence[Sequence[Seen]]) -> Counter[What]:
+def usual(frames: Sequence[Sequence[DetectedThing]]) -> Counter[What]:
     """How many of each kind and colour the middle one of all frames shows."""
     counts = [Counter((seen.kind, seen.colour) for seen in frame) for frame in frames]
     every = {what for count in counts for what in count}
@@ -89,7 +89,7 @@ def usual(frames: Sequence[Sequence[Seen]]) -> Counter[What]:
 
 
 def _checks(
-    frames: Sequence[Sequence[Seen]], k: int, wanted: Counter[What], sizes: dict[What, float]
+    frames: Sequence[Sequence[DetectedThing]], k: int, wanted: Counter[What], sizes: dict[What, float]
 ) -> tuple[bool, bool, bool]:
     """Whether frame k has the right number, kinds and colours, and sizes."""
     found = Counter((seen.kind, seen.colour) for seen in frames[k])
@@ -105,7 +105,7 @@ def _checks(
     return number, kinds, fits
 
 
-def _may_be_away(frames: Sequence[Sequence[Seen]], k: int, what: What) -> bool:
+def _may_be_away(frames: Sequence[Sequence[DetectedThing]], k: int, what: What) -> bool:
     """Whether it was at the edge in the frame nearest to k that shows it."""
     distances = [
         (abs(j - k), seen)
@@ -123,12 +123,12 @@ def _may_be_away(frames: Sequence[Sequence[Seen]], k: int, what: What) -> bool:
     )
 
 
-def _median_size(frames: Sequence[Sequence[Seen]], what: What) -> float:
+def _median_size(frames: Sequence[Sequence[DetectedThing]], what: What) -> float:
     sizes = [seen.size for frame in frames for seen in frame if (seen.kind, seen.colour) == what]
     return median(sizes) if sizes else 0.0
 
 
-def falls(frames: Sequence[Sequence[Seen]], what: What, frames_per_second: float) -> list[float]:
+def falls(frames: Sequence[Sequence[DetectedThing]], what: What, frames_per_second: float) -> list[float]:
     """Acceleration over gravity's of each stretch in which the one thing of this kind goes down.
 
     Of a camera that stands still and shows 2 m of height; y = y0 + v t + a t^2 / 2 by least squares.

@@ -1,9 +1,9 @@
-"""The localization scores of the field: where in the picture a sound comes from, and whether from there.
+"""The localization scores of the field: where in the video a sound comes from, and whether from there.
 
     cIoU = sum of g over A / (sum of g + cells of A where g is 0),   A = {cells above the threshold}
 
 with g the share of annotators (or of the thing) in each cell (Senocak et al. 1803.03849, equation 7). One
-threshold serves all clips and both questions: a negative sound (of nothing in the picture) is rejected where
+threshold serves all clips and both metrics: a negative sound (of nothing in the video) is rejected where
 A is empty. AP and max-F1 rank clips by their map's maximum; right is a positive clip with cIoU >= 0.5 (Mo and
 Morgado 2209.09634).
 """
@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from avsim.errors import InputError
-from avsim.evaluation.metric import Judge, mean
+from avsim.evaluation.metric import ClipScorer, mean
 
 RIGHT = 0.5  # cIoU from which on a clip counts as localized
 STEPS = torch.linspace(0, 1, 21, dtype=torch.float64)  # of cIoU, over which AUC integrates
 
 
-class Localization(Judge):
+class Localization(ClipScorer):
     """Of maps of any scale, the same for all clips.
 
     Args:
@@ -32,7 +32,7 @@ class Localization(Judge):
         self.threshold = threshold
 
     def update(self, heat: Tensor, truth: Tensor) -> None:
-        """Judge one clip's map.
+        """ClipScorer one clip's map.
 
         Shapes: heat (h, w); truth (h, w) in [0, 1], what of each cell sounds; all 0 for a negative sound.
 

@@ -1,4 +1,4 @@
-"""What all judges share: a row of numbers for each clip, and scores with intervals from the rows.
+"""Base of all scorers: a row of numbers for each clip, and scores with intervals from the rows.
 
 A row is a few numbers, whatever a clip's size, so that a thousand clips need no more memory than ten. Rows
 are sorted before anything is computed: how clips were shared out over processes changes no bit of a score.
@@ -8,21 +8,21 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+import torchmetrics
 from torch import Tensor
-from torchmetrics import Metric
 
 from avsim import seeds
 from avsim.evaluation.result import Reason, Score
 
-AT_ONCE = 2**22  # numbers of resampled rows that are held together
+AT_ONCE = 2**22  # numbers of resampled rows in memory at a time
 REASONS = tuple(Reason)
 
 
-class Judge(Metric):
+class ClipScorer(torchmetrics.Metric):
     """A `torchmetrics.Metric` that keeps `width` numbers of each clip and computes `numbers` from them.
 
-    A judge's own `update` ends in `keep`, or in `skip` where it can't judge; `compute` gives its numbers by
-    name, the one that stands for all of them first; `scores` gives them with their intervals.
+    A subclass's `update` ends in `keep`, or in `skip` for a clip that can't be judged; `compute` returns its
+    numbers by name, the main one first; `scores` returns them with their intervals.
     """
 
     higher_is_better = True
@@ -39,19 +39,19 @@ class Judge(Metric):
         self.add_state("skips", default=torch.zeros(len(REASONS), dtype=torch.long), dist_reduce_fx="sum")
 
     def numbers(self, rows: Tensor) -> dict[str, Tensor]:
-        """What rows (..., n, width) amount to: (...) for each name."""
+        """The numbers of rows (..., n, width), (...) for each name."""
         raise NotImplementedError
 
     def each(self, rows: Tensor) -> Tensor:
         """How well each clip does by itself, (n, width) -> (n,): higher is better, nan where undefined."""
         return next(iter(self.numbers(rows[:, None]).values())) * (1 if self.higher_is_better else -1)
 
-    def asked(self, row: Tensor) -> Tensor:
-        """What it asks about, of the row (width,) of one clip: a lie that leaves this as it was is none."""
+    def measured(self, row: Tensor) -> Tensor:
+        """The measured part of a clip's row (width,); a corruption that leaves it unchanged is left out."""
         return row
 
     def keep(self, row: Sequence[float] | Tensor) -> None:
-        """Take in the row of one clip."""
+        """Add the row of one clip."""
         values = torch.as_tensor(row, dtype=torch.float64, device=self.device)
         if values.shape != (self.width,):
             raise ValueError(f"a row of {type(self).__name__} has {self.width} numbers, not {values.shape}")
@@ -65,7 +65,7 @@ class Judge(Metric):
 
     @property
     def rows(self) -> Tensor:
-        """All rows, (n, width), in an order that depends on nothing but the rows themselves."""
+        """All rows, (n, width), in an order that depends on the rows alone."""
         kept = [self.kept] if isinstance(self.kept, Tensor) else self.kept  # one tensor once synchronised
         if not kept:
             return torch.zeros(0, self.width, dtype=torch.float64)
@@ -96,14 +96,14 @@ class Judge(Metric):
         return scores
 
 
-def _resampled(judge: Judge, rows: Tensor, draws: int, seed: int) -> dict[str, Tensor]:
-    """The judge's numbers over `draws` resamplings of the rows, (draws,) each."""
+def _resampled(scorer: ClipScorer, rows: Tensor, draws: int, seed: int) -> dict[str, Tensor]:
+    """A scorer's numbers over `draws` bootstrap samples of the rows, (draws,) each."""
     random = seeds.generator(seed, "bootstrap")
     parts = []
     step = max(1, AT_ONCE // rows.numel())
     for first in range(0, draws, step):
         chosen = torch.randint(len(rows), (min(step, draws - first), len(rows)), generator=random)
-        parts.append(judge.numbers(rows[chosen]))
+        parts.append(scorer.numbers(rows[chosen]))
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 

@@ -36,10 +36,10 @@ def flux_onsets(clip: Clip) -> list[Onset]:
     The probability is a monotone measure of the peak, not a calibrated one.
 
     Raises:
-        InputError: the clip has no sound.
+        InputError: the clip has no audio.
     """
     if clip.wave is None:
-        raise InputError("the clip has no sound to find onsets in")
+        raise InputError("the clip has no audio to find onsets in")
     wave = torchaudio.functional.resample(clip.wave.float().mean(0), clip.sample_rate, RATE)
     found = [(column * HOP / RATE + EARLY, peak) for column, peak in peaks(spectral_flux(wave))]
     return [

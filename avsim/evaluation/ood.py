@@ -1,7 +1,8 @@
-"""Whether clips look like those that the judges were calibrated on.
+"""Out-of-distribution check: whether clips look like those that the metrics were calibrated on.
 
-A film of animals is judged by detectors that know eleven players and some shapes: they find something in it,
-and nothing that they find was ever proven. This says so, from how far clips lie from the nearest true one.
+Detectors that were trained on synthetic clips also report something on videos of animals, for which no metric
+is calibrated. The check compares a clip's distance to the nearest calibration clip with the distances among
+those.
 """
 
 from __future__ import annotations
@@ -18,20 +19,20 @@ from torch import Tensor
 from avsim.files import atomic
 from avsim.seeds import generator
 
-FAMILIAR = Path(__file__).parent / "calibrations" / "familiar.safetensors"  # embeddings of true clips
-DRAWS, SURE = 1000, 0.99  # of sets of true clips, none but one in a hundred of which lies as far off
+OOD_CHECK = Path(__file__).parent / "calibrations" / "ood_check.safetensors"  # embeddings of true clips
+DRAWS, SURE = 1000, 0.99  # number of random sets of calibration clips, and the quantile of their distances
 
 
 @dataclass(frozen=True, eq=False)
-class Familiar:
-    """Embeddings of true clips, (n, d), of a judge's calibration, and sha256 of the weights that embed."""
+class OODCheck:
+    """Embeddings of true clips, (n, d), of a metric's calibration, and sha256 of the weights that embed."""
 
     known: Tensor
     sha256: str = ""
 
     @classmethod
-    def load(cls, path: str | Path) -> Familiar:
-        """What `save` wrote."""
+    def load(cls, path: str | Path) -> OODCheck:
+        """Read a file that `save` wrote."""
         with safe_open(path, "pt") as file:
             return cls(file.get_tensor("known").double(), (file.metadata() or {}).get("sha256", ""))
 
@@ -42,27 +43,27 @@ class Familiar:
         return Path(path)
 
     def distances(self, clips: Tensor) -> Tensor:
-        """From each clip (m, d) to the nearest known one, in deviations, (m,)."""
+        """Distance from each clip (m, d) to the nearest known one, in standard deviations, (m,)."""
         return self._away(clips).amin(1)
 
     def _away(self, clips: Tensor) -> Tensor:
         spread = self.known.std(0) + 1e-3
         return torch.cdist(clips.double() / spread, self.known / spread) / spread.numel() ** 0.5  # (m, n)
 
-    def trouble(self, clips: Sequence[Tensor], margin: float = 1.0) -> str | None:
-        """Why judges should not be believed on these clips; None where they are like the known ones.
+    def warning(self, clips: Sequence[Tensor], margin: float = 1.0) -> str | None:
+        """A warning that metrics are not calibrated for these clips; None where they are like the known ones.
 
-        A single clip is called strange more surely by a `margin` above 1.
+        A `margin` above 1 makes a warning about a single clip more certain.
         """
         found = self.distances(torch.stack(list(clips))).median()
         own = self._away(self.known).fill_diagonal_(torch.inf).amin(1)
-        random = generator(0, "familiar")
+        random = generator(0, "ood_check")
         drawn = own[torch.randint(len(own), (DRAWS, len(clips)), generator=random)].median(1).values
         most = drawn.quantile(SURE)
         if found <= margin * most:
             return None
         return (
-            f"these clips look unlike those that the judges were calibrated on ({found:.2f} deviations from "
-            f"the nearest; those lie {own.median():.2f} from each other, as many hardly ever {most:.2f}): "
-            "what is found in them isn't proven"
+            f"these clips look unlike those that the metrics were calibrated on ({found:.2f} standard "
+            f"deviations from the nearest; those are {own.median():.2f} from each other, sets of as many "
+            f"rarely {most:.2f}): results are not calibrated"
         )

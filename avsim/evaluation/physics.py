@@ -1,11 +1,11 @@
-"""The physics report card: six rows on whether what is heard is what is seen, from clips alone.
+"""Physics probes: six rows on whether the audio fits the video, from clips alone.
 
     1 identity and material   a sound's kind and material are those of the event that is seen with it
     2 speed and loudness      of one thing in one clip, what is seen to hit harder is louder
     3 place and decay         the place heard is the place seen, and rings as long as such places do
     4 timbre                  a listener finds in the sound the kind that is seen to play
     5 size, pitch, bounces    within a material, larger things sound darker; bounces come sooner and sooner
-    6 superposition           of all kinds that are seen to sound, each is heard
+    6 superposition           each kind that is seen to sound is heard
 
 Detectors are no truth: their own errors stand beside, as the score that true clips get.
 """
@@ -19,16 +19,16 @@ import torch
 from torch import Tensor
 
 from avsim.clip import Clip
-from avsim.evaluation.metric import Judge, mean, rank_correlation
+from avsim.evaluation.metric import ClipScorer, mean, rank_correlation
 from avsim.evaluation.result import Reason
-from avsim.perception.detections import Event, Heard, Onset, Seen, View
+from avsim.perception.detections import AudioDetections, DetectedThing, Event, Onset, VideoDetections
 from avsim.perception.ground_truth import OPEN_AIR
 from avsim.perception.matching import match
 from avsim.perception.vocabulary import INSTRUMENTS, MATERIALS
 from avsim.world.flat.scene import SHAPES
 from avsim.world.sound.rooms import RT60
 
-SURE = 0.5  # probability from which on a kind is said to be heard
+SURE = 0.5  # probability above which a kind counts as audible
 ATTACK = 0.1  # s, whose centre of frequencies is a sound's brightness
 COLUMNS = (
     "pairs", "kinds alike", "pairs of a material", "materials alike",
@@ -57,17 +57,17 @@ MADE_OF = {  # a row -> the numbers that are shown beside it
 
 @dataclass(frozen=True)
 class Pair:
-    """A sound and the event that is seen with it."""
+    """An onset and the event that is seen with it."""
 
     onset: Onset
     event: Event
 
 
-class ReportCard(Judge):
+class PhysicsProbes(ClipScorer):
     """Six rows, the mean of whose scores comes first, or one of them.
 
     Args:
-        row: the one of `ROWS` that is asked for alone, as a probe with a calibration of its own; None: all.
+        row: one of `ROWS`, as a probe with a calibration of its own; None: all.
     """
 
     width = len(COLUMNS)
@@ -76,8 +76,10 @@ class ReportCard(Judge):
         super().__init__()
         self.row = row
 
-    def update(self, clip: Clip, onsets: Sequence[Onset], heard: Heard, view: View) -> None:
-        """Judge one clip with sound by what was found in it."""
+    def update(
+        self, clip: Clip, onsets: Sequence[Onset], heard: AudioDetections, view: VideoDetections
+    ) -> None:
+        """ClipScorer one clip with audio by what was found in it."""
         paired = pairs(onsets, view.events, clip.frames_per_second)
         if not (paired or view.events or onsets):
             self.skip(Reason.NOTHING_HAPPENS)
@@ -141,7 +143,7 @@ class ReportCard(Judge):
         return {"physics, mean of six rows": torch.stack(list(six.values())).nanmean(0), **six, **parts}
 
     def each(self, rows: Tensor) -> Tensor:
-        """What one clip can say, in shades: a clip of one sound would otherwise be all right or all wrong.
+        """The graded score of one clip, since a clip of one sound would otherwise be all right or all wrong.
 
         Identity and material must both be right, so that the worse of them counts; places agree as far as
         their probabilities do. Of all rows together, the mean of those that one clip can say something of.
@@ -161,8 +163,8 @@ class ReportCard(Judge):
             return torch.stack(list(shades.values())).nanmean(0)
         return shades[self.row] if self.row in shades else super().each(rows)
 
-    def asked(self, row: Tensor) -> Tensor:
-        """What it asks about, of the row of one clip: another clip with the same is no lie to it."""
+    def measured(self, row: Tensor) -> Tensor:
+        """The part of a clip's row that is measured, see `ClipScorer.measured`."""
         names = COLUMNS if self.row is None else ROWS[self.row]
         return row[[COLUMNS.index(name) for name in names]]
 
@@ -196,7 +198,7 @@ def _what(pair: Pair) -> tuple[str, str]:
 
 
 def _first_body(
-    clip: Clip, paired: Sequence[Pair], things: Sequence[Sequence[Seen]]
+    clip: Clip, paired: Sequence[Pair], things: Sequence[Sequence[DetectedThing]]
 ) -> tuple[float, float, float]:
     """Material's number, logarithms of size and of brightness: of the first body or target that sounds."""
     for pair in paired:

@@ -19,7 +19,7 @@ from torch import Tensor
 from avsim.clip import Clip
 from avsim.errors import InputError
 from avsim.evaluation.embeddings import Embedding
-from avsim.evaluation.result import Reason, Unjudged
+from avsim.evaluation.result import NotJudged, Reason
 
 MEAN, SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's colours, as VideoMAE is fed
 
@@ -52,7 +52,7 @@ def clap(name: str) -> Embedding:
     @torch.no_grad()
     def embed(clip: Clip) -> Tensor:
         if clip.wave is None:
-            raise Unjudged(Reason.NO_SOUND)
+            raise NotJudged(Reason.NO_AUDIO)
         wave = torchaudio.functional.resample(clip.wave.float().mean(0), clip.sample_rate, rate)
         heard = extractor(wave.numpy(), sampling_rate=rate, return_tensors="pt")
         found = network.get_audio_features(**heard)
@@ -69,7 +69,7 @@ def videomae(name: str) -> Embedding:
     @torch.no_grad()
     def embed(clip: Clip) -> Tensor:
         if clip.frames is None:
-            raise Unjudged(Reason.NO_PICTURE)
+            raise NotJudged(Reason.NO_VIDEO)
         chosen = torch.linspace(0, clip.frames.shape[1] - 1, count).round().long()
         frames = clip.frames[:, chosen].transpose(0, 1).float()  # (T, 3, H, W)
         frames = F.interpolate(frames, (size, size), mode="bilinear", antialias=True)

@@ -1,4 +1,4 @@
-"""Questions that compare with true clips: fidelity, memorization, and what true clips get themselves."""
+"""Metrics that compare with true clips: fidelity, memorization, and the ceilings of true clips."""
 
 from __future__ import annotations
 
@@ -13,68 +13,72 @@ from avsim.evaluation.diversity import Memorization
 from avsim.evaluation.embeddings import Embedding
 from avsim.evaluation.features import Detectors
 from avsim.evaluation.fidelity import Fidelity
-from avsim.evaluation.result import Unjudged
-from avsim.evaluation.suite import CROWD, Panel, Question
+from avsim.evaluation.result import NotJudged
+from avsim.evaluation.suite import MIN_CLIPS, Metric, MetricSuite
 
 Embedded = dict[str, Tensor]  # (n, d) of each embedding that applies to any clip
 
 
-def seen_by(clips: Clips, detectors: Detectors, panel: Panel | None = None) -> Embedded:
-    """Embed clips, and show them to a panel on the way.
+def embed_clips(clips: Clips, detectors: Detectors, suite: MetricSuite | None = None) -> Embedded:
+    """Embed clips and, with a suite, add them to it.
 
     Raises:
         InputError: none of them can be read.
     """
     rows: dict[str, list[Tensor]] = {name: [] for name in detectors.embeddings}
-    for found in clips.evidence(detectors):
-        if panel is not None:
-            panel.update(found)
+    for found in clips.features(detectors):
+        if suite is not None:
+            suite.update(found)
         for name, embed in detectors.embeddings.items():
             try:
                 rows[name].append(embed(found.clip))
-            except Unjudged:
+            except NotJudged:
                 continue
     if not clips.specs:
         raise InputError(f"none of the {len(clips.paths)} clips to compare with can be read")
     return {name: torch.stack(each) for name, each in rows.items() if each}
 
 
-def ceilings(panel: Panel) -> dict[str, float]:
-    """What each judge's first number is for the clips that the panel was shown."""
-    found = {verdict.question.name: verdict.scores[verdict.headline].value for verdict in panel.verdicts()}
+def ceilings(suite: MetricSuite) -> dict[str, float]:
+    """The main number of each metric over the clips of a suite."""
+    found = {result.metric.name: result.scores[result.headline].value for result in suite.results()}
     return {name: value for name, value in found.items() if not math.isnan(value)}
 
 
-def fidelity(name: str, embed: Embedding, reference: Tensor, lies: tuple[str, ...] = ()) -> Question:
+def fidelity(name: str, embed: Embedding, reference: Tensor, corruptions: tuple[str, ...] = ()) -> Metric:
     """The distance from real clips, whose embeddings are (m, d)."""
     trained = name.startswith("world-trained")
-    return Question(
+    return Metric(
         f"fidelity of {name}",
-        f"How far the clips are, as a crowd, from the reference in the space of {name}.",
+        f"Distance of the clips, as a set, from the reference in the space of {name}.",
         lambda: Fidelity(name, reference),
-        lambda judge, found: judge.update(embed(found.clip)),
-        lies=lies,
+        lambda scorer, found: scorer.update(embed(found.clip)),
+        corruptions=corruptions,
         floor=False,
-        uses=tuple(p for p in ("sound", "picture") if trained and (p in name or name.endswith("both"))),
-        crowd=CROWD,
+        uses=tuple(
+            part
+            for modality, part in (("audio", "audio_detector"), ("video", "video_detector"))
+            if trained and (modality in name or name.endswith("both"))
+        ),
+        min_clips=MIN_CLIPS,
     )
 
 
-def memorization(name: str, embed: Embedding, training: Tensor, held_out: Tensor) -> Question:
+def memorization(name: str, embed: Embedding, training: Tensor, held_out: Tensor) -> Metric:
     """Whether clips are nearer to training clips (n, d) than held-out true ones (m, d) are."""
-    return Question(
+    return Metric(
         f"memorization by {name}",
         f"How often a clip is nearer to a training clip than held-out truth is, by {name}; 0.5 by chance.",
         lambda: Memorization(training, held_out),
-        lambda judge, found: judge.update(embed(found.clip)),
+        lambda scorer, found: scorer.update(embed(found.clip)),
         floor=False,
     )
 
 
-def comparisons(detectors: Detectors, reference: Embedded, training: Embedded | None) -> list[Question]:
+def comparisons(detectors: Detectors, reference: Embedded, training: Embedded | None) -> list[Metric]:
     """Every comparison that the embeddings allow."""
-    questions = [fidelity(name, detectors.embeddings[name], rows) for name, rows in reference.items()]
+    metrics = [fidelity(name, detectors.embeddings[name], rows) for name, rows in reference.items()]
     for name, rows in (training or {}).items():
         if name in reference:
-            questions.append(memorization(name, detectors.embeddings[name], rows, reference[name]))
-    return questions
+            metrics.append(memorization(name, detectors.embeddings[name], rows, reference[name]))
+    return metrics

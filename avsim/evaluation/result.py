@@ -1,4 +1,4 @@
-"""What a judge says: a value with its interval, between a floor and a ceiling, and the clips it rests on."""
+"""A metric's result: a value with its interval, floor and ceiling, and the number of clips judged."""
 
 import math
 from collections.abc import Mapping
@@ -6,26 +6,26 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-LEAST_GAP = 0.3  # between floor and ceiling: below it, a share of the way between them says nothing
+LEAST_GAP = 0.3  # least gap of floor and ceiling for which a share of it is given
 
 
 class Reason(StrEnum):
     """Why a clip was not judged."""
 
-    NO_PICTURE = "has no picture"
-    NO_SOUND = "has no sound"
+    NO_VIDEO = "has no video"
+    NO_AUDIO = "has no audio"
     SILENT = "is silent"
-    MONO = "has one channel of sound"
+    MONO = "has one audio channel"
     NOTHING_HAPPENS = "nothing happens in it"
     NOTHING_THERE = "nothing is seen in it"
-    NO_DETECTOR = "no detector for this was given"
+    NO_DETECTOR = "no detector for it"
     NO_CAPTION = "has no caption"
-    ALONE = "has no other clip before it to be compared with"
-    UNSURE = "the judge isn't sure of it"
-    NOT_CALIBRATED = "outside what the judge was calibrated for"
+    ALONE = "has no clip before it to compare with"
+    UNSURE = "the estimate is uncertain"
+    NOT_CALIBRATED = "outside the calibration"
 
 
-class Unjudged(Exception):
+class NotJudged(Exception):
     """A clip can't be judged, for this reason; it is counted, never averaged in."""
 
     def __init__(self, reason: Reason) -> None:
@@ -37,8 +37,8 @@ class Unjudged(Exception):
 class Score:
     """A value over `clips` clips, its 95 % bootstrap interval, and how many were skipped for which reasons.
 
-    `floor` is what the judge gives to lies (shuffled or silenced pairs), `ceiling` what it gives to the
-    truth: the larger of truth and truth through the codecs. What isn't known is nan.
+    `floor` is the value for corrupted clips (shuffled or silenced pairs), `ceiling` that for true clips: the
+    larger of truth and truth through the codecs. Unknown values are nan.
     """
 
     value: float
@@ -56,7 +56,7 @@ class Score:
         return (self.value - self.floor) / gap if abs(gap) >= LEAST_GAP else math.nan
 
     def plain(self) -> dict[str, Any]:
-        """As numbers that JSON knows: what isn't finite is None."""
+        """As JSON values: a number that is not finite is None."""
         numbers = {
             name: getattr(self, name) for name in ("value", "low", "high", "floor", "ceiling", "of_ceiling")
         }

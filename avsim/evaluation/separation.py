@@ -5,14 +5,14 @@ from torch import Tensor
 
 from avsim.errors import InputError
 from avsim.evaluation.bss import SILENT, bss_eval
-from avsim.evaluation.metric import Judge, mean
+from avsim.evaluation.metric import ClipScorer, mean
 from avsim.evaluation.result import Reason
 from avsim.measures import si_sdr
 
 NAMES = ("SDR (BSS-eval 3, 512 taps), dB", "SIR (BSS-eval 3), dB", "SAR (BSS-eval 3), dB", "SI-SDR, dB")
 
 
-class Separation(Judge):
+class Separation(ClipScorer):
     """Means over mixtures of the mean over each one's sources, in dB.
 
     A source whose reference or estimate is silent has no such score: it is counted, and in no mean.
@@ -28,9 +28,9 @@ class Separation(Judge):
         self.permutation = permutation
 
     def update(self, reference: Tensor, estimate: Tensor, mixture: Tensor) -> None:
-        """Judge the stems of B mixtures.
+        """ClipScorer the stems of B mixtures.
 
-        Shapes: reference and estimate (B, S, N), mixture (B, N); of sound with more channels, judge the mean
+        Shapes: reference and estimate (B, S, N), mixture (B, N); of sound with more channels, scorer the mean
         of them or each as a mixture of its own.
 
         Raises:

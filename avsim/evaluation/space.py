@@ -1,4 +1,4 @@
-"""Does it sound from where it is seen? Level and time between the ears against the place in the picture.
+"""Spatial agreement: interaural level and time differences against the position in the frame.
 
 A sound panned with equal power to the side s in [-1, 1] has the levels cos a and sin a in its channels, with
 a = (1 + 0.8 s) pi / 4 (`avsim.world.sound.listener`): the level difference gives the position. At the farther
@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from avsim.errors import InputError
-from avsim.evaluation.metric import Judge
+from avsim.evaluation.metric import ClipScorer
 from avsim.evaluation.result import Reason
 
 FRONT = 0.006  # s, whose power is taken against that of as long before
@@ -23,12 +23,12 @@ NOTE = 0.025  # s, of which a note's partials are taken
 OWN = 0.8  # of a partial's power must be new
 NEW = 0.5  # and of all power, or else it is hidden: of a blow, whose window is half full, 2 / 3 of it
 HEARD = 0.01  # s from there on, of which time is taken
-AROUND = 0.05  # s, within which all of that lies
+AROUND = 0.05  # s, within which all of that corruptions
 LONGEST = 0.001  # s between two ears, at most
-PAN = 0.8  # how far to a side the edges of the picture are panned, see above
+PAN = 0.8  # panning of the frame's edges, see above
 
 
-class Space(Judge):
+class Space(ClipScorer):
     """Correlations over all sounds, and the mean distance from the heard to the seen place."""
 
     width = 10  # count, then sums over a clip's sounds: see `update`
@@ -41,7 +41,7 @@ class Space(Judge):
         x: Sequence[float],
         notes: Sequence[bool] | None = None,
     ) -> None:
-        """Judge the sounds of one clip, as far as what sounds when they begin doesn't hide them.
+        """ClipScorer the sounds of one clip, as far as what sounds when they begin doesn't hide them.
 
         Args:
             wave: (2, N).
@@ -81,19 +81,19 @@ class Space(Judge):
         return {
             "level difference against place, correlation": _correlation(count, x, xx, p, pp, xp),
             "time difference against place, correlation": _correlation(count, x, xx, d, dd, xd),
-            "distance from heard to seen place, picture widths": error / count,
+            "distance from heard to seen position, frame widths": error / count,
         }
 
     def each(self, rows: Tensor) -> Tensor:
         """How far the sounds are heard to the side that they are seen on: a clip's part in the correlation.
 
         A distance would call a sound in the middle right wherever it is seen, and a true one in a room that
-        answers from everywhere as wrong as a mirrored one; it isn't what the judge's first number measures.
+        is everywhere as wrong as a mirrored one; the main number does not measure it.
         """
         count, x, _, p, _, xp = rows[:, :6].unbind(-1)
         return (xp - (x + p) / 2) / count + 0.25  # mean of (x - 1/2) (p - 1/2)
 
-    def asked(self, row: Tensor) -> Tensor:
+    def measured(self, row: Tensor) -> Tensor:
         """Nothing where all that sounds is seen in the middle third: mirrored, it is in the middle still."""
         count, x, xx = row[:3]
         return row * ((xx - x) / count + 0.25 > (1 / 6) ** 2)

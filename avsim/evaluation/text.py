@@ -1,6 +1,6 @@
-"""Does the clip show and sound like what its caption says? Each fact that a caption tells is looked for.
+"""Text agreement: whether the facts of a caption are seen and heard in the clip.
 
-A fact is right or wrong by itself: a caption that says little is held to little.
+Each fact is right or wrong by itself.
 """
 
 from collections.abc import Sequence
@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from avsim.errors import InputError
-from avsim.evaluation.metric import Judge
-from avsim.evaluation.result import Reason, Unjudged
-from avsim.perception.detections import Heard, Seen, View
+from avsim.evaluation.metric import ClipScorer
+from avsim.evaluation.result import NotJudged, Reason
+from avsim.perception.detections import AudioDetections, DetectedThing, VideoDetections
 from avsim.world.captions.facts import TARGET_WORDS, Facts, Noun, Told
 from avsim.world.captions.parsing import facts_in
 
-SURE = 0.5  # probability from which on something is said to be heard
+SURE = 0.5  # probability above which something counts as audible
 FACTS = (
     "things seen", "materials seen", "colours seen", "sides", "number of things", "place seen",
     "things heard", "materials heard", "place heard",
@@ -25,17 +25,19 @@ SOUNDING = ("falls", "is struck", "plays")
 KIND_OF = {words: kind for kind, words in TARGET_WORDS.items()}
 
 
-class TextAgreement(Judge):
-    """Shares of the told facts that are right, by what they are about, and of all."""
+class TextAgreement(ClipScorer):
+    """Shares of a caption's facts that are right, by kind of fact, and of all."""
 
-    width = 2 * len(FACTS) + 1  # of each: told, and right; how sure it is that what is told is heard
+    width = (
+        2 * len(FACTS) + 1
+    )  # of each kind: facts, right facts; probability that what should sound is audible
 
-    def update(self, facts: Facts, view: View | None, heard: Heard | None) -> None:
-        """Judge one clip by the facts of its caption; what is None can't be looked for."""
-        told = torch.zeros(2, len(FACTS), dtype=torch.float64)
+    def update(self, facts: Facts, view: VideoDetections | None, heard: AudioDetections | None) -> None:
+        """ClipScorer one clip by the facts of its caption; what is None can't be looked for."""
+        stated = torch.zeros(2, len(FACTS), dtype=torch.float64)
         checks = [*(_seen(facts, view) if view else ()), *(_heard(facts, heard) if heard else ())]
         for about, right in checks:
-            told[:, FACTS.index(about)] += torch.tensor([1.0, right], dtype=torch.float64)
+            stated[:, FACTS.index(about)] += torch.tensor([1.0, right], dtype=torch.float64)
         if not checks:
             self.skip(Reason.NO_CAPTION)
             return
@@ -44,41 +46,41 @@ class TextAgreement(Judge):
             sure.append([heard.places.get(facts.place, 0.0)])
         probabilities = [probability for each in sure for probability in each]
         mean = sum(probabilities) / len(probabilities) if probabilities else torch.nan
-        self.keep([*told.flatten().tolist(), mean])
+        self.keep([*stated.flatten().tolist(), mean])
 
     def numbers(self, rows: Tensor) -> dict[str, Tensor]:
-        """Of all facts of all clips; nan for what no caption told."""
-        told, right = rows[..., :-1].unflatten(-1, (2, len(FACTS))).sum(-3).unbind(-2)
-        found = {"facts right": right.sum(-1) / told.sum(-1)}
-        return found | {f"{name}, right": right[..., k] / told[..., k] for k, name in enumerate(FACTS)}
+        """Over all facts of all clips; nan for kinds that no caption has."""
+        stated, right = rows[..., :-1].unflatten(-1, (2, len(FACTS))).sum(-3).unbind(-2)
+        found = {"facts right": right.sum(-1) / stated.sum(-1)}
+        return found | {f"{name}, right": right[..., k] / stated[..., k] for k, name in enumerate(FACTS)}
 
     def each(self, rows: Tensor) -> Tensor:
-        """The worse of the share of the facts seen that are right, and how surely those told are heard.
+        """The lower of the share of visible facts that are right, and the probability of the audible ones.
 
         A clip that looks as it was told and sounds like another isn't what was told, however much of it is
-        seen: a mean over all facts would let ten of the picture hide one of the sound.
+        seen: a mean over all facts would let ten of the video hide one of the sound.
         """
-        told, right = rows[:, :-1].unflatten(-1, (2, len(FACTS))).unbind(-2)
+        stated, right = rows[:, :-1].unflatten(-1, (2, len(FACTS))).unbind(-2)
         seen = [k for k, name in enumerate(FACTS) if not name.endswith("heard")]
-        return torch.fmin(right[:, seen].sum(-1) / told[:, seen].sum(-1), rows[:, -1])
+        return torch.fmin(right[:, seen].sum(-1) / stated[:, seen].sum(-1), rows[:, -1])
 
 
 def facts_of_caption(caption: str) -> Facts:
-    """What a caption tells.
+    """The facts of a caption.
 
     Raises:
-        Unjudged: there is none, or none that the world's grammar can read.
+        NotJudged: there is none, or none that the world's grammar can read.
     """
     if not caption:
-        raise Unjudged(Reason.NO_CAPTION)
+        raise NotJudged(Reason.NO_CAPTION)
     try:
         return facts_in(caption)
     except InputError as error:
-        raise Unjudged(Reason.NO_CAPTION) from error
+        raise NotJudged(Reason.NO_CAPTION) from error
 
 
-def _seen(facts: Facts, view: View) -> list[tuple[str, bool]]:
-    """Each fact of the picture, and whether it is right."""
+def _seen(facts: Facts, view: VideoDetections) -> list[tuple[str, bool]]:
+    """Each visible fact, and whether it is right."""
     found: list[tuple[str, bool]] = []
     shown = _tracks(view.things)
     for told in facts.things:
@@ -99,7 +101,7 @@ def _seen(facts: Facts, view: View) -> list[tuple[str, bool]]:
     return found
 
 
-def _heard(facts: Facts, heard: Heard) -> list[tuple[str, bool]]:
+def _heard(facts: Facts, heard: AudioDetections) -> list[tuple[str, bool]]:
     """Each fact of the sound, and whether it is right."""
     found: list[tuple[str, bool]] = []
     for told in (*facts.things, *facts.unseen):
@@ -115,8 +117,8 @@ def _heard(facts: Facts, heard: Heard) -> list[tuple[str, bool]]:
     return found
 
 
-def _surely(told: Told, heard: Heard) -> list[float]:
-    """How likely the kind and the material of something that is told to sound are heard."""
+def _surely(told: Told, heard: AudioDetections) -> list[float]:
+    """Probability that the kind and the material of something that should sound are audible."""
     if not _sounds(told):
         return []
     found = heard.kinds.get(kind_of(told.noun) or ""), heard.materials.get(told.noun.material or "")
@@ -129,7 +131,7 @@ def kind_of(noun: Noun) -> str | None:
 
 
 def side(x: float) -> str:
-    """The third of the picture that x in [0, 1] lies in."""
+    """The third of the frame that contains x in [0, 1]."""
     return "left" if x < 1 / 3 else "right" if x > 2 / 3 else "middle"
 
 
@@ -137,13 +139,13 @@ def _sounds(told: Told) -> bool:
     return told.does in SOUNDING and not told.silent and told.times != 0
 
 
-def _is(noun: Noun, seen: Seen) -> bool:
+def _is(noun: Noun, seen: DetectedThing) -> bool:
     return noun.kind is None or seen.kind in (kind_of(noun), noun.kind)
 
 
-def _tracks(frames: Sequence[Sequence[Seen]]) -> list[list[Seen]]:
+def _tracks(frames: Sequence[Sequence[DetectedThing]]) -> list[list[DetectedThing]]:
     """What is seen of each kind, material and colour, by time, where a quarter of the frames show it."""
-    tracks: dict[tuple[str, str, str], list[Seen]] = {}
+    tracks: dict[tuple[str, str, str], list[DetectedThing]] = {}
     for frame in frames:
         for seen in frame:
             tracks.setdefault((seen.kind, seen.material, seen.colour), []).append(seen)

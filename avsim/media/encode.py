@@ -31,7 +31,7 @@ _FILTER = int(Interpolation.BICUBIC) | int(Interpolation.ACCURATE_RND) | int(Int
 
 
 def copied(output: OutputContainer, film: Film, kind: Kind) -> Iterator[Any]:
-    """The packets of a film's stream, unchanged but for its time 0, which becomes the container's."""
+    """The packets of a video's stream, unchanged but for its time 0, which becomes the container's."""
     source = film.stream(kind)
     stream = output.add_stream_from_template(source)
     offset = round(film.zero / source.time_base)
@@ -107,7 +107,7 @@ def encoded_frames(
 
 
 def _in_palette(stream: Any, pictures: Iterator[Any], rate: Fraction) -> Iterator[Any]:
-    """Pictures in the 256 colours that suit all of them, found by FFmpeg's palettegen."""
+    """Videos in the 256 colours that suit all of them, found by FFmpeg's palettegen."""
     graph = av.filter.Graph()
     source = graph.add_buffer(
         width=stream.width, height=stream.height, format=av.VideoFormat("rgb24"), time_base=1 / rate
@@ -171,7 +171,7 @@ def png(frames: Tensor) -> bytes:
 
 
 def to_bytes(picture: Tensor, even: int = 1) -> NDArray[np.uint8]:
-    """A picture (3, H, W) in [0, 1] as bytes (H, W, 3), its edge repeated to a multiple of `even`."""
+    """A video (3, H, W) in [0, 1] as bytes (H, W, 3), its edge repeated to a multiple of `even`."""
     scaled = picture.detach().to("cpu").float().clamp(0, 1).mul(255).round().byte()
     array = rearrange(scaled, "c h w -> h w c").contiguous().numpy()
     return np.pad(array, ((0, -array.shape[0] % even), (0, -array.shape[1] % even), (0, 0)), mode="edge")

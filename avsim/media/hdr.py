@@ -1,4 +1,4 @@
-"""HDR pictures (PQ, HLG) as SDR ones, by a tone map of our own: PyAV's FFmpeg lacks zscale."""
+"""HDR videos (PQ, HLG) as SDR ones, by a tone map of our own: PyAV's FFmpeg lacks zscale."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _KNEE = 0.8  # of diffuse white: light above it is compressed
 
 
 def tone_mapped(image: NDArray[np.uint8], transfer: int) -> NDArray[np.uint8]:
-    """An HDR picture (3, H, W) of BT.2020 as one of BT.709 and sRGB; diffuse white comes out at 0.96."""
+    """An HDR video (3, H, W) of BT.2020 as one of BT.709 and sRGB; diffuse white comes out at 0.96."""
     light = HDR[transfer](np.arange(256) / 255)[image]
     light = np.maximum(np.einsum("ij,jhw->ihw", _TO_BT709, light), 0)
     soft = _KNEE + (1 - _KNEE) * (1 - np.exp((_KNEE - light) / (1 - _KNEE)))

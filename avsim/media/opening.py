@@ -1,4 +1,4 @@
-"""Open a file, find its picture and its sound, and decode either from a moment on."""
+"""Open a file, find its video and its sound, and decode either from a moment on."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _BACK = 0.5  # seconds by which a time stamp may precede the end of what came be
 
 @dataclass(frozen=True)
 class Film:
-    """An open file: its first picture and sound streams, and the time stamp that is its time 0, in seconds.
+    """An open file: its first video and audio streams, and the time stamp that is its time 0, in seconds.
 
-    Time 0 is the start of the earliest stream, except that a picture which starts less than one of its frames
+    Time 0 is the start of the earliest stream, except that a video which starts less than one of its frames
     later (a muxer made room for a sound codec's priming) sets it, so that frames fall on the clip's grid.
     """
 
@@ -53,7 +53,7 @@ class Film:
 
     @property
     def aspect(self) -> float:
-        """Width over height of the picture's pixels."""
+        """Width over height of the frame's pixels."""
         return float(self.video.sample_aspect_ratio or 1)
 
     @property
@@ -108,7 +108,7 @@ def worded(path: str | Path) -> Iterator[None]:
     except InputError:
         raise
     except av.FFmpegError as error:
-        reason = "cut short, or no film, sound or image" if isinstance(error, ValueError) else error.strerror
+        reason = "cut short, or no video, sound or image" if isinstance(error, ValueError) else error.strerror
         raise InputError(f"{path}: cannot be read ({reason})") from error
     except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError, MemoryError) as error:
         raise InputError(f"{path}: cannot be read ({type(error).__name__}: {error})") from error
@@ -116,16 +116,16 @@ def worded(path: str | Path) -> Iterator[None]:
 
 @contextmanager
 def opened(path: str | Path) -> Iterator[Film]:
-    """Open a film, sound file or image.
+    """Open a video, sound file or image.
 
     Raises:
-        InputError: no such file, an empty one, or one that holds neither picture nor sound.
+        InputError: no such file, an empty one, or one that holds neither video nor audio.
     """
     path = Path(path)
     if not path.exists():
         raise InputError(f"{path}: no such file")
     if path.is_dir():
-        raise InputError(f"{path}: is a folder; expected a film, sound or image file")
+        raise InputError(f"{path}: is a folder; expected a video, sound or image file")
     if path.stat().st_size == 0:
         raise InputError(f"{path}: is empty")
     with worded(path):
@@ -143,7 +143,7 @@ def _film(path: Path, container: InputContainer) -> Film:
         raise InputError(f"{path}: is an image made of {len(pictures)} tiles; convert it to JPEG or PNG")
     audio = _preferred(container.streams.audio)
     if video is None and audio is None:
-        raise InputError(f"{path}: holds neither picture nor sound (or is cut short)")
+        raise InputError(f"{path}: holds neither video nor audio (or is cut short)")
     streams: list[Any] = [s for s in (video, audio) if s is not None]
     starts = {s.type: float((s.start_time or 0) * s.time_base) for s in streams}
     zero = min(starts.values())
@@ -257,7 +257,7 @@ class Decoding:
     def _damaged(self, film: Film, packet: Any) -> None:
         stamp = None if packet is None else packet.pts if packet.pts is not None else packet.dts
         seconds = self.since if stamp is None else float(stamp * packet.time_base) - film.zero
-        # A decoder of sound that starts in the middle may stumble at first; pictures build on earlier ones.
+        # A decoder of sound that starts in the middle may stumble at first; videos build on earlier ones.
         if self.damage is None and (self.kind == "video" or seconds >= self.since):
             self.damage = seconds
 

@@ -1,4 +1,4 @@
-"""What a file holds; of its picture a frame is decoded at most."""
+"""What a file holds; of its video a frame is decoded at most."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Info:
     """A file's lengths and rates, as `read` would give them; what belongs to an absent modality is None."""
 
     path: Path
-    seconds: float  # of the picture where there is one, else of the sound
+    seconds: float  # of the video where there is one, else of the sound
     video_seconds: float | None
     audio_seconds: float | None
     size: tuple[int, int] | None  # (H, W) as shown: upright, with square pixels
@@ -24,7 +24,7 @@ class Info:
 
     @property
     def has_frames(self) -> bool:
-        """Whether there is a picture."""
+        """Whether there is a video."""
         return self.size is not None
 
     @property
@@ -34,7 +34,7 @@ class Info:
 
 
 def probe(path: str | Path) -> Info:
-    """Lengths and rates of a film, sound file or image.
+    """Lengths and rates of a video, sound file or image.
 
     Raises:
         InputError: a file that is missing, empty or not one of these.

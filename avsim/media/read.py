@@ -27,10 +27,10 @@ def read(
     want: Want = "any",
     budget: float = BUDGET,
 ) -> Clip:
-    """Read a span of a film, sound file or image by its time stamps; only the span is decoded.
+    """Read a span of a video, sound file or image by its time stamps; only the span is decoded.
 
-    The picture rules the length: T frames, and the N samples that they own, padded with silence where the
-    sound starts late or ends early. Frames come upright and with square pixels. A film without sound has
+    The video rules the length: T frames, and the N samples that they own, padded with silence where the
+    sound starts late or ends early. Frames come upright and with square pixels. A video without audio has
     `wave` None, a sound file `frames` None, an image one frame.
 
     Args:
@@ -54,9 +54,9 @@ def read(
     with worded(path), opened(path) as film:
         has_frames, has_wave = film.video is not None, film.audio is not None
         if want in ("frames", "both") and not has_frames:
-            raise InputError(f"{path}: has no picture, which is needed here")
+            raise InputError(f"{path}: has no video, which is needed here")
         if want in ("wave", "both") and not has_wave:
-            raise InputError(f"{path}: has no sound, which is needed here")
+            raise InputError(f"{path}: has no audio, which is needed here")
         if want == "wave" or not has_frames:
             wave, rate = read_sound(film, start, seconds, sample_rate, channels, budget)
             if not wave.shape[1]:
@@ -72,7 +72,7 @@ def read(
 
 
 def _check_length(path: Path, seconds: float, rate: int, budget: float) -> None:
-    """Refuse the sound of a picture that lasts for ages: it would be padded with silence to that length."""
+    """Refuse the sound of a video that lasts for ages: it would be padded with silence to that length."""
     if seconds * rate * 2 * 4 > budget:
         raise InputError(
             f"{path}: {seconds:.0f} s of sound at {rate} Hz take more than {budget / 1e9:g} GB; read a span"

@@ -1,4 +1,4 @@
-"""The picture of a file on a clip's grid of frames."""
+"""The video of a file on a clip's grid of frames."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _BYTES = 5  # of memory for each value of a frame: a byte as decoded, a float as
 
 
 def rate_of(film: Film) -> float:
-    """Frames per second of the picture: the mean where the rate varies."""
+    """Frames per second of the video: the mean where the rate varies."""
     if film.is_image:
         return IMAGE_RATE
     mean, nominal = film.video.average_rate, film.video.guessed_rate
@@ -47,7 +47,7 @@ def read_picture(
     """Frames (3, T, H, W) in [0, 1] from `start` on.
 
     Frame i is what the file shows at the middle of its span, start + (i + 1/2) / fps; before the first time
-    stamp it is the first picture. T = round(seconds fps), less where the file ends earlier.
+    stamp it is the first video. T = round(seconds fps), less where the file ends earlier.
 
     Raises:
         InputError: `start` lies beyond the end, the span is damaged, the data ends before its header says, or
@@ -96,7 +96,7 @@ def read_picture(
             break
     else:
         if last is None:
-            raise InputError(f"{path}: no frame of its picture could be decoded")
+            raise InputError(f"{path}: no frame of its video could be decoded")
         moment, frame = last
         lasts = float(frame.duration * frame.time_base) if frame.duration else 1 / fps
         declared = film.declared_end("video")
@@ -105,12 +105,12 @@ def read_picture(
         until = math.inf if seconds is None else start + seconds
         check_whole(path, "picture", until, end, declared)
         if start >= end:
-            raise InputError(f"{path}: start {start:g} s lies beyond the end of its picture at {end:.2f} s")
+            raise InputError(f"{path}: start {start:g} s lies beyond the end of its video at {end:.2f} s")
         if not images:  # the file ends within half a frame of `start`
             turned = _orientation(frame)
             images.append(conform(_opaque(frame) or frame, size, film.aspect, scaler, turned))
     if decoding.damage is not None:
-        raise InputError(f"{path}: its picture is damaged at {decoding.damage:.2f} s; read a span without it")
+        raise InputError(f"{path}: its video is damaged at {decoding.damage:.2f} s; read a span without it")
     return _to_tensor(images)
 
 
@@ -126,7 +126,7 @@ def shown_size(film: Film) -> tuple[int, int]:
     """(H, W) as shown: upright, with square pixels."""
     frame = next((frame for _, frame in Decoding(film.path, "video", 0.0)), None)
     if frame is None:
-        raise InputError(f"{film.path}: no frame of its picture could be decoded")
+        raise InputError(f"{film.path}: no frame of its video could be decoded")
     return _shown(frame, _orientation(frame), film.aspect)
 
 
@@ -140,7 +140,7 @@ def conform(
     """A decoded frame upright, with square pixels, scaled to cover `size`, its centre cropped: (3, H, W).
 
     `aspect` is the width over height of its pixels, `orientation` as `_orientation` gives it; one `scaler`
-    serves all frames of a film. Shrinking averages over what it merges (no aliasing).
+    serves all frames of a video. Shrinking averages over what it merges (no aliasing).
     """
     scaled = _covering(frame, orientation, aspect, size)
     wanted = size or scaled
@@ -152,9 +152,9 @@ def conform(
         height=scaled[1] if turned else scaled[0],
         format="gbrp",
         src_colorspace=_untagged_colours(frame),
-        # without these two flags colour is copied to 2 x 2 pixels: 37 dB on a smooth picture instead of 51
+        # without these two flags colour is copied to 2 x 2 pixels: 37 dB on a smooth video instead of 51
         interpolation=int(filtering) | int(Interpolation.ACCURATE_RND) | int(Interpolation.FULL_CHR_H_INT),
-        threads=1,  # threads of its own for each small picture cost more than they save
+        threads=1,  # threads of its own for each small video cost more than they save
     )
     green, blue, red = (_plane(planar, index) for index in range(3))
     top, left = (scaled[0] - wanted[0]) // 2, (scaled[1] - wanted[1]) // 2

@@ -1,4 +1,4 @@
-"""The picture of a file in windows, and its packets under another sound: for files longer than memory."""
+"""The video of a file in windows, and its packets under another sound: for files longer than memory."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ VALUES = 2**26  # of a chunk's frames at most: 320 MiB while it is decoded
 
 
 class Windows:
-    """Windows of a file's picture, in the order of time, at the size and rate of a `ClipSpec`.
+    """Windows of a file's video, in the order of time, at the size and rate of a `ClipSpec`.
 
     Memory holds one chunk of small frames, however long the file is.
 
     Raises:
-        InputError: a file that can't be read or has no picture.
+        InputError: a file that can't be read or has no video.
     """
 
     def __init__(self, path: str | Path) -> None:
         info = probe(path)
         if info.video_seconds is None:
-            raise InputError(f"{path}: has no picture, which is needed here")
+            raise InputError(f"{path}: has no video, which is needed here")
         self.path, self.seconds = Path(path), info.video_seconds
         self._chunk: Tensor | None = None  # (3, T, H, W)
         self._first = 0  # frame of the file's grid at which the chunk begins
@@ -55,9 +55,9 @@ class Windows:
 
 
 def write_dubbed(film: str | Path, wave: Tensor, sample_rate: int, path: str | Path) -> Path:
-    """Write a film's picture under another sound (A, N).
+    """Write a video's video under another sound (A, N).
 
-    The picture's packets are copied; where the container can't hold them (a GIF's, say) it is encoded anew.
+    The video's packets are copied; where the container can't hold them (a GIF's, say) it is encoded anew.
 
     Raises:
         InputError: as `write` and `read`.

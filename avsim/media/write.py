@@ -78,13 +78,13 @@ def write(
     `.mp4` and `.mov` (H.264 yuv420p + AAC, fast start: they play in a browser), `.webm` (VP9 + Opus), `.mkv`
     (lossless: FFV1, exact to 8 bits of RGB, + FLAC, 24 bits), `.wav` (float32, exact), `.flac` (24 bits),
     `.mp3`, `.gif`, `.png` (all frames side by side; one frame is a plain image). A suffix for sound takes the
-    sound alone, one for pictures the picture. H.264 needs an even height and width: an odd picture gets its
+    audio alone, one for videos the video. H.264 needs an even height and width: an odd video gets its
     last row or column twice. A sample rate that the sound's codec lacks is raised to the next that it has.
 
     Args:
         clip: what to write.
         path: where to; its folder is made if it is absent.
-        video_from: a film whose picture is copied, packet by packet, in place of the clip's frames. Where the
+        video_from: a video whose video is copied, packet by packet, in place of the clip's frames. Where the
             container can't hold (or browsers would not play) its codec there, or where it isn't as long as
             the clip, the clip's own frames are encoded.
         audio_from: likewise for the sound.
@@ -100,9 +100,9 @@ def write(
     check_name(path)
     form = _FORMATS[path.suffix.lower()]
     if form.video is None and clip.wave is None and audio_from is None:
-        raise InputError(f"{path}: holds sound alone; the clip has none")
+        raise InputError(f"{path}: holds audio alone; the clip has none")
     if form.audio is None and clip.frames is None:
-        raise InputError(f"{path}: holds pictures alone; the clip has none")
+        raise InputError(f"{path}: holds videos alone; the clip has none")
     with atomic(path) as temporary:
         try:
             if form.muxer == "png":

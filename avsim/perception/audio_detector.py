@@ -9,7 +9,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from avsim.codecs.spectra import stft
-from avsim.perception.blocks import Block, Conv, Errors, OverTime
+from avsim.perception.blocks import Block, Conv, Errors, TemporalConv
 from avsim.perception.grid import Grid
 from avsim.perception.video_detector import RARE
 from avsim.perception.vocabulary import KINDS, MATERIALS, PLACES
@@ -44,7 +44,7 @@ class AudioPrediction:
 
 
 @configured
-class SoundDetector(nn.Module):
+class AudioDetector(nn.Module):
     """A small convolutional network over mel bands in dB, a column every 10 ms; a head for each question.
 
     Bands are halved on the way; then each column is one vector, and dilated taps look up to 1.2 s around.
@@ -74,7 +74,7 @@ class SoundDetector(nn.Module):
         halves = zip(widths, (*widths[1:], widths[-1]), strict=True)
         self.downs = nn.ModuleList(nn.Linear(2 * one, other) for one, other in halves)
         self.join = nn.Linear(bands // 2 ** len(widths) * widths[-1], width)
-        self.over_time = nn.ModuleList(OverTime(width, 2**k) for k in range(blocks))
+        self.over_time = nn.ModuleList(TemporalConv(width, 2**k) for k in range(blocks))
         self.norm = nn.LayerNorm(width)
         self.parts = (1, 1, len(KINDS), len(MATERIALS))
         self.read = nn.Linear(width, sum(self.parts))

@@ -1,4 +1,4 @@
-"""How lessons are changed while training, so that detectors bear other sizes, rates, levels and sides."""
+"""How samples are changed while training, so that detectors bear other sizes, rates, levels and sides."""
 
 from dataclasses import replace
 
@@ -17,10 +17,10 @@ SHOWN = (
     "event",
     "moment",
     "speed",
-)  # labels that lie in the picture
+)  # labels that lie in the video
 
 
-def varied_picture(frames: Tensor, labels: Labels, length: int, random: Generator) -> tuple[Tensor, Labels]:
+def augment_video(frames: Tensor, labels: Labels, length: int, random: Generator) -> tuple[Tensor, Labels]:
     """A stretch of a clip, perhaps mirrored, coarser, at half the rate, or noisy.
 
     Shapes: frames (3, T, H, W) of the grid, labels of one clip; both come back with `length` frames at most.
@@ -34,7 +34,7 @@ def varied_picture(frames: Tensor, labels: Labels, length: int, random: Generato
     planes = {name: turn(getattr(labels, name)[start : start + length]) for name in SHOWN}
     if coarse:
         frames = _coarser(frames, float(0.5 + 0.5 * torch.rand((), generator=random)))
-    if slow:  # the grid shows a picture of half its rate twice
+    if slow:  # the grid shows a video of half its rate twice
         frames = frames[:, torch.arange(frames.shape[1]) // 2 * 2]
     if noisy:
         frames = (frames + 0.03 * torch.randn(frames.shape, generator=random)).clamp(0, 1)
@@ -48,7 +48,7 @@ def _coarser(frames: Tensor, share: float) -> Tensor:
     return F.interpolate(small, frames.shape[2:], mode="bilinear").transpose(0, 1)
 
 
-def varied_sound(wave: Tensor, labels: Labels, random: Generator) -> tuple[Tensor, Labels]:
+def augment_audio(wave: Tensor, labels: Labels, random: Generator) -> tuple[Tensor, Labels]:
     """Louder or softer by up to 8 dB, perhaps with its sides swapped, in mono, or without its upper octave.
 
     Shapes: wave (A, N) at the grid's rate, labels of one clip.

@@ -28,7 +28,7 @@ class Block(nn.Module):
         return x + self.out(F.gelu(self.into(self.norm(x))))
 
 
-class OverTime(nn.Module):
+class TemporalConv(nn.Module):
     """x + linear(gelu(taps(norm(x)))): each cell mixes with itself `reach` frames before and after."""
 
     def __init__(self, width: int, reach: int) -> None:

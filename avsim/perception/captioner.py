@@ -8,7 +8,7 @@ from statistics import median
 
 import numpy as np
 
-from avsim.perception.detections import View
+from avsim.perception.detections import VideoDetections
 from avsim.perception.tracks import Track, tracks, whose
 from avsim.perception.vocabulary import INSTRUMENTS
 from avsim.world.captions.compose import short_caption
@@ -17,10 +17,10 @@ from avsim.world.flat.scene import MOST, SHAPES, TARGETS
 
 LEAST = 0.15  # of the frames must show a thing
 TOGETHER = 0.3  # of the looks at a thing, up to which another one may be it, lost and found again
-FALLEN = 0.1  # of the picture's height, from which on a thing that moves down has fallen
+FALLEN = 0.1  # of the frame's height, from which on a thing that moves down has fallen
 
 
-def described(view: View, frames_per_second: float) -> str:
+def describe(view: VideoDetections, frames_per_second: float) -> str:
     """Such as "a gold metal cube falls in a cave", as short as training's captions; "" of nothing.
 
     What stands to be struck is struck, where nothing is seen to happen: a stick is easily missed.

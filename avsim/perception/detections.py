@@ -1,4 +1,4 @@
-"""What detectors find, as plain values. Places are shares of the picture, from its left and upper edges."""
+"""What detectors find, as plain values. Places are shares of the video, from its left and upper edges."""
 
 import math
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Event:
 
 
 @dataclass(frozen=True)
-class Seen:
+class DetectedThing:
     """One thing in one frame."""
 
     seconds: float  # the frame's middle
@@ -38,21 +38,21 @@ class Seen:
     kind: str
     material: str
     colour: str  # one of `vocabulary.COLOURS`; "" for players
-    size: float  # its width over the picture's height
+    size: float  # its width over the frame's height
     probability: float
 
 
 @dataclass(frozen=True)
-class View:
+class VideoDetections:
     """All that is seen in a clip."""
 
     events: tuple[Event, ...]  # in order of time
-    things: tuple[tuple[Seen, ...], ...]  # in each of the clip's frames, likeliest first
+    things: tuple[tuple[DetectedThing, ...], ...]  # in each of the clip's frames, likeliest first
     places: dict[str, float]  # probabilities, which add up to 1
 
 
 @dataclass(frozen=True)
-class Heard:
+class AudioDetections:
     """What a whole clip sounds like: probabilities by name, each on its own but for the places'."""
 
     kinds: dict[str, float]

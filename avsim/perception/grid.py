@@ -32,25 +32,25 @@ class Grid:
         return max(1, round(seconds * self.columns_per_second))
 
     def size(self, height: int, width: int) -> tuple[int, int]:
-        """(H, W) in which a picture is seen: its aspect is kept, to 8 pixels, up to 4 to 1."""
+        """(H, W) in which a video is seen: its aspect is kept, to 8 pixels, up to 4 to 1."""
         wide = self.height * min(4.0, max(0.25, width / height))
         return self.height, 8 * max(1, round(wide / 8))
 
     def cells(self, height: int, width: int) -> tuple[int, int]:
-        """(h, w) of a picture."""
+        """(h, w) of a video."""
         high, wide = self.size(height, width)
         return high // self.cell, wide // self.cell
 
-    def shown(self, frames: int, frames_per_second: float) -> Tensor:
+    def frame_indices(self, frames: int, frames_per_second: float) -> Tensor:
         """(T,): which of a clip's frames covers the middle of each of the grid's."""
         count = self.frames(frames / frames_per_second)
         centres = (torch.arange(count, dtype=torch.float64) + 0.5) / self.frames_per_second
         return (centres * frames_per_second).long().clamp(max=frames - 1)
 
-    def see(self, frames: Tensor, frames_per_second: float) -> Tensor:
+    def resample_video(self, frames: Tensor, frames_per_second: float) -> Tensor:
         """Frames (B, 3, T', H', W') of a clip -> (B, 3, T, H, W) of the grid."""
         if frames_per_second != self.frames_per_second:
-            frames = frames[:, :, self.shown(frames.shape[2], frames_per_second).to(frames.device)]
+            frames = frames[:, :, self.frame_indices(frames.shape[2], frames_per_second).to(frames.device)]
         frames = frames.float()
         size = self.size(*frames.shape[3:])
         if frames.shape[3:] == size:
@@ -59,7 +59,7 @@ class Grid:
         fitted = F.interpolate(flat, size, mode="bilinear", antialias=True, align_corners=False)
         return fitted.unflatten(0, (len(frames), -1)).transpose(1, 2)
 
-    def hear(self, wave: Tensor, sample_rate: int) -> Tensor:
+    def resample_audio(self, wave: Tensor, sample_rate: int) -> Tensor:
         """Wave (B, A, N') -> (B, A, N) at the grid's rate, in whole columns."""
         seconds = wave.shape[-1] / sample_rate
         if sample_rate != self.sample_rate:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from avsim.clip import OFF_SCREEN, ClipSpec
-from avsim.perception.detections import Event, Heard, Onset, Seen
+from avsim.perception.detections import AudioDetections, DetectedThing, Event, Onset
 from avsim.perception.vocabulary import KINDS, MATERIALS, NOTHING, PLACES
 from avsim.world.sound.listener import DISTANCE, SOUND_SPEED
 from avsim.world.truth import Truth
@@ -72,7 +72,7 @@ def _level(wave: Tensor, seconds: float, sample_rate: int) -> float:
 
 
 def events(truth: Truth, spec: ClipSpec) -> list[Moment[Event]]:
-    """Every contact and every note's beginning that lies in the picture, in order of time."""
+    """Every contact and every note's beginning that lies in the video, in order of time."""
     kinds = {thing.name: (k, thing.kind, thing.material) for k, thing in enumerate(truth.things)}
     beginnings = [
         (contact.seconds, contact.things[0], (contact.x, contact.y), contact.speed)
@@ -103,7 +103,7 @@ def events(truth: Truth, spec: ClipSpec) -> list[Moment[Event]]:
     return found
 
 
-def things(truth: Truth, spec: ClipSpec) -> list[list[Seen]]:
+def things(truth: Truth, spec: ClipSpec) -> list[list[DetectedThing]]:
     """What is seen in each frame; things of which less than a quarter shows are left out."""
     heights = truth.camera[:, 2].tolist()
     frames = []
@@ -114,13 +114,15 @@ def things(truth: Truth, spec: ClipSpec) -> list[list[Seen]]:
             place = _middle(whole)
             if place is not None and _shown(truth.masks[number, frame], whole):
                 size = thing.metres / heights[frame]
-                seen.append(Seen(seconds, *place, thing.kind, thing.material, thing.colour, size, 1.0))
+                seen.append(
+                    DetectedThing(seconds, *place, thing.kind, thing.material, thing.colour, size, 1.0)
+                )
         frames.append(seen)
     return frames
 
 
 def _middle(mask: Tensor) -> tuple[float, float] | None:
-    """Centre of mass of a mask (H, W) as shares of the picture, or None for an empty one."""
+    """Centre of mass of a mask (H, W) as shares of the video, or None for an empty one."""
     total = float(mask.sum())
     if total < 1.0:  # a pixel
         return None
@@ -134,11 +136,11 @@ def _shown(mask: Tensor, whole: Tensor) -> bool:
     return float(mask.sum()) >= max(1.0, LEAST * float(whole.sum()))
 
 
-def heard(truth: Truth, sample_rate: int = 16000) -> Heard:
+def audio_content(truth: Truth, sample_rate: int = 16000) -> AudioDetections:
     """What sounds clearly, where."""
     clear = [moment.what for moment in onsets(truth, sample_rate) if moment.clear]
     kinds, materials = {each.kind for each in clear}, {each.material for each in clear}
-    return Heard(
+    return AudioDetections(
         {kind: float(kind in kinds) for kind in KINDS[1:]},
         {material: float(material in materials) for material in MATERIALS[1:]},
         {place: float(place == truth.place) for place in PLACES},

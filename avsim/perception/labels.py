@@ -35,7 +35,7 @@ class Labels:
     material: Tensor  # (T, h, w) uint8
     colour: Tensor  # (T, h, w) uint8
     centre: Tensor  # (T, h, w) float32, heat of things' middles
-    size: Tensor  # (T, h, w) float32, log2 of width over the picture's height, at middles
+    size: Tensor  # (T, h, w) float32, log2 of width over the frame's height, at middles
     event: Tensor  # (T, h, w) float32, heat
     moment: Tensor  # (T, h, w) float32, frames from a frame's middle to the event, where it is hot
     speed: Tensor  # (T, h, w) float32, log2 of m/s, where an event is hot; nan where it has none
@@ -63,7 +63,7 @@ class Labels:
 def labels(truth: Truth, spec: ClipSpec, grid: Grid) -> Labels:
     """The truth of a clip of `spec`, as the detectors should say it."""
     sounded, happened = ground_truth.onsets(truth, spec.sample_rate), ground_truth.events(truth, spec)
-    heard = ground_truth.heard(truth, spec.sample_rate)
+    heard = ground_truth.audio_content(truth, spec.sample_rate)
     return Labels(
         **_shown(truth, spec, grid),
         **_happened(happened, spec, grid),
@@ -77,7 +77,7 @@ def labels(truth: Truth, spec: ClipSpec, grid: Grid) -> Labels:
 
 def _shown(truth: Truth, spec: ClipSpec, grid: Grid) -> dict[str, Tensor]:
     """Kind, material, colour, heat of middles, and size, (T, h, w) each."""
-    shown = grid.shown(spec.frames, spec.frames_per_second)
+    shown = grid.frame_indices(spec.frames, spec.frames_per_second)
     h, w = grid.cells(spec.height, spec.width)
     kind, material, colour = (torch.zeros(len(shown), h, w, dtype=torch.uint8) for _ in range(3))
     centre, size = torch.zeros(len(shown), h, w), torch.zeros(len(shown), h, w)

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from avsim.perception.audio_detector import AudioPrediction
 from avsim.perception.labels import Labels
-from avsim.perception.video_detector import Sight
+from avsim.perception.video_detector import VideoPrediction
 
 HOT = 0.2  # of a heat: from here on what is asked at a moment or middle is asked
 UNLIKELY = 4.0  # power of the doubt about cells near a peak
@@ -25,8 +25,8 @@ def heat_loss(logits: Tensor, heat: Tensor) -> Tensor:
     return lost.sum() / peak.sum().clamp(min=1)
 
 
-def picture_losses(sight: Sight, labels: Labels) -> dict[str, Tensor]:
-    """The parts of a picture detector's loss.
+def video_losses(predicted: VideoPrediction, labels: Labels) -> dict[str, Tensor]:
+    """The parts of a video detector's loss.
 
     What a thing is, is learned around its middle, where it is read: a small one counts as much as a large
     one. Every cell says what it shows besides.
@@ -35,20 +35,20 @@ def picture_losses(sight: Sight, labels: Labels) -> dict[str, Tensor]:
     there, middles = kind > 0, labels.centre > HOT
     own = there & middles
     return {
-        "centre": heat_loss(sight.centre, labels.centre),
-        "event": heat_loss(sight.event, labels.event),
-        "kind": _named(sight.kind, kind, own),
-        "cells": 0.5 * (_named(sight.kind, kind, there) + _named(sight.kind, kind, ~there)),
-        "material": _named(sight.material, labels.material.long(), own),
-        "colour": _named(sight.colour, labels.colour.long(), own),
-        "size": _near(sight.size, labels.size, middles),
-        "moment": _near(sight.moment, labels.moment, hot),
-        "speed": _near(sight.speed, labels.speed, hot & labels.speed.isfinite()),
-        "place": F.cross_entropy(sight.place.float(), labels.place.long()),
+        "centre": heat_loss(predicted.centre, labels.centre),
+        "event": heat_loss(predicted.event, labels.event),
+        "kind": _named(predicted.kind, kind, own),
+        "cells": 0.5 * (_named(predicted.kind, kind, there) + _named(predicted.kind, kind, ~there)),
+        "material": _named(predicted.material, labels.material.long(), own),
+        "colour": _named(predicted.colour, labels.colour.long(), own),
+        "size": _near(predicted.size, labels.size, middles),
+        "moment": _near(predicted.moment, labels.moment, hot),
+        "speed": _near(predicted.speed, labels.speed, hot & labels.speed.isfinite()),
+        "place": F.cross_entropy(predicted.place.float(), labels.place.long()),
     }
 
 
-def sound_losses(predicted: AudioPrediction, labels: Labels) -> dict[str, Tensor]:
+def audio_losses(predicted: AudioPrediction, labels: Labels) -> dict[str, Tensor]:
     """The parts of a sound detector's loss."""
     hot = labels.onset > HOT
     known = hot & (labels.onset_kind > 0)  # what sounds off screen is nothing's

@@ -12,13 +12,13 @@ from torch import Tensor
 
 from avsim import media
 from avsim.clip import Clip, Region
-from avsim.perception.detect import looked, present
-from avsim.perception.detections import Seen
+from avsim.perception.detect import decode_things, predict_video
+from avsim.perception.detections import DetectedThing
 from avsim.perception.referring import asked, chosen
 from avsim.perception.tracks import Track, tracks
-from avsim.perception.video_detector import PictureDetector
+from avsim.perception.video_detector import VideoDetector
 
-SPAN = 8.0  # seconds of a film that are looked at together
+SPAN = 8.0  # seconds of a video that are looked at together
 SHORT = 128  # pixels of the short side of a region's mask, at most: cells are coarser than that
 GAP = 0.5  # seconds for which a thing that isn't seen is taken to stay where it was
 REACH = 1.0  # of a thing's width: how far from its middle it may still be seen
@@ -28,7 +28,7 @@ REACH = 1.0  # of a thing's width: how far from its middle it may still be seen
 class Overview:
     """What is seen in a whole clip. Shapes: shown (T, h, w), the cells that show something."""
 
-    looks: tuple[tuple[Seen, ...], ...]  # in each of the grid's frames
+    looks: tuple[tuple[DetectedThing, ...], ...]  # in each of the grid's frames
     shown: Tensor
     frames_per_second: float
 
@@ -38,11 +38,11 @@ class Overview:
         return tracks(self.looks)
 
 
-def spans_of_film(path: str | Path, detector: PictureDetector) -> Iterator[Clip]:
-    """The picture of a film, small and piece by piece.
+def spans_of_film(path: str | Path, detector: VideoDetector) -> Iterator[Clip]:
+    """The video of a video, small and piece by piece.
 
     Raises:
-        InputError: a file that can't be read or has no picture.
+        InputError: a file that can't be read or has no video.
     """
     info, grid = media.probe(path), detector.grid
     size = None if info.size is None else grid.size(*info.size)
@@ -54,20 +54,20 @@ def spans_of_film(path: str | Path, detector: PictureDetector) -> Iterator[Clip]
         yield media.read(path, start, SPAN, size, grid.frames_per_second, want="frames")
 
 
-def overview(detector: PictureDetector, spans: Iterable[Clip]) -> Overview:
+def overview(detector: VideoDetector, spans: Iterable[Clip]) -> Overview:
     """Look at a clip in one or more consecutive spans."""
-    looks: list[tuple[Seen, ...]] = []
+    looks: list[tuple[DetectedThing, ...]] = []
     shown = []
     least = float(detector.thing_threshold)
     for span in spans:
-        sight = looked(detector, span)
-        looks += [tuple(present(sight, frame, least)) for frame in range(sight.centre.shape[1])]
-        shown.append((sight.kind[0].argmax(-1) != 0).cpu())
+        predicted = predict_video(detector, span)
+        looks += [tuple(decode_things(predicted, frame, least)) for frame in range(predicted.centre.shape[1])]
+        shown.append((predicted.kind[0].argmax(-1) != 0).cpu())
     return Overview(tuple(looks), torch.cat(shown), detector.grid.frames_per_second)
 
 
 def meant(seen: Overview, text: str, size: tuple[int, int], frames: int, frames_per_second: float) -> Region:
-    """The thing that a phrase means, as a moving region of a picture of `size` (H, W) and so many frames.
+    """The thing that a phrase means, as a moving region of a video of `size` (H, W) and so many frames.
 
     Raises:
         InputError: words that say nothing of a thing, that fit nothing seen, or several things.
@@ -95,7 +95,7 @@ def outline(thing: Track, seen: Overview, aspect: float) -> Tensor:
     last = None
     for number, own in thing.looks:
 
-        def away(each: Seen) -> Tensor:
+        def away(each: DetectedThing) -> Tensor:
             return ((x - each.x * aspect).square() + (y - each.y).square()).sqrt()
 
         apart = away(own)

@@ -33,7 +33,7 @@ PER_SHARD = 50  # clips
 
 
 @dataclass(frozen=True, eq=False)
-class Lesson:
+class LabeledClip:
     """One clip and what is to be found in it. Shapes: frames (3, T, H, W), wave (A, N)."""
 
     frames: Tensor
@@ -43,18 +43,18 @@ class Lesson:
 
 
 @dataclass(frozen=True, eq=False)
-class LessonBatch(ClipBatch):
+class LabeledBatch(ClipBatch):
     """Clips with what is to be found in them."""
 
     labels: Labels | None = None
 
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> LessonBatch:
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> LabeledBatch:
         """All tensors on `device`."""
         moved = super().to(device, non_blocking)
         return moved if moved.labels is None else replace(moved, labels=moved.labels.to(device, non_blocking))
 
 
-class WorldLessons:
+class LabeledWorld:
     """The world's clips, rendered when they are asked for; of several worlds, in turns.
 
     Raises:
@@ -71,7 +71,7 @@ class WorldLessons:
     ) -> None:
         self.configs = [configured(each) for each in (config if isinstance(config, list) else [config])]
         if not self.configs:
-            raise InputError("lessons of no world; name at least one")
+            raise InputError("samples of no world; name at least one")
         for each in self.configs:
             WorldDataset(each, seed, split)  # checks
         self.seed, self.split = seed, split
@@ -84,38 +84,38 @@ class WorldLessons:
         """Every clip is its own."""
         return str(index)
 
-    def take(self, index: int, spec: ClipSpec, generator: Generator | None = None) -> Lesson:
+    def take(self, index: int, spec: ClipSpec, generator: Generator | None = None) -> LabeledClip:
         """Clip `index` at `spec`."""
         config = self.configs[index % len(self.configs)]
         clip, truth = WorldDataset(replace(config, spec=spec), self.seed, self.split)[index]
         assert clip.frames is not None and clip.wave is not None
         found = labels(truth, spec, self.grid)
-        return Lesson(clip.frames, clip.wave, found, f"world/{self.split}/{index}")
+        return LabeledClip(clip.frames, clip.wave, found, f"world/{self.split}/{index}")
 
 
-class SavedLessons(SavedClips):
-    """Clips that `save_lessons` rendered.
+class SavedLabeledClips(SavedClips):
+    """Clips that `save_labeled_clips` rendered.
 
     Raises:
         InputError: none there; in `take`, another spec than theirs.
     """
 
-    kind = "lessons"
+    kind = "samples"
 
-    def take(self, index: int, spec: ClipSpec, generator: Generator | None = None) -> Lesson:
+    def take(self, index: int, spec: ClipSpec, generator: Generator | None = None) -> LabeledClip:
         """Clip `index`."""
         names = [each.name for each in fields(Labels)]
         stored = self.stored(index, spec, "frames", "wave", *names)
         found = Labels(**{name: _whole(stored[name]) for name in names})
-        return Lesson(
+        return LabeledClip(
             from_bytes(stored["frames"]), from_shorts(stored["wave"]), found, self.items[index]["name"]
         )
 
 
-LessonSource = WorldLessons | SavedLessons
+LabeledSource = LabeledWorld | SavedLabeledClips
 
 
-def save_lessons(
+def save_labeled_clips(
     folder: str | Path, counts: dict[str, int], config: str | WorldConfig, spec: ClipSpec, seed: int = 0
 ) -> Path:
     """Render so many clips of each split of a world into shards, frames as bytes, samples as 16 bits.
@@ -127,7 +127,7 @@ def save_lessons(
     for split, count in counts.items():
         if split not in SPLITS:
             raise InputError(f"unknown split {split!r}; there are {', '.join(SPLITS)}")
-        source = WorldLessons(config, seed, split)
+        source = LabeledWorld(config, seed, split)
         for first in range(0, count, PER_SHARD):
             taken = [source.take(index, spec) for index in range(first, min(first + PER_SHARD, count))]
             shard = f"{split}-{first // PER_SHARD:04d}.safetensors"
@@ -143,15 +143,15 @@ def save_lessons(
                 }
                 for row, each in enumerate(taken)
             ]
-    write_index(folder, "lessons", {"spec": asdict(spec)}, items)
+    write_index(folder, "samples", {"spec": asdict(spec)}, items)
     return folder
 
 
-def _stored(lessons: Sequence[Lesson]) -> dict[str, Tensor]:
-    found = Labels.stack([each.labels for each in lessons])
+def _stored(samples: Sequence[LabeledClip]) -> dict[str, Tensor]:
+    found = Labels.stack([each.labels for each in samples])
     return {
-        "frames": torch.stack([as_bytes(each.frames) for each in lessons]),
-        "wave": torch.stack([as_shorts(each.wave) for each in lessons]),
+        "frames": torch.stack([as_bytes(each.frames) for each in samples]),
+        "wave": torch.stack([as_shorts(each.wave) for each in samples]),
         **{name: value.half() if value.is_floating_point() else value for name, value in vars(found).items()},
     }
 
@@ -160,15 +160,15 @@ def _whole(stored: Tensor) -> Tensor:
     return stored.float() if stored.is_floating_point() else stored
 
 
-class LessonData(ClipData):
+class LabeledData(ClipData):
     """Lessons, by split; batches and resuming as in `ClipData`."""
 
     def __init__(
         self,
         spec: ClipSpec = ClipSpec(),  # noqa: B008 (frozen)
-        train: LessonSource | None = None,
-        validation: LessonSource | None = None,
-        test: LessonSource | None = None,
+        train: LabeledSource | None = None,
+        validation: LabeledSource | None = None,
+        test: LabeledSource | None = None,
         batch_size: int = 8,
         workers: int = 0,
         seed: int = 0,
@@ -180,25 +180,25 @@ class LessonData(ClipData):
 
 
 class Assemble:
-    """Rows of a data module -> `LessonBatch`."""
+    """Rows of a data module -> `LabeledBatch`."""
 
-    def __init__(self, source: LessonSource, spec: ClipSpec) -> None:
+    def __init__(self, source: LabeledSource, spec: ClipSpec) -> None:
         self.source, self.spec = source, spec
 
-    def __call__(self, rows: list[tuple[int, int, Generator]]) -> LessonBatch:
+    def __call__(self, rows: list[tuple[int, int, Generator]]) -> LabeledBatch:
         """A batch of (index, row, generator)."""
-        lessons = [self.source.take(index, self.spec, draws) for index, _, draws in rows]
-        return stacked(lessons, self.spec, [row for _, row, _ in rows])
+        samples = [self.source.take(index, self.spec, draws) for index, _, draws in rows]
+        return stacked(samples, self.spec, [row for _, row, _ in rows])
 
 
-def stacked(lessons: Sequence[Lesson], spec: ClipSpec, rows: Sequence[int]) -> LessonBatch:
+def stacked(samples: Sequence[LabeledClip], spec: ClipSpec, rows: Sequence[int]) -> LabeledBatch:
     """Lessons of one spec as a batch."""
-    return LessonBatch(
+    return LabeledBatch(
         spec,
-        torch.stack([each.frames for each in lessons]),
-        torch.stack([each.wave for each in lessons]),
-        [""] * len(lessons),
-        [each.name for each in lessons],
+        torch.stack([each.frames for each in samples]),
+        torch.stack([each.wave for each in samples]),
+        [""] * len(samples),
+        [each.name for each in samples],
         torch.tensor(list(rows)),
-        labels=Labels.stack([each.labels for each in lessons]),
+        labels=Labels.stack([each.labels for each in samples]),
     )

@@ -13,17 +13,17 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
 from avsim import seeds
-from avsim.perception.audio_detector import AudioPrediction, SoundDetector
-from avsim.perception.augment import varied_picture, varied_sound
-from avsim.perception.detect import begun, happened, present
+from avsim.perception.audio_detector import AudioDetector, AudioPrediction
+from avsim.perception.augment import augment_audio, augment_video
+from avsim.perception.detect import decode_events, decode_onsets, decode_things
 from avsim.perception.labels import Labels
-from avsim.perception.losses import picture_losses, sound_losses
+from avsim.perception.losses import audio_losses, video_losses
 from avsim.perception.matching import match
 from avsim.perception.peaks import thing_near
-from avsim.perception.samples import LessonBatch
+from avsim.perception.samples import LabeledBatch
 from avsim.perception.scores import THRESHOLDS, MomentScore
-from avsim.perception.sync import OffsetJudge, read, soft_target
-from avsim.perception.video_detector import PictureDetector, Sight
+from avsim.perception.sync import SyncModel, estimate, soft_target
+from avsim.perception.video_detector import VideoDetector, VideoPrediction
 from avsim.training.optimizers import Recipe, configure
 from avsim.weights import load_model, part_folder
 
@@ -48,7 +48,7 @@ class _DetectorSystem(L.LightningModule):
 
     def __init__(
         self,
-        model: PictureDetector | SoundDetector,
+        model: VideoDetector | AudioDetector,
         recipe: Recipe | None = None,
         seed: int = 0,
         codecs: str | None = None,
@@ -79,7 +79,7 @@ class _DetectorSystem(L.LightningModule):
         return seeds.generator(self.seed, "varied", self.global_step, row)
 
     @torch.no_grad()
-    def lossy(self, values: Tensor, batch: LessonBatch) -> Tensor:
+    def lossy(self, values: Tensor, batch: LabeledBatch) -> Tensor:
         """Frames or waves of a batch, every other one of them through the codec, if there is one."""
         if (codec := self.through[0]) is None:
             return values
@@ -88,7 +88,7 @@ class _DetectorSystem(L.LightningModule):
         values[turn] = codec.to(self.device).decode(codec.encode(values[turn]), batch.spec).to(values)
         return values
 
-    def total(self, parts: dict[str, Tensor], batch: LessonBatch) -> Tensor:
+    def total(self, parts: dict[str, Tensor], batch: LabeledBatch) -> Tensor:
         """The weighted sum of a loss's parts, logged beside them."""
         loss = torch.stack([self.weights.get(name, 1.0) * part for name, part in parts.items()]).sum()
         logged = {f"train/{name}": part.detach() for name, part in parts.items()}
@@ -125,15 +125,15 @@ class _DetectorSystem(L.LightningModule):
         self.log_dict({f"val/{name}": value for name, value in values.items()})
 
 
-class PictureSystem(_DetectorSystem):
-    """Trains a `PictureDetector`; its events are right within a frame, its things within 1.5 cells."""
+class VideoDetectorSystem(_DetectorSystem):
+    """Trains a `VideoDetector`; its events are right within a frame, its things within 1.5 cells."""
 
     name, codec = "picture", "video_codec"
-    model: PictureDetector
+    model: VideoDetector
 
     def __init__(
         self,
-        model: PictureDetector,
+        model: VideoDetector,
         recipe: Recipe | None = None,
         seed: int = 0,
         codecs: str | None = None,
@@ -144,64 +144,66 @@ class PictureSystem(_DetectorSystem):
         self.length = length
         self.events, self.things = MomentScore(FRAME), MomentScore(NEAR)
 
-    def training_step(self, batch: LessonBatch, batch_index: int) -> Tensor:
+    def training_step(self, batch: LabeledBatch, batch_index: int) -> Tensor:
         """A stretch of each clip, half of them through the codec."""
         assert batch.frames is not None and batch.labels is not None
         frames = self.lossy(batch.frames, batch)
-        seen = self.model.grid.see(frames, batch.spec.frames_per_second).cpu()
+        seen = self.model.grid.resample_video(frames, batch.spec.frames_per_second).cpu()
         rows = [
-            varied_picture(clip, each, self.length, self.draws(row))
+            augment_video(clip, each, self.length, self.draws(row))
             for clip, each, row in zip(seen, _each(batch.labels.to("cpu")), batch.rows.tolist(), strict=True)
         ]
         clips = torch.stack([clip for clip, _ in rows]).to(self.device)
         labels = Labels.stack([each for _, each in rows]).to(self.device)
-        return self.total(picture_losses(self.model(clips), labels), batch)
+        return self.total(video_losses(self.model(clips), labels), batch)
 
-    def validation_step(self, batch: LessonBatch, batch_index: int) -> None:
+    def validation_step(self, batch: LabeledBatch, batch_index: int) -> None:
         """Whole clips as they are."""
         assert batch.frames is not None and batch.labels is not None
-        sight = self.model(self.model.grid.see(batch.frames, batch.spec.frames_per_second))
-        losses = picture_losses(sight, batch.labels)
+        predicted = self.model(self.model.grid.resample_video(batch.frames, batch.spec.frames_per_second))
+        losses = video_losses(predicted, batch.labels)
         self.log_dict(
             {f"val/loss/{name}": value for name, value in losses.items()}, batch_size=len(batch.names)
         )
-        self.gather("place/accuracy", sight.place.argmax(-1) == batch.labels.place)
+        self.gather("place/accuracy", predicted.place.argmax(-1) == batch.labels.place)
         for row, labels in enumerate(_each(batch.labels)):
-            self._score_events(sight, labels, row)
-            self._score_things(sight, labels, row)
+            self._score_events(predicted, labels, row)
+            self._score_things(predicted, labels, row)
 
     test_step = validation_step
 
-    def _score_events(self, sight: Sight, labels: Labels, row: int) -> None:
+    def _score_events(self, predicted: VideoPrediction, labels: Labels, row: int) -> None:
         rate = self.model.grid.frames_per_second
         places = (labels.event == 1).nonzero().tolist()
         true = [(place[0] + 0.5 + float(labels.moment[tuple(place)])) / rate for place in places]
         doubtful = ((labels.event < 0).flatten(1).any(1).nonzero().flatten() + 0.5) / rate
-        found = [(each.seconds, each.probability) for each in happened(sight, self.model, LEAST, row)]
+        found = [
+            (each.seconds, each.probability) for each in decode_events(predicted, self.model, LEAST, row)
+        ]
         self.events.update(found, true, doubtful.tolist())
         self.late("event/seconds", found, true, FRAME)
         for place in places:
-            at = (place[0], *thing_near(sight.kind[row, place[0]], *place[1:]))
+            at = (place[0], *thing_near(predicted.kind[row, place[0]], *place[1:]))
             if labels.kind[at] > 0:
-                self.gather("event/kind", sight.kind[row][at][1:].argmax() + 1 == labels.kind[at])
-                self.gather("event/material", sight.material[row][at].argmax() == labels.material[at])
+                self.gather("event/kind", predicted.kind[row][at][1:].argmax() + 1 == labels.kind[at])
+                self.gather("event/material", predicted.material[row][at].argmax() == labels.material[at])
         hot = labels.event == 1
         moving = hot & labels.speed.isfinite()
-        self.gather("event/speed", (sight.speed[row][moving].float() - labels.speed[moving]).abs())
+        self.gather("event/speed", (predicted.speed[row][moving].float() - labels.speed[moving]).abs())
 
-    def _score_things(self, sight: Sight, labels: Labels, row: int) -> None:
+    def _score_things(self, predicted: VideoPrediction, labels: Labels, row: int) -> None:
         middles = labels.centre == 1
         for what in ("kind", "material", "colour"):
-            said, true = getattr(sight, what)[row][middles], getattr(labels, what)[middles]
+            said, true = getattr(predicted, what)[row][middles], getattr(labels, what)[middles]
             first = 1 if what == "kind" else 0  # a middle is of something
             self.gather(f"thing/{what}", said[:, first:].argmax(-1) + first == true)
-        self.gather("thing/size", (sight.size[row][middles].float() - labels.size[middles]).abs())
+        self.gather("thing/size", (predicted.size[row][middles].float() - labels.size[middles]).abs())
         for frame in range(0, middles.shape[0], 8):  # neighbours are alike
             h, w = middles.shape[1:]
             true = middles[frame].nonzero().tolist()
             found = [
                 (seen.x * w - 0.5, seen.y * h - 0.5, seen.probability)
-                for seen in present(sight, frame, LEAST, row)
+                for seen in decode_things(predicted, frame, LEAST, row)
             ]
             self.things.update(*_along(found, true))
 
@@ -211,15 +213,15 @@ class PictureSystem(_DetectorSystem):
     on_test_epoch_end = on_validation_epoch_end
 
 
-class SoundSystem(_DetectorSystem):
-    """Trains a `SoundDetector`; its onsets are right within half a frame."""
+class AudioDetectorSystem(_DetectorSystem):
+    """Trains a `AudioDetector`; its onsets are right within half a frame."""
 
     name, codec = "sound", "audio_codec"
-    model: SoundDetector
+    model: AudioDetector
 
     def __init__(
         self,
-        model: SoundDetector,
+        model: AudioDetector,
         recipe: Recipe | None = None,
         seed: int = 0,
         codecs: str | None = None,
@@ -228,25 +230,25 @@ class SoundSystem(_DetectorSystem):
         super().__init__(model, recipe, seed, codecs, weights)
         self.onsets = MomentScore(FRAME / 2)
 
-    def training_step(self, batch: LessonBatch, batch_index: int) -> Tensor:
+    def training_step(self, batch: LabeledBatch, batch_index: int) -> Tensor:
         """Whole clips, half of them through the codec."""
         assert batch.wave is not None and batch.labels is not None
         wave = self.lossy(batch.wave, batch)
-        heard = self.model.grid.hear(wave, batch.spec.sample_rate).cpu()
+        heard = self.model.grid.resample_audio(wave, batch.spec.sample_rate).cpu()
         rows = [
-            varied_sound(clip, each, self.draws(row))
+            augment_audio(clip, each, self.draws(row))
             for clip, each, row in zip(heard, _each(batch.labels.to("cpu")), batch.rows.tolist(), strict=True)
         ]
         clips = torch.stack([clip for clip, _ in rows]).to(self.device)
         labels = Labels.stack([each for _, each in rows]).to(self.device)
-        return self.total(sound_losses(self.model(clips), labels), batch)
+        return self.total(audio_losses(self.model(clips), labels), batch)
 
-    def validation_step(self, batch: LessonBatch, batch_index: int) -> None:
+    def validation_step(self, batch: LabeledBatch, batch_index: int) -> None:
         """Whole clips as they are."""
         assert batch.wave is not None and batch.labels is not None
         labels = batch.labels
-        predicted = self.model(self.model.grid.hear(batch.wave, batch.spec.sample_rate))
-        losses = sound_losses(predicted, labels)
+        predicted = self.model(self.model.grid.resample_audio(batch.wave, batch.spec.sample_rate))
+        losses = audio_losses(predicted, labels)
         self.log_dict(
             {f"val/loss/{name}": value for name, value in losses.items()}, batch_size=len(batch.names)
         )
@@ -268,7 +270,9 @@ class SoundSystem(_DetectorSystem):
         for row, heat in enumerate(labels.onset):
             true = ((heat == 1).nonzero().flatten() + 0.5) / rate
             doubtful = ((heat < 0).nonzero().flatten() + 0.5) / rate
-            found = [(each.seconds, each.probability) for each in begun(predicted, self.model, LEAST, row)]
+            found = [
+                (each.seconds, each.probability) for each in decode_onsets(predicted, self.model, LEAST, row)
+            ]
             self.onsets.update(found, true.tolist(), doubtful.tolist())
             self.late("onset/seconds", found, true.tolist(), self.onsets.tolerance)
 
@@ -287,10 +291,10 @@ def _each(labels: Labels) -> list[Labels]:
 def _along(
     found: list[tuple[float, float, float]], true: list[list[int]]
 ) -> tuple[list[tuple[float, float]], list[float]]:
-    """Places as moments on a line, so that what is near in the picture, and nothing else, is near on it.
+    """Places as moments on a line, so that what is near in the video, and nothing else, is near on it.
 
     Each true middle (row, column) has a stretch of its own; what is found (x, y, probability) lies in that of
-    the nearest one, as far from it as in the picture.
+    the nearest one, as far from it as in the video.
     """
     line = []
     for x, y, probability in found:
@@ -300,21 +304,22 @@ def _along(
     return line, [100.0 * number for number in range(len(true))]
 
 
-class OffsetSystem(L.LightningModule):
-    """Trains an `OffsetJudge` on clips whose picture and sound are cut out apart.
+class SyncSystem(L.LightningModule):
+    """Trains an `SyncModel` on clips whose video and audio are cut out apart.
 
     Args:
         model: what is trained.
         recipe: its optimizer and schedule.
         seed: from which all draws derive, with the step and the row.
-        seconds: of what is cut out; clips are `LONGEST` longer, or else only shorter shifts are drawn.
-        detectors: a folder of runs perception-picture and perception-sound, whose weights are started from.
+        seconds: of what is cut out; clips are `MAX_SHIFT` longer, or else only shorter shifts are drawn.
+        detectors: a folder of runs perception-video_detector and perception-audio_detector, whose weights are
+            started from.
         tune: whether the towers' own weights are trained too, and not only what joins them.
     """
 
     def __init__(
         self,
-        model: OffsetJudge,
+        model: SyncModel,
         recipe: Recipe | None = None,
         seed: int = 0,
         seconds: float = 2.0,
@@ -322,11 +327,11 @@ class OffsetSystem(L.LightningModule):
         tune: bool = True,
     ) -> None:
         super().__init__()
-        for part in (model.picture, model.sound):
+        for part in (model.video, model.audio):
             part.requires_grad_(tune)
         self.model, self.recipe, self.seed, self.seconds = model, recipe or Recipe(), seed, seconds
         if detectors is not None:
-            for name, part in (("picture", model.picture), ("sound", model.sound)):
+            for name, part in (("picture", model.video), ("sound", model.audio)):
                 folder = part_folder(Path(detectors) / f"perception-{name}", name)
                 part.load_state_dict(load_model(folder, expected=type(part)).state_dict())
         self.means = nn.ModuleDict({name: MeanMetric() for name in model.errors.names})
@@ -338,16 +343,16 @@ class OffsetSystem(L.LightningModule):
     def configure_optimizers(self) -> Any:  # noqa: D102
         return configure(self.model, self.recipe, int(self.trainer.estimated_stepping_batches))
 
-    def cut(self, batch: LessonBatch, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Stretches of picture and sound of each clip, how much later the sound comes, and what can be told.
+    def cut(self, batch: LabeledBatch, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Stretches of video and audio of each clip, how much later the sound comes, and what can be told.
 
         Shapes: frames (B, 3, T, H, W), wave (B, A, N), shift (B,) in s, telling (B,): whether anything begins
         to sound in what both stretches share.
         """
         assert batch.frames is not None and batch.wave is not None and batch.labels is not None
-        grid = self.model.picture.grid
-        frames = grid.see(batch.frames, batch.spec.frames_per_second)
-        wave = grid.hear(batch.wave, batch.spec.sample_rate)
+        grid = self.model.video.grid
+        frames = grid.resample_video(batch.frames, batch.spec.frames_per_second)
+        wave = grid.resample_audio(batch.wave, batch.spec.sample_rate)
         T, N = grid.frames(self.seconds), grid.columns(self.seconds) * grid.hop
         onset = (batch.labels.onset == 1).nonzero()
         seen, heard, shifts, telling = [], [], [], []
@@ -369,7 +374,7 @@ class OffsetSystem(L.LightningModule):
             torch.tensor(telling, device=self.device),
         )
 
-    def training_step(self, batch: LessonBatch, batch_index: int) -> Tensor:
+    def training_step(self, batch: LabeledBatch, batch_index: int) -> Tensor:
         """Cross-entropy of the shifts, where they can be told."""
         frames, wave, shift, telling = self.cut(batch, self.global_step)
         logits = self.model(frames, wave)
@@ -378,10 +383,10 @@ class OffsetSystem(L.LightningModule):
         self.log("train/loss", loss.detach(), sync_dist=True, prog_bar=True, batch_size=len(batch.names))
         return loss
 
-    def validation_step(self, batch: LessonBatch, batch_index: int) -> None:
+    def validation_step(self, batch: LabeledBatch, batch_index: int) -> None:
         """How far the shifts that are found are from the true ones."""
         frames, wave, shift, telling = self.cut(batch, -1)
-        seconds, _ = read(self.model(frames, wave), self.model)
+        seconds, _ = estimate(self.model(frames, wave), self.model)
         away = (seconds - shift).abs()[telling].float()
         for name, values in zip(
             self.means, (away, (away <= 0.04).float(), (away <= FRAME).float()), strict=True

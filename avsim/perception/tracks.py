@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from avsim.perception.detections import Event, Seen
+from avsim.perception.detections import DetectedThing, Event
 from avsim.perception.vocabulary import INSTRUMENTS
 from avsim.world.captions.compose import adjective, where
 from avsim.world.captions.facts import TARGET_WORDS, Noun
@@ -14,9 +14,9 @@ from avsim.world.flat.scene import COLOURS, TARGETS
 from avsim.world.materials import MATERIALS
 
 SIDES = ("left", "middle", "right")
-NEAR = 0.15  # of the picture's width and height, that a thing moves from one look to the next at most
+NEAR = 0.15  # of the frame's width and height, that a thing moves from one look to the next at most
 AT_ONCE = 2  # frames from an event to the look at its thing, at most
-APART = 0.1  # of the picture, from an event to the box of its thing, at most
+APART = 0.1  # of the video, from an event to the box of its thing, at most
 OTHER_KIND = 0.05  # by so much an event or a look of another kind counts as farther
 
 
@@ -35,11 +35,11 @@ class Track:
     y: float
     size: float
     probability: float  # the mean over the looks, 0 where it wasn't seen
-    looks: tuple[tuple[int, Seen], ...]  # the number of the look, and what was seen
+    looks: tuple[tuple[int, DetectedThing], ...]  # the number of the look, and what was seen
 
     @property
     def side(self) -> str:
-        """Third of the picture in which it begins, as captions have it."""
+        """Third of the video in which it begins, as captions have it."""
         return SIDES[min(2, int(self.x * 3))]
 
     @property
@@ -60,12 +60,12 @@ class Track:
         return f"the {self.called} {where(self.side)}"
 
 
-def tracks(looks: Sequence[Sequence[Seen]], least: float = 0.25) -> list[Track]:
+def tracks(looks: Sequence[Sequence[DetectedThing]], least: float = 0.25) -> list[Track]:
     """The things of a clip: what is seen look by look, joined to what is near it in the look before.
 
     What is seen in fewer than a share of `least` of the looks in which it could be is left out.
     """
-    going: list[list[tuple[int, Seen]]] = []
+    going: list[list[tuple[int, DetectedThing]]] = []
     for number, found in enumerate(looks):
         free = list(range(len(going)))
         for seen in sorted(found, key=lambda each: -each.probability):
@@ -103,12 +103,12 @@ def makes_of(kind: str) -> list[tuple[str, str]]:
     return [(material, colour) for material in materials for colour in COLOURS[material]]
 
 
-def _apart(one: Seen, other: Seen) -> float:
+def _apart(one: DetectedThing, other: DetectedThing) -> float:
     """How far two looks lie apart; of another kind, farther."""
     return max(abs(one.x - other.x), abs(one.y - other.y)) + OTHER_KIND * (one.kind != other.kind)
 
 
-def _track(looks: Sequence[tuple[int, Seen]], count: int) -> Track:
+def _track(looks: Sequence[tuple[int, DetectedThing]], count: int) -> Track:
     first = [seen for _, seen in looks[: max(1, len(looks) // 8)]]
     votes: dict[str, dict[str, float]] = {name: defaultdict(float) for name in ("kind", "material", "colour")}
     for _, seen in looks:

@@ -1,4 +1,4 @@
-"""The picture's detector: what is where in each frame, and what happens when."""
+"""The video's detector: what is where in each frame, and what happens when."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from avsim.perception.blocks import Block, Conv, Errors, OverTime
+from avsim.perception.blocks import Block, Conv, Errors, TemporalConv
 from avsim.perception.grid import Grid
 from avsim.perception.vocabulary import COLOURS, KINDS, MATERIALS, PLACES
 from avsim.weights import configured
@@ -24,14 +24,14 @@ ERRORS = tuple(
 
 
 @dataclass(frozen=True, eq=False)
-class Sight:
-    """What a picture's detector says of clips, before it is decided."""
+class VideoPrediction:
+    """What a video's detector says of clips, before it is decided."""
 
     kind: Tensor  # (B, T, h, w, 23) logits
     material: Tensor  # (B, T, h, w, 7) logits
     colour: Tensor  # (B, T, h, w, 17) logits
     centre: Tensor  # (B, T, h, w) logits of a thing's middle
-    size: Tensor  # (B, T, h, w) log2 of its width over the picture's height
+    size: Tensor  # (B, T, h, w) log2 of its width over the frame's height
     event: Tensor  # (B, T, h, w) logits
     moment: Tensor  # (B, T, h, w) frames from the frame's middle to the event
     speed: Tensor  # (B, T, h, w) log2 of m/s
@@ -39,7 +39,7 @@ class Sight:
 
 
 @configured
-class PictureDetector(nn.Module):
+class VideoDetector(nn.Module):
     """A small convolutional network over cells of 4 x 4 pixels, with a head for each question.
 
     Middles and events are peaks of a heat (after Objects as Points, 1904.07850); what a thing is, is read at
@@ -63,9 +63,9 @@ class PictureDetector(nn.Module):
         self.first = Block(fine)
         self.further = nn.Linear(4 * fine, coarse)
         self.blocks = nn.ModuleList(Block(coarse) for _ in range(blocks))
-        self.over_time = nn.ModuleList(OverTime(coarse, 2 ** (k % 3)) for k in range(blocks))
+        self.over_time = nn.ModuleList(TemporalConv(coarse, 2 ** (k % 3)) for k in range(blocks))
         self.back = nn.Linear(coarse, 4 * fine)
-        self.last, self.last_time = Block(fine), OverTime(fine, 1)
+        self.last, self.last_time = Block(fine), TemporalConv(fine, 1)
         self.norm = nn.LayerNorm(fine)
         self.parts = (len(KINDS), len(MATERIALS), len(COLOURS), 1, 1, 1, 1, 1)
         self.read = nn.Linear(fine, sum(self.parts))
@@ -95,10 +95,10 @@ class PictureDetector(nn.Module):
         x = self.last_time(self.last(x).unflatten(0, (batch, -1)))  # (B, T, H/4, W/4, C)
         return self.norm(x), whole
 
-    def forward(self, frames: Tensor) -> Sight:
+    def forward(self, frames: Tensor) -> VideoPrediction:
         """Frames (B, 3, T, H, W) of the grid -> what there is."""
         x, whole = self.features(frames)
         kind, material, colour, *rest = self.read(x).split(self.parts, -1)
         place = self.read_place(self.place_norm(whole))
         centre, size, event, moment, speed = (each.squeeze(-1) for each in rest)
-        return Sight(kind, material, colour, centre, size, event, moment, speed, place)
+        return VideoPrediction(kind, material, colour, centre, size, event, moment, speed, place)

@@ -20,18 +20,18 @@ from avsim.diffusion import Guidance
 from avsim.diffusion.generate import STEPS
 from avsim.errors import InputError
 from avsim.report import player
-from avsim.separation.discovery import regions_of, survey
-from avsim.separation.stems import picture_of, sound_of
+from avsim.separation.discovery import map_audio, regions_of
+from avsim.separation.stems import audio_of, frame_source
 from avsim.simulator import Simulator, load
 from avsim.simulator.samples import Sample, shown_energy, shown_stems, write_samples
 from avsim.training.callbacks import averaged, clip_spec, parts_of
 
 
 class Samples(Callback):
-    """Draws clips with sound every `every_n_steps` steps, for RUN/samples/step=N/ and the loggers.
+    """Draws clips with audio every `every_n_steps` steps, for RUN/samples/step=N/ and the loggers.
 
     A clip for each prompt and seed and, for `foley` clips of the validation set, another sound for their
-    picture. With a separator, their regions' stems too. wandb shows them as a table and as players.
+    video. With a separator, their regions' stems too. wandb shows them as a table and as players.
     """
 
     def __init__(
@@ -100,8 +100,8 @@ class Samples(Callback):
     def _separated(self, simulator: Simulator, sample: Sample) -> Sample:
         """With the stems of its loudest regions, and where the sound comes from."""
         clip, model = sample.clip, simulator.part("separator")
-        picture = picture_of(clip, model)
-        found = survey(model, picture, sound_of(clip), clip.sample_rate)
+        picture = frame_source(clip, model)
+        found = map_audio(model, picture, audio_of(clip), clip.sample_rate)
         stems = simulator.separate(clip, regions_of(found, picture.size, self.regions))
         return replace(sample, stems=stems, energy=found.power)
 
@@ -111,7 +111,7 @@ class Samples(Callback):
         batches = (data.on_after_batch_transfer(batch, 0) for batch in data.val_dataloader())
         rows = ((batch, row) for batch in batches for row in range(len(batch.names)))
         for batch, row in itertools.islice(rows, self.foley):
-            yield simulator.shown(batch.video[row], batch.spec.clip), batch.captions[row]
+            yield simulator.decode_video(batch.video[row], batch.spec.clip), batch.captions[row]
 
 
 def players(samples: Sequence[Sample]) -> dict[str, Any]:

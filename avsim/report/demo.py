@@ -1,4 +1,4 @@
-"""The page of `avsim demo`: what a checkpoint draws from words and pictures, taken apart and judged."""
+"""The page of `avsim demo`: what a checkpoint draws from words and videos, taken apart and judged."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from avsim.clip import Clip, Region
-from avsim.evaluation.features import Detectors, Evidence
+from avsim.evaluation.features import Detectors, Features
 from avsim.evaluation.regions import sounding_regions
-from avsim.evaluation.suite import Panel
+from avsim.evaluation.suite import MetricSuite
 from avsim.report.html import Html, Section, image, page, row, table
 from avsim.report.pixels import ABOUT, SCRIPT, STYLE, hearable_clip
 from avsim.report.players import player
@@ -20,11 +20,11 @@ from avsim.simulator.samples import Sample, shown_stems, write_listing
 from avsim.world import Truth, WorldDataset
 
 FRAMES = 6  # in a strip
-UNSEEN = "medium", 4, "test"  # level, seed and split of the world's clips that pictures are taken from
+UNSEEN = "medium", 4, "test"  # level, seed and split of the world's clips that videos are taken from
 
 
 def write_page(simulator: Simulator, prompts: Sequence[str], folder: Path, seed: int = 0) -> Path:
-    """Draw from prompts, pictures and sounds; write the clips and `index.html` to `folder`.
+    """Draw from prompts, videos and audio; write the clips and `index.html` to `folder`.
 
     Raises:
         InputError: the simulator lacks a part, or the folder can't be written.
@@ -54,7 +54,7 @@ def write_page(simulator: Simulator, prompts: Sequence[str], folder: Path, seed:
         folder,
     )
     found = [
-        Evidence(each.clip, detectors, each.prompt, f"{number:04d}") for number, each in enumerate(samples)
+        Features(each.clip, detectors, each.prompt, f"{number:04d}") for number, each in enumerate(samples)
     ]
     sections = [
         _about(simulator),
@@ -73,7 +73,7 @@ def _about(simulator: Simulator) -> Section:
     return Section(
         "What this is",
         [
-            "avsim draws video and its sound together, and says which region of the picture makes which part "
+            "avsim draws video and its sound together, and says which region of the video makes which part "
             "of the sound. What is called drawn here was drawn on this machine just now, by "
             f"{count / 1e6:.1f} million parameters; the rest is avsim's own world of things that fall, are "
             "struck and are played. The players have their sound on.",
@@ -81,11 +81,11 @@ def _about(simulator: Simulator) -> Section:
     )
 
 
-def _drawn(simulator: Simulator, samples: Sequence[Sample], found: Sequence[Evidence]) -> Section:
+def _drawn(simulator: Simulator, samples: Sequence[Sample], found: Sequence[Features]) -> Section:
     """Each prompt's clip, and its stems by the regions of what is seen to sound."""
     rows = []
-    for sample, evidence in zip(samples, found, strict=True):
-        regions = regions_of(simulator, evidence)
+    for sample, features in zip(samples, found, strict=True):
+        regions = regions_of(simulator, features)
         stems = shown_stems(sample.clip, simulator.separate(sample.clip, regions)) if regions else []
         rows.append(
             [
@@ -95,7 +95,7 @@ def _drawn(simulator: Simulator, samples: Sequence[Sample], found: Sequence[Evid
             ]
         )
     return Section(
-        "Picture and sound, drawn together from words",
+        "Video and audio, drawn together from words",
         [
             "The clips were drawn from the words at their left alone. Beside them is the sound of each "
             "region in which something is seen to happen (where nothing is, of those that the separator "
@@ -105,19 +105,19 @@ def _drawn(simulator: Simulator, samples: Sequence[Sample], found: Sequence[Evid
     )
 
 
-def regions_of(simulator: Simulator, evidence: Evidence) -> list[Region]:
+def regions_of(simulator: Simulator, features: Features) -> list[Region]:
     """Around what is seen to sound; where nothing is, what the separator finds by itself."""
-    clip = evidence.clip
+    clip = features.clip
     assert clip.frames is not None
-    regions = sounding_regions(evidence.view, clip.spec.size, clip.frames_per_second)
+    regions = sounding_regions(features.view, clip.spec.size, clip.frames_per_second)
     return regions or find_regions(simulator.part("separator"), clip)
 
 
 def _foley(clip: Clip, truth: Truth, made: Clip) -> Section:
     return Section(
-        "A sound for a silent picture",
+        "A sound for a silent video",
         [
-            "The same model, given the picture, which comes back untouched, and the words.",
+            "The same model, given the video, which comes back untouched, and the words.",
             truth.caption,
             row([_heard(clip, "the world's own sound"), _heard(made, "the sound drawn for it")]),
         ],
@@ -136,31 +136,31 @@ def _animated(clip: Clip, truth: Truth, made: Clip) -> Section:
     )
 
 
-def _pixels(simulator: Simulator, clip: Clip, evidence: Evidence) -> Section:
+def _pixels(simulator: Simulator, clip: Clip, features: Features) -> Section:
     """The clip with the drawn sound, each pixel of which can be heard."""
-    regions = regions_of(simulator, evidence)
+    regions = regions_of(simulator, features)
     return Section(
         "The sound of every pixel", [ABOUT, hearable_clip(simulator.part("separator"), clip, regions)]
     )
 
 
-def _judged(found: Sequence[Evidence]) -> Section:
-    """What the judges that apply say of all clips."""
-    panel = Panel(weights=found[0].detectors.weights)
-    for evidence in found:
-        panel.update(evidence)
+def _judged(found: Sequence[Features]) -> Section:
+    """What the scorers that apply say of all clips."""
+    suite = MetricSuite(weights=found[0].detectors.weights)
+    for features in found:
+        suite.update(features)
     rows = [
-        [verdict.question.name, *cells(verdict.headline, verdict.scores[verdict.headline])]
-        for verdict in panel.verdicts()
-        if verdict.applies and verdict.trouble is None
+        [result.metric.name, *cells(result.headline, result.scores[result.headline])]
+        for result in suite.results()
+        if result.applies and result.warning is None
     ]
     return Section(
-        "What the judges say",
+        "Metrics",
         [
-            f"Of these {len(found)} clips, which are few: see the intervals. The floor is what the same "
-            "judge gives to the clips with each other's sound, the ceiling what it gives to the world's own. "
-            "Judges that could not tell lies from the truth there are left out.",
-            table(["judge", *HEADER], rows),
+            f"Of these {len(found)} clips, which are few: see the intervals. The floor is the value of "
+            "the same clips with each other's audio, the ceiling that of the world's own clips. Metrics that "
+            "failed their calibration are left out.",
+            table(["metric", *HEADER], rows),
         ],
     )
 

@@ -44,7 +44,7 @@ def write_gallery(path: str | Path, config: WorldConfig, seed: int = 0) -> Path:
 
 
 def cells(clip: Clip, truth: Truth) -> tuple[Html, Html]:
-    """A clip to play; its pictures over what is said of it."""
+    """A clip to play; its videos over what is said of it."""
     assert clip.wave is not None
     pictures = row([image(strip(clip, FRAMES), ""), image(spectrogram(clip.wave, clip.sample_rate), "")])
     short, full, things = truth.captions.short, truth.captions.full, "; ".join(truth.captions.things)

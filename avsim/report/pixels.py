@@ -26,18 +26,18 @@ from avsim.report.html import Html, Section, escaped, page
 from avsim.separation.pixels import Pixels, Rounded, unfold
 from avsim.separation.separator import Separator
 from avsim.separation.spectrum import Scale
-from avsim.separation.stems import Picture, picture_of, sound_of
-from avsim.separation.video_file import picture_of_film
+from avsim.separation.stems import FrameSource, audio_of, frame_source
+from avsim.separation.video_file import frames_of_video
 
 LONGEST = 30.0  # s of a clip that a page holds; about 2 MB a second
-SHOWN, FASTEST = 360, 30.0  # pixels of the shown picture's short side, and its frames per second, at most
+SHOWN, FASTEST = 360, 30.0  # pixels of the shown frame's short side, and its frames per second, at most
 LOWEST = -60.0  # dB, of the energy map
 _BESIDE = Path(__file__).parent
 SCRIPT = '"use strict";\n' + "".join((_BESIDE / name).read_text() for name in ("maps.js", "pixels.js"))
 STYLE = (_BESIDE / "pixels.css").read_text()
 _TYPES = {torch.uint8: "uint8", torch.uint16: "uint16", torch.int16: "int16", torch.float32: "float32"}
 ABOUT = (
-    "Point at the picture to see where the sound comes from, click to hear a place by itself. The desk holds "
+    "Point at the video to see where the sound comes from, click to hear a place by itself. The desk holds "
     "each region and what is off screen; together they are the clip's own sound."
 )
 
@@ -45,11 +45,11 @@ ABOUT = (
 def write_pixels(
     path: str | Path, model: Separator, film: str | Path | Clip, regions: Sequence[Region], title: str
 ) -> Path:
-    """Write one self-contained page of a film, or of a clip in memory.
+    """Write one self-contained page of a video, or of a clip in memory.
 
     Raises:
-        InputError: a clip without picture or sound, or one longer than `LONGEST`; a region that isn't of its
-            picture; a folder that can't be written.
+        InputError: a clip without video or audio, or one longer than `LONGEST`; a region that isn't of its
+            video; a folder that can't be written.
     """
     check_model(model)
     heard = hearable_clip(model, film, regions) if isinstance(film, Clip) else _film(model, film, regions)
@@ -57,14 +57,14 @@ def write_pixels(
 
 
 def hearable_clip(model: Separator, clip: Clip, regions: Sequence[Region]) -> Html:
-    """A clip in memory, for a page with `SCRIPT` and `STYLE`; its sound is mixed to stereo as a film's is.
+    """A clip in memory, for a page with `SCRIPT` and `STYLE`; its sound is mixed to stereo as a video's is.
 
     Raises:
         InputError: as `write_pixels`.
     """
     check_length(clip.seconds)
-    wave = sound_of(clip)
-    return _hearable(model, picture_of(clip, model), wave, clip.sample_rate, regions, clip.silent())
+    wave = audio_of(clip)
+    return _hearable(model, frame_source(clip, model), wave, clip.sample_rate, regions, clip.silent())
 
 
 def check_model(model: torch.nn.Module) -> None:
@@ -91,8 +91,8 @@ def check_length(seconds: float, name: str = "the clip") -> None:
 
 
 def _film(model: Separator, film: str | Path, regions: Sequence[Region]) -> Html:
-    """A film on disk; its sound is mixed to stereo where it has more channels."""
-    picture = picture_of_film(film, model)
+    """A video on disk; its sound is mixed to stereo where it has more channels."""
+    picture = frames_of_video(film, model)
     seconds = picture.frames / picture.frames_per_second
     check_length(seconds, str(film))
     heard = media.read(film, want="wave")
@@ -109,7 +109,7 @@ def _film(model: Separator, film: str | Path, regions: Sequence[Region]) -> Html
 
 
 def _hearable(
-    model: Separator, picture: Picture, wave: Tensor, rate: int, regions: Sequence[Region], shown: Clip
+    model: Separator, picture: FrameSource, wave: Tensor, rate: int, regions: Sequence[Region], shown: Clip
 ) -> Html:
     check_model(model)
     wave = as_stereo(wave)

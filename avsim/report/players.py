@@ -18,7 +18,7 @@ _TYPES = {".mp4": "video/mp4", ".webm": "video/webm"}
 
 
 def player(clip: Clip, label: str = "") -> Html:
-    """A clip as HTML with its data inside: an mp4 (H.264 and AAC), or its spectrogram and sound alone.
+    """A clip as HTML with its data inside: an mp4 (H.264 and AAC), or its spectrogram and audio alone.
 
     `label` is shown below it.
     """
@@ -26,7 +26,7 @@ def player(clip: Clip, label: str = "") -> Html:
         return _sound(clip, label)
     with tempfile.TemporaryDirectory() as folder:
         path = media.write(clip, Path(folder) / "clip.mp4")
-        return embed(path, label if clip.wave is not None else f"{label} (no sound)".lstrip())
+        return embed(path, label if clip.wave is not None else f"{label} (no audio)".lstrip())
 
 
 def embed(path: str | Path, label: str = "") -> Html:

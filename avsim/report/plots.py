@@ -1,4 +1,4 @@
-"""Pictures of clips: a strip of frames, a spectrogram, a sheet of many clips' both. All are PNG bytes."""
+"""Videos of clips: a strip of frames, a spectrogram, a sheet of many clips' both. All are PNG bytes."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from avsim.errors import InputError
 HIGH = 96  # pixels that a strip's frames are at least high
 WINDOW, HOP = 0.032, 0.008  # s, of the spectrogram
 RANGE = 70.0  # dB from the brightest point of a spectrogram to black
-SIZE = (160, 320)  # pixels of a spectrogram's picture, (height, width)
+SIZE = (160, 320)  # pixels of a spectrogram's video, (height, width)
 _GREY = (128, 128, 128)  # readable on light and on dark
 
 
@@ -51,7 +51,7 @@ def sheet(clips: Mapping[str, Clip], columns: int = 1, frames: int = 8) -> bytes
 
 
 def _stacked(pictures: Sequence[np.ndarray], axis: int) -> np.ndarray:
-    """Pictures (h, w, 3) below (0) or beside (1) each other, on white where they differ in size."""
+    """Videos (h, w, 3) below (0) or beside (1) each other, on white where they differ in size."""
     other = 1 - axis
     size = max(picture.shape[other] for picture in pictures)
     missing = [[(0, 0)] * 3 for _ in pictures]

@@ -1,4 +1,4 @@
-"""What judges say of clips, as a page: a table, a plot of each value between its floor and ceiling."""
+"""What scorers say of clips, as a page: a table, a plot of each value between its floor and ceiling."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from avsim.evaluation.result import Score
-from avsim.evaluation.suite import Verdict
+from avsim.evaluation.suite import Result
 from avsim.report.html import Html, Section, escaped, page, row, table
 
 WIDE, HIGH = 360, 34  # pixels of a plot
@@ -66,7 +66,7 @@ def plot(score: Score) -> Html:
 def write_scores(
     path: str | Path,
     title: str,
-    verdicts: Sequence[Verdict],
+    results: Sequence[Result],
     notes: Sequence[str],
     examples: Sequence[Html] = (),
 ) -> Path:
@@ -75,18 +75,18 @@ def write_scores(
     Args:
         path: of the page.
         title: of the page.
-        verdicts: of all judges.
+        results: of all scorers.
         notes: sentences on what was judged.
         examples: players of some clips.
     """
     sections = [Section("What was judged", [*notes, *([row(examples)] if examples else [])])]
-    for verdict in sorted(verdicts, key=lambda each: each.trouble is not None):
-        parts: list[str] = [verdict.question.about]
-        if verdict.trouble is not None:
-            parts.append(f"{verdict.trouble[0].upper()}{verdict.trouble[1:]}.")
-        if verdict.scores[verdict.headline].clips:
-            if math.isfinite(verdict.scores[verdict.headline].value):
-                parts.append(plot(verdict.scores[verdict.headline]))
-            parts.append(table(HEADER, [cells(name, score) for name, score in verdict.scores.items()]))
-        sections.append(Section(verdict.question.name[0].upper() + verdict.question.name[1:], parts))
+    for result in sorted(results, key=lambda each: each.warning is not None):
+        parts: list[str] = [result.metric.about]
+        if result.warning is not None:
+            parts.append(f"{result.warning[0].upper()}{result.warning[1:]}.")
+        if result.scores[result.headline].clips:
+            if math.isfinite(result.scores[result.headline].value):
+                parts.append(plot(result.scores[result.headline]))
+            parts.append(table(HEADER, [cells(name, score) for name, score in result.scores.items()]))
+        sections.append(Section(result.metric.name[0].upper() + result.metric.name[1:], parts))
     return page(path, title, sections)

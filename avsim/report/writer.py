@@ -19,7 +19,7 @@ from avsim.simulator.simulator import Simulator
 class SampleWriter(BasePredictionWriter):
     """Below RUN/predict: NNNN.mp4 for each clip, NNNN/ with its stems, and `samples.json` at the end.
 
-    A stem is written as a float32 wav and as an mp4 whose picture is dimmed outside its region; NNNN/
+    A stem is written as a float32 wav and as an mp4 whose video is dimmed outside its region; NNNN/
     index.html is a page in which every pixel can be heard (not of clips too long for one, nor by baselines).
     """
 

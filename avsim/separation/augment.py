@@ -20,7 +20,7 @@ class Augmentation:
     gain_db: float = 6.0  # each stem by a draw from +- this
     silence: float = 0.1  # a region is seen but not heard
     hide: float = 0.15  # a region is heard but not seen: its sound becomes "off screen"
-    mirror: float = 0.5  # picture left to right, and the sound's channels with it
+    mirror: float = 0.5  # video left to right, and the sound's channels with it
     mono: float = 0.15  # both channels carry their mean, so that stereo alone can't pass for seeing
 
 

@@ -1,7 +1,7 @@
 """How a separator that does not look gives itself away, each for a pass or less; the truth must be known.
 
-- blank picture: what it gains must come from seeing, so with a grey picture little may be left of it;
-- swapped picture: regions of another clip's picture must stay silent;
+- blank video: what it gains must come from seeing, so with a grey video little may be left of it;
+- swapped video: regions of another clip's video must stay silent;
 - constant mask: shares that are the same in every bin score as well as its own;
 - confusion: a region's stem comes nearer to another region's sound than to its own, also among those that
   sound alike, which only motion and place can tell apart.
@@ -20,13 +20,13 @@ ALIKE = 0.9  # cosine of two stems' mean spectra from which on they count as ali
 
 
 def blank(batch: ClipBatch) -> ClipBatch:
-    """The batch with grey pictures; regions and sounds are as they were."""
+    """The batch with grey videos; regions and sounds are as they were."""
     frames, _, _, _ = truth(batch)
     return replace(batch, frames=torch.full_like(frames, 0.5))
 
 
 def swapped(batch: ClipBatch) -> ClipBatch:
-    """Each sound with the picture and the regions of the clip before it; a batch of one has no other clip."""
+    """Each sound with the video and the regions of the clip before it; a batch of one has no other clip."""
     frames, _, _, masks = truth(batch)
     return replace(batch, frames=frames.roll(1, 0), masks=masks.roll(1, 0))
 

@@ -1,4 +1,4 @@
-"""Where the sound of a clip comes from: its power on the picture's grid, and the regions that sound."""
+"""Where the sound of a clip comes from: its power on the video's grid, and the regions that sound."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from avsim.clip import Clip, Region
 from avsim.errors import InputError
 from avsim.separation.separator import Separator
-from avsim.separation.stems import Picture, picture_of, sound_of, windows
+from avsim.separation.stems import FrameSource, audio_of, frame_source, windows
 
 LEAST = 0.05  # of all the sound's power: a quieter region is not found without being asked for
 AT_MOST = 8  # regions that are found without a count
@@ -22,7 +22,7 @@ COLUMNS = 64  # of a spectrum that are spread over the cells at a time
 
 
 @dataclass(frozen=True, eq=False)
-class Survey:
+class AudioMap:
     """Where a sound's power lies. It adds up: all cells and "off screen" make the sound's own.
 
     Shapes: power (T, h, w) at the clip's frames, mean square per sample and channel; off_screen (T,); spectra
@@ -35,7 +35,7 @@ class Survey:
 
 
 @torch.no_grad()
-def survey(model: Separator, picture: Picture, wave: Tensor, sample_rate: int) -> Survey:
+def map_audio(model: Separator, picture: FrameSource, wave: Tensor, sample_rate: int) -> AudioMap:
     """Spread the power of every bin over the cells, by their shares."""
     grid = model.grid(*picture.size)
     power = torch.zeros(picture.frames, grid[0] * grid[1] + 1)
@@ -60,7 +60,7 @@ def survey(model: Separator, picture: Picture, wave: Tensor, sample_rate: int) -
         centres = starts + 0.5 / picture.frames_per_second
         shown = ((centres >= low) & (centres < high)).nonzero()[:, 0]
         power[shown] = over_frames(given, seconds, starts[shown], 1 / picture.frames_per_second)
-    return Survey(power[:, :-1].unflatten(1, grid), power[:, -1], spectra[:-1].unflatten(0, grid))
+    return AudioMap(power[:, :-1].unflatten(1, grid), power[:, -1], spectra[:-1].unflatten(0, grid))
 
 
 def column_power(bins: Tensor) -> Tensor:
@@ -82,27 +82,27 @@ def over_frames(columns: Tensor, seconds: Tensor, starts: Tensor, length: float)
 def energy_map(model: Separator, clip: Clip) -> Tensor:
     """The power that each cell is given at each frame, (T, h, w): mean square per sample and channel.
 
-    With the power that is given to "off screen" it adds up to the clip's own (`survey` has both).
+    With the power that is given to "off screen" it adds up to the clip's own (`map_audio` has both).
 
     Raises:
-        InputError: a clip without picture or sound.
+        InputError: a clip without video or audio.
     """
-    return survey(model, picture_of(clip, model), sound_of(clip), clip.sample_rate).power
+    return map_audio(model, frame_source(clip, model), audio_of(clip), clip.sample_rate).power
 
 
 def find_regions(model: Separator, clip: Clip, count: int | None = None) -> list[Region]:
     """The regions that sound, loudest first; as many as there seem to be, or at most `count`.
 
     Raises:
-        InputError: a clip without picture or sound, or a count below 1.
+        InputError: a clip without video or audio, or a count below 1.
     """
-    picture = picture_of(clip, model)
-    found = survey(model, picture, sound_of(clip), clip.sample_rate)
+    picture = frame_source(clip, model)
+    found = map_audio(model, picture, audio_of(clip), clip.sample_rate)
     return regions_of(found, picture.size, count)
 
 
-def regions_of(found: Survey, size: tuple[int, int], count: int | None = None) -> list[Region]:
-    """The sounding regions of a survey, as masks of a picture of `size` (H, W).
+def regions_of(found: AudioMap, size: tuple[int, int], count: int | None = None) -> list[Region]:
+    """The sounding regions of a map_audio, as masks of a video of `size` (H, W).
 
     From the loudest cell that is left a region grows over neighbours that sound alike, until `count` are
     found or, without a count, until the next would hold less than a twentieth of all the sound's power. One
@@ -142,11 +142,11 @@ def _is_part(cells: Tensor, thing: Tensor, spectra: Tensor) -> bool:
     return bool((around & cells).any()) and float(one @ other) >= SAME
 
 
-def region_at(found: Survey, x: float, y: float, size: tuple[int, int]) -> Region:
-    """The thing at a point of a picture of `size` (H, W): cells around it that sound like the one under it.
+def region_at(found: AudioMap, x: float, y: float, size: tuple[int, int]) -> Region:
+    """The thing at a point of a video of `size` (H, W): cells around it that sound like the one under it.
 
     Raises:
-        InputError: the point lies outside the picture.
+        InputError: the point lies outside the video.
     """
     point = Region.point(x, y, size)
     h, w = found.power.shape[1:]

@@ -16,7 +16,7 @@ from avsim.perception.blocks import Block, Conv
 SHARED = 2  # the level of the U-Net whose columns last about as long as a frame: four hops
 
 
-class OverTime(nn.Module):
+class TemporalConv(nn.Module):
     """Each cell mixes with itself `reach` frames before and after: three taps of a dilated convolution."""
 
     def __init__(self, width: int, reach: int) -> None:
@@ -52,7 +52,7 @@ class FrameEncoder(nn.Module):
         self.first = Block(fine)
         self.down = nn.Linear(4 * fine, coarse)
         self.blocks = nn.ModuleList(Block(coarse) for _ in range(blocks))
-        self.over_time = nn.ModuleList(OverTime(coarse, 2**i) for i in range(blocks))
+        self.over_time = nn.ModuleList(TemporalConv(coarse, 2**i) for i in range(blocks))
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Frames (B, 3, T, H, W) in [0, 1] -> fine (B, T, H/4, W/4, C), coarse (B, T, H/8, W/8, D)."""
@@ -68,7 +68,7 @@ class FrameEncoder(nn.Module):
         return fine.unflatten(0, (batch, -1)), x.unflatten(0, (batch, -1))
 
 
-class CellReader(nn.Module):
+class CellDecoder(nn.Module):
     """Coarse and fine cells -> K features of every fine cell."""
 
     def __init__(self, fine: int, coarse: int, features: int) -> None:
@@ -107,12 +107,12 @@ class BinEncoder(nn.Module):
         return levels
 
 
-class BinReader(nn.Module):
-    """The way up, in two parts: to the level where bins look at the picture, and from it to K features."""
+class BinDecoder(nn.Module):
+    """The way up, in two parts: to the level where bins look at the video, and from it to K features."""
 
     def __init__(self, widths: list[int], features: int) -> None:
         super().__init__()
-        self.shared = min(SHARED, len(widths) - 1)  # the level where bins look at the picture
+        self.shared = min(SHARED, len(widths) - 1)  # the level where bins look at the video
         self.deep = nn.Sequential(Block(widths[-1]), Block(widths[-1]))
         steps = list(zip(widths[:-1], widths[1:], strict=True))[::-1]  # coarsest first
         self.ups = nn.ModuleList(nn.Linear(coarse, 4 * fine) for fine, coarse in steps)
@@ -136,8 +136,8 @@ class BinReader(nn.Module):
         return x
 
 
-class Look(nn.Module):
-    """Tokens of one half attend to those of the other half that are there at the same moment."""
+class CrossAttention(nn.Module):
+    """Tokens of one half attend to those of the other half at the same time."""
 
     def __init__(self, width: int, other: int, heads: int = 4) -> None:
         super().__init__()
@@ -148,23 +148,25 @@ class Look(nn.Module):
         nn.init.zeros_(self.out.weight)
 
     def forward(self, x: Tensor, other: Tensor) -> Tensor:
-        """(N, L, C) at other (N, M, D), moment by moment -> the first, changed."""
+        """(N, L, C) at other (N, M, D), time step by time step -> x, updated."""
         query = rearrange(self.query(self.norm(x)), "n l (h c) -> n h l c", h=self.heads)
         key, value = rearrange(
             self.key_value(self.norm_other(other)), "n m (k h c) -> k n h m c", k=2, h=self.heads
         )
         # Written out: torch's fused attention is several times slower backwards on a CPU, for so few tokens.
-        seen = (query @ key.transpose(2, 3) / math.sqrt(query.shape[3])).softmax(-1).to(value.dtype) @ value
-        return x + self.out(rearrange(seen, "n h l c -> n l (h c)"))
+        attended = (query @ key.transpose(2, 3) / math.sqrt(query.shape[3])).softmax(-1).to(
+            value.dtype
+        ) @ value
+        return x + self.out(rearrange(attended, "n h l c -> n l (h c)"))
 
 
-class Meeting(nn.Module):
-    """Cells look at what is heard at their frame, then bins at what is seen at their column."""
+class FusionBlock(nn.Module):
+    """Cells attend to the bins at their frame, then bins to the cells at their column."""
 
     def __init__(self, coarse: int, bins: int, reach: int) -> None:
         super().__init__()
-        self.hear, self.over_time = Look(coarse, bins), OverTime(coarse, reach)
-        self.see, self.mix = Look(bins, coarse), Block(bins)
+        self.bins_to_cells, self.over_time = CrossAttention(coarse, bins), TemporalConv(coarse, reach)
+        self.cells_to_bins, self.mix = CrossAttention(bins, coarse), Block(bins)
 
     def forward(
         self, cells: Tensor, bins: Tensor, column_at: Tensor, frame_at: Tensor
@@ -173,9 +175,9 @@ class Meeting(nn.Module):
         (j,) -> cells and bins.
         """
         batch, frames, height, width, _ = cells.shape
-        heard = rearrange(bins.index_select(2, column_at), "b f t c -> (b t) f c")
-        looked = self.hear(rearrange(cells, "b t h w d -> (b t) (h w) d"), heard)
-        cells = self.over_time(looked.view(batch, frames, height, width, -1))
-        seen = rearrange(cells.index_select(1, frame_at), "b j h w d -> (b j) (h w) d")
-        looked = self.see(rearrange(bins, "b f j c -> (b j) f c"), seen)
-        return cells, self.mix(rearrange(looked, "(b j) f c -> b f j c", b=batch))
+        bins_at = rearrange(bins.index_select(2, column_at), "b f t c -> (b t) f c")
+        x = self.bins_to_cells(rearrange(cells, "b t h w d -> (b t) (h w) d"), bins_at)
+        cells = self.over_time(x.view(batch, frames, height, width, -1))
+        cells_at = rearrange(cells.index_select(1, frame_at), "b j h w d -> (b j) (h w) d")
+        x = self.cells_to_bins(rearrange(bins, "b f j c -> (b j) f c"), cells_at)
+        return cells, self.mix(rearrange(x, "(b j) f c -> b f j c", b=batch))

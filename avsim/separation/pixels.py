@@ -12,7 +12,7 @@ from avsim.clip import Region
 from avsim.separation.discovery import COLUMNS, column_power, over_frames
 from avsim.separation.regions import check_regions, region_weights
 from avsim.separation.separator import Maps, Separator
-from avsim.separation.stems import Picture, Window, windows
+from avsim.separation.stems import FrameSource, Window, windows
 
 LEVELS = 32767  # of a whole number that stands for a feature, on either side of 0
 
@@ -70,14 +70,14 @@ class Pixels:
 
 @torch.no_grad()
 def unfold(
-    model: Separator, picture: Picture, wave: Tensor, sample_rate: int, regions: Sequence[Region] = ()
+    model: Separator, picture: FrameSource, wave: Tensor, sample_rate: int, regions: Sequence[Region] = ()
 ) -> Pixels:
     """Look at and listen to a whole clip once; wave (A, N).
 
     Where two windows meet, each answers for its nearer half (`stems` fade into each other there).
 
     Raises:
-        InputError: a region that isn't of this picture.
+        InputError: a region that isn't of this video.
     """
     check_regions(regions, picture.size, picture.frames)
     grid, columns = model.grid(*picture.size), model.scale.columns(wave.shape[1], sample_rate)

@@ -1,4 +1,4 @@
-"""Regions of a picture -> how much of each cell of the separator's grid is theirs."""
+"""Regions of a video -> how much of each cell of the separator's grid is theirs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from avsim.errors import InputError
 
 IMAGES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".webp"))
 SHORT = 256  # pixels of the short side of a mask that has one for each frame, at most
-DARKEST = 0.1  # of a mask in a film: what is darker is outside
+DARKEST = 0.1  # of a mask in a video: what is darker is outside
 log = logging.getLogger("avsim")
 
 
@@ -38,9 +38,9 @@ def cell_weights(masks: Tensor, grid: tuple[int, int]) -> Tensor:
 
 
 def check_regions(regions: Sequence[Region], size: tuple[int, int], frames: int) -> None:
-    """Refuse regions that are not of a picture of `size` (H, W) with as many `frames`.
+    """Refuse regions that are not of a video of `size` (H, W) with as many `frames`.
 
-    A mask of another size is taken to be the same picture where it has its aspect (within 1 %).
+    A mask of another size is taken to be the same video where it has its aspect (within 1 %).
 
     Raises:
         InputError: a mask of another aspect or length.
@@ -49,12 +49,12 @@ def check_regions(regions: Sequence[Region], size: tuple[int, int], frames: int)
         shape = tuple(region.mask.shape)
         if not alike(shape[-2:], size):
             raise InputError(
-                f"region {region.name!r}: its mask is {shape[-1]}x{shape[-2]} (width x height), the picture "
+                f"region {region.name!r}: its mask is {shape[-1]}x{shape[-2]} (width x height), the video "
                 f"is {size[1]}x{size[0]}; their aspects must agree"
             )
         if len(shape) == 3 and shape[0] != frames:
             raise InputError(
-                f"region {region.name!r}: its mask has {shape[0]} frames, the picture has {frames}"
+                f"region {region.name!r}: its mask has {shape[0]} frames, the video has {frames}"
             )
 
 
@@ -88,13 +88,13 @@ def scaled(mask: Tensor, size: tuple[int, ...]) -> Tensor:
 
 
 def read_masks(path: str | Path, size: tuple[int, int], frames: int) -> Tensor:
-    """A mask from a file or a folder, for a picture of `size` (H, W) and so many frames.
+    """A mask from a file or a folder, for a video of `size` (H, W) and so many frames.
 
-    An image is a still mask (H, W); a folder of images (in the order of their names) or a film is one per
-    frame, (T, H', W') float16: each covers its even part of the picture's time.
+    An image is a still mask (H, W); a folder of images (in the order of their names) or a video is one per
+    frame, (T, H', W') float16: each covers its even part of the video's time.
 
     Raises:
-        InputError: as `read_mask`; a folder without images, or images of different sizes; a film that can't
+        InputError: as `read_mask`; a folder without images, or images of different sizes; a video that can't
             be read; masks that don't fit in memory.
     """
     path = Path(path)
@@ -108,19 +108,19 @@ def read_masks(path: str | Path, size: tuple[int, int], frames: int) -> Tensor:
         for number, file in enumerate(images):
             pixels = _pixels(file)
             if pixels.shape != first.shape:
-                raise InputError(f"{file}: is of another size than {images[0].name}; masks of a film agree")
+                raise InputError(f"{file}: is of another size than {images[0].name}; masks of a video agree")
             masks[number] = scaled(pixels, masks.shape[1:])
     elif path.suffix.lower() in SUFFIXES:
         from avsim import media
 
         shape = media.probe(path).size
         if shape is None:
-            raise InputError(f"{path}: has no picture to be masks")
+            raise InputError(f"{path}: has no video to be masks")
         _check_aspect(path, shape, size)
         shown = media.read(path, size=_small(shape), want="frames").frames
         assert shown is not None
         masks = shown.mean(0).half()
-        masks = masks * (masks >= DARKEST)  # what a lossy film leaves in the dark
+        masks = masks * (masks >= DARKEST)  # what a lossy video leaves in the dark
     else:
         return read_mask(path, size)
     if not (masks > 0).any():
@@ -135,9 +135,9 @@ def _small(shape: Sequence[int]) -> tuple[int, int]:
 
 
 def read_mask(path: str | Path, size: tuple[int, int]) -> Tensor:
-    """An image as a mask (H, W) in [0, 1] for a picture of `size`: white is inside, transparent is outside.
+    """An image as a mask (H, W) in [0, 1] for a video of `size`: white is inside, transparent is outside.
 
-    It is scaled, with a warning, where it has the picture's aspect (within 1 %).
+    It is scaled, with a warning, where it has the frame's aspect (within 1 %).
 
     Raises:
         InputError: no such file, not an image, another aspect, or nothing white in it.
@@ -156,10 +156,10 @@ def _check_aspect(path: Path, shape: Sequence[int], size: tuple[int, int]) -> No
     found, expected = (f"{each[1]}x{each[0]}" for each in (shape, size))
     if not alike(shape, size):
         raise InputError(
-            f"{path}: the mask is {found}, the picture {expected} (width x height); their aspects must agree"
+            f"{path}: the mask is {found}, the video {expected} (width x height); their aspects must agree"
         )
     if tuple(shape) != tuple(size):
-        log.warning("%s: the mask is %s, the picture %s: it is scaled", path, found, expected)
+        log.warning("%s: the mask is %s, the video %s: it is scaled", path, found, expected)
 
 
 def _pixels(path: Path) -> Tensor:

@@ -42,32 +42,32 @@ from avsim.world.flat.random_scenes import draw_scene
 from avsim.world.flat.render import render
 from avsim.world.flat.scene import MOST, Scene
 
-TRIES = 4000  # scenes drawn before a wish counts as one that the world can't grant
-REGIONS = MOST + 1  # things that are seen in one clip, at most: what falls beside the picture may roll in
+TRIES = 4000  # scenes drawn before a constraint counts as one that the world can't grant
+REGIONS = MOST + 1  # things that are seen in one clip, at most: what falls beside the video may roll in
 PER_SHARD = 25  # clips
 
 
 @dataclass(frozen=True)
-class Wish:
+class Constraints:
     """What a scene must have."""
 
     things: tuple[int, int]  # fewest and most that are there to be seen, silent ones too
     sounding: tuple[int, int]  # and of them sound
     alike: bool | None = None  # whether two that sound are of one kind; None: as it happens
-    off_screen: bool = False  # whether something falls beside the picture
+    off_screen: bool = False  # whether something falls beside the video
 
 
-WISHES = {
-    "one": Wish((1, 2), (1, 1)),
-    "two": Wish((2, 2), (2, 2), alike=False),
-    "alike": Wish((2, 2), (2, 2), alike=True),
-    "three": Wish((3, 3), (3, 3)),
-    "four": Wish((4, 4), (3, 4)),
-    "silent": Wish((2, 4), (1, 3)),  # at least one is silent, see `granted`
-    "off screen": Wish((1, 1), (1, 1), off_screen=True),
-    "crowd": Wish((2, 3), (1, 3), off_screen=True),
+CONSTRAINTS = {
+    "one": Constraints((1, 2), (1, 1)),
+    "two": Constraints((2, 2), (2, 2), alike=False),
+    "alike": Constraints((2, 2), (2, 2), alike=True),
+    "three": Constraints((3, 3), (3, 3)),
+    "four": Constraints((4, 4), (3, 4)),
+    "silent": Constraints((2, 4), (1, 3)),  # at least one is silent, see `satisfies`
+    "off screen": Constraints((1, 1), (1, 1), off_screen=True),
+    "crowd": Constraints((2, 3), (1, 3), off_screen=True),
 }
-TO_LEARN = {  # how often training sees each
+TRAINING_SHARES = {  # how often training sees each
     "one": 0.05, "two": 0.2, "alike": 0.2, "three": 0.15, "four": 0.05, "silent": 0.1,
     "off screen": 0.18, "crowd": 0.07,
 }  # fmt: skip
@@ -81,23 +81,25 @@ def sounding(scene: Scene, seconds: float) -> list[tuple[str, str] | None]:
     return [*bodies, *targets, *(("", p.instrument) if p.notes else None for p in scene.players)]
 
 
-def granted(wish: Wish, scene: Scene, seconds: float, silent: bool = False) -> bool:
-    """Whether a scene is as it was wished for, as far as can be told before it is heard."""
+def satisfies(constraint: Constraints, scene: Scene, seconds: float, silent: bool = False) -> bool:
+    """Whether a scene is as it was constraint for, as far as can be told before it is heard."""
     found = sounding(scene, seconds)
-    if wish.off_screen:  # what falls beside the picture is the last body
+    if constraint.off_screen:  # what falls beside the video is the last body
         found.pop(len(scene.bodies) - 1)
     kinds = [kind for kind in found if kind is not None]
-    if not wish.sounding[0] <= len(kinds) <= wish.sounding[1] or (silent and len(kinds) == len(found)):
+    if not constraint.sounding[0] <= len(kinds) <= constraint.sounding[1] or (
+        silent and len(kinds) == len(found)
+    ):
         return False
-    return wish.alike is None or wish.alike == (len(set(kinds)) < len(kinds))
+    return constraint.alike is None or constraint.alike == (len(set(kinds)) < len(kinds))
 
 
 class Scenes:
-    """Clips of the world that grant wishes, with a region for each thing that is seen; clip i depends on
+    """Clips of the world that grant constraints, with a region for each thing that is seen; clip i depends on
     (seed, split, i) alone.
 
     Raises:
-        InputError: an unknown wish or family, or one that this world can't grant.
+        InputError: an unknown constraint or family, or one that this world can't grant.
     """
 
     def __init__(
@@ -106,13 +108,16 @@ class Scenes:
         seed: int = 0,
         split: str = "train",
         count: int = 1 << 30,
-        wishes: Mapping[str, float] | None = None,  # how often each is made; None: `TO_LEARN`
+        constraints: Mapping[str, float] | None = None,  # how often each is made; None: `TRAINING_SHARES`
         families: Mapping[str, float] | None = None,  # of scenes, likewise; None: players as often as others
     ) -> None:
         self.config, self.seed, self.split, self.count = configured(config), seed, split, count
-        self.wishes = dict(TO_LEARN if wishes is None else wishes)
+        self.constraints = dict(TRAINING_SHARES if constraints is None else constraints)
         self.families = dict({"drop": 0.3, "strike": 0.2, "ensemble": 0.5} if families is None else families)
-        for name, given, known in (("wish", self.wishes, WISHES), ("family", self.families, KINDS)):
+        for name, given, known in (
+            ("constraint", self.constraints, CONSTRAINTS),
+            ("family", self.families, KINDS),
+        ):
             if unknown := set(given) - set(known):
                 raise InputError(f"scenes: unknown {name} {min(unknown)!r}; there are {', '.join(known)}")
 
@@ -125,7 +130,7 @@ class Scenes:
         return {
             "config": asdict(self.config),
             "seed": self.seed,
-            "wishes": self.wishes,
+            "constraints": self.constraints,
             "families": self.families,
         }
 
@@ -136,24 +141,30 @@ class Scenes:
     def scene(self, index: int, spec: ClipSpec, attempt: int = 0) -> Scene:
         """The scene of clip `index`."""
         random = np.random.default_rng(derive(self.seed, "scenes", self.split, index, attempt))
-        wish, family = (_chosen(each, random) for each in (self.wishes, self.families))
-        wished = WISHES[wish]
+        name, family = (_chosen(each, random) for each in (self.constraints, self.families))
+        constraint = CONSTRAINTS[name]
         world = replace(
             self.config,
             spec=spec,
             scenes=(family,),
-            things=wished.things,
-            silent=0.4 if wish == "silent" else 0.0 if wished.sounding[0] == wished.things[1] else 0.2,
-            off_screen=1.0 if wished.off_screen else 0.0,
-            walls=0.0 if wished.off_screen else self.config.walls,
+            things=constraint.things,
+            silent=0.4
+            if name == "silent"
+            else 0.0
+            if constraint.sounding[0] == constraint.things[1]
+            else 0.2,
+            off_screen=1.0 if constraint.off_screen else 0.0,
+            walls=0.0 if constraint.off_screen else self.config.walls,
         )
         for _ in range(TRIES):
             scene = draw_scene(world, random, held_out=self.split == "held out")
-            if wished.sounding[0] > 2 and scene.stick.hits:
+            if constraint.sounding[0] > 2 and scene.stick.hits:
                 scene = _in_turn(scene, random)
-            if granted(wished, scene, spec.seconds, silent=wish == "silent"):
+            if satisfies(constraint, scene, spec.seconds, silent=name == "silent"):
                 return scene
-        raise InputError(f"scenes: {TRIES} scenes of the family {family!r} grant no wish {wish!r}")
+        raise InputError(
+            f"scenes: of {TRIES} scenes of the family {family!r} none meets the constraints {name!r}"
+        )
 
     def clip(self, index: int, spec: ClipSpec) -> tuple[Clip, Truth]:
         """Clip `index` and all that is known of it."""

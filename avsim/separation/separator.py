@@ -1,4 +1,4 @@
-"""The separator: every time-frequency bin of a sound spreads itself over the picture and "off screen"."""
+"""The separator: every time-frequency bin of a sound spreads itself over the video and "off screen"."""
 
 import math
 from dataclasses import dataclass, replace
@@ -8,12 +8,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from avsim.clip import ClipSpec
-from avsim.separation.networks import BinEncoder, BinReader, CellReader, FrameEncoder, Meeting
+from avsim.separation.networks import BinDecoder, BinEncoder, CellDecoder, FrameEncoder, FusionBlock
 from avsim.separation.regions import cell_weights
 from avsim.separation.spectrum import Scale, features, frames_of, transform
 from avsim.weights import configured
 
-CELL = 4  # pixels of the fitted picture to a cell, each way
+CELL = 4  # pixels of the fitted video to a cell, each way
 INPUTS = 4  # features of a bin that the network hears, see `spectrum.features`
 
 
@@ -29,7 +29,7 @@ class Maps:
     grid: tuple[int, int]
 
     def of(self, columns: Tensor) -> "Maps":
-        """Of some columns (j,) of the sound alone."""
+        """Of some columns (j,) of the audio alone."""
         return replace(self, bins=self.bins.index_select(1, columns))
 
     def logits(self, columns_frame: Tensor) -> Tensor:
@@ -47,7 +47,7 @@ class Maps:
 
         Shapes: columns_frame (J,), the frame at each column; weights (B, R, T, h w), how much of each cell
         belongs to each region, at most 1 over all regions; returns (B, R + 1, F, J), "off screen" last.
-        Regions' shares are sums of their cells', so any partition of the picture adds up.
+        Regions' shares are sums of their cells', so any partition of the video adds up.
         """
         spread = self.logits(columns_frame).float().softmax(-1)[..., :-1]  # (B, J, F, C)
         taken = weights.index_select(2, columns_frame).permute(0, 2, 3, 1)  # (B, J, C, R)
@@ -55,20 +55,20 @@ class Maps:
         return torch.cat([regions, (1 - regions.sum(1, keepdim=True)).clamp(min=0)], 1)
 
 
-class Viewer(nn.Module):
+class SeparationModel(nn.Module):
     """Which frames a network sees, and how large: what it must be told of any clip."""
 
-    frames_per_second: float  # of the picture as the network sees it
-    picture: int  # pixels of its short side
+    frames_per_second: float  # of the video as the network sees it
+    short_side: int  # pixels of its short side
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
-        """(h, w): the cells of a picture, whose short side is fitted to `picture` pixels.
+        """(h, w): the cells of a video, whose short side is fitted to `picture` pixels.
 
         The long side keeps the aspect up to 4 to 1 and is rounded to 8 pixels.
         """
         ratio = min(4.0, max(height, width) / min(height, width))
-        long = 8 * max(1, round(self.picture * ratio / 8))
-        size = (long, self.picture) if height > width else (self.picture, long)
+        long = 8 * max(1, round(self.short_side * ratio / 8))
+        size = (long, self.short_side) if height > width else (self.short_side, long)
         return size[0] // CELL, size[1] // CELL
 
     def frames_seen(
@@ -91,7 +91,7 @@ class Viewer(nn.Module):
 
 
 @configured
-class Separator(Viewer):
+class Separator(SeparationModel):
     """Pixels x bins -> shares: inner products of pixels' and bins' features, through a softmax over pixels.
 
     After mix-and-separate (The Sound of Pixels, 1804.03160), with three changes: the masks of all pixels
@@ -101,32 +101,40 @@ class Separator(Viewer):
 
     def __init__(
         self,
-        frames_per_second: float = 16.0,  # of the picture as the network sees it
-        picture: int = 64,  # pixels of its short side; a multiple of 8
+        frames_per_second: float = 16.0,  # of the video as the network sees it
+        short_side: int = 64,  # pixels of its short side; a multiple of 8
         scale: Scale = Scale(),  # noqa: B008 (frozen)
         width: int = 32,  # K, features that cells and bins share
         fine: int = 24,  # channels of a cell of 4 x 4 pixels
         coarse: int = 64,  # channels of a cell of 8 x 8 pixels
         frame_blocks: int = 4,  # at the coarse cells; each looks twice as far in time as the one before
         bin_widths: list[int] | None = None,  # channels of the U-Net's levels, finest first
-        meetings: int = 2,  # how often cells and bins look at each other
+        fusion_blocks: int = 2,  # how often cells and bins look at each other
     ) -> None:
         super().__init__()
         widths = [16, 32, 64, 96] if bin_widths is None else list(bin_widths)
-        self.frames_per_second, self.picture, self.scale = frames_per_second, picture, scale
-        self.see, self.hear = FrameEncoder(fine, coarse, frame_blocks), BinEncoder(INPUTS, widths)
-        self.read_cells, self.read_bins = CellReader(fine, coarse, width), BinReader(widths, width)
-        shared = widths[self.read_bins.shared]
-        self.meetings = nn.ModuleList(Meeting(coarse, shared, 2**i) for i in range(meetings))
+        self.frames_per_second, self.short_side, self.scale = frames_per_second, short_side, scale
+        self.frame_encoder, self.audio_encoder = (
+            FrameEncoder(fine, coarse, frame_blocks),
+            BinEncoder(INPUTS, widths),
+        )
+        self.cell_decoder, self.bin_decoder = CellDecoder(fine, coarse, width), BinDecoder(widths, width)
+        shared = widths[self.bin_decoder.shared]
+        self.fusion_blocks = nn.ModuleList(FusionBlock(coarse, shared, 2**i) for i in range(fusion_blocks))
         self.off_screen = nn.Parameter(torch.randn(width) * 0.1)
 
     def hidden_matrices(self) -> list[nn.Parameter]:
         """What Muon trains: all that lies between what comes in and the features that go out."""
-        ends = (self.see.stem, self.hear.stem, self.read_cells.read, self.read_bins.read)
+        ends = (
+            self.frame_encoder.stem,
+            self.audio_encoder.stem,
+            self.cell_decoder.read,
+            self.bin_decoder.read,
+        )
         outer = {id(p) for end in ends for p in end.parameters()} | {id(self.off_screen)}
         return [p for p in self.parameters() if p.ndim >= 2 and id(p) not in outer]
 
-    def listen(self, frames: Tensor, wave: Tensor, sample_rate: int) -> tuple[Maps, Tensor, Tensor]:
+    def _encode(self, frames: Tensor, wave: Tensor, sample_rate: int) -> tuple[Maps, Tensor, Tensor]:
         """All that separating needs of clips of any size and sample rate.
 
         Shapes: frames (B, 3, t, H, W), those of `frames_seen`; wave (B, A, N); returns the maps, the frame of
@@ -142,21 +150,21 @@ class Separator(Viewer):
 
     def forward(self, frames: Tensor, heard: Tensor, columns_frame: Tensor) -> Maps:
         """Maps of fitted frames (B, 3, T, 4 h, 4 w) and heard features (B, 4, F, J); columns_frame (J,)."""
-        fine, coarse = self.see(frames)  # (B, T, h, w, C), (B, T, h/2, w/2, D)
-        levels = self.hear(heard)  # [(B, F / 2^i, J / 2^i, C_i)]
-        met = self.read_bins.rise(levels)  # (B, F / 2^s, J / 2^s, C_s)
-        stride, columns = 2**self.read_bins.shared, len(columns_frame)
+        fine, coarse = self.frame_encoder(frames)  # (B, T, h, w, C), (B, T, h/2, w/2, D)
+        levels = self.audio_encoder(heard)  # [(B, F / 2^i, J / 2^i, C_i)]
+        met = self.bin_decoder.rise(levels)  # (B, F / 2^s, J / 2^s, C_s)
+        stride, columns = 2**self.bin_decoder.shared, len(columns_frame)
         # The shared level's column that lies at each frame, and the frame at the middle of each such column.
         first = torch.searchsorted(columns_frame, torch.arange(frames.shape[2], device=columns_frame.device))
         column_at = (first.clamp(max=columns - 1) // stride).clamp(max=met.shape[2] - 1)
         middles = torch.arange(met.shape[2], device=columns_frame.device) * stride + stride // 2
         frame_at = columns_frame.index_select(0, middles.clamp(max=columns - 1))
-        for meeting in self.meetings:
-            coarse, met = meeting(coarse, met, column_at, frame_at)
-        cells = self.read_cells(fine, coarse).flatten(2, 3)  # (B, T, h w, K)
+        for block in self.fusion_blocks:
+            coarse, met = block(coarse, met, column_at, frame_at)
+        cells = self.cell_decoder(fine, coarse).flatten(2, 3)  # (B, T, h w, K)
         off_screen = self.off_screen.to(cells.dtype).expand(*cells.shape[:2], 1, -1)
         cells = torch.cat([cells, off_screen], 2)  # (B, T, h w + 1, K)
-        bins = self.read_bins(met, levels, columns) / math.sqrt(cells.shape[3])  # (B, J, F, K)
+        bins = self.bin_decoder(met, levels, columns) / math.sqrt(cells.shape[3])  # (B, J, F, K)
         # One more feature, 1 for every bin: off screen starts as large as all cells together, however many.
         bias = torch.zeros_like(cells[..., :1])
         bias[:, :, -1] = math.log(cells.shape[2] - 1)
@@ -178,7 +186,7 @@ def region_shares(
     Shapes: frames (B, 3, T, H, W), wave (B, A, N), masks (B, R, T, H, W), all of `spec`.
     """
     seen = model.frames_seen(frames.shape[2], spec.frames_per_second).to(frames.device)
-    maps, columns_frame, bins = model.listen(frames[:, :, seen], wave, spec.sample_rate)
+    maps, columns_frame, bins = model._encode(frames[:, :, seen], wave, spec.sample_rate)
     weights = cell_weights(masks[:, :, seen].float(), maps.grid)
     if columns is not None:
         maps, columns_frame = maps.of(columns), columns_frame[columns]

@@ -1,4 +1,4 @@
-"""A clip and regions of its picture -> stems that add up, window by window."""
+"""A clip and regions of its video -> stems that add up, window by window."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ log = logging.getLogger("avsim")
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
-    """The frames of a clip or a film, read when they are needed."""
+class FrameSource:
+    """The frames of a clip or a video, read when they are needed."""
 
     size: tuple[int, int]  # (H, W), which regions refer to
     frames: int
@@ -30,21 +30,21 @@ class Picture:
     read: Callable[[Tensor], Tensor]  # ascending frame numbers (T,) -> frames (3, T, H', W')
 
 
-def picture_of(clip: Clip, model: Separator) -> Picture:
-    """The picture of a clip in memory.
+def frame_source(clip: Clip, model: Separator) -> FrameSource:
+    """The video of a clip in memory.
 
     Raises:
         InputError: it has none.
     """
     if clip.frames is None:
-        raise InputError("the clip has no picture; separating needs one to say what sounds where")
+        raise InputError("the clip has no video; separating needs one to say what sounds where")
     frames = clip.frames
 
     def read(numbers: Tensor) -> Tensor:
         parts = [model.fit(frames[None, :, some].float()) for some in numbers.split(AT_ONCE)]
         return torch.cat(parts, 2)[0]
 
-    return Picture((frames.shape[2], frames.shape[3]), frames.shape[1], clip.frames_per_second, read)
+    return FrameSource((frames.shape[2], frames.shape[3]), frames.shape[1], clip.frames_per_second, read)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,14 +55,14 @@ class Window:
     last: int
     before: int  # samples shared with the window before, 0 for the first one
     after: int  # and with the window after
-    seen: Tensor  # the picture's frame at each frame of the maps, (t,)
+    seen: Tensor  # the video's frame at each frame of the maps, (t,)
     maps: Maps
     columns_frame: Tensor
     bins: Tensor
 
 
 @torch.no_grad()
-def windows(model: Separator, picture: Picture, wave: Tensor, sample_rate: int) -> Iterator[Window]:
+def windows(model: Separator, picture: FrameSource, wave: Tensor, sample_rate: int) -> Iterator[Window]:
     """Windows of `WINDOW` seconds over a wave (A, N), each `OVERLAP` seconds into the one before."""
     device = next(model.parameters()).device
     hop = model.scale.hop(sample_rate)
@@ -75,7 +75,7 @@ def windows(model: Separator, picture: Picture, wave: Tensor, sample_rate: int) 
         frames = picture.read(seen)[None].to(device)
         heard = wave[None, :, first:last].to(device, torch.float32)
         before, after = overlap * (first > 0), overlap * (last < wave.shape[1])
-        yield Window(first, last, before, after, seen, *model.listen(frames, heard, sample_rate))
+        yield Window(first, last, before, after, seen, *model._encode(frames, heard, sample_rate))
 
 
 def fade(count: int) -> Tensor:
@@ -86,7 +86,7 @@ def fade(count: int) -> Tensor:
 
 @torch.no_grad()
 def stream(
-    model: Separator, picture: Picture, wave: Tensor, sample_rate: int, regions: Sequence[Region]
+    model: Separator, picture: FrameSource, wave: Tensor, sample_rate: int, regions: Sequence[Region]
 ) -> Iterator[Tensor]:
     """Stems of a sound (A, N), piece by piece: (R + 1, A, n) float32 each, "off screen" last.
 
@@ -94,7 +94,7 @@ def stream(
     that stems add up. Windows fade into each other, and memory is that of one window.
 
     Raises:
-        InputError: a region that isn't of this picture.
+        InputError: a region that isn't of this video.
     """
     check_regions(regions, picture.size, picture.frames)
     if not regions:
@@ -119,17 +119,17 @@ def separate(model: Separator, clip: Clip, regions: Sequence[Region]) -> Stems:
 
     Their sum is the clip's sound (to 1e-6 of its peak in float32), also where regions overlap: what several
     cover is split between them. A region smaller than a cell of the separator's grid gets a cell. A mask of
-    another size is scaled, with a warning, where it has the picture's aspect.
+    another size is scaled, with a warning, where it has the frame's aspect.
 
     Raises:
-        InputError: a clip without picture or sound, or a region that isn't of this picture.
+        InputError: a clip without video or audio, or a region that isn't of this video.
     """
-    wave = sound_of(clip)
-    picture = picture_of(clip, model)
+    wave = audio_of(clip)
+    picture = frame_source(clip, model)
     for region in regions:
         if tuple(region.mask.shape[-2:]) != picture.size:
             found, expected = (f"{size[1]}x{size[0]}" for size in (region.mask.shape[-2:], picture.size))
-            log.warning("region %r: its mask is %s, the picture %s: scaled", region.name, found, expected)
+            log.warning("region %r: its mask is %s, the video %s: scaled", region.name, found, expected)
     pieces = list(stream(model, picture, wave, clip.sample_rate, regions))
     return Stems(torch.cat(pieces, 2), list(regions), clip.sample_rate)
 
@@ -138,18 +138,18 @@ def pixel_stem(model: Separator, clip: Clip, x: float, y: float) -> Tensor:
     """What the one cell around the pixel (x, y) adds to the sound, (A, N) float32.
 
     Raises:
-        InputError: a clip without picture or sound, or a point outside the picture.
+        InputError: a clip without video or audio, or a point outside the video.
     """
-    size = picture_of(clip, model).size
+    size = frame_source(clip, model).size
     return separate(model, clip, [Region.point(x, y, size)]).wave[0]
 
 
-def sound_of(clip: Clip) -> Tensor:
+def audio_of(clip: Clip) -> Tensor:
     """The wave of a clip.
 
     Raises:
         InputError: it has none.
     """
     if clip.wave is None:
-        raise InputError("the clip has no sound to separate")
+        raise InputError("the clip has no audio to separate")
     return clip.wave

@@ -32,8 +32,8 @@ SCORES = (
     "si_sdr_ideal",
     "si_sdr_off_screen",
     "collapse/seen",  # share of the energy that regions take
-    "collapse/swapped",  # and that they take of another picture's sound: should be little
-    "collapse/blank_gain",  # dB gained with a grey picture: should be far below `si_sdr_gain`
+    "collapse/swapped",  # and that they take of another video's sound: should be little
+    "collapse/blank_gain",  # dB gained with a grey video: should be far below `si_sdr_gain`
     "collapse/constant_mask",  # the loss of shares that are the same in all bins: should be far above the own
     "collapse/confused",  # how often a region's stem is nearer to another's sound
     "collapse/confused_alike",  # and among those that sound alike
@@ -173,7 +173,7 @@ class SeparatorSystem(L.LightningModule):
             "si_sdr_off_screen": found[:, -1],
         }
         if batch_index < self.diagnosed:
-            of_swapped = wave.new_full((1,), torch.nan)  # a batch of one has no other picture
+            of_swapped = wave.new_full((1,), torch.nan)  # a batch of one has no other video
             if len(wave) > 1:
                 of_swapped = energy_share(scored(self.shares(swapped(batch))[0])[0])
             confused = confusion(reference[:, :-1], estimate[:, :-1], power[:, :-1], audible[:, :-1])

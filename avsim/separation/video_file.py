@@ -1,4 +1,4 @@
-"""A film on disk -> a folder of stems; of its picture only a window is in memory, of all sounds two."""
+"""A video on disk -> a folder of stems; of its video only a window is in memory, of all sounds two."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from avsim.clip import OFF_SCREEN, Clip, Region, samples_of
 from avsim.errors import InputError
 from avsim.files import atomic
 from avsim.separation.separator import Separator
-from avsim.separation.stems import Picture, stream
+from avsim.separation.stems import FrameSource, stream
 
 LISTING = "stems.json"
 
 
-def picture_of_film(path: str | Path, model: Separator) -> Picture:
-    """The picture of a film, of which only the spans that are asked for are decoded, and small.
+def frames_of_video(path: str | Path, model: Separator) -> FrameSource:
+    """The video of a video, of which only the spans that are asked for are decoded, and small.
 
     Raises:
-        InputError: a file that can't be read or has no picture.
+        InputError: a file that can't be read or has no video.
     """
     info = media.probe(path)
     if info.size is None or info.video_seconds is None or info.frames_per_second is None:
-        raise InputError(f"{path}: has no picture; separating needs one to say what sounds where")
-    scale = min(1.0, model.picture / min(info.size))
+        raise InputError(f"{path}: has no video; separating needs one to say what sounds where")
+    scale = min(1.0, model.short_side / min(info.size))
     small = max(1, round(info.size[0] * scale)), max(1, round(info.size[1] * scale))
     rate = min(model.frames_per_second, info.frames_per_second)
 
@@ -44,20 +44,20 @@ def picture_of_film(path: str | Path, model: Separator) -> Picture:
         assert frames is not None
         return frames[:, (numbers - first).clamp(max=frames.shape[1] - 1)]
 
-    return Picture(info.size, max(1, round(info.video_seconds * rate)), rate, read)
+    return FrameSource(info.size, max(1, round(info.video_seconds * rate)), rate, read)
 
 
-def sound_of_film(path: str | Path) -> tuple[Tensor, int]:
-    """The sound of a film, (A, N) at its own rate and channels, as long as its picture; and the rate in Hz.
+def audio_of_video(path: str | Path) -> tuple[Tensor, int]:
+    """The sound of a video, (A, N) at its own rate and channels, as long as its video; and the rate in Hz.
 
     Raises:
-        InputError: a file that can't be read, or without picture or sound.
+        InputError: a file that can't be read, or without video or audio.
     """
     info = media.probe(path)
     if info.video_seconds is None or info.frames_per_second is None:
-        raise InputError(f"{path}: has no picture; separating needs one to say what sounds where")
+        raise InputError(f"{path}: has no video; separating needs one to say what sounds where")
     if info.sample_rate is None:
-        raise InputError(f"{path}: has no sound to separate")
+        raise InputError(f"{path}: has no audio to separate")
     own = info.channels if info.channels in (1, 2, 6) else None  # what an mp4 can be written with again
     wave = media.read(path, channels=own, want="wave").wave
     assert wave is not None
@@ -66,39 +66,40 @@ def sound_of_film(path: str | Path) -> tuple[Tensor, int]:
     return pad(wave[:, :samples], (0, max(0, samples - wave.shape[1]))), info.sample_rate
 
 
-def separate_film(
+def separate_video(
     model: Separator,
-    film: str | Path,
+    video: str | Path,
     regions: Sequence[Region],
     out: str | Path,
     advance: Callable[[int], object] = lambda samples: None,
     also: Callable[[Path], object] = lambda folder: None,
     **notes: Any,
 ) -> dict[str, Any]:
-    """Write the stems of a film's regions to a folder, whole or not at all.
+    """Write the stems of a video's regions to a folder, whole or not at all.
 
-    For each region a float32 wav and an mp4, the film's own picture with that region's stem as its sound;
+    For each region a float32 wav and an mp4, the video with that region's stem as its audio;
     then `off-screen.wav` and `stems.json`, whose content is returned: `notes`, rates and lengths, and each
-    stem's name, files, energy (the sum of its squared samples) and level in dB against the film's (None for
+    stem's name, files, energy (the sum of its squared samples) and level in dB against the video's (None for
     silence; energies of stems that overlap in time and frequency do not add up, their samples do).
 
     Args:
-        model: what separates.
-        film: a file with picture and sound.
-        regions: of its picture.
+        model: the separator.
+        video: a file with video and audio.
+        regions: of its video.
         out: a folder that is absent, empty, or one that this function wrote.
         advance: called with the number of samples done, for a progress bar.
         also: called with the folder before it gets its name, to write more there.
         notes: plain data to keep in `stems.json`.
 
     Raises:
-        InputError: a film or region that can't be used, a folder that can't be written or holds other things.
+        InputError: a video or region that can't be used, a folder that can't be written or holds other
+            things.
     """
-    film, out = Path(film), Path(out)
+    source, out = Path(video), Path(out)
     if out.exists() and not (out.is_dir() and (not any(out.iterdir()) or (out / LISTING).is_file())):
         raise InputError(f"{out}: is there and holds other things than stems; choose a new folder")
-    picture = picture_of_film(film, model)
-    wave, rate = sound_of_film(film)
+    picture = frames_of_video(source, model)
+    wave, rate = audio_of_video(source)
     with atomic(out) as folder:
         folder.mkdir()
         raw = [folder / f"{index}.raw" for index in range(len(regions) + 1)]
@@ -109,7 +110,7 @@ def separate_film(
                     file.write(stem.T.contiguous().numpy().tobytes())
                 advance(piece.shape[2])
         stems = [
-            _finish(path, index, region, film, wave.shape[0], rate, picture.size)
+            _finish(path, index, region, source, wave.shape[0], rate, picture.size)
             for index, (path, region) in enumerate(zip(raw, [*regions, None], strict=True))
         ]
         energy = float(wave.double().square().sum())
@@ -118,7 +119,7 @@ def separate_film(
             stem["level_db"] = round(10 * math.log10(ratio), 2) if ratio else None
         about = {
             **notes,
-            "clip": str(film.resolve()),
+            "clip": str(source.resolve()),
             "sample_rate": rate,
             "channels": wave.shape[0],
             "samples": wave.shape[1],
@@ -135,7 +136,7 @@ def _finish(
     raw: Path,
     index: int,
     region: Region | None,
-    film: Path,
+    source: Path,
     channels: int,
     rate: int,
     size: tuple[int, int],
@@ -150,13 +151,13 @@ def _finish(
         return {"name": OFF_SCREEN, "wav": "off-screen.wav", "energy": energy}
     file = f"{index + 1:02d}-{_slug(region.name)}"
     media.write(stem, raw.parent / f"{file}.wav")
-    media.write_dubbed(film, wave, rate, raw.parent / f"{file}.mp4")
+    media.write_dubbed(source, wave, rate, raw.parent / f"{file}.mp4")
     files = {"wav": f"{file}.wav", "mp4": f"{file}.mp4"}
     return {"name": region.name, **files, "box": _bounds(region, size), "energy": energy}
 
 
 def _bounds(region: Region, size: tuple[int, int]) -> dict[str, int]:
-    """The smallest box around a region, over all its frames, in pixels of a picture of `size` (H, W)."""
+    """The smallest box around a region, over all its frames, in pixels of a video of `size` (H, W)."""
     mask = region.mask if region.mask.ndim == 2 else region.mask.amax(0)
     edges = []
     for axis, length in ((1, size[0]), (0, size[1])):

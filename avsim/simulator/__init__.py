@@ -3,7 +3,7 @@
     simulator   Simulator: generate, foley, visualize, animate, extend, edit, image, sound, separate
     usual       how a task is drawn when nobody says otherwise
     loading     a run's folder -> Simulator
-    timing      the judge of offsets as a critic of what is being drawn
+    timing      the judge of offsets as a reward_fn of what is being drawn
     fitting     clips of any rate and size -> what the codecs take
     samples     drawn clips as files, and how they are shown
     system, datamodule, writer      Lightning's `predict`: prompts -> clips -> stems, over many devices

@@ -12,10 +12,10 @@ from avsim import weights
 from avsim.clip import ClipSpec
 from avsim.diffusion import JointDiT
 from avsim.errors import InputError
-from avsim.evaluation.ood import FAMILIAR, Familiar
-from avsim.perception.sync import OffsetJudge
-from avsim.perception.video_detector import PictureDetector
-from avsim.separation.separator import Viewer
+from avsim.evaluation.ood import OOD_CHECK, OODCheck
+from avsim.perception.sync import SyncModel
+from avsim.perception.video_detector import VideoDetector
+from avsim.separation.separator import SeparationModel
 from avsim.simulator.simulator import Simulator
 from avsim.weights import CONFIG, TENSORS, allowing, load_model, notes_of
 
@@ -25,9 +25,9 @@ PARTS: dict[str, type | None] = {
     "student": JointDiT,
     "video_codec": None,  # whatever meets codecs.protocol
     "audio_codec": None,
-    "separator": Viewer,  # ours, or a baseline
-    "picture": PictureDetector,
-    "offset": OffsetJudge,
+    "separator": SeparationModel,  # ours, or a baseline
+    "video_detector": VideoDetector,
+    "sync_model": SyncModel,
 }
 
 
@@ -60,10 +60,15 @@ def load(
     if not isinstance(places, list | tuple):
         raise InputError(f"{folders['generator'] / CONFIG}: places is {places!r:.60}; expected a list")
     spec, places = _spec(notes, folders, parts), tuple(map(str, places))
-    familiar = _familiar(folders["picture"]) if "picture" in folders else None
+    ood_check = _ood_check(folders["video_detector"]) if "video_detector" in folders else None
     vocabulary = _vocabulary(notes, folders)
     return Simulator(
-        **parts, spec=spec, source=str(name_or_path), places=places, familiar=familiar, vocabulary=vocabulary
+        **parts,
+        spec=spec,
+        source=str(name_or_path),
+        places=places,
+        ood_check=ood_check,
+        vocabulary=vocabulary,
     )
 
 
@@ -78,9 +83,9 @@ def _vocabulary(notes: dict[str, Any], folders: dict[str, Path]) -> frozenset[st
     return frozenset(words)
 
 
-def _familiar(picture: Path) -> Familiar | None:
-    """What a picture model was trained on looks like to it, where that was measured."""
-    found = Familiar.load(FAMILIAR) if FAMILIAR.is_file() else None
+def _ood_check(picture: Path) -> OODCheck | None:
+    """What a video model was trained on looks like to it, where that was measured."""
+    found = OODCheck.load(OOD_CHECK) if OOD_CHECK.is_file() else None
     return found if found is not None and found.sha256 == weights.hash_of(picture / TENSORS) else None
 
 

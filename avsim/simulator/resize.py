@@ -12,7 +12,7 @@ from avsim.errors import InputError
 
 
 def frames_for(clip: Clip, spec: ClipSpec) -> Tensor:
-    """The picture of `clip` at the rate and size of `spec`, (3, T, H, W), T = `spec.frames`.
+    """The video of `clip` at the rate and size of `spec`, (3, T, H, W), T = `spec.frames`.
 
     Each frame is the one shown at its centre (the last one beyond the clip's end), scaled to cover the size
     and cropped at the centre.
@@ -21,7 +21,7 @@ def frames_for(clip: Clip, spec: ClipSpec) -> Tensor:
         InputError: a clip without frames.
     """
     if clip.frames is None:
-        raise InputError("this needs a clip with a picture; it has sound alone")
+        raise InputError("this needs a clip with video; it has audio alone")
     shown = (spec.frame_seconds() * clip.frames_per_second).long().clamp(max=clip.frames.shape[1] - 1)
     return cover(clip.frames[:, shown], spec.size)
 
@@ -44,10 +44,10 @@ def wave_for(clip: Clip, spec: ClipSpec) -> Tensor:
     """The sound of `clip` at the rate, channels and length of `spec`, (A, N), silent beyond the clip's end.
 
     Raises:
-        InputError: a clip without sound.
+        InputError: a clip without audio.
     """
     if clip.wave is None:
-        raise InputError("this needs a clip with sound; its wave is None")
+        raise InputError("this needs a clip with audio; its wave is None")
     wave = clip.wave
     if wave.shape[0] != spec.channels:
         mono = wave.mean(0, keepdim=True)
@@ -63,19 +63,19 @@ def frames_over(seconds: float, frames_per_second: float) -> int:
     return max(1, math.ceil(seconds * frames_per_second - 1e-6))
 
 
-def sound_for(frames: Tensor, frames_per_second: float, wave: Tensor, sample_rate: int) -> Clip:
+def clip_with_frames(frames: Tensor, frames_per_second: float, wave: Tensor, sample_rate: int) -> Clip:
     """A clip of these frames, untouched, with as much of `wave` as they own."""
     return Clip.fitted(frames, wave, frames_per_second, sample_rate)
 
 
-def picture_for(frames: Tensor, frames_per_second: float, wave: Tensor, sample_rate: int) -> Clip:
+def clip_with_wave(frames: Tensor, frames_per_second: float, wave: Tensor, sample_rate: int) -> Clip:
     """A clip of this wave, untouched; silence is added where the last frame outlasts it."""
     count = frames_over(wave.shape[1] / sample_rate, frames_per_second)
-    frames = held_to(frames[:, :count], count)
+    frames = pad_with_last(frames[:, :count], count)
     return Clip.fitted(frames, wave, frames_per_second, sample_rate)
 
 
-def held_to(part: Tensor, length: int) -> Tensor:
+def pad_with_last(part: Tensor, length: int) -> Tensor:
     """Frames (3, T, H, W) or a wave (A, N), their last moment held up to `length` along dimension 1."""
     return torch.cat([part, part[:, -1:].expand(-1, length - part.shape[1], *part.shape[2:])], 1)
 

@@ -61,7 +61,7 @@ def write_listing(entries: Sequence[dict[str, Any]], folder: Path) -> None:
 
 
 def shown_stems(clip: Clip, stems: Stems) -> list[tuple[str, Clip]]:
-    """Each stem's name, and a clip to look at: the picture, dimmed outside the region, with that sound."""
+    """Each stem's name, and a clip to look at: the video, dimmed outside the region, with that sound."""
     shown = []
     for index, name in enumerate(stems.names):
         frames = clip.frames
@@ -77,7 +77,7 @@ def shown_stems(clip: Clip, stems: Stems) -> list[tuple[str, Clip]]:
 
 
 def shown_energy(clip: Clip, energy: Tensor) -> Clip:
-    """A clip to look at: the picture in grey, red where its sound comes from, with that sound.
+    """A clip to look at: the video in grey, red where its sound comes from, with that sound.
 
     Shapes: energy (T, h, w), mean square; red is even in dB, from 40 below its loudest cell.
     """

@@ -1,4 +1,4 @@
-"""What Lightning runs between the steps of every training: averages, checkpoints, exports, guards, meters.
+"""Callbacks of every training: weight averages, checkpoints, exports, guards, meters.
 
 All of them write below the run's folder, `trainer.default_root_dir`.
 """
@@ -49,7 +49,7 @@ class EMA(Callback):
         self._applied = False
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin with the parameters themselves, or go on with a checkpoint's average."""
+        """Start from the parameters, or from a checkpoint's average."""
         trained = dict(_trained(pl_module))
         self.average = {
             name: self.average.get(name, value).detach().to(value.device, copy=True)
@@ -60,9 +60,9 @@ class EMA(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Move the average, once per optimizer step."""
+        """Update the average, once per optimizer step."""
         if trainer.global_step == self.step:
-            return  # gradients are still being gathered
+            return  # gradients are still being accumulated
         decay = min(self.decay, (1 + self.step) / (10 + self.step))
         self.step = trainer.global_step
         parameters = [value for _, value in _trained(pl_module)]
@@ -95,18 +95,18 @@ class EMA(Callback):
             self._swap(pl_module)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Train on with the parameters."""
+        """Restore the parameters."""
         if self._applied:
             self._swap(pl_module)
 
     on_test_start, on_test_end = on_validation_start, on_validation_end
 
     def state_dict(self) -> dict[str, Any]:
-        """The average and the step it has seen."""
+        """The average and its step."""
         return {"average": self.average, "step": self.step}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from `state_dict`."""
+        """Restore `state_dict`."""
         self.average, self.step = dict(state_dict["average"]), state_dict["step"]
 
 
@@ -130,13 +130,12 @@ def averaged(trainer: Trainer, pl_module: LightningModule) -> Iterator[None]:
 class Checkpoints(Checkpoint):
     """RUN/checkpoints/last.ckpt and the last `keep` of RUN/checkpoints/step=N.ckpt, each whole or absent.
 
-    `last.ckpt` and the newest of them are one file (a hard link): it costs no time and no space. What a
-    damaged disk takes, it takes from both; a run then goes on from the checkpoint before, so `keep` is 2
-    unless space is dearer than steps.
+    `last.ckpt` is a hard link to the newest of them. If that file is damaged, a run resumes from the one
+    before, which is why `keep` is 2 by default.
 
-    They are written before a step begins, when all that came before (its metrics, its validation) is on disk;
-    a run that is killed at any moment goes on from there with the same curve. Beside them the models
-    themselves are exported, averaged, to RUN/simulator/PART, which `avsim.load` reads.
+    Checkpoints are written before a step begins, when the metrics and the validation before it are on disk: a
+    run that is killed at any time resumes with the same curve. The averaged models are exported with each
+    checkpoint to RUN/simulator/PART, which `avsim.load` reads.
     """
 
     def __init__(self, every_n_steps: int = 500, keep: int = 2) -> None:
@@ -144,12 +143,12 @@ class Checkpoints(Checkpoint):
             raise InputError(f"checkpoints every {every_n_steps} steps, {keep} kept; both must be at least 1")
         self.every_n_steps, self.keep = every_n_steps, keep
         self.saved = 0
-        self.known: frozenset[str] = frozenset()  # words that the weights it started from were trained on
-        self.stop: Callable[[], None] | None = None  # raises, once a signal asked for the end
-        self.begun = -1  # the step that the last batch was of
+        self.known: frozenset[str] = frozenset()  # words of the training captions of the initial weights
+        self.stop: Callable[[], None] | None = None  # raises after a signal to stop
+        self.begun = -1  # the step of the last batch
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take the curve back to the step that is resumed."""
+        """Truncate the metrics to the step that is resumed."""
         self.saved, self.begun = trainer.global_step, -1
         for logger in trainer.loggers:
             if isinstance(logger, Metrics) and trainer.is_global_zero:
@@ -157,11 +156,11 @@ class Checkpoints(Checkpoint):
         self._catch_up(trainer, pl_module)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Export what a run that was at its end already has not exported."""
+        """Export a finished run whose export is missing."""
         self._catch_up(trainer, pl_module)
 
     def _catch_up(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Export a checkpoint whose export was cut off, by a kill or a full disk."""
+        """Export a checkpoint whose export was interrupted, by a kill or a full disk."""
         folder = Path(trainer.default_root_dir) / "simulator"
         names = list(parts_of(pl_module)) if trainer.global_step else []
         if trainer.is_global_zero and any(_exported(folder / name) != trainer.global_step for name in names):
@@ -171,16 +170,16 @@ class Checkpoints(Checkpoint):
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Save and export, if the step is due."""
-        # Lightning counts logged steps apart from optimizer steps and, resuming, may count one too many.
+        # Lightning counts logged steps apart from optimizer steps and may count one too many when resuming.
         trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step
-        # What draws from torch's global generator (dropout) also depends on where it is drawn alone.
+        # Reseed torch's global generator (dropout), so that it depends on the step alone.
         seed = getattr(pl_module, "seed", 0)
         torch.manual_seed(derive(seed, "global", trainer.global_step, trainer.global_rank))
         begins, self.begun = trainer.global_step != self.begun, trainer.global_step
-        # A signal waits while gradients are gathered; all processes stop at the same step.
+        # A signal waits while gradients are accumulated; all processes stop at the same step.
         stopped = begins and trainer.strategy.reduce_boolean_decision(self.stop is not None, all=False)
         if stopped or trainer.global_step % self.every_n_steps == 0:
-            # This batch is already counted as ready; the checkpoint is of the moment before it.
+            # This batch is already counted as ready; the checkpoint is of the step before it.
             progress = trainer.fit_loop.epoch_loop.batch_progress
             for count in (progress.total, progress.current):
                 count.ready -= 1
@@ -188,7 +187,7 @@ class Checkpoints(Checkpoint):
             for count in (progress.total, progress.current):
                 count.ready += 1
         if stopped:
-            if self.stop is None:  # the signal was another process's
+            if self.stop is None:  # another process received the signal
                 os.kill(os.getpid(), signal.SIGTERM)
             if self.stop is not None:
                 self.stop()
@@ -205,10 +204,10 @@ class Checkpoints(Checkpoint):
         temporary = folder / ".saving.ckpt"
         try:
             if trainer.is_global_zero:
-                temporary.unlink(missing_ok=True)  # a killed run's may be a link to one that is kept
-            trainer.save_checkpoint(temporary)  # on every process: it holds a barrier
+                temporary.unlink(missing_ok=True)  # that of a killed run may be a link to a kept checkpoint
+            trainer.save_checkpoint(temporary)  # on every process: it synchronises them
             if trainer.is_global_zero:
-                flush(temporary)  # before the older ones go
+                flush(temporary)  # before older ones are removed
                 os.replace(temporary, folder / f"step={step:08d}.ckpt")
                 os.link(folder / f"step={step:08d}.ckpt", temporary)
                 os.replace(temporary, folder / "last.ckpt")
@@ -226,13 +225,13 @@ class Checkpoints(Checkpoint):
 
 
 def clip_spec(trainer: Trainer) -> ClipSpec | None:
-    """The clips that are trained on, if the data have a `spec`: a `ClipSpec`, or a `LatentSpec` of one."""
+    """The spec of the training clips, if the data module has one: a `ClipSpec`, or a `LatentSpec`'s."""
     spec = getattr(trainer.datamodule, "spec", None)  # type: ignore[attr-defined]
     return getattr(spec, "clip", spec)
 
 
 def parts_of(pl_module: LightningModule) -> dict[str, nn.Module]:
-    """The models that a run exports: those of `pl_module.parts()`, none where it has no such method.
+    """The models that a run exports: those of `pl_module.parts()`; none without that method.
 
     Raises:
         InputError: a part that `avsim.weights.configured` doesn't decorate can't be exported.
@@ -248,7 +247,7 @@ def parts_of(pl_module: LightningModule) -> dict[str, nn.Module]:
 
 
 def _exported(folder: Path) -> int | None:
-    """The step whose weights a folder holds; None where there are none, or they can't be read."""
+    """The step of the weights in a folder; None where there are none, or they can't be read."""
     try:
         return notes_of(folder).get("step") if (folder / TENSORS).is_file() else None
     except (OSError, ValueError, AttributeError):
@@ -258,8 +257,8 @@ def _exported(folder: Path) -> int | None:
 def export(trainer: Trainer, pl_module: LightningModule, known: frozenset[str] = frozenset()) -> None:
     """Write the averaged models that `pl_module.parts()` names to RUN/simulator/PART, with notes.
 
-    A part that reads text has its vocabulary among them, where the data have one: the words of their captions
-    and those `known` before.
+    The notes of a part with a text encoder hold its vocabulary: the words of the data's captions, and those
+    `known` before.
     """
     command = shlex.join(["avsim", *sys.argv[1:]])
     notes: dict[str, Any] = {"commit": commit(), "command": command, "step": trainer.global_step}
@@ -274,7 +273,7 @@ def export(trainer: Trainer, pl_module: LightningModule, known: frozenset[str] =
 
 
 def commit() -> str:
-    """The commit of the avsim that runs, "+" behind it where files differ, or "unknown" outside git."""
+    """The commit of the running avsim, with "+" where files differ, or "unknown" outside git."""
     git = ["git", "-C", str(Path(__file__).parent)]
     try:
         head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout
@@ -289,9 +288,8 @@ def commit() -> str:
 class Guard(Callback):
     """Stops a run whose loss or gradient is not finite, and names the clips; logs the gradient's norm.
 
-    The host looks at a step's flag during the next step, when the device is done with it, so that neither
-    waits for the other. By then the weights may be spoilt in memory; no checkpoint, export or validation is
-    ever made of them.
+    The host checks a step's flag during the next step, so that it never waits for the device. By then the
+    weights in memory may be invalid; they are never saved, exported or validated.
     """
 
     def __init__(self) -> None:
@@ -302,7 +300,7 @@ class Guard(Callback):
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Remember where this step's clips came from."""
+        """Store the names of this step's clips."""
         self.names = list(getattr(batch, "names", []) or [])
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
@@ -310,7 +308,7 @@ class Guard(Callback):
         self.loss = loss.detach()
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:
-        """Begin to fetch this step's flag, and look at the last one's; log the norm and the rates."""
+        """Start to copy this step's flag, check that of the last one; log the norm and learning rates."""
         gradients = [value.grad for value in pl_module.parameters() if value.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
         assert self.loss is not None
@@ -324,17 +322,17 @@ class Guard(Callback):
                 pl_module.log(name, float(group["lr"]))
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Validate no spoilt weights."""
+        """Check the last step before validation."""
         self.settle(trainer)
 
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Save no spoilt weights."""
+        """Check the last step before a checkpoint."""
         self.settle(trainer)
 
     def settle(self, trainer: Trainer) -> None:
-        """Look at the last step's flag.
+        """Check the flag of the last step.
 
         Raises:
             InputError: its loss or gradient was not finite, on any process.
@@ -360,7 +358,7 @@ class Guard(Callback):
 
 
 class _Flag:
-    """A step's loss and gradient norm, on their way to the host."""
+    """A step's loss and gradient norm, being copied to the host."""
 
     def __init__(self, both: Tensor, step: int, names: list[str]) -> None:
         self.step, self.names = step, names
@@ -370,14 +368,14 @@ class _Flag:
             self.done.record()
 
     def values(self) -> list[float]:
-        """Both, once they have arrived."""
+        """Both values, after the copy."""
         if self.done is not None:
             self.done.synchronize()
         return self.held.tolist()
 
 
 class Bar(RichProgressBar):
-    """Lightning's bar; a train loader is one endless epoch, so no epochs are counted."""
+    """Lightning's progress bar without epochs: a train loader is one endless epoch."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -387,7 +385,7 @@ class Bar(RichProgressBar):
         return "Training"
 
     def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:  # type: ignore[override]
-        """The metrics as they were last logged: the host does not wait for the device at every step."""
+        """The metrics of the last logged step: the host does not wait for the device at every step."""
         if not self.shown or trainer.global_step % trainer.log_every_n_steps == 0 or not trainer.training:  # type: ignore[attr-defined]
             self.shown = super().get_metrics(trainer, pl_module)
         return self.shown
@@ -410,23 +408,23 @@ class Meter(Callback):
         self._restart()
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Leave the time of a validation out."""
+        """Pause the clock during validation."""
         self.paused = time.perf_counter()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Go on."""
+        """Resume the clock."""
         self.since += time.perf_counter() - self.paused
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Count, and log when Lightning does."""
+        """Count clips, and log at Lightning's interval."""
         self.clips += len(getattr(batch, "names", ()) or ())
         for latents in (getattr(batch, "video", None), getattr(batch, "audio", None)):
             if isinstance(latents, Tensor):
                 self.latents += latents[:, 0].numel()  # every grid point, once for all its channels
         if trainer.global_step == self.step:
-            return  # gradients are still being gathered
+            return  # gradients are still being accumulated
         self.step = trainer.global_step
         if trainer.global_step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             seconds = max(time.perf_counter() - self.since, 1e-9) / trainer.world_size

@@ -1,4 +1,4 @@
-"""How every part of avsim is optimised: Muon for hidden matrices, AdamW for the rest, one schedule."""
+"""The optimizer of all trainings: Muon for hidden matrices, AdamW for the rest, one schedule."""
 
 import math
 from collections import defaultdict
@@ -17,15 +17,15 @@ from avsim.errors import InputError
 class Recipe:
     """An optimizer and its schedule."""
 
-    learning_rate: float = 1e-3  # AdamW's peak
+    learning_rate: float = 1e-3  # peak rate of AdamW
     matrix_learning_rate: float | None = (
-        None  # Muon's peak for `model.hidden_matrices()`; None: AdamW for all
+        None  # peak rate of Muon for `model.hidden_matrices()`; None: AdamW for all
     )
     weight_decay: float = 0.01  # on matrices and kernels; never on vectors
     betas: tuple[float, float] = (0.9, 0.95)
     warmup_steps: int = 150
-    decay_from: float = 0.35  # share of the run after which a cosine takes the rate down
-    final: float = 0.05  # the rate at the end, as a share of its peak
+    decay_from: float = 0.35  # share of the run after which the rate decays by a cosine
+    final: float = 0.05  # final rate as a share of its peak
 
     def __post_init__(self) -> None:
         for name in ("learning_rate", "matrix_learning_rate", "weight_decay"):
@@ -42,12 +42,17 @@ def scale(step: int, recipe: Recipe, total_steps: int) -> float:
     return warm * (recipe.final + (1 - recipe.final) * 0.5 * (1 + math.cos(math.pi * done)))
 
 
-NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # of the odd quintic that takes singular values to about 1
+NEWTON_SCHULZ = (
+    3.4445,
+    -4.7750,
+    2.0315,
+)  # coefficients of the odd quintic that maps singular values to about 1
 MOMENTUM = 0.95
 
 
 def orthogonalised(update: Tensor) -> Tensor:
-    """The semi-orthogonal matrices nearest to `update` (..., m, n), roughly: singular values in 0.7 ... 1.2.
+    """Approximately the nearest semi-orthogonal matrices to `update` (..., m, n): singular values in 0.7 ...
+    1.2.
 
     Five Newton-Schulz steps (Muon, Jordan 2024), in bfloat16 where the device is quick at it.
     """
@@ -64,7 +69,7 @@ def orthogonalised(update: Tensor) -> Tensor:
 
 
 class MuonAdamW(torch.optim.Optimizer):
-    """Muon for groups marked `muon`, AdamW for the others, behind one optimizer's face: Lightning steps one.
+    """Muon for groups marked `muon`, AdamW for the others, as one optimizer: Lightning steps one.
 
     A kernel of more than two dimensions counts as the matrix from all its inputs to its outputs. Sources:
     Muon, Jordan 2024, with rates matched to AdamW's RMS as in 2502.16982; AdamW, 1711.05101.
@@ -80,7 +85,7 @@ class MuonAdamW(torch.optim.Optimizer):
         self._share()
 
     def _share(self) -> None:
-        # AdamW works on this optimizer's own groups and state, so that schedulers and checkpoints see one.
+        # AdamW shares this optimizer's groups and state, so that schedulers and checkpoints have one.
         if self.adamw is not None:
             self.adamw.param_groups = [group for group in self.param_groups if not group["muon"]]
             self.adamw.state = self.state
@@ -105,7 +110,7 @@ class MuonAdamW(torch.optim.Optimizer):
 
     @torch.no_grad()
     def _step_matrices(self, group: dict[str, Any]) -> None:
-        """Matrices of one shape together; a rate may be a tensor, and nothing waits for the device."""
+        """Update matrices of one shape together; a rate may be a tensor, and the host never waits."""
         weights = [weight for weight in group["params"] if weight.grad is not None]
         if not weights:
             return
@@ -122,13 +127,13 @@ class MuonAdamW(torch.optim.Optimizer):
             alike[weight.shape].append((weight, update.flatten(1)))
         for same in alike.values():
             matrices, moves = zip(*same, strict=True)
-            matched = 0.2 * max(moves[0].shape) ** 0.5  # as large as AdamW's, entry by entry
+            matched = 0.2 * max(moves[0].shape) ** 0.5  # the RMS of AdamW's updates
             turned = orthogonalised(torch.stack(moves)) * (-matched * group["lr"])
             torch._foreach_add_(matrices, [move.view_as(matrices[0]) for move in turned])
 
 
 def configure(model: nn.Module, recipe: Recipe, total_steps: int) -> dict[str, Any]:
-    """What `configure_optimizers` returns for `model`: optimizer and a scheduler that moves every step.
+    """Optimizer and per-step scheduler of `model`, as `configure_optimizers` returns them.
 
     A model that offers `hidden_matrices()` has those trained by Muon where the recipe gives them a rate.
     """

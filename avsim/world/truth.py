@@ -55,7 +55,7 @@ class Score:
 class Truth:
     """Everything that is known of a clip.
 
-    A thing that leaves the picture keeps its stem; what is never seen is heard in the stem "off screen".
+    A thing that leaves the frame keeps its stem; what is never seen is heard in the stem "off screen".
 
     Shapes: stems {name: (A, N)}, one for each thing, "ambience" and "off screen", whose sum is the clip's
     wave; masks (things, T, H, W) in [0, 1], the part of each pixel that shows the thing, and amodal ones,
@@ -101,7 +101,7 @@ class Truth:
 
     @property
     def amodal_boxes(self) -> Tensor:
-        """Around the whole things as far as they lie in the picture, (things, T, 4)."""
+        """Around the whole things as far as they lie in the frame, (things, T, 4)."""
         return boxes(self.amodal)
 
     def save(self, folder: str | Path) -> Path:

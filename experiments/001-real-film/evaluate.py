@@ -66,7 +66,7 @@ def flow(simulator: Simulator, clips: list[Clip], shots: list[str]) -> dict[str,
     context = model.context([""], spec)
     for index in range(len(clips)):
         x = to_tokens(latents[index])
-        # A picture of another shot: the next clip in order whose shot differs.
+        # A video of another shot: the next clip in order whose shot differs.
         other = next(
             k % len(clips) for k in range(index + 1, 2 * len(clips)) if shots[k % len(clips)] != shots[index]
         )
@@ -85,10 +85,10 @@ def flow(simulator: Simulator, clips: list[Clip], shots: list[str]) -> dict[str,
             for name, picture in (("its own", x.video), ("a swapped", swapped)):
                 given = Pair(picture, noised.audio.x_s), Pair(torch.zeros_like(s), s)
                 loss = row_loss(token_loss(model(*given, context).audio, noised.audio)).item()
-                losses.setdefault(f"flow loss, sound with {name} picture", []).append(loss)
+                losses.setdefault(f"flow loss, sound with {name} video", []).append(loss)
         means = {name: sum(values) / len(values) for name, values in losses.items()}
         means["flow loss, sound: swapped minus own, per clip"] = (
-            means["flow loss, sound with a swapped picture"] - means["flow loss, sound with its own picture"]
+            means["flow loss, sound with a swapped video"] - means["flow loss, sound with its own video"]
         )
         for name, value in means.items():
             found.setdefault(name, []).append(value)

@@ -1,4 +1,4 @@
-"""The held-out clips of the film, and intervals that know that clips of one shot are not independent."""
+"""The held-out clips of the video, and intervals that know that clips of one shot are not independent."""
 
 import random
 from collections.abc import Iterator, Sequence

@@ -1,11 +1,12 @@
-"""Every judge x every lie, on clips of the world that no training saw: python calibrate.py RUN [options].
+"""Every scorer x every corruption, on clips of the world that no training saw: python calibrate.py RUN
+[options].
 
 Writes RUN/table.md and RUN/calibrations/NAME.json; with --commit those go to avsim/evaluation/calibrations
-too, where `avsim evaluate` finds them. A cell of the table is the judge's first number, and in brackets the
-AUROC of its true clips against those with the lie; a star marks the lies that the judge is there to find. A
-second table is of perfect detectors (--oracle: of them alone, in a minute): a judge that fails there is
-broken by design. A lie that leaves what a judge asks about as it was, by the truth, is no lie: those are left
-out of the first table, and counted in a third. In the second all are in.
+too, where `avsim evaluate` finds them. A cell of the table is the scorer's first number, and in brackets the
+AUROC of its true clips against those with the corruption; a star marks the corruptions that the scorer is
+there to find. A second table is of perfect detectors (--oracle: of them alone, in a minute): a scorer that
+fails there is broken by design. A corruption that leaves what a scorer asks about as it was, by the truth, is
+no corruption: those are left out of the first table, and counted in a third. In the second all are in.
 """
 
 import argparse
@@ -23,17 +24,17 @@ from rich.console import Console
 from rich.progress import track
 
 from avsim.clip import Clip, ClipSpec, Region
-from avsim.evaluation.calibration import Against, Calibration, Range, Weights, auroc
+from avsim.evaluation.calibration import Calibration, CorruptionResult, Range, Weights, auroc
 from avsim.evaluation.corruptions import OF_A_CLIP, OF_A_SCENE, SHIFTS, sounding, spliced, through_codecs
 from avsim.evaluation.events import Offset
-from avsim.evaluation.features import Detectors, Evidence
+from avsim.evaluation.features import Detectors, Features
 from avsim.evaluation.grounding import Grounding, oracle
-from avsim.evaluation.metric import Judge
-from avsim.evaluation.ood import FAMILIAR, Familiar
-from avsim.evaluation.oracle import perceived, with_lie
+from avsim.evaluation.metric import ClipScorer
+from avsim.evaluation.ood import OOD_CHECK, OODCheck
+from avsim.evaluation.oracle import oracle_features, with_corruption
 from avsim.evaluation.reference import fidelity
-from avsim.evaluation.result import Unjudged
-from avsim.evaluation.suite import CALIBRATIONS, LOOKS, QUESTIONS, Question
+from avsim.evaluation.result import NotJudged
+from avsim.evaluation.suite import CALIBRATIONS, METRICS, OOD_EMBEDDING, Metric
 from avsim.files import atomic
 from avsim.perception.ground_truth import MASKED
 from avsim.seeds import generator
@@ -52,50 +53,54 @@ TRUTH, CODECS, SHUFFLED, SPLICED, CAPTION = (
     "spliced",
     "another's caption",
 )
-LIES = (TRUTH, CODECS, SHUFFLED, SPLICED, CAPTION, *OF_A_CLIP, *OF_A_SCENE)
+CORRUPTIONS = (TRUTH, CODECS, SHUFFLED, SPLICED, CAPTION, *OF_A_CLIP, *OF_A_SCENE)
 
 SHIFTED_BY = {f"shifted by {ms} ms": ms / 1000 for ms in SHIFTS}  # s
-PARTS = ("sound", "picture", "offset", "separator", "second")  # that are trained
-KNOWN = tuple(q for q in QUESTIONS if not q.name.startswith("grounding"))  # that the truth answers by itself
+PARTS = ("audio_detector", "video_detector", "sync_model", "separator", "second")  # that are trained
+KNOWN = tuple(
+    metric for metric in METRICS if not metric.name.startswith("grounding")
+)  # that the truth answers by itself
 SEPARATED = (TRUTH, CODECS, SHUFFLED)  # for grounding: it separates seven times, and holds its own controls
-CROWDS = 50  # that are drawn where a judge compares clips with each other
+SETS = 50  # sets of clips that are sampled for a metric that compares sets
 DRAWS = 200  # resamplings of clips, for the interval of an AUROC
 
 
 class Shown:
-    """Judges of each lie, and how many lies were none."""
+    """Judges of each corruption, and how many corruptions were none."""
 
-    def __init__(self, questions: Sequence[Question]) -> None:
-        self.questions = tuple(questions)
-        self.judges = {(q.name, lie): q.judge() for q in questions for lie in LIES}
+    def __init__(self, metrics: Sequence[Metric]) -> None:
+        self.metrics = tuple(metrics)
+        self.scorers = {
+            (metric.name, corruption): metric.scorer() for metric in metrics for corruption in CORRUPTIONS
+        }
         self.unchanged: Counter[tuple[str, str]] = Counter()
 
-    def update(self, lie: str, found: Evidence, same: Collection[str] = ()) -> dict[str, torch.Tensor]:
-        """Show a clip to all judges but those to whom it is the `same` as it was; what they ask of it."""
+    def update(self, corruption: str, found: Features, same: Collection[str] = ()) -> dict[str, torch.Tensor]:
+        """Show a clip to all scorers but those to whom it is the `same` as it was; what they ask of it."""
         rows = {}
-        for question in self.questions:
-            judge = self.judges[question.name, lie]
-            if question.name.startswith("grounding") and lie not in SEPARATED:
+        for metric in self.metrics:
+            scorer = self.scorers[metric.name, corruption]
+            if metric.name.startswith("grounding") and corruption not in SEPARATED:
                 continue
-            if question.name in same:
-                self.unchanged[question.name, lie] += 1
+            if metric.name in same:
+                self.unchanged[metric.name, corruption] += 1
                 continue
             try:
-                count = len(judge.kept)
-                question.ask(judge, found)
-                if len(judge.kept) > count:
-                    rows[question.name] = judge.asked(judge.kept[-1])
-            except Unjudged as unjudged:
-                judge.skip(unjudged.reason)
+                count = len(scorer.kept)
+                metric.update(scorer, found)
+                if len(scorer.kept) > count:
+                    rows[metric.name] = scorer.measured(scorer.kept[-1])
+            except NotJudged as unjudged:
+                scorer.skip(unjudged.reason)
         return rows
 
 
-def same(truth: dict[str, torch.Tensor], lie: dict[str, torch.Tensor]) -> list[str]:
-    """The judges to whom a lie changed nothing: what they ask about is as it was, or isn't there."""
+def same(truth: dict[str, torch.Tensor], corruption: dict[str, torch.Tensor]) -> list[str]:
+    """The scorers to whom a corruption changed nothing: what they ask about is as it was, or isn't there."""
     return [
-        q.name for q in KNOWN
-        if (q.name in truth) == (q.name in lie)
-        and (q.name not in truth or torch.equal(truth[q.name].nan_to_num(-9e9), lie[q.name].nan_to_num(-9e9)))
+        metric.name for metric in KNOWN
+        if (metric.name in truth) == (metric.name in corruption)
+        and (metric.name not in truth or _same(truth[metric.name], corruption[metric.name]))
     ]  # fmt: skip
 
 
@@ -106,14 +111,14 @@ def clips(level: str, split: str, count: int, seed: int) -> Iterator[tuple[Clip,
         yield worlds[index % len(worlds)][index]
 
 
-def reference(detectors: Detectors, arguments: argparse.Namespace) -> list[Question]:
-    """The judges that compare with real clips, which are of another split; what those look like is kept."""
+def reference(detectors: Detectors, arguments: argparse.Namespace) -> list[Metric]:
+    """The scorers that compare with real clips, which are of another split; what those look like is kept."""
     found: dict[str, list[torch.Tensor]] = {name: [] for name in detectors.embeddings}
     for clip, _ in clips(arguments.level, "validation", arguments.reference, arguments.seed):
         for name, embed in detectors.embeddings.items():
             found[name].append(embed(clip))
-    if arguments.commit and LOOKS in found:
-        Familiar(torch.stack(found[LOOKS]), detectors.weights["picture"]).save(FAMILIAR)
+    if arguments.commit and OOD_EMBEDDING in found:
+        OODCheck(torch.stack(found[OOD_EMBEDDING]), detectors.weights["video_detector"]).save(OOD_CHECK)
     return [
         fidelity(
             name, detectors.embeddings[name], torch.stack(rows), () if "picture" in name else ("silenced",)
@@ -123,9 +128,9 @@ def reference(detectors: Detectors, arguments: argparse.Namespace) -> list[Quest
 
 
 def lied(
-    found: Evidence, truth: Truth, before: Evidence | None, codecs
-) -> Iterator[tuple[str, Evidence, Truth | None]]:
-    """The clip with each lie; what a lie leaves as it was isn't looked at or listened to again."""
+    found: Features, truth: Truth, before: Features | None, codecs
+) -> Iterator[tuple[str, Features, Truth | None]]:
+    """The clip with each corruption; features that it leaves unchanged are not computed again."""
     if codecs is not None:
         yield CODECS, again(found, codecs(found.clip)), None
     if before is not None:
@@ -134,19 +139,19 @@ def lied(
         other = again(found, found.clip)
         other.caption = before.caption
         yield CAPTION, other, None
-    for name, lie in OF_A_CLIP.items():
-        yield name, again(found, lie(found.clip)), None
+    for name, corruption in OF_A_CLIP.items():
+        yield name, again(found, corruption(found.clip)), None
     for name, another in OF_A_SCENE.items():
         try:
             clip, heard = sounding(found.clip, another(truth.scene))
-        except Unjudged:
+        except NotJudged:
             continue
         yield name, again(found, clip), heard
 
 
-def again(found: Evidence, clip: Clip) -> Evidence:
-    """Evidence of a changed clip."""
-    new = Evidence(clip, found.detectors, found.caption, found.name)
+def again(found: Features, clip: Clip) -> Features:
+    """Features of a changed clip."""
+    new = Features(clip, found.detectors, found.caption, found.name)
     if clip.frames is found.clip.frames and "view" in vars(found):
         new.view = found.view
     if clip.wave is found.clip.wave:
@@ -156,7 +161,7 @@ def again(found: Evidence, clip: Clip) -> Evidence:
     return new
 
 
-def grounded(judge: Grounding, plain: Grounding, clip: Clip, truth: Truth, before: Clip | None) -> None:
+def grounded(scorer: Grounding, plain: Grounding, clip: Clip, truth: Truth, before: Clip | None) -> None:
     """Ask oracle masks where the sound of a clip comes from: what isn't lost in the rest is asked for.
 
     Where most of a clip sounds off screen, little falls to what is seen, also in truth: `plain` has others.
@@ -171,133 +176,150 @@ def grounded(judge: Grounding, plain: Grounding, clip: Clip, truth: Truth, befor
     own = [truth.stems[truth.things[k].name] for k in sounding]
     rest = torch.stack(list(truth.stems.values())).sum(0) - sum(own)
     regions = [Region(truth.masks[k].clamp(0, 1), truth.things[k].name) for k in sounding]
-    count = len(judge.kept)
-    judge.update(clip, regions, oracle(torch.stack([*own, rest])), before)
-    if len(judge.kept) > count and sum(own).square().mean() > rest.square().mean():
-        plain.keep(judge.kept[-1])
+    count = len(scorer.kept)
+    scorer.update(clip, regions, oracle(torch.stack([*own, rest])), before)
+    if len(scorer.kept) > count and sum(own).square().mean() > rest.square().mean():
+        plain.keep(scorer.kept[-1])
 
 
-def put_in(judge: Offset, found: Evidence, seconds: float) -> None:
+def put_in(scorer: Offset, found: Features, seconds: float) -> None:
     """Ask by how much a sound is late that was made so by so much."""
     try:
-        judge.update(found.offset, seconds)
-    except Unjudged as unjudged:
-        judge.skip(unjudged.reason)
+        scorer.update(found.offset, seconds)
+    except NotJudged as unjudged:
+        scorer.skip(unjudged.reason)
 
 
 def calibrate(arguments: argparse.Namespace) -> None:
-    """Show every clip and every lie to all judges; write what they say."""
+    """Show every clip and every lie to all scorers; write what they say."""
     detectors = Detectors.trained(
         **{part: getattr(arguments, part) for part in PARTS}, yamnet=arguments.yamnet
     )
     codecs = _codecs(arguments.codecs)
-    questions = [] if arguments.oracle else [*QUESTIONS, *reference(detectors, arguments)]
-    questions = [q for q in questions if not arguments.judges or q.name.startswith(tuple(arguments.judges))]
-    seen, known = Shown(questions), Shown(KNOWN)
+    metrics = [] if arguments.oracle else [*METRICS, *reference(detectors, arguments)]
+    metrics = [
+        metric
+        for metric in metrics
+        if not arguments.metrics or metric.name.startswith(tuple(arguments.metrics))
+    ]
+    seen, known = Shown(metrics), Shown(KNOWN)
     grounding, plain, offsets = Grounding(), Grounding(), Offset()
-    before: dict[ClipSpec, tuple[Evidence, Evidence]] = {}  # of a kind of clips: the last one, as it is found
+    before: dict[ClipSpec, tuple[Features, Features]] = {}  # of a kind of clips: the last one, as it is found
     with torch.no_grad():
         for clip, truth in clips(arguments.level, "test", arguments.clips, arguments.seed):
-            found, true = Evidence(clip, detectors, truth.caption), perceived(clip, truth)
+            found, true = Features(clip, detectors, truth.caption), oracle_features(clip, truth)
             other, other_true = before.get(clip.spec, (None, None))
             found.before = other
             seen.update(TRUTH, found)
             put_in(offsets, found, 0.0)
             rows = known.update(TRUTH, true)
-            for name, lie, heard in lied(found, truth, other, codecs):
-                lie.before = other
-                lied_rows = known.update(name, with_lie(true, lie.clip, name, heard, other_true))
-                seen.update(name, lie, () if name == CODECS else same(rows, lied_rows))
+            for name, corruption, heard in lied(found, truth, other, codecs):
+                corruption.before = other
+                lied_rows = known.update(
+                    name, with_corruption(true, corruption.clip, name, heard, other_true)
+                )
+                seen.update(name, corruption, () if name == CODECS else same(rows, lied_rows))
                 if name in SHIFTED_BY:
-                    put_in(offsets, lie, SHIFTED_BY[name])
+                    put_in(offsets, corruption, SHIFTED_BY[name])
             grounded(grounding, plain, clip, truth, other.clip if other else None)
             found.before = None  # or all clips would be held
             before[clip.spec] = found, true
     made_by = " ".join(["python calibrate.py", *sys.argv[1:]]) + " at " + _commit()
-    results = [result(q, seen, detectors, made_by) for q in seen.questions]
-    perfect = [result(q, known, detectors, made_by) for q in KNOWN]
+    results = [result(metric, seen, detectors, made_by) for metric in seen.metrics]
+    perfect = [result(metric, known, detectors, made_by) for metric in KNOWN]
     folder = Path(arguments.run)
     with atomic(folder / "table.md") as temporary:
         temporary.write_text(
             (table(results) if results else "")
-            + "\nWith perfect detectors, and every lie:\n\n" + table(perfect)
-            + "\nOwn lies, and those left out where they changed nothing of what the judge asks about:\n\n"
+            + "\nWith perfect detectors, and every corruption:\n\n" + table(perfect)
+            + "\nCorruptions that each metric must detect, and clips without a measured change:\n\n"
             + (left_out(results) if results else "")
             + numbers("Grounding, with oracle masks", grounding)
             + numbers("The same, of clips that mostly sound of what is seen", plain)
-            + "".join(numbers(q.name.capitalize(), seen.judges[q.name, TRUTH]) for q in seen.questions
-                      if q.name.startswith("grounding"))
+            + "".join(
+                numbers(metric.name.capitalize(), seen.scorers[metric.name, TRUTH])
+                for metric in seen.metrics if metric.name.startswith("grounding")
+            )
             + numbers("Offsets put in, of 0 to 320 ms", offsets)
         )  # fmt: skip
     for found in results:
         for place in [folder / "calibrations", *([CALIBRATIONS] if arguments.commit else [])]:
             if not math.isnan(found.truth):
-                found.save(place / f"{found.judge.replace(' ', '-')}.json")
+                found.save(place / f"{found.metric.replace(' ', '-')}.json")
     print((folder / "table.md").read_text())
 
 
-def result(question: Question, shown: Shown, detectors: Detectors, made_by: str) -> Calibration:
-    """What one judge was shown to do."""
-    judges = {lie: shown.judges[question.name, lie] for lie in LIES}
+def result(metric: Metric, shown: Shown, detectors: Detectors, made_by: str) -> Calibration:
+    """What one scorer was shown to do."""
+    scorers = {corruption: shown.scorers[metric.name, corruption] for corruption in CORRUPTIONS}
     first = {
-        lie: next(iter(judge.compute().values())).item() for lie, judge in judges.items() if len(judge.rows)
+        corruption: next(iter(scorer.compute().values())).item()
+        for corruption, scorer in scorers.items()
+        if len(scorer.rows)
     }
-    good = {lie: _goodness(question, judge) for lie, judge in judges.items()}
+    good = {corruption: _goodness(metric, scorer) for corruption, scorer in scorers.items()}
     against = tuple(
-        Against(
-            lie,
-            first.get(lie, math.nan),
-            auroc(good[TRUTH], good[lie]),
-            own=lie in question.lies,
-            low=(ends := _interval(good[TRUTH], good[lie]))[0],
+        CorruptionResult(
+            corruption,
+            first.get(corruption, math.nan),
+            auroc(good[TRUTH], good[corruption]),
+            own=corruption in metric.corruptions,
+            low=(ends := _interval(good[TRUTH], good[corruption]))[0],
             high=ends[1],
-            clips=len(judges[lie].rows),
-            unchanged=shown.unchanged[question.name, lie],
+            clips=len(scorers[corruption].rows),
+            unchanged=shown.unchanged[metric.name, corruption],
         )
-        for lie in LIES[2:]
+        for corruption in CORRUPTIONS[2:]
     )
     return Calibration(
-        judge=question.name,
+        metric=metric.name,
         frames_per_second=_range([spec.frames_per_second for spec in SPECS]),
         height=_range([spec.height for spec in SPECS]),
         sample_rate=_range([spec.sample_rate for spec in SPECS]),
         seconds=_range([spec.seconds for spec in SPECS]),
-        clips=len(judges[TRUTH].rows),
+        clips=len(scorers[TRUTH].rows),
         truth=first.get(TRUTH, math.nan),
         through_codecs=first.get(CODECS),
-        lies=against,
-        weights=tuple(Weights(part, detectors.weights.get(part, "")) for part in question.uses),
+        corruptions=against,
+        weights=tuple(Weights(part, detectors.weights.get(part, "")) for part in metric.uses),
         made_by=made_by,
-        higher_is_better=judges[TRUTH].higher_is_better,
-        least=question.least,
-        crowd=question.crowd,
+        higher_is_better=scorers[TRUTH].higher_is_better,
+        least=metric.least,
+        min_clips=metric.min_clips,
     )
 
 
-def _goodness(question: Question, judge: Judge) -> torch.Tensor:
+def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Whether two rows are equal, nan for nan."""
+    return torch.equal(one.nan_to_num(-9e9), other.nan_to_num(-9e9))
+
+
+def _goodness(metric: Metric, scorer: ClipScorer) -> torch.Tensor:
     """How well each clip does, or each of some crowds drawn from them where one clip can't do anything.
 
     Crowds that share most of their clips would vary too little: it takes four times as many clips.
     """
-    rows = judge.rows
-    if question.crowd == 1:
-        return judge.each(rows) if len(rows) else torch.zeros(0)
-    if len(rows) < 4 * question.crowd:
+    rows = scorer.rows
+    if metric.min_clips == 1:
+        return scorer.each(rows) if len(rows) else torch.zeros(0)
+    if len(rows) < 4 * metric.min_clips:
         return torch.zeros(0)
     random = generator(0, "crowds")
-    drawn = [rows[torch.randperm(len(rows), generator=random)[: question.crowd]] for _ in range(CROWDS)]
-    values = torch.stack([next(iter(judge.numbers(crowd).values())) for crowd in drawn])
-    return values if judge.higher_is_better else -values
+    drawn = [rows[torch.randperm(len(rows), generator=random)[: metric.min_clips]] for _ in range(SETS)]
+    values = torch.stack([next(iter(scorer.numbers(min_clips).values())) for min_clips in drawn])
+    return values if scorer.higher_is_better else -values
 
 
-def _interval(truth: torch.Tensor, lie: torch.Tensor) -> tuple[float, float]:
+def _interval(truth: torch.Tensor, corruption: torch.Tensor) -> tuple[float, float]:
     """95 % of the AUROC over resamplings of the clips."""
-    truth, lie = truth[~truth.isnan()], lie[~lie.isnan()]
-    if not (len(truth) and len(lie)):
+    truth, corruption = truth[~truth.isnan()], corruption[~corruption.isnan()]
+    if not (len(truth) and len(corruption)):
         return math.nan, math.nan
     random = generator(0, "auroc")
     drawn = [
-        auroc(*(each[torch.randint(len(each), (len(each),), generator=random)] for each in (truth, lie)))
+        auroc(
+            *(each[torch.randint(len(each), (len(each),), generator=random)] for each in (truth, corruption))
+        )
         for _ in range(DRAWS)
     ]
     low, high = torch.tensor(drawn).quantile(torch.tensor([0.025, 0.975])).tolist()
@@ -305,37 +327,41 @@ def _interval(truth: torch.Tensor, lie: torch.Tensor) -> tuple[float, float]:
 
 
 def table(results: list[Calibration]) -> str:
-    """A row for each judge and a column for each lie."""
-    header = ["judge", "clips", TRUTH, CODECS, *LIES[2:], "verdict"]
+    """A row for each scorer and a column for each corruption."""
+    header = ["scorer", "clips", TRUTH, CODECS, *CORRUPTIONS[2:], "result"]
     lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
     for one in results:
-        cells = [one.judge, str(one.clips), _shown(one.truth), _shown(one.through_codecs)]
-        for lie in one.lies:
-            cells.append(f"{_shown(lie.value)} ({_shown(lie.auroc)})" + (" \\*" if lie.own else ""))
-        judged = "proven" if one.proven else "failed" if one.failures else "not proven"
+        cells = [one.metric, str(one.clips), _shown(one.truth), _shown(one.through_codecs)]
+        for corruption in one.corruptions:
+            cells.append(
+                f"{_shown(corruption.value)} ({_shown(corruption.auroc)})"
+                + (" \\*" if corruption.own else "")
+            )
+        judged = "calibrated" if one.calibrated else "failed" if one.failures else "not calibrated"
         cells.append("not judged" if math.isnan(one.truth) else judged)
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
 def left_out(results: list[Calibration]) -> str:
-    """For each judge's own lies: how many clips were judged, how many left out, and the AUROC's interval."""
-    lines = ["| judge | lie | clips | left out | AUROC | 95 % |", "|---|---|---|---|---|---|"]
+    """For each corruption that a metric must detect: clips judged, clips left out, AUROC and interval."""
+    lines = ["| scorer | corruption | clips | left out | AUROC | 95 % |", "|---|---|---|---|---|---|"]
     for one in results:
-        for lie in one.lies:
-            if lie.own or lie.unchanged:
-                name = lie.lie + (" \\*" if lie.own else "")
-                ends = f"{_shown(lie.low)} … {_shown(lie.high)}"
+        for corruption in one.corruptions:
+            if corruption.own or corruption.unchanged:
+                name = corruption.corruption + (" \\*" if corruption.own else "")
+                ends = f"{_shown(corruption.low)} … {_shown(corruption.high)}"
                 lines.append(
-                    f"| {one.judge} | {name} | {lie.clips} | {lie.unchanged} | {_shown(lie.auroc)} | {ends} |"
+                    f"| {one.metric} | {name} | {corruption.clips} | {corruption.unchanged} "
+                    f"| {_shown(corruption.auroc)} | {ends} |"
                 )
     return "\n".join(lines) + "\n"
 
 
-def numbers(title: str, judge: Judge) -> str:
-    """All of a judge's numbers with their intervals."""
+def numbers(title: str, scorer: ClipScorer) -> str:
+    """All of a scorer's numbers with their intervals."""
     lines = ["", f"{title}:", "", "| number | value | 95 % | clips |", "|---|---|---|---|"]
-    for name, one in judge.scores(draws=500).items():
+    for name, one in scorer.scores(draws=500).items():
         lines.append(
             f"| {name} | {_shown(one.value)} | {_shown(one.low)} … {_shown(one.high)} | {one.clips} |"
         )
@@ -372,10 +398,10 @@ if __name__ == "__main__":
     parser.add_argument("--level", default="medium")
     parser.add_argument("--seed", type=int, default=2)
     for part in PARTS:
-        parser.add_argument(f"--{part}", type=Path, help="a trained model's folder")
+        parser.add_argument(f"--{part.replace('_', '-')}", type=Path, help="a trained model's folder")
     parser.add_argument("--codecs", type=Path, help="a run with a video_codec and an audio_codec")
     parser.add_argument("--yamnet", action="store_true", help="by YAMNet's embedding too")
-    parser.add_argument("--judges", nargs="+", help="only those whose names begin so")
+    parser.add_argument("--metrics", nargs="+", help="only those whose names begin so")
     parser.add_argument("--oracle", action="store_true", help="only what perfect detectors would find")
     parser.add_argument("--commit", action="store_true")
     calibrate(parser.parse_args())

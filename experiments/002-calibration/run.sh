@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Calibrate every judge on the world: about 20 minutes on two cores for 320 clips.
+# Calibrate every scorer on the world: about 20 minutes on two cores for 320 clips.
 #   bash experiments/002-calibration/run.sh [RUN]
 # The detectors, the separators and the codecs are those that ship, in avsim/small; YAMNET=1 has clips embedded by
 # YAMNet too.

@@ -27,14 +27,14 @@ from avsim.weights import load_model
 from avsim.world import WorldDataset
 
 SPEC = ClipSpec(seconds=2.0, height=64, width=64, frames_per_second=16.0, sample_rate=16000, channels=2)
-WISHES = {"one": 1.0, "two": 1.0, "alike": 1.0, "three": 1.0}
+CONSTRAINTS = {"one": 1.0, "two": 1.0, "alike": 1.0, "three": 1.0}
 BATCH = 10
 
 
 @torch.no_grad()
 def taken(model, split: str, count: int) -> tuple[torch.Tensor, torch.Tensor]:
     """The share of the energy that the regions of clips take of their own sound, and of the clip's before."""
-    scenes = Scenes("medium", 4, split, wishes=WISHES)
+    scenes = Scenes("medium", 4, split, constraints=CONSTRAINTS)
     own, other = [], []
     for first in range(0, count, BATCH):
         rows = range(first, first + BATCH)
@@ -93,7 +93,7 @@ def speed(model) -> None:
 def memory(model) -> None:
     """The peak of this process after one step of training on a batch of eight."""
     torch.set_num_threads(1)
-    scenes = Scenes("medium", 5, "test", wishes={"four": 1.0})
+    scenes = Scenes("medium", 5, "test", constraints={"four": 1.0})
     clips = stack([scenes.take(i, SPEC, generator(0)) for i in range(8)], SPEC, torch.arange(8))
     system = SoundOfPixelsSystem(model) if isinstance(model, SoundOfPixels) else SeparatorSystem(model)
     trainer = L.Trainer(

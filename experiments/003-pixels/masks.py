@@ -20,7 +20,7 @@ from avsim.separation.separator import Maps, Separator
 from avsim.separation.system import SeparatorSystem
 from avsim.weights import configured
 
-NOWHERE = -1e4  # the logit of a region that isn't in the picture
+NOWHERE = -1e4  # the logit of a region that isn't in the video
 
 
 @dataclass(frozen=True, eq=False)

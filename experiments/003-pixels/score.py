@@ -48,7 +48,7 @@ SPARE = 1.6  # times as many are rendered, at most, as some have a source that c
 class Row:
     """A line of the table."""
 
-    wish: str
+    constraint: str
     family: str
     split: str = "test"
     sources: int = 2  # that must be heard
@@ -58,7 +58,7 @@ class Row:
     @property
     def name(self) -> str:
         """Of its files."""
-        return f"{self.split} {self.wish} {self.family}".replace(" ", "-")
+        return f"{self.split} {self.constraint} {self.family}".replace(" ", "-")
 
 
 FAMILIES = ("drop", "strike", "ensemble")
@@ -89,7 +89,7 @@ class Task:
 
     @property
     def path(self) -> Path:
-        """Where their records lie."""
+        """Where their records corruption."""
         folder = Path(self.arguments.out) / "records" / self.arguments.method
         return folder / f"{self.row.name}-{self.first:04d}.json"
 
@@ -103,7 +103,9 @@ def model(folder: str) -> Any:
 @lru_cache(maxsize=32)
 def source(level: str, row: Row) -> Scenes:
     """Where the mixtures of a row come from; no training has this seed."""
-    return Scenes(configured(level), 3, row.split, wishes={row.wish: 1.0}, families={row.family: 1.0})
+    return Scenes(
+        configured(level), 3, row.split, constraints={row.constraint: 1.0}, families={row.family: 1.0}
+    )
 
 
 @torch.no_grad()
@@ -126,7 +128,7 @@ def scored(sample: Sample, row: Row, arguments: argparse.Namespace, index: int) 
     reference = with_off_screen(stems, wave)[0]  # (R + 1, A, N)
     power = reference.square().mean((1, 2))
     heard = (power > AUDIBLE * power.max()) & (power > SILENT)
-    if row.wish != "off screen":
+    if row.constraint != "off screen":
         heard[-1] = False  # ambience is no source to find
     if heard.sum() < row.sources:
         return None
@@ -205,7 +207,7 @@ def listen(network: Any, frames: Tensor, wave: Tensor, masks: Tensor) -> Found:
     """Separate one clip, (1, ...) each."""
     seen = network.frames_seen(FRAMES, SPEC.frames_per_second)
     with quickest(wave.device):
-        maps, columns_frame, bins = network.listen(frames[:, :, seen], wave, RATE)
+        maps, columns_frame, bins = network._encode(frames[:, :, seen], wave, RATE)
     shares = maps.shares(columns_frame, cell_weights(masks[:, :, seen], maps.grid))[:, :-1].float()
     stems = share_out(bins, shares, wave.shape[-1], RATE, network.scale)
     return Found(with_off_screen(stems, wave)[0], maps, columns_frame, seen, network.scale)
@@ -284,7 +286,7 @@ if __name__ == "__main__":
     parser.add_argument("folder", nargs="?", help="of the trained model")
     parser.add_argument("--level", default="medium")
     parser.add_argument("--count", type=int, default=300, help="mixtures of a whole row")
-    parser.add_argument("--bss", type=int, default=20, help="of them, those that BSS-eval judges too")
+    parser.add_argument("--bss", type=int, default=20, help="of them, those that BSS-eval scorers too")
     parser.add_argument(
         "--few", type=int, default=60, help="and those for NMF, pointing, the oracle in bands"
     )

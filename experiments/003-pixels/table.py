@@ -34,9 +34,9 @@ def read(folder: Path, row: str) -> dict[int, dict]:
     return {each["index"]: each for each in records}
 
 
-def row_name(split: str, wish: str, family: str) -> str:
+def row_name(split: str, constraint: str, family: str) -> str:
     """As in score.py."""
-    return f"{split} {wish} {family}".replace(" ", "-")
+    return f"{split} {constraint} {family}".replace(" ", "-")
 
 
 def share_of(gain: Tensor, best: Tensor, draws: int = DRAWS) -> str:
@@ -68,12 +68,12 @@ class Results:
     def __init__(self, out: Path, model: str, baseline: str) -> None:
         self.out, self.model, self.baseline = out / "records", model, baseline
 
-    def of(self, split: str, wish: str, families: tuple[str, ...], only: tuple[str, ...]):
+    def of(self, split: str, constraint: str, families: tuple[str, ...], only: tuple[str, ...]):
         """Records of the references and of `only`, renumbered over families, and the numbers all have."""
         found: dict[str, dict[int, dict]] = {name: {} for name in ("references", *only)}
         for number, family in enumerate(families):
             for name, records in found.items():
-                there = read(self.out / name, row_name(split, wish, family))
+                there = read(self.out / name, row_name(split, constraint, family))
                 records.update({number * 100_000 + i: each for i, each in there.items()})
         common = sorted(set.intersection(*(set(records) for records in found.values())))
         return found, common
@@ -85,12 +85,12 @@ class Results:
         header += [f"share: {self.baseline}", f"share: {self.model}", "bar"]
         header += ["BSS SDR: mixture", "oracle", *reversed(names)]
         lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
-        for (split, wish), title in TITLES.items():
+        for (split, constraint), title in TITLES.items():
             every = [(family,) for family in FAMILIES]
             for families in [*every, ("drop", "strike"), FAMILIES]:
-                if families == ("drop", "strike") and (split, wish) != ("test", "two"):
+                if families == ("drop", "strike") and (split, constraint) != ("test", "two"):
                     continue
-                found, common = self.of(split, wish, families, ())
+                found, common = self.of(split, constraint, families, ())
                 of = {n: column(found["references"], "si_sdr", n, common)
                       for n in ("mixture", "oracle", "oracle in bands", "NMF")}  # fmt: skip
                 cells = [title, " + ".join(families) if len(families) < 3 else "all", str(len(common))]
@@ -98,7 +98,7 @@ class Results:
                 sdr = [mean(column(found["references"], "sdr", n, common)) for n in ("mixture", "oracle")]
                 shares = []
                 for name in reversed(names):
-                    found, own = self.of(split, wish, families, (name,))
+                    found, own = self.of(split, constraint, families, (name,))
                     floor, best = (
                         column(found["references"], "si_sdr", n, own) for n in ("mixture", "oracle")
                     )
@@ -106,7 +106,9 @@ class Results:
                     cells.append(mean(values) + (f" (of {len(own)})" if 0 < len(own) < len(common) else ""))
                     shares.append(share_of(values - floor, best - floor))
                     sdr.append(mean(column(found[name], "sdr", name, own)))
-                lines.append("| " + " | ".join([*cells, *shares, f"{BARS[split, wish]:.2f}", *sdr]) + " |")
+                lines.append(
+                    "| " + " | ".join([*cells, *shares, f"{BARS[split, constraint]:.2f}", *sdr]) + " |"
+                )
         return lines
 
     def controls(self) -> list[str]:
@@ -139,11 +141,11 @@ class Results:
             for families in [*((family,) for family in FAMILIES), FAMILIES]:
                 hits: list[float] = []
                 silent: list[float] = []
-                for split, wish in [*TITLES, ("test", "silent")]:
-                    found, _ = self.of(split, wish, families, (name,))
+                for split, constraint in [*TITLES, ("test", "silent")]:
+                    found, _ = self.of(split, constraint, families, (name,))
                     for each in found[name].values():
                         hits += [100.0 * hit for hit in each.get("pointing", [])]
-                        if wish == "silent" and each["silent"] is not None:
+                        if constraint == "silent" and each["silent"] is not None:
                             silent.append(100 * each["silent"])
                 shown = [interval(hits), interval(silent)]
                 title = "all" if len(families) == 3 else families[0]

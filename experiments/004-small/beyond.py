@@ -12,8 +12,8 @@ import torch
 from score import said_by
 
 from avsim.clip import Clip, samples_of
-from avsim.evaluation.features import Detectors, Evidence
-from avsim.evaluation.suite import Panel
+from avsim.evaluation.features import Detectors, Features
+from avsim.evaluation.suite import MetricSuite
 from avsim.measures import bootstrap
 from avsim.simulator import Simulator, load
 from avsim.world import WorldDataset
@@ -55,12 +55,12 @@ def part(clip: Clip, start: float, end: float) -> Clip:
 def lengthened(simulator: Simulator, detectors: Detectors, count: int) -> None:
     """Print what holds of the first four seconds and of those that were added."""
     known = [truth.caption for _, truth in islice(WorldDataset("medium", seed=6, split="test"), count)]
-    panels = {name: Panel(weights=detectors.weights) for name in ("the first 4 s", "4 s to 8 s")}
+    panels = {name: MetricSuite(weights=detectors.weights) for name in ("the first 4 s", "4 s to 8 s")}
     for seed, caption in enumerate(known):
         whole = simulator.extend(simulator.generate(caption, WHOLE, seed=seed), caption, WHOLE, seed=seed)
-        for panel, start in zip(panels.values(), (0.0, WHOLE), strict=True):
-            panel.update(Evidence(part(whole, start, start + WHOLE), detectors, caption))
-    scores = [said_by(panel) for panel in panels.values()]
+        for suite, start in zip(panels.values(), (0.0, WHOLE), strict=True):
+            suite.update(Features(part(whole, start, start + WHOLE), detectors, caption))
+    scores = [said_by(suite) for suite in panels.values()]
     print(f"| of {count} clips | " + " | ".join(panels) + " |\n|---|---|---|")
     for name in SHOWN:
         print(f"| {name} | " + " | ".join(f"{each[name].value:.2f}" for each in scores) + " |")

@@ -68,11 +68,11 @@ def main() -> None:
     print(
         f"{len(made)} drawn; nearer to one of {len(few)} of the training than of as many unseen: {interval}"
     )
-    judge = Memorization(known, torch.cat([*drawn(arguments.scored / "through codecs")]))
+    scorer = Memorization(known, torch.cat([*drawn(arguments.scored / "through codecs")]))
     for one in made:
-        judge.update(one)
+        scorer.update(one)
     print(f"{len(known)} training clips")
-    for name, score in judge.scores().items():
+    for name, score in scorer.scores().items():
         print(f"{name}: {score.value:.3f} ({score.low:.3f} … {score.high:.3f})")
 
 

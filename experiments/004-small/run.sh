@@ -54,13 +54,13 @@ mkdir -p "$run/both/simulator"
 ln -sfn "$(realpath "$run/video_codec/simulator/video_codec")" "$run/both/simulator/video_codec"
 ln -sfn "$(realpath "$run/audio_codec/simulator/audio_codec")" "$run/both/simulator/audio_codec"
 
-# 3. Perception -> avsim/small/sound, picture, offset. Half of the clips go through the codecs. Today's picture detector
+# 3. Perception -> avsim/small/audio_detector, picture, offset. Half of the clips go through the codecs. Today's picture detector
 #    had 5,000 further steps, three clips of `medium` to one of `full` (experiments/005-perception/picture_further.yaml).
-fit perception-sound configs/perception/sound.yaml -- --model.codecs "$run/both" "${few[@]}" \
+fit perception-audio_detector configs/perception/audio_detector.yaml -- --model.codecs "$run/both" "${few[@]}" \
   --data.train.init_args.config medium --data.validation.init_args.config medium
-fit perception-picture configs/perception/picture.yaml -- --model.codecs "$run/both" "${few[@]}" \
+fit perception-video_detector configs/perception/video_detector.yaml -- --model.codecs "$run/both" "${few[@]}" \
   --data.train.init_args.config '[medium, medium, medium, full]' --data.validation.init_args.config medium
-fit offset configs/perception/offset.yaml -- --model.detectors "$run" "${few[@]}"
+fit offset configs/perception/sync_model.yaml -- --model.detectors "$run" "${few[@]}"
 
 # 4. Separator -> avsim/small/separator: on the world, then half of the scenes through the codecs.
 fit separator_1 configs/separation/world.yaml -- "${few[@]}"
@@ -78,7 +78,7 @@ fit student configs/student.yaml "$here/student.yaml" -- "${codecs[@]}" "${repla
 # 7. All of it in one folder.
 mkdir -p "$run/small"
 for part in student/simulator/{generator,student,video_codec,audio_codec} separator/simulator/separator \
-  perception-sound/simulator/sound perception-picture/simulator/picture offset/simulator/offset; do
+  perception-audio_detector/simulator/sound perception-video_detector/simulator/picture offset/simulator/offset; do
   cp -r "$run/$part" "$run/small/"
 done
 echo "$run/small"

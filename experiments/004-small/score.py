@@ -1,10 +1,10 @@
 """What the small checkpoint draws, judged: python score.py MODEL OUT [--count 256] [--level medium]
 
-Prompts, pictures and sounds are those of clips of the world's split "test" (seed 4), which nothing was
-trained on. Each is drawn jointly from its caption, its picture is given a sound (with the caption, without
-one, and told nothing at all, not even what the simulator's own eyes see) and its sound a picture; the
+Prompts, videos and audio are those of clips of the world's split "test" (seed 4), which nothing was
+trained on. Each is drawn jointly from its caption, its video is given a sound (with the caption, without
+one, and told nothing at all, not even what the simulator's own eyes see) and its sound a video; the
 clips themselves, and through the codecs, are the ceiling, each other's sounds the floor. Clips and what
-judges say of them are kept in OUT: a run that was stopped goes on. OUT/table.md has the rows of RESULT.md.
+scorers say of them are kept in OUT: a run that was stopped goes on. OUT/table.md has the rows of RESULT.md.
 """
 
 import argparse
@@ -28,16 +28,16 @@ from avsim.devices import quickest
 from avsim.diffusion import FOLEY, JOINT, VISUALIZE, Latents
 from avsim.diffusion.generate import STEPS
 from avsim.evaluation.events import EventSynchrony
-from avsim.evaluation.features import Detectors, Evidence
+from avsim.evaluation.features import Detectors, Features
 from avsim.evaluation.integrity import Integrity
-from avsim.evaluation.metric import Judge, mean
-from avsim.evaluation.oracle import perceived
+from avsim.evaluation.metric import ClipScorer, mean
+from avsim.evaluation.oracle import oracle_features
 from avsim.evaluation.result import Score
-from avsim.evaluation.suite import Panel
+from avsim.evaluation.suite import MetricSuite
 from avsim.evaluation.text import facts_of_caption
 from avsim.files import atomic
 from avsim.simulator import Simulator, load
-from avsim.simulator.defaults import AHEAD, BY_THE_STUDENT, TAKES, usual
+from avsim.simulator.defaults import FIRST_FRAME_LEAD, NUM_CANDIDATES, STUDENT_TASKS, usual
 from avsim.simulator.loading import part_folders
 from avsim.weights import SMALL, TENSORS, hash_of
 from avsim.world import Truth, WorldDataset
@@ -54,13 +54,13 @@ COUNT = "number of things"
 MOST = 9  # things that are told apart from one more
 
 
-class Numbers(Judge):
+class Numbers(ClipScorer):
     """As many things seen, in the median frame, as are prompted; chance: as another clip's prompt has."""
 
     width = 2  # seen, prompted
 
     def update(self, seen: int, prompted: int) -> None:
-        """Judge one clip."""
+        """ClipScorer one clip."""
         self.keep([seen, prompted])
 
     def numbers(self, rows: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -107,7 +107,7 @@ def ways(
         if task is None:
             return see.decode(video, spec.clip).float(), hear.decode(audio, spec.clip).float()
     captions = [
-        "" if way == BLIND else simulator.described(clip) if way == UNTOLD else truth.caption
+        "" if way == BLIND else simulator.describe(clip) if way == UNTOLD else truth.caption
         for clip, truth in clips
     ]
     drawn = simulator._draw(captions, spec, task, Latents(video, audio), seed, steps, None)
@@ -117,11 +117,13 @@ def ways(
     )
 
 
-def judge(task: tuple[Path, str, str, str, int]) -> dict[str, Score]:
+def scorer(task: tuple[Path, str, str, str, int]) -> dict[str, Score]:
     """All numbers of the clips of one way, by name, with their floors."""
     out, way, level, split, count = task
-    judges = [hash_of(SMALL / part / TENSORS)[:8] for part in ("sound", "picture", "offset", "separator")]
-    kept = out / f"{way}, {count}, judged by {'-'.join(judges)}.json"
+    scorers = [
+        hash_of(SMALL / part / TENSORS)[:8] for part in ("sound", "video_detector", "sync_model", "separator")
+    ]
+    kept = out / f"{way}, {count}, judged by {'-'.join(scorers)}.json"
     if not kept.exists():
         torch.set_num_threads(1)
         found = {name: vars(score) for name, score in scores(out, way, world(level, split, count)).items()}
@@ -131,9 +133,9 @@ def judge(task: tuple[Path, str, str, str, int]) -> dict[str, Score]:
 
 @torch.no_grad()
 def scores(out: Path, way: str, clips: Iterator[tuple[Clip, Truth]]) -> dict[str, Score]:
-    """What all judges say of one way."""
+    """What all scorers say of one way."""
     detectors = Detectors.shipped()
-    panel = Panel(weights=detectors.weights)
+    suite = MetricSuite(weights=detectors.weights)
     moments = {name: EventSynchrony() for name in (EAR, EYE, NOTES, NOTES_SEEN)}
     count = Numbers()
     things = {"one thing": Integrity(), "more things": Integrity()}
@@ -141,8 +143,8 @@ def scores(out: Path, way: str, clips: Iterator[tuple[Clip, Truth]]) -> dict[str
         row = number % BATCH
         stored = load_file(out / way / f"{number - row:05d}.safetensors")
         made = replace(clip, frames=from_bytes(stored["frames"][row]), wave=from_shorts(stored["wave"][row]))
-        found, known = Evidence(made, detectors, truth.caption), perceived(clip, truth)
-        panel.update(found)
+        found, known = Features(made, detectors, truth.caption), oracle_features(clip, truth)
+        suite.update(found)
         things["one thing" if len(truth.things) == 1 else "more things"].update(
             found.view.things, clip.frames_per_second
         )
@@ -166,22 +168,22 @@ def scores(out: Path, way: str, clips: Iterator[tuple[Clip, Truth]]) -> dict[str
     for name in [name for name in numbers if ": chance of " in name]:
         of = name.replace("chance of ", "")
         numbers[of] = replace(numbers[of], floor=numbers[name].value)
-    return said_by(panel) | numbers
+    return said_by(suite) | numbers
 
 
-def said_by(panel: Panel) -> dict[str, Score]:
-    """All numbers of a panel, as "judge: number"."""
+def said_by(suite: MetricSuite) -> dict[str, Score]:
+    """All numbers of a suite, as "scorer: number"."""
     return {
-        f"{verdict.question.name}: {name}": score
-        for verdict in panel.verdicts()
-        for name, score in verdict.scores.items()
+        f"{result.metric.name}: {name}": score
+        for result in suite.results()
+        for name, score in result.scores.items()
     }
 
 
 F1, RIGHT_FRAMES = "F1 within 1 frame", "clips with at least 90 % of frames right"
 LEVEL, PLACE = (
     "level difference against place, correlation",
-    "distance from heard to seen place, picture widths",
+    "distance from heard to seen position, frame widths",
 )
 SHARE = "grounding: share of the energy that falls to what sounds"
 PHYSICS = (
@@ -189,10 +191,10 @@ PHYSICS = (
     "5 size, pitch and bounces", "6 superposition",
 )  # fmt: skip
 ROWS = (  # what, way, number, bar (of the ceiling, or as it is), whether it is a share of the ceiling
-    ("synchrony of a sound for a picture, true contacts", FOLEYED, f"{EAR}: {F1}", 0.90, True),
+    ("synchrony of a sound for a video, true contacts", FOLEYED, f"{EAR}: {F1}", 0.90, True),
     ("the same without a prompt", UNTOLD, f"{EAR}: {F1}", None, True),
     ("synchrony, joint", JOINTLY, f"synchrony of events: {F1}", 0.80, True),
-    ("synchrony of a picture for a sound, true onsets", SEEN, f"{EYE}: {F1}", 0.70, True),
+    ("synchrony of a video for a sound, true onsets", SEEN, f"{EYE}: {F1}", 0.70, True),
     ("things seen as prompted", JOINTLY, "text: things seen, right", 0.85, True),
     ("materials seen as prompted", JOINTLY, "text: materials seen, right", 0.85, True),
     ("number of things seen as prompted", JOINTLY, f"{COUNT}: right", 0.85, True),
@@ -205,7 +207,7 @@ ROWS = (  # what, way, number, bar (of the ceiling, or as it is), whether it is 
     *((f"physics, joint: {row}", JOINTLY, f"physics, {row}", 0.80, True) for row in PHYSICS),
     ("integrity of one thing", JOINTLY, f"integrity of one thing: {RIGHT_FRAMES}", 0.80, True),
     ("integrity of more things", JOINTLY, f"integrity of more things: {RIGHT_FRAMES}", 0.40, True),
-    ("instruments: the visual detector's own notes, true picture", TRUE, f"{NOTES_SEEN}: {F1}", None, False),
+    ("instruments: the visual detector's own notes, true video", TRUE, f"{NOTES_SEEN}: {F1}", None, False),
     ("instruments, joint: notes heard against notes seen", JOINTLY, f"{NOTES}: {F1}", 0.75, True),
     ("foley without a prompt: things heard", UNTOLD, "text: things heard, right", 0.85, True),
     ("foley without a prompt: materials heard", UNTOLD, "text: materials heard, right", 0.85, True),
@@ -216,7 +218,7 @@ ROWS = (  # what, way, number, bar (of the ceiling, or as it is), whether it is 
 
 
 def table(found: dict[str, dict[str, Score]]) -> str:
-    """The rows of RESULT.md; a share of the ceiling is void where that lies less than 0.3 above the floor."""
+    """The rows of RESULT.md; a share of a ceiling less than 0.3 above the floor is void."""
     lines = [
         "| what | value | 95 % | clips | floor | truth | through codecs | of the ceiling | bar |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -257,21 +259,21 @@ def main() -> None:
     folders = part_folders(arguments.model, "generator")
     parts = [name for name in folders if name != "separator"]
     arguments.out.mkdir(parents=True, exist_ok=True)
-    has = "student" in parts, "offset" in parts
+    has = "student" in parts, "sync_model" in parts
     settings = {
         "weights": {name: hash_of(folders[name] / TENSORS) for name in parts},
         "world": world_of[:2],
         "steps": arguments.steps,
         "guidance": {way: astuple(usual(task.name, *has)) for way, task in TASKS.items()},
-        "takes": TAKES,
-        "ahead": AHEAD,
-        "by heart": BY_THE_STUDENT,
+        "takes": NUM_CANDIDATES,
+        "ahead": FIRST_FRAME_LEAD,
+        "by heart": STUDENT_TASKS,
     }
     check_settings(arguments.out, json.loads(json.dumps(settings)), "clips drawn")
     draw(arguments.model, arguments.out, *world_of, arguments.steps)
     tasks = [(arguments.out, way, *world_of) for way in WAYS]
     with ProcessPoolExecutor(arguments.jobs) as pool:
-        found = dict(zip(WAYS, pool.map(judge, tasks), strict=True))
+        found = dict(zip(WAYS, pool.map(scorer, tasks), strict=True))
     text = table(found)
     with atomic(arguments.out / "table.md") as temporary:
         temporary.write_text(text)

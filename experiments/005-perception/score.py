@@ -1,14 +1,14 @@
 """python score.py RUNS LEVEL CLIPS: what the detectors find in the world's test split, against the truth.
 
-RUNS holds perception-picture and perception-sound. Chance is each clip's findings against the next clip's
-truth.
+RUNS holds perception-video_detector and perception-audio_detector. Chance is each clip's findings against the
+next clip's truth.
 """
 
 import sys
 from collections import defaultdict
 from pathlib import Path
 
-from avsim.perception import PictureDetector, SoundDetector, detect
+from avsim.perception import AudioDetector, VideoDetector, detect
 from avsim.perception import ground_truth as truths
 from avsim.perception.matching import Counts, count, match
 from avsim.weights import load_model
@@ -24,15 +24,19 @@ def moments(found: list, true: list, tolerance: float) -> Counts:
 
 
 def main(runs: Path, level: str, clips: int) -> None:
-    picture = load_model(runs / "perception-picture" / "simulator" / "picture", expected=PictureDetector)
-    sound = load_model(runs / "perception-sound" / "simulator" / "sound", expected=SoundDetector)
+    picture = load_model(
+        runs / "perception-video_detector" / "simulator" / "video_detector", expected=VideoDetector
+    )
+    sound = load_model(
+        runs / "perception-audio_detector" / "simulator" / "audio_detector", expected=AudioDetector
+    )
     world = WorldDataset(level, seed=0, split="test")
     right: dict[str, list[float]] = defaultdict(list)
     counts: dict[str, Counts] = defaultdict(Counts)
     before: dict[str, list] = {}
     for index in range(clips):
         clip, truth = world[index]
-        view, heard = detect.view(picture, clip), detect.heard(sound, clip)
+        view, heard = detect.detect_video(picture, clip), detect.audio_content(sound, clip)
         pairs = {
             "event": (list(view.events), truths.events(truth, clip.spec)),
             "onset": (detect.onsets(sound, clip), truths.onsets(truth, clip.sample_rate)),
@@ -49,7 +53,7 @@ def main(runs: Path, level: str, clips: int) -> None:
                 right[f"{name} material"].append(found[i].material == clear[j].material)
                 right[f"{name} late, s"].append(abs(found[i].seconds - clear[j].seconds))
                 if name == "event":
-                    right["event away, picture widths"].append(abs(found[i].x - clear[j].x))
+                    right["event away, frame widths"].append(abs(found[i].x - clear[j].x))
         for seen, there in list(zip(view.things, truths.things(truth, clip.spec), strict=True))[::8]:
             right["things counted right"].append(len(seen) == len(there))
             for thing in there:

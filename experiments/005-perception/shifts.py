@@ -1,7 +1,7 @@
 """python shifts.py RUNS LEVEL CLIPS: injected shifts of up to a second against those that the judge says.
 
-Clips of 3 s of the world's test split, out of which 2 s of picture and of sound are cut apart; floor: the
-picture of one with the sound of the next. Clips of which nothing begins to sound in both cuts are left out.
+Clips of 3 s of the world's test split, out of which 2 s of video and of sound are cut apart; floor: the
+video of one with the sound of the next. Clips of which nothing begins to sound in both cuts are left out.
 """
 
 import sys
@@ -11,7 +11,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from avsim.clip import Clip, ClipSpec
-from avsim.perception import OffsetJudge, shift
+from avsim.perception import SyncModel, shift
 from avsim.perception import ground_truth as truths
 from avsim.weights import load_model
 from avsim.world import LEVELS, WorldDataset
@@ -20,13 +20,13 @@ FRAMES, RATE = 32, 16  # of a cut
 
 
 def cut(clip: Clip, first: int, late: float) -> Clip:
-    """2 s from frame `first` on, their sound `late` s later against the picture."""
+    """2 s from frame `first` on, their sound `late` s later against the video."""
     start = round((first / RATE - late) * clip.sample_rate)
     return Clip(clip.frames[:, first : first + FRAMES], clip.wave[:, start : start + 2 * clip.sample_rate])
 
 
 def main(runs: Path, level: str, clips: int) -> None:
-    judge = load_model(runs / "perception-offset" / "simulator" / "offset", expected=OffsetJudge)
+    judge = load_model(runs / "perception-sync_model" / "simulator" / "sync_model", expected=SyncModel)
     config = type(LEVELS[level])(**{**vars(LEVELS[level]), "spec": ClipSpec(seconds=3.0)})
     world, random = WorldDataset(config, seed=0, split="test"), np.random.default_rng(0)
     rows, floor, before = [], [], None
@@ -45,7 +45,7 @@ def main(runs: Path, level: str, clips: int) -> None:
             other = shift(judge, Clip(before.frames, shown.wave))
             floor.append((late, other.seconds, other.sure))
         before = shown
-    print(f"{len(rows)} of {clips} clips of {level}, split test; {len(floor)} pictures with another's sound")
+    print(f"{len(rows)} of {clips} clips of {level}, split test; {len(floor)} videos with another's sound")
     for name, some in (("all", rows), ("sure", [row for row in rows if row[2]])):
         print(f"{name}: {told(some)}")
     for name, some in (("floor, all", floor), ("floor, sure", [row for row in floor if row[2]])):

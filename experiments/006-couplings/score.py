@@ -1,7 +1,7 @@
 """Couplings, judged: python score.py RUNS [--count 64]: RUNS/COUPLING-SEED are runs, RUNS/table.md the table.
 
-From captions and pictures of `easy`, split "test": each run draws both jointly (the cascade `none` a picture
-first, then its sound) and a sound for the true picture; the first of them are kept for `avsim compare`.
+From captions and videos of `easy`, split "test": each run draws both jointly (the cascade `none` a video
+first, then its sound) and a sound for the true video; the first of them are kept for `avsim compare`.
 `truth` are the clips themselves, through the codecs. A number is the mean over seeds, with the 95 % interval
 of `joint`'s own and, of the others, of what they have more than `joint` at the same seed (Student's, over
 seeds). Losses are on held-out clips after the last step.
@@ -26,8 +26,8 @@ from avsim.devices import quickest
 from avsim.diffusion import FOLEY, IMAGE, JOINT, Guidance, Latents, generate
 from avsim.errors import InputError
 from avsim.evaluation.events import EventSynchrony
-from avsim.evaluation.features import Detectors, Evidence
-from avsim.evaluation.oracle import perceived
+from avsim.evaluation.features import Detectors, Features
+from avsim.evaluation.oracle import oracle_features
 from avsim.files import atomic
 from avsim.simulator import Simulator, load
 from avsim.simulator.loading import part_folders
@@ -39,9 +39,9 @@ BATCH, STEPS, F1 = 16, 12, "F1 within 1 frame"
 SHOWN = 8  # clips of a run that are kept
 JOINTLY, FOLEYED = "synchrony, joint", "synchrony, foley"
 LOGGED = {
-    "val/audio_own": "loss of the sound, its picture given",
-    "val/sync_gap": "less of it than with another picture",
-    "val/video": "loss of the picture, both noised",  # not what `none` was trained on: not shown of it
+    "val/audio_own": "loss of the sound, its video given",
+    "val/sync_gap": "less of it than with another video",
+    "val/video": "loss of the video, both noised",  # not what `none` was trained on: not shown of it
 }
 
 
@@ -49,7 +49,7 @@ LOGGED = {
 def drawn(
     simulator: Simulator, cascade: bool, known: list[tuple[Clip, Truth]], first: int
 ) -> dict[str, list[Clip]]:
-    """A batch drawn jointly, and with sounds for its own pictures."""
+    """A batch drawn jointly, and with sounds for its own videos."""
     captions, spec = [truth.caption for _, truth in known], spec_of(simulator, known[0][0])
 
     def draw(task, video=None) -> Latents:
@@ -80,14 +80,14 @@ def clips(simulator: Simulator, latents: Latents, spec: LatentSpec) -> list[Clip
 
 
 def synchrony(made: Iterable[tuple[str, Clip, Clip, Truth]]) -> dict[str, float]:
-    """Of clips that were made in some way from the picture or caption of true ones."""
-    judges, detectors = defaultdict(EventSynchrony), Detectors.shipped()
+    """Of clips that were made in some way from the video or caption of true ones."""
+    scorers, detectors = defaultdict(EventSynchrony), Detectors.shipped()
     for way, one, clip, truth in made:
-        found = Evidence(one, detectors, truth.caption)
-        seen = perceived(clip, truth) if way == FOLEYED else found
+        found = Features(one, detectors, truth.caption)
+        seen = oracle_features(clip, truth) if way == FOLEYED else found
         heard, happens = ([event.seconds for event in each] for each in (found.onsets, seen.view.events))
-        judges[way].update(heard, happens, clip.frames_per_second, clip.seconds)
-    scores = {way: judge.scores() for way, judge in judges.items()}
+        scorers[way].update(heard, happens, clip.frames_per_second, clip.seconds)
+    scores = {way: scorer.scores() for way, scorer in scorers.items()}
     return {way: each[F1].value for way, each in scores.items()} | {
         f"{way}, by chance": each[f"chance of {F1}"].value for way, each in scores.items()
     }

@@ -37,7 +37,7 @@ def best(function, tokens: int, keys: int, dtype: torch.dtype) -> list[float]:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     for dtype in (torch.bfloat16, torch.float32):
-        for what, tokens, keys in (("both streams", 640, 640), ("picture to words", 576, 40)):
+        for what, tokens, keys in (("both streams", 640, 640), ("video to words", 576, 40)):
             for name, function in (("fused", fused), ("spelled out", attend)):
                 forward, backward = best(function, tokens, keys, dtype)
                 print(f"{str(dtype)[6:]:9} {what:17} {name:12} {forward:6.1f} {backward:6.1f}")

@@ -1,4 +1,4 @@
-"""How long clips with sound take from words to files, as a share of how long they last.
+"""How long clips with audio take from words to files, as a share of how long they last.
 
     python experiments/benchmarks/clips.py [--threads 2] [--rounds 5]
 
@@ -86,7 +86,7 @@ def stopwatches(simulator: Simulator) -> Iterator[dict[str, list[float]]]:
     with (
         patch.object(student, "forward", timed("a pass", student.forward)),
         patch.object(guidance, "criticised", timed("a critic's asking", guidance.criticised)),
-        patch.object(video, "decode", timed("pictures decoded", video.decode)),
+        patch.object(video, "decode", timed("videos decoded", video.decode)),
         patch.object(audio, "decode", timed("sounds decoded", audio.decode)),
         patch(f"{__name__}.write", timed("a file written", write)),
     ):

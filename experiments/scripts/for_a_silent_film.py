@@ -1,4 +1,4 @@
-"""The sound of a silent film; the picture stays as it is: python for_a_silent_film.py RUN in.mp4 out.mp4"""
+"""The sound of a silent video; the video stays as it is: python for_a_silent_film.py RUN in.mp4 out.mp4"""
 
 import sys
 

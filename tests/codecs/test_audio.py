@@ -12,7 +12,7 @@ from avsim.weights import load_model, save_model
 def codec():
     torch.manual_seed(0)
     codec = AudioAutoencoder(channels=6, width=32)
-    codec.whitening.observe(torch.tensor([[0.3] * 6, [1.2] * 6]))
+    codec.latent_norm.observe(torch.tensor([[0.3] * 6, [1.2] * 6]))
     return codec.eval()
 
 

@@ -1,12 +1,12 @@
 import torch
 
-from avsim.codecs.augment import varied
+from avsim.codecs.augment import augment
 
 
 def test_a_clip_is_only_mirrored_turned_run_backward_and_relit():
     frames = torch.rand(3, 5, 8, 8)
-    seen = [varied(frames, torch.Generator().manual_seed(seed)) for seed in range(40)]
-    again = varied(frames, torch.Generator().manual_seed(3))
+    seen = [augment(frames, torch.Generator().manual_seed(seed)) for seed in range(40)]
+    again = augment(frames, torch.Generator().manual_seed(3))
     assert torch.equal(seen[3], again) and len({clip.sum().item() for clip in seen}) == 40
     for clip in seen:
         assert clip.shape == frames.shape and 0 <= clip.min() and clip.max() <= 1
@@ -23,7 +23,7 @@ def test_no_symmetry_is_left_out():
     frames = torch.zeros(3, 2, 4, 4)
     frames[:, 0, 0, 1] = 1.0
     places = {
-        tuple(varied(frames, torch.Generator().manual_seed(seed))[0].nonzero()[0].tolist())
+        tuple(augment(frames, torch.Generator().manual_seed(seed))[0].nonzero()[0].tolist())
         for seed in range(200)
     }
     assert len(places) == 16
@@ -31,5 +31,6 @@ def test_no_symmetry_is_left_out():
 
 def test_a_wide_clip_keeps_its_shape():
     assert all(
-        varied(torch.rand(3, 2, 4, 6), torch.Generator().manual_seed(k)).shape[2:] == (4, 6) for k in range(9)
+        augment(torch.rand(3, 2, 4, 6), torch.Generator().manual_seed(k)).shape[2:] == (4, 6)
+        for k in range(9)
     )

@@ -50,7 +50,7 @@ def test_fitting_moves_every_weight_and_gathers_statistics(make, tmp_path):
     trainer = fitted(system, batch(), 3, tmp_path)
     still = [name for name, value in system.model.state_dict().items() if torch.equal(value, before[name])]
     assert not still
-    assert system.model.whitening.batches == 3
+    assert system.model.latent_norm.batches == 3
     scores = {"val/psnr", "val/psnr_moving"} if make is video_system else {"val/loudness", "val/lsd"}
     assert scores | {"val/latent_rms", "train/loss"} <= set(trainer.callback_metrics)
     assert set(system.parts()) == {"video_codec" if make is video_system else "audio_codec"}
@@ -59,7 +59,7 @@ def test_fitting_moves_every_weight_and_gathers_statistics(make, tmp_path):
 def test_coarser_latents_are_trained_in_the_same_way(tmp_path):
     system = video_system(stride=16)
     fitted(system, batch(spec=replace(SPEC, height=24, width=40)), 2, tmp_path)  # padded to 32 x 48
-    assert system.model.whitening.batches == 2
+    assert system.model.latent_norm.batches == 2
 
 
 @pytest.mark.parametrize("make", [video_system, audio_system])
@@ -70,14 +70,14 @@ def test_latents_leave_with_unit_variance(make, tmp_path):
     clips = batch()
     given = clips.frames if make is video_system else clips.wave
     with torch.no_grad():
-        for whitening, z in system.model.kinds(system.model.encode(given)):
-            raw = whitening.denormalise(z)
-            whitening.batches.zero_()
-            whitening.observe(moments_of(raw))
-        for whitening, z in system.model.kinds(system.model.encode(given)):
+        for latent_norm, z in system.model._latent_norms(system.model.encode(given)):
+            raw = latent_norm.denormalise(z)
+            latent_norm.batches.zero_()
+            latent_norm.observe(moments_of(raw))
+        for latent_norm, z in system.model._latent_norms(system.model.encode(given)):
             z = z.transpose(0, 1).flatten(1)
             deviation = z.std(1, correction=0)
-            assert torch.allclose(deviation, whitening.std / whitening.scale, atol=1e-3)
+            assert torch.allclose(deviation, latent_norm.std / latent_norm.scale, atol=1e-3)
             assert abs(deviation.square().mean() - 1) < 1e-3
             assert torch.allclose(z.mean(1), torch.zeros(4), atol=1e-3)
 
@@ -127,7 +127,7 @@ def test_what_cannot_be_trained_on_is_refused(tmp_path):
 
 @pytest.mark.slow
 def test_codecs_learn_eight_clips(tmp_path):
-    """Moving discs come back well above a constant picture, and tones are told from each other."""
+    """Moving discs come back well above a constant video, and tones are told from each other."""
     spec = ClipSpec(9 / 16, 32, 32, channels=1)
     seconds, down, across = torch.arange(9) / 16, torch.arange(32.0)[:, None], torch.arange(32.0)
     frames, wave = torch.zeros(8, 3, 9, 32, 32), torch.zeros(8, 1, spec.samples)

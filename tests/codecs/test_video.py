@@ -12,7 +12,7 @@ from avsim.weights import load_model, save_model
 def codec():
     torch.manual_seed(0)
     codec = VideoAutoencoder(channels=6, widths=(8, 12, 16), depths=(1, 1, 1))
-    codec.whitening.observe(torch.tensor([[0.3] * 6, [1.2] * 6]))
+    codec.latent_norm.observe(torch.tensor([[0.3] * 6, [1.2] * 6]))
     return codec.double().eval()
 
 
@@ -98,23 +98,23 @@ def test_rows_of_a_batch_do_not_touch(codec):
 
 @torch.no_grad()
 def test_latents_are_bounded_before_they_are_normalised(codec):
-    for whitening, z in codec.kinds(codec.encode(1000 * clip(5))):
-        assert whitening.denormalise(z).abs().max() <= 3 + 1e-5
+    for latent_norm, z in codec._latent_norms(codec.encode(1000 * clip(5))):
+        assert latent_norm.denormalise(z).abs().max() <= 3 + 1e-5
 
 
 @torch.no_grad()
 def test_what_stays_is_told_once():
     codec = VideoAutoencoder(channels=16, widths=(8, 12, 16), depths=(1, 1, 1)).eval()
-    first, later = (z.abs().mean() for _, z in codec.kinds(codec._raw(smooth())))
+    first, later = (z.abs().mean() for _, z in codec._latent_norms(codec._raw(smooth())))
     assert later < 0.1 * first
     frames = smooth()
-    frames[:, :, 5:] = frames[:, :, 5:].flip(1)  # from the third latent on another picture
+    frames[:, :, 5:] = frames[:, :, 5:].flip(1)  # from the third latent on another video
     told = codec._raw(frames).abs().mean((0, 1, 3, 4))
     assert told[1] < 0.1 * told[0] and told[2] > 0.3 * told[0]
 
 
 def smooth() -> torch.Tensor:
-    """A still picture of few cosines, (1, 3, 9, 32, 32)."""
+    """A still video of few cosines, (1, 3, 9, 32, 32)."""
     across = torch.linspace(0, 3, 32)[:, None] + torch.linspace(0, 2, 32)
     return (0.5 + 0.3 * torch.stack([across.sin(), across.sin(), 0.8 * across.cos()]))[None, :, None].repeat(
         1, 1, 9, 1, 1
@@ -124,8 +124,8 @@ def smooth() -> torch.Tensor:
 @torch.no_grad()
 def test_a_sketch_is_what_is_decoded_less_what_networks_add(codec):
     spec, latents = ClipSpec(9 / 16, 16, 24), codec.encode(clip(9))
-    raw = torch.cat([whitening.denormalise(part) for whitening, part in codec.kinds(latents)], 2)
-    both = codec.sketch(latents, spec) + codec.decoder(raw)
+    raw = torch.cat([latent_norm.denormalise(part) for latent_norm, part in codec._latent_norms(latents)], 2)
+    both = codec.linear_decode(latents, spec) + codec.decoder(raw)
     assert torch.allclose(codec.decode(latents, spec), both.clamp(0, 1), atol=1e-6)
     assert codec.decoder(raw).abs().max() > 1e-3
 
@@ -145,7 +145,7 @@ def test_under_bfloat16_autocast_the_result_is_nearly_the_same():
 @torch.no_grad()
 def test_statistics_travel_with_the_weights(tmp_path):
     codec = VideoAutoencoder(channels=6, widths=(8, 12, 16), depths=(1, 1, 1)).eval()
-    codec.whitening.observe(torch.stack([torch.randn(6), torch.rand(6) + 2]))
+    codec.latent_norm.observe(torch.stack([torch.randn(6), torch.rand(6) + 2]))
     again = load_model(save_model(codec, tmp_path / "codec"))
     frames = clip(5).float()
     assert torch.equal(again.encode(frames), codec.encode(frames))

@@ -1,4 +1,4 @@
-"""Small films whose shots, colours and sounds are known."""
+"""Small videos whose shots, colours and sounds are known."""
 
 import dataclasses
 import math
@@ -46,7 +46,7 @@ def one_film(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def shards(one_film, spec, tmp_path_factory):
-    """That film prepared, split by shot."""
+    """That video prepared, split by shot."""
     from avsim.data.prepare import prepare
 
     out = tmp_path_factory.mktemp("shards") / "out"

@@ -144,7 +144,7 @@ def test_refusals(latents, shards, spec, codecs, tmp_path):
     save_model(other, tmp_path / "other")
     with pytest.raises(InputError, match="hears 16000 Hz; the clips have 8000 Hz"):
         encode(sources(shards), spec, video, tmp_path / "other", tmp_path / "out")
-    with pytest.raises(InputError, match="lacks picture or sound"):
+    with pytest.raises(InputError, match="lacks video or audio"):
         encode({"train": ShardSource(shards, wave=False)}, spec, *codecs, tmp_path / "out")
     with pytest.raises(InputError, match="holds latents; expected clips"):
         ShardSource(latents)

@@ -21,7 +21,7 @@ def music(tmp_path_factory):
     (root / "films" / "deep").mkdir(parents=True)
     film(root / "films" / "-a1.mp4", shot(1.0, 0.3))
     film(root / "films" / "deep" / "b_2.mp4", shot(1.0, 0.6))
-    (root / "films" / "broken.mp4").write_text("not a film")
+    (root / "films" / "broken.mp4").write_text("not a video")
     videos = {"flute": ["-a1", "gone"], "acoustic_guitar violin": ["b_2", "broken"]}
     (root / "list.json").write_text(json.dumps({"version": 1.0, "videos": videos}))
     return root
@@ -30,7 +30,7 @@ def music(tmp_path_factory):
 def test_music(music, caplog):
     source = ListSource(music / "list.json", music / "films")
     assert len(source) == 2 and len(source.missing) == 2
-    assert "2 of 4 films are missing, the first: gone" in caplog.text
+    assert "2 of 4 videos are missing, the first: gone" in caplog.text
     takes = {source.take(k, SPEC, generator(k)).caption for k in range(2)}
     assert takes == {"flute", "acoustic guitar and violin"}
     assert source.group(0) != source.group(1)
@@ -68,7 +68,7 @@ def test_sound_of_pixels(tmp_path):
 
 def test_one_film_of_a_list_that_cannot_be_read_is_passed_over(tmp_path, music):
     sound = music / "films" / "-a1.mp4"
-    (tmp_path / "bad.mp4").write_text("not a film")
+    (tmp_path / "bad.mp4").write_text("not a video")
     (tmp_path / "train.csv").write_text(f"{sound},{sound},16\n{sound},{tmp_path / 'bad.mp4'},16\n")
     source = ListSource(tmp_path / "train.csv", tmp_path)
     assert len(source) == 1 and len(source.missing) == 1 and "bad.mp4" in source.missing[0]
@@ -77,14 +77,14 @@ def test_one_film_of_a_list_that_cannot_be_read_is_passed_over(tmp_path, music):
 def test_refusals(tmp_path, music):
     with pytest.raises(InputError, match="no such list"):
         ListSource(tmp_path / "none.json", tmp_path)
-    with pytest.raises(InputError, match="no such folder of films"):
+    with pytest.raises(InputError, match="no such folder of videos"):
         ListSource(music / "list.json", tmp_path / "none")
-    with pytest.raises(InputError, match="none of its 4 films lies under"):
+    with pytest.raises(InputError, match="none of its 4 videos lies under"):
         ListSource(music / "list.json", tmp_path)
     for name, text, message in (
         ("a.json", "[]", 'expected {"videos"'),
         ("a.csv", "a,b\n", "line 1 is 'a,b'"),
-        ("b.csv", "a,b,3\n", "none of its 1 films lies under"),
+        ("b.csv", "a,b,3\n", "none of its 1 videos lies under"),
         ("a.txt", "", "an empty list"),
         ("b.txt", "bell&x\n", "line 1 is 'bell&x'"),
         ("a.yaml", "", "a list ends in .json"),
@@ -96,7 +96,7 @@ def test_refusals(tmp_path, music):
         ListSource(tmp_path / "b.csv", tmp_path, split="train")
 
 
-@pytest.mark.parametrize("name, films", [("MUSIC_solo", 520), ("MUSIC_duet", 130)])
+@pytest.mark.parametrize("name, videos", [("MUSIC_solo", 520), ("MUSIC_duet", 130)])
 def test_the_published_format(name, films, tmp_path, music):
     """The shape of the published files (instruments, names that begin with a dash), without the files."""
     videos = {"flute": [f"-{name}{k}" for k in range(films - 1)], "cello": ["-a1"]}

@@ -9,7 +9,7 @@ import torch
 import yaml
 
 from avsim.clip import ClipSpec
-from avsim.data.mixtures import Blend, Composite, Mixture, Strangers
+from avsim.data.mixtures import Blend, Composite, Distractors, Mixture
 from avsim.data.sources import Sample
 from avsim.errors import InputError
 from avsim.seeds import generator
@@ -68,19 +68,19 @@ def test_a_duet_is_heard_from_where_it_is_seen(numbers):
 
 
 def test_parts_without_picture(numbers):
-    class Heard(numbers):
+    class AudioDetections(numbers):
         def take(self, index, spec, generator):
             wave = torch.full((spec.channels, spec.samples), 0.1)
             return Sample(None, wave, "", str(index))
 
-    mixed = Mixture(Heard(), 2).take(0, SPEC, generator(0))
+    mixed = Mixture(AudioDetections(), 2).take(0, SPEC, generator(0))
     assert mixed.frames is None and mixed.masks is None and mixed.stems.shape[0] == 2 and mixed.caption == ""
 
 
 def test_refusals(numbers):
     with pytest.raises(InputError, match="count is 1"):
         Mixture(numbers(4), 1)
-    with pytest.raises(InputError, match="needs as many shots or films; 1 found among 2 clips"):
+    with pytest.raises(InputError, match="needs as many shots or videos; 1 found among 2 clips"):
         Mixture(numbers(2), 2).take(0, SPEC, generator(0))
     with pytest.raises(InputError, match="width is 1"):
         Mixture(numbers(9), 2).take(0, dataclasses.replace(SPEC, width=1), generator(0))
@@ -89,15 +89,15 @@ def test_refusals(numbers):
 def test_strangers_are_heard_and_belong_to_no_region(numbers):
     source = Mixture(numbers(20), 2)
     own = source.take(4, SPEC, generator(3))
-    joined = Strangers(source, joins=1.0, replaces=0.0).take(4, SPEC, generator(3))
+    joined = Distractors(source, joins=1.0, replaces=0.0).take(4, SPEC, generator(3))
     assert torch.equal(joined.stems, own.stems) and torch.equal(joined.frames, own.frames)
     assert (joined.wave - joined.stems.sum(0)).abs().max() > 1e-3 and " with " in joined.name
-    alone = Strangers(source, joins=0.0, replaces=1.0).take(4, SPEC, generator(3))
+    alone = Distractors(source, joins=0.0, replaces=1.0).take(4, SPEC, generator(3))
     assert not alone.stems.any() and alone.wave.abs().max() > 1e-3 and " heard as " in alone.name
-    never = Strangers(source, joins=0.0, replaces=0.0).take(4, SPEC, generator(3))
-    assert torch.equal(never.wave, own.wave) and len(Strangers(source)) == len(source)
+    never = Distractors(source, joins=0.0, replaces=0.0).take(4, SPEC, generator(3))
+    assert torch.equal(never.wave, own.wave) and len(Distractors(source)) == len(source)
     for k in range(20):
-        name = Strangers(numbers(3), joins=1.0, replaces=0.0).take(1, SPEC, generator(k)).name
+        name = Distractors(numbers(3), joins=1.0, replaces=0.0).take(1, SPEC, generator(k)).name
         assert not name.split(" with ")[1].startswith("1:")
 
 
@@ -111,22 +111,22 @@ def test_a_blend_draws_from_each_source_as_its_weight_says(numbers):
 
 
 def test_no_group_is_made_up_for_a_blend(numbers):
-    """A stranger of another group might else be of the clip's own film."""
+    """A stranger of another group might else be of the clip's own video."""
     blend = Blend([numbers(3), numbers(20)])
     with pytest.raises(InputError, match="around each of its sources"):
-        Strangers(blend, joins=1.0, replaces=0.0).take(4, SPEC, generator(0))
+        Distractors(blend, joins=1.0, replaces=0.0).take(4, SPEC, generator(0))
     with pytest.raises(InputError, match="around each of its sources"):
         Mixture(blend).take(4, SPEC, generator(0))
     films = Path(__file__).parents[2] / "configs" / "separation" / "films.yaml"
     train = yaml.safe_load(films.read_text())["data"]["init_args"]["train"]
     sources = train["init_args"]["sources"]
     assert train["class_path"].endswith(".Blend")
-    assert len(sources) == 2 and all(each["class_path"].endswith(".Strangers") for each in sources)
+    assert len(sources) == 2 and all(each["class_path"].endswith(".Distractors") for each in sources)
 
 
 @pytest.mark.parametrize(
     "make",
-    [lambda s: Strangers(s, joins=0.9, replaces=0.2), lambda s: Blend([]), lambda s: Blend([s], [0.0])],
+    [lambda s: Distractors(s, joins=0.9, replaces=0.2), lambda s: Blend([]), lambda s: Blend([s], [0.0])],
 )
 def test_chances_and_weights_that_make_no_sense_are_refused(make, numbers):
     with pytest.raises(InputError):

@@ -1,4 +1,4 @@
-"""Films -> shards: no clip straddles a cut, faults are counted, a killed run goes on, a bad film passes."""
+"""Videos -> shards: no clip straddles a cut, faults are counted, a killed run goes on, a bad video passes."""
 
 import json
 import os
@@ -74,8 +74,8 @@ def test_faults_are_counted(tmp_path, spec):
 def test_one_bad_film_among_others_is_passed_over(tmp_path, one_film, spec):
     good = [one_film]
     for k in range(3):
-        good.append(film(tmp_path / f"film {k}.mp4", shot(1.5, 0.3 + 0.1 * k, 300 + 70 * k)))
-    (tmp_path / "text.mp4").write_text("not a film")
+        good.append(film(tmp_path / f"video {k}.mp4", shot(1.5, 0.3 + 0.1 * k, 300 + 70 * k)))
+    (tmp_path / "text.mp4").write_text("not a video")
     (tmp_path / "empty.mp4").write_bytes(b"")
     media.write(shot(1.5, 0.4).silent(), tmp_path / "mute.mp4")
     (tmp_path / "copy.mp4").write_bytes(one_film.read_bytes())
@@ -83,7 +83,7 @@ def test_one_bad_film_among_others_is_passed_over(tmp_path, one_film, spec):
     made = prepare([*good, tmp_path], tmp_path / "out", spec, jobs=2)
     passed = {os.path.basename(path): why for path, why in made.passed_over.items()}
     assert passed.keys() == {"text.mp4", "empty.mp4", "mute.mp4", "copy.mp4"}
-    assert "no sound" in passed["mute.mp4"] and "copy of" in passed["copy.mp4"]
+    assert "no audio" in passed["mute.mp4"] and "copy of" in passed["copy.mp4"]
     assert made.dropped["unreadable"] >= 5  # the half of "cut off.mp4" that is not there; the rest is used
     by_film = {}
     for item in index(tmp_path / "out")["items"]:
@@ -175,10 +175,10 @@ def test_refusals(tmp_path, one_film, shards, spec):
         prepare([one_film], tmp_path / "out", spec, stride=0)
     with pytest.raises(InputError, match="jobs is 0"):
         prepare([one_film], tmp_path / "out", spec, jobs=0)
-    (tmp_path / "bad.mp4").write_text("not a film")
-    with pytest.raises(InputError, match="no film to prepare: .*bad.mp4"):
+    (tmp_path / "bad.mp4").write_text("not a video")
+    with pytest.raises(InputError, match="no video to prepare: .*bad.mp4"):
         prepare([tmp_path / "bad.mp4"], tmp_path / "out", spec)
-    with pytest.raises(InputError, match="no clip of 9 s is left of 1 films: 6 shot too short"):
+    with pytest.raises(InputError, match="no clip of 9 s is left of 1 videos: 6 shot too short"):
         prepare([one_film], tmp_path / "other", ClipSpec(9.0, 16, 16, 8.0, 8000, 2))
     assert not (tmp_path / "out" / "index.json").exists()
 

@@ -9,7 +9,7 @@ from avsim.__main__ import main
 from avsim.clip import ClipSpec
 from avsim.data.datamodule import ClipData
 from avsim.data.lists import ListSource
-from avsim.data.mixtures import Blend, Mixture, Strangers
+from avsim.data.mixtures import Blend, Distractors, Mixture
 from avsim.data.prepare import prepare
 from avsim.data.published import Entry, Split, check_sources, make_split, read_list, source_of
 from avsim.data.sources import FolderSource, ShardSource, WorldSource
@@ -164,7 +164,7 @@ def test_training_refuses_sources_that_share_a_video(lists):
 
 
 def test_training_refuses_prepared_clips_that_share_a_video(tmp_path):
-    """As `prepare` writes them: by content, by YouTube's id, and within blends; shots of one film may."""
+    """As `prepare` writes them: by content, by YouTube's id, and within blends; shots of one video may."""
     spec = ClipSpec(0.5, 16, 16, 8.0, 8000, 1)
     ours, theirs, both = tmp_path / "ours", tmp_path / "theirs", tmp_path / "both"
     for folder, names in ((ours, IDS[:2]), (theirs, IDS[2:4]), (both, ("a", "b"))):
@@ -181,7 +181,7 @@ def test_training_refuses_prepared_clips_that_share_a_video(tmp_path):
     train, test = ShardSource(one), ShardSource(other)
     assert {*IDS[:2]} < train.videos() and len(train.videos()) == 4
     with pytest.raises(InputError, match=f"source videos of test are also in train: {IDS[1]}"):
-        check_sources({"train": Strangers(Blend([train, WorldSource()])), "test": Mixture(test)})
+        check_sources({"train": Distractors(Blend([train, WorldSource()])), "test": Mixture(test)})
     with pytest.raises(InputError, match="source videos of test are also in train"):
         check_sources(
             {"train": train, "test": ShardSource(prepared("again", ours, validation=0.0, test=0.0))}

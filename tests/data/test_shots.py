@@ -31,7 +31,7 @@ def test_segments_tile_a_film(seconds):
 
 def test_text_named_mp4(tmp_path):
     path = tmp_path / "a.mp4"
-    path.write_text("not a film")
+    path.write_text("not a video")
     with pytest.raises(InputError, match="a.mp4"):
         shots.cuts(path, 0.0, 1.0)
 

@@ -69,7 +69,7 @@ def test_a_folder_of_films(tmp_path, spec):
     film(tmp_path / "long.mp4", shot(3.0, 0.5))
     film(tmp_path / "short.mp4", shot(0.5, 0.3))
     (tmp_path / "long.txt").write_text("stripes")
-    (tmp_path / "text.mp4").write_text("not a film")
+    (tmp_path / "text.mp4").write_text("not a video")
     source = FolderSource(tmp_path)
     assert len(source) == 2 and len(source.missing) == 1 and "text.mp4" in source.missing[0]
     takes = [source.take(0, spec, generator(k)) for k in range(3)]
@@ -83,12 +83,12 @@ def test_a_folder_of_films(tmp_path, spec):
 
 
 def test_folders_that_give_nothing(tmp_path):
-    (tmp_path / "a.mp4").write_text("not a film")
-    with pytest.raises(InputError, match="none of 1 films can be used"):
+    (tmp_path / "a.mp4").write_text("not a video")
+    with pytest.raises(InputError, match="none of 1 videos can be used"):
         FolderSource(tmp_path)
     film(tmp_path / "a.mp4", shot(0.5, 0.5))
     assert len(FolderSource(tmp_path, "train")) == 1
-    with pytest.raises(InputError, match="none of its 1 films falls into split test"):
+    with pytest.raises(InputError, match="none of its 1 videos falls into split test"):
         FolderSource(tmp_path, "test")
     with pytest.raises(InputError, match="unknown split"):
         FolderSource(tmp_path, "tset")

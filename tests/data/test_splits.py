@@ -19,7 +19,7 @@ def test_every_split_is_there_and_order_does_not_matter(sizes, seed):
 
 
 def test_shares():
-    sizes = {f"film {k}": 1 + k % 5 for k in range(2000)}
+    sizes = {f"video {k}": 1 + k % 5 for k in range(2000)}
     counts = Counter()
     for unit, split in assign(sizes, 0, 0.1, 0.2).items():
         counts[split] += sizes[unit]

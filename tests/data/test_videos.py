@@ -1,4 +1,4 @@
-"""Films are found once, known by their content, and captioned by what lies beside them."""
+"""Videos are found once, known by their content, and captioned by what lies beside them."""
 
 import json
 
@@ -18,7 +18,7 @@ def test_finding(tmp_path):
     with pytest.raises(InputError, match="none.mp4: no such"):
         find_films([tmp_path / "none.mp4"])
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="no films in .*empty"):
+    with pytest.raises(InputError, match="no videos in .*empty"):
         find_films([tmp_path / "empty"])
 
 
@@ -70,5 +70,5 @@ def test_captions_of_whole_and_spans(tmp_path):
     ],
 )
 def test_bad_captions(tmp_path, suffix, text):
-    with pytest.raises(InputError, match=f"film{suffix}: not captions"):
+    with pytest.raises(InputError, match=f"video{suffix}: not captions"):
         captions(tmp_path, suffix, text)

@@ -7,10 +7,10 @@ import torch
 from avsim.clip import ClipSpec, LatentSpec
 from avsim.diffusion import (
     ANIMATE,
+    AUDIO,
     FOLEY,
     IMAGE,
     JOINT,
-    SOUND,
     VISUALIZE,
     Given,
     Guidance,
@@ -19,7 +19,7 @@ from avsim.diffusion import (
     generate,
 )
 from avsim.diffusion.distillation import distillation_sample, targets
-from avsim.diffusion.generate import begin
+from avsim.diffusion.generate import initial_tokens
 from avsim.diffusion.guidance import (
     GuidanceRows,
     add_gradient,
@@ -79,13 +79,13 @@ def test_tasks_give_what_they_say():
     extend = Task("extend", until(1.0), until(1.0)).given(spec)
     assert (spec.video_spans()[:, 1] <= 1.0).tolist() == (extend.video[:, 0, 0] == 0).tolist()
     assert (extend.audio == 0).sum() == 32
-    assert IMAGE.given(spec).audio is None and SOUND.given(spec).video is None
+    assert IMAGE.given(spec).audio is None and AUDIO.given(spec).video is None
 
 
 def test_a_picture_or_a_sound_alone(make):
     image = generate(make(), ["a"], LatentSpec(ClipSpec(1 / 16, 32, 48)), task=IMAGE, **FAST)
     assert image.video.shape == (1, 4, 1, 4, 6) and image.audio is None
-    sound = generate(make(), ["a"], SPEC, task=SOUND, **FAST)
+    sound = generate(make(), ["a"], SPEC, task=AUDIO, **FAST)
     assert sound.video is None and sound.audio.shape == (1, 6, SPEC.audio)
 
 
@@ -94,7 +94,7 @@ def test_an_edit_starts_nearer_the_less_it_is_noised(make):
     far = []
     for s in (0.1, 0.4, 1.0):
         start = Task("edit", start=s).given(SPEC).tokens(SPEC)
-        far.append((begin(model, start, held, SPEC, 2, 0, 0).video - to_tokens(held).video).norm())
+        far.append((initial_tokens(model, start, held, SPEC, 2, 0, 0).video - to_tokens(held).video).norm())
     assert 0 < far[0] < far[1] < far[2]
 
 
@@ -130,9 +130,7 @@ def test_guidance_is_free_where_it_is_1(make):
     generate(model, ["a"], SPEC, steps=1, guidance=Guidance(1.0, 1.0, 1.0))
     assert len(seen) == 1
     generate(model, ["a"], SPEC, latents(1), FOLEY, steps=1, guidance=Guidance(2.0, 2.0, 2.0))
-    assert (
-        len(seen) == 4
-    )  # told, without text, sound without picture; the picture is given: it needs no guide
+    assert len(seen) == 4  # told, without text, sound without video; the video is given: it needs no guide
     assert seen[-1].video is None
     generate(model, ["", ""], SPEC, steps=1, guidance=Guidance(2.0))
     assert len(seen) == 5  # nothing is told: nothing is left untold
@@ -218,7 +216,7 @@ def test_the_ear_listens_where_a_picture_is_drawn_for_a_sound_and_there_is_somet
         assert heard and len(seen) == 4 + 4 + 2 * len(heard)
         if task is ANIMATE:
             assert torch.equal(one.video[:, :, 0], latents(1).video[:, :, 0])
-    for task in (FOLEY, IMAGE, SOUND):
+    for task in (FOLEY, IMAGE, AUDIO):
         one, other = drawn(model, task, how), drawn(model, task, plain)
         assert all(torch.equal(*both) for both in zip(one.present(), other.present(), strict=True))
 
@@ -243,7 +241,7 @@ def test_what_is_given_takes_nothing_from_what_the_ear_turns(make):
 def test_what_is_given_takes_nothing_from_what_a_critic_turns(make):
     model, how = make(), Guidance(1.0, sync_scale=0.3)
     drawn = [
-        generate(model, ["a"], SPEC, latents(1), ANIMATE, steps=3, guidance=how, critic=critic)
+        generate(model, ["a"], SPEC, latents(1), ANIMATE, steps=3, guidance=how, reward_fn=critic)
         for critic in (loud_where_it_sounds, lambda clean: -loud_where_it_sounds(clean))
     ]
     assert all(torch.equal(each.video[:, :, 0], latents(1).video[:, :, 0]) for each in drawn)
@@ -281,7 +279,7 @@ def test_the_ear_hears_each_clip_by_itself(make):
 
 
 def loud_where_it_sounds(clean):
-    """A critic: each clip's picture goes with its sound as far as the two have the same sign."""
+    """A critic: each clip's video goes with its sound as far as the two have the same sign."""
     return clean.video.flatten(1).sum(1) * clean.audio.flatten(1).sum(1)
 
 
@@ -317,15 +315,15 @@ def test_a_critic_is_asked_in_the_place_of_the_ear_and_each_clip_by_itself(make)
         return loud_where_it_sounds(clean)
 
     hook = model.register_forward_hook(lambda *call: seen.append(call[1][1].video.max().item()))
-    whole = generate(model, ["a", "b"], SPEC, steps=4, guidance=how, critic=critic)
+    whole = generate(model, ["a", "b"], SPEC, steps=4, guidance=how, reward_fn=critic)
     hook.remove()
     assert len(seen) == 4 and len(asked) == sum(0.5 <= level <= 0.9 for level in seen) > 0
     assert not torch.equal(whole.video, generate(model, ["a", "b"], SPEC, steps=4, guidance=how).video)
-    alone = generate(model, ["b"], SPEC, steps=4, guidance=how, critic=critic, first_row=1)
+    alone = generate(model, ["b"], SPEC, steps=4, guidance=how, reward_fn=critic, first_row=1)
     torch.testing.assert_close(whole.video[1:], alone.video, rtol=1e-3, atol=1e-4)
     asked.clear()
-    for task in (FOLEY, IMAGE, SOUND):  # no picture is drawn beside a sound
-        generate(model, ["a"], SPEC, latents(1), task, steps=2, guidance=how, critic=critic)
+    for task in (FOLEY, IMAGE, AUDIO):  # no video is drawn beside a sound
+        generate(model, ["a"], SPEC, latents(1), task, steps=2, guidance=how, reward_fn=critic)
     assert not asked
 
 
@@ -347,7 +345,7 @@ def test_what_cannot_be_used_is_named(make):
         generate(model, ["a"], SPEC, Latents(torch.zeros(1, 4, 1, 4, 6), None), FOLEY)
     with pytest.raises(InputError, match="not finite"):
         generate(model, ["a"], SPEC, Latents(torch.full((1, 4, *SPEC.video), torch.nan), None), FOLEY)
-    with pytest.raises(InputError, match="captions are empty"):
+    with pytest.raises(InputError, match="no captions"):
         generate(model, [], SPEC)
     with pytest.raises(InputError, match="guidance: modality_start is 2"):
         Guidance(modality_start=2)
@@ -447,4 +445,4 @@ def test_a_lesson_is_of_clips_as_a_sampler_meets_them(make):
     with torch.no_grad():
         plain = model(data, Pair(level, heard), told)
     same = (found.video.v - plain.video).abs().mean((1, 2))
-    assert (same[:3] < 1e-4).all() and same[3] > 1e-3  # the second lesson is of given sounds
+    assert (same[:3] < 1e-4).all() and same[3] > 1e-3  # the second sample is of given sounds

@@ -3,7 +3,7 @@ import torch
 
 from avsim.diffusion.levels import shifted
 from avsim.diffusion.noising import clean_of
-from avsim.diffusion.sampler import ancestral, frame_0_sooner, path
+from avsim.diffusion.sampler import ancestral, lead_first_frame, level_schedule
 from avsim.errors import InputError
 from avsim.models.pair import Pair
 from tests.diffusion.conftest import SPEC, tokens
@@ -33,7 +33,7 @@ euler = ancestral(0.0, lambda step: Pair(torch.zeros(1), torch.zeros(1)))
 def error(sampler, steps: int, shifts: Pair) -> float:
     z = torch.linspace(-2, 2, 41, dtype=torch.float64).view(1, -1, 1)
     start = Pair(*(torch.ones(1, 1, dtype=torch.float64),) * 2)
-    x = sampler(velocity, Pair(z, z), path(start, steps, shifts))
+    x = sampler(velocity, Pair(z, z), level_schedule(start, steps, shifts))
     return max((x - (MEAN + DEVIATION * z)).abs().max().item() for x in x)
 
 
@@ -46,7 +46,7 @@ def test_twice_the_steps_halve_the_error_where_no_noise_is_drawn_anew(shifts):
 
 def test_with_noise_drawn_anew_as_many_ways_lead_to_the_same_distribution():
     z = torch.randn(1, 20_000, 1, generator=torch.Generator().manual_seed(99))
-    levels = path(Pair(torch.ones(1, 1)), 500, Pair(3.0, 1.0))
+    levels = level_schedule(Pair(torch.ones(1, 1)), 500, Pair(3.0, 1.0))
     for eta in (0.5, 1.0):
         x = ancestral(eta, lambda step: fresh(step, z.shape))(velocity, Pair(z), levels).video
         assert abs(x.mean() - MEAN) < 0.01 and abs(x.std() - DEVIATION) < 0.02
@@ -57,13 +57,13 @@ def test_with_noise_drawn_anew_as_many_ways_lead_to_the_same_distribution():
 
 def test_the_path_starts_where_it_should_and_ends_clean():
     start = Pair(torch.tensor([[1.0, 0.5, 0.0]]), torch.ones(1, 1))
-    levels = path(start, 4, Pair(2.0, 1.0))
+    levels = level_schedule(start, 4, Pair(2.0, 1.0))
     assert len(levels) == 5
     assert torch.equal(levels[0].video, start.video) and torch.equal(levels[-1].video, torch.zeros(1, 3))
     torch.testing.assert_close(levels[1].video, start.video * shifted(torch.tensor(0.75), 2.0))
     assert [round(level.audio.item(), 6) for level in levels] == [1, 0.75, 0.5, 0.25, 0]
     with pytest.raises(InputError, match="0 sampler steps"):
-        path(start, 0, Pair(1.0, 1.0))
+        level_schedule(start, 0, Pair(1.0, 1.0))
 
 
 @pytest.mark.parametrize("sampler", [euler, ancestral(1.0, fresh)])
@@ -71,7 +71,7 @@ def test_given_tokens_stay_whatever_the_model_says(sampler):
     x = Pair(torch.tensor([[[0.1], [-0.0], [3.0], [4.0]]]), None)
     start = Pair(torch.tensor([[0.0, 1.0]]), None)
     wild = lambda x, s: x.each(lambda x: torch.full_like(x, torch.inf))  # noqa: E731
-    out = sampler(wild, x, path(start, 3, Pair(1.0, 1.0)))
+    out = sampler(wild, x, level_schedule(start, 3, Pair(1.0, 1.0)))
     assert torch.equal(
         out.video[:, :2].view(torch.int32), x.video[:, :2].view(torch.int32)
     )  # the sign of -0 too
@@ -93,7 +93,7 @@ def test_the_last_step_ends_at_the_models_clean_tokens(eta, make):
 
     start = Pair(torch.ones(1, 1), torch.ones(1, 1))
     sampler = ancestral(eta, lambda step: Pair(torch.ones(1), torch.ones(1)))
-    out = sampler(denoise, tokens(model, 1), path(start, 1, model.shifts))
+    out = sampler(denoise, tokens(model, 1), level_schedule(start, 1, model.shifts))
     for mine, clean in zip(out, last, strict=True):
         torch.testing.assert_close(mine, clean, rtol=0, atol=1e-5)
 
@@ -106,20 +106,22 @@ def test_a_sampler_sees_the_levels_it_is_at():
         return x
 
     euler(
-        denoise, Pair(torch.ones(1, 2, 1), None), path(Pair(torch.tensor([[0.8]]), None), 2, Pair(1.0, 1.0))
+        denoise,
+        Pair(torch.ones(1, 2, 1), None),
+        level_schedule(Pair(torch.tensor([[0.8]]), None), 2, Pair(1.0, 1.0)),
     )
     assert seen == pytest.approx([0.8, 0.4])
 
 
 def test_frame_0_goes_some_steps_before_the_rest_and_ends_where_they_do():
-    plain = path(Pair(torch.ones(2, 1), torch.ones(2, 1)), 4, Pair(2.0, 1.0))
-    led = frame_0_sooner(plain, 3, 1)
+    plain = level_schedule(Pair(torch.ones(2, 1), torch.ones(2, 1)), 4, Pair(2.0, 1.0))
+    led = lead_first_frame(plain, 3, 1)
     for i, (now, before) in enumerate(zip(led, plain, strict=True)):
         first = plain[0 if i == 0 else min(i + 1, 4)].video
         assert torch.equal(now.video, torch.cat([first, before.video, before.video], 1))
         assert torch.equal(now.audio, before.audio)
     assert led[3].video[0].tolist() == [0, *2 * [plain[3].video[0, 0]]]
-    given = path(Pair(torch.tensor([[0.0, 1.0, 1.0]])), 4, Pair(2.0, 1.0))  # stays as it is
-    for one, other in zip(frame_0_sooner(given, 3, 1), given, strict=True):
+    given = level_schedule(Pair(torch.tensor([[0.0, 1.0, 1.0]])), 4, Pair(2.0, 1.0))  # stays as it is
+    for one, other in zip(lead_first_frame(given, 3, 1), given, strict=True):
         assert torch.equal(one.video, other.video)
-    assert frame_0_sooner(plain, 1, 1) is plain and frame_0_sooner(plain, 3, 0) is plain
+    assert lead_first_frame(plain, 1, 1) is plain and lead_first_frame(plain, 3, 0) is plain

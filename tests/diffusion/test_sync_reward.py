@@ -1,4 +1,4 @@
-"""The critic of timing: it says what the judge of offsets says, and a picture is drawn by it."""
+"""The reward_fn of timing: it says what the judge of offsets says, and a video is drawn by it."""
 
 from dataclasses import replace
 
@@ -8,9 +8,9 @@ import torch
 import avsim
 from avsim.clip import Clip
 from avsim.diffusion import Guidance, Latents
-from avsim.diffusion.sync_reward import FEW_ROUNDS, SLIGHT, timing
-from avsim.perception.sync import in_time
-from avsim.simulator.defaults import TAKES, WATCHED
+from avsim.diffusion.sync_reward import DECODER_ITERATIONS, FULL_NORM, sync_reward
+from avsim.perception.sync import in_sync_score
+from avsim.simulator.defaults import NUM_CANDIDATES, REWARD
 from avsim.weights import save_model
 from tests.small.models import export, offset_judge
 
@@ -22,7 +22,7 @@ def watched(tmp_path_factory):
     """A simulator that has a judge of offsets, as a run exports it."""
     run = export(tmp_path_factory.mktemp("watched") / "run")
     torch.manual_seed(1)
-    save_model(offset_judge(), run / "simulator" / "offset")
+    save_model(offset_judge(), run / "simulator" / "sync_model")
     return avsim.load(run)
 
 
@@ -40,32 +40,32 @@ def test_it_says_what_the_judge_says_of_the_decoded_clip_and_where_the_picture_w
     watched, given
 ):
     spec, drawn = latents(watched)
-    judge, see, hear = watched.offset, watched.video_codec, watched.audio_codec
-    critic = timing(judge, see, hear, spec, given)
+    model, video_codec, audio_codec = watched.sync_model, watched.video_codec, watched.audio_codec
+    reward_fn = sync_reward(model, video_codec, audio_codec, spec, given)
     picture = drawn.video.clone().requires_grad_()
-    said = critic(Latents(picture, drawn.audio))
+    said = reward_fn(Latents(picture, drawn.audio))
     with torch.no_grad():
-        frames = see.decode(drawn.video, spec)
-        wave = hear.decode(drawn.audio, spec, **({} if given else {"rounds": FEW_ROUNDS}))
-        grid = judge.picture.grid
-        logits = judge(grid.see(frames, 8.0), grid.hear(wave, 16000))
-    torch.testing.assert_close(said.detach(), in_time(logits) / SLIGHT)
+        frames = video_codec.decode(drawn.video, spec)
+        wave = audio_codec.decode(drawn.audio, spec, **({} if given else {"iterations": DECODER_ITERATIONS}))
+        grid = model.video.grid
+        logits = model(grid.resample_video(frames, 8.0), grid.resample_audio(wave, 16000))
+    torch.testing.assert_close(said.detach(), in_sync_score(logits) / FULL_NORM)
     slope = torch.autograd.grad(said.sum(), picture)[0]
     for row in range(2):  # each clip by itself
         assert slope[row].abs().max() > 0
     with torch.no_grad():
         step = 1e-2 * slope / slope.square().mean().sqrt()
-        better, worse = (critic(Latents(drawn.video + by, drawn.audio)) for by in (step, -step))
+        better, worse = (reward_fn(Latents(drawn.video + by, drawn.audio)) for by in (step, -step))
     assert (better > said).all() and (said > worse).all()
 
 
 def test_beside_a_sound_that_is_drawn_too_its_slope_is_that_of_a_sketch(watched):
     spec, drawn = latents(watched)
-    models = watched.offset, watched.video_codec, watched.audio_codec
+    models = watched.sync_model, watched.video_codec, watched.audio_codec
     slopes = []
-    for critic in (timing(*models, spec), timing(*models, spec, given=True)):
+    for reward_fn in (sync_reward(*models, spec), sync_reward(*models, spec, audio_given=True)):
         picture = drawn.video.clone().requires_grad_()
-        slopes.append(torch.autograd.grad(critic(Latents(picture, drawn.audio)).sum(), picture)[0])
+        slopes.append(torch.autograd.grad(reward_fn(Latents(picture, drawn.audio)).sum(), picture)[0])
     quick, full = (slope.flatten(1) for slope in slopes)
     alike = torch.cosine_similarity(quick, full)
     assert (0.5 < alike).all() and (alike < 1 - 1e-6).all()
@@ -74,9 +74,9 @@ def test_beside_a_sound_that_is_drawn_too_its_slope_is_that_of_a_sketch(watched)
 def test_a_sound_that_stays_is_listened_to_once(watched):
     spec, drawn = latents(watched)
     calls = []
-    listened = watched.offset.listen.register_forward_hook(lambda *_: calls.append("heard"))
-    models = watched.offset, watched.video_codec, watched.audio_codec
-    given, drawn_too = timing(*models, spec, given=True), timing(*models, spec)
+    listened = watched.sync_model.audio_proj.register_forward_hook(lambda *_: calls.append("heard"))
+    models = watched.sync_model, watched.video_codec, watched.audio_codec
+    given, drawn_too = sync_reward(*models, spec, audio_given=True), sync_reward(*models, spec)
     with torch.no_grad():
         one, again = given(drawn), given(Latents(drawn.video, drawn.audio.clone()))
         assert calls == ["heard"] and torch.equal(one, again)
@@ -90,37 +90,39 @@ def test_with_a_student_every_task_that_draws_a_picture_beside_a_sound_asks_it(w
     asked = []
 
     def counted(*args):
-        critic = timing(*args)
-        return lambda latents: asked.append(1) or critic(latents)
+        reward_fn = sync_reward(*args)
+        return lambda latents: asked.append(1) or reward_fn(latents)
 
-    monkeypatch.setattr("avsim.simulator.simulator.timing", counted)
+    monkeypatch.setattr("avsim.simulator.simulator.sync_reward", counted)
     both = replace(watched, student=watched.generator)
     clip = both.generate("a", seconds=1.0)
-    levels = [1.5 * u / (1 + 0.5 * u) for u in (torch.arange(8, 0, -1) / 8).tolist()]  # of the picture's path
-    least, dim = WATCHED["sync_start"], WATCHED["sync_end"]
+    levels = [1.5 * u / (1 + 0.5 * u) for u in (torch.arange(8, 0, -1) / 8).tolist()]  # of the video's path
+    least, dim = REWARD["sync_start"], REWARD["sync_end"]
     assert len(asked) == sum(least <= level <= dim for level in levels) > 0
     counts = {}
     for name, draw in {
-        "visualize": lambda: both.visualize(Clip(None, clip.wave, sample_rate=16000), takes=1),
+        "visualize": lambda: both.visualize(Clip(None, clip.wave, sample_rate=16000), num_candidates=1),
         "all takes": lambda: both.visualize(Clip(None, clip.wave, sample_rate=16000)),
         "animate": lambda: both.animate(Clip(clip.frames[:, :1], None), seconds=1.0),
         "extend": lambda: both.extend(clip, seconds=0.25),
         "edit": lambda: both.edit(clip, "b"),
         "foley": lambda: both.foley(Clip(clip.frames, None, 8.0), "a"),
         "image": lambda: both.image("a"),
-        "sound": lambda: both.sound("a", seconds=1.0),
+        "audio": lambda: both.audio("a", seconds=1.0),
     }.items():
         asked.clear()
         draw()
         counts[name] = len(asked)
-    assert counts["all takes"] == TAKES["visualize"] * counts["visualize"] > 2 * counts["animate"] > 0
+    assert (
+        counts["all takes"] == NUM_CANDIDATES["visualize"] * counts["visualize"] > 2 * counts["animate"] > 0
+    )
     assert counts["extend"] > 0 and counts["edit"] > 0
-    assert not (counts["foley"] or counts["image"] or counts["sound"])
+    assert not (counts["foley"] or counts["image"] or counts["audio"])
 
 
 def test_pictures_are_drawn_by_it_and_sounds_for_them_are_not(watched):
-    alone = replace(watched, offset=None)
-    assert "offset" in watched.parts()
+    alone = replace(watched, sync_model=None)
+    assert "sync_model" in watched.parts()
     for seed in (0, 1):
         one, other = (each.generate("a ball falls", seed=seed, **HOW) for each in (watched, alone))
         assert not torch.equal(one.frames, other.frames) and torch.isfinite(one.frames).all()

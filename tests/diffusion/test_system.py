@@ -31,7 +31,7 @@ SHIFTS = Pair(1.5, 1.0)
 
 
 def latent_batch(rows: int = 4, seed: int = 0, keep: str = "both") -> LatentBatch:
-    """Clips whose sound tells how bright the picture is at its time."""
+    """Clips whose sound tells how bright the video is at its time."""
     random = torch.Generator().manual_seed(seed)
     loud = torch.randn(rows, 4, SPEC.video[0], generator=random)
     video = 0.2 * torch.randn(rows, 4, *SPEC.video, generator=random) + loud[..., None, None]
@@ -342,7 +342,7 @@ def test_a_student_of_video_alone_trains_as_a_generator(make, tmp_path):
 def test_a_sync_model_guides_the_targets(make, tmp_path):
     run = export(tmp_path / "run")
     torch.manual_seed(1)
-    save_model(offset_judge(), run / "simulator" / "offset")
+    save_model(offset_judge(), run / "simulator" / "sync_model")
     spec = LatentSpec(ClipSpec(**CLIPS))
     batch = LatentBatch(
         spec, torch.randn(4, 16, *spec.video), torch.randn(4, 16, spec.audio), ["a"] * 4, ["a"] * 4, 0

@@ -1,4 +1,4 @@
-"""The experiment that proves the judges, on a handful of clips: its table and its calibrations."""
+"""The experiment that proves the scorers, on a handful of clips: its table and its calibrations."""
 
 import subprocess
 import sys
@@ -27,7 +27,7 @@ def test_every_judge_and_every_lie(tmp_path):
     ):
         assert word in text
     paths = list((tmp_path / "calibrations").glob("*.json"))
-    assert paths  # of judges that need no detector
+    assert paths  # of scorers that need no detector
     for path in paths:
         found = Calibration.load(path)
         assert found.clips == 12 and found.weights == () and "calibrate.py" in found.made_by

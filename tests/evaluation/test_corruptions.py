@@ -15,7 +15,7 @@ from avsim.evaluation.corruptions import (
     swapped_channels,
     through_codecs,
 )
-from avsim.evaluation.result import Unjudged
+from avsim.evaluation.result import NotJudged
 from avsim.world import Scene, render
 from avsim.world.flat.scene import Body, Hit, Stick, Target
 from tests.films import flash_and_click, offset
@@ -65,9 +65,9 @@ def test_sounds_of_other_lengths_are_fitted():
 
 
 def test_clips_of_one_kind_alone(clip):
-    for lie in OF_A_CLIP.values():
-        assert lie(clip.silent()).wave is None and lie(clip.unseen()).frames is None
-    with pytest.raises(InputError, match="needs a picture"):
+    for corruption in OF_A_CLIP.values():
+        assert corruption(clip.silent()).wave is None and corruption(clip.unseen()).frames is None
+    with pytest.raises(InputError, match="needs video"):
         list(shuffled([clip.silent(), clip.unseen()]))
 
 
@@ -87,11 +87,11 @@ def test_through_codecs_takes_both_ways(clip):
 def test_the_world_sounds_anew():
     scene = Scene(bodies=(Body(material="metal", release=0.0),), seed=3)
     clip, truth = render(scene, Clip(torch.zeros(3, 16, 64, 64), None).spec)
-    for name, lie in OF_A_SCENE.items():
-        lied, heard = sounding(clip, lie(truth.scene))
-        assert heard.scene == lie(truth.scene) != scene
+    for name, corruption in OF_A_SCENE.items():
+        lied, heard = sounding(clip, corruption(truth.scene))
+        assert heard.scene == corruption(truth.scene) != scene
         assert torch.equal(lied.frames, clip.frames), name
         assert lied.wave.shape == clip.wave.shape and not torch.equal(lied.wave, clip.wave), name
     struck = Scene(targets=(Target(),), stick=Stick(hits=(Hit(0.3),)))
-    with pytest.raises(Unjudged):
+    with pytest.raises(NotJudged):
         OF_A_SCENE["wrong material"](struck)

@@ -41,40 +41,43 @@ def test_a_report_of_clips_against_a_reference(films, tmp_path, capsys):
     assert code == 0, err
     metrics = json.loads((tmp_path / "report" / "metrics.json").read_text())
     assert metrics["clips"] == {"read": 3, "unreadable": {}}
-    assert metrics["judges"]["synchrony of events"]["trouble"].startswith("doesn't apply")
-    assert "fidelity of log-mel statistics" in metrics["judges"]
-    copies = metrics["judges"]["memorization by log-mel statistics"]["numbers"]
+    assert metrics["metrics"]["synchrony of events"]["warning"].startswith("doesn't apply")
+    assert "fidelity of log-mel statistics" in metrics["metrics"]
+    copies = metrics["metrics"]["memorization by log-mel statistics"]["numbers"]
     assert copies["distance to the nearest training clip"]["value"] == 0
     page = (tmp_path / "report" / "index.html").read_text()
-    assert page.count("<video") == 3 and "no detector for this was given" in page and '="http' not in page
+    assert page.count("<video") == 3 and "no detector for it" in page and '="http' not in page
     assert "3 clips: 48 pixels high, 16 fps" in out and "doesn't apply" in out
 
 
 def test_what_ships_looks_and_listens(films, tmp_path, capsys):
     code, out, err = evaluated(capsys, films, "--out", tmp_path / "report")
     assert code == 0, err
-    judges = json.loads((tmp_path / "report" / "metrics.json").read_text())["judges"]
+    scorers = json.loads((tmp_path / "report" / "metrics.json").read_text())["metrics"]
     for name in ("synchrony of events", "physics", "integrity of things"):
-        assert "no detector" not in str(judges[name]["trouble"])
+        assert "no detector" not in str(scorers[name]["warning"])
 
 
 def test_a_run_that_trained_a_detector_is_as_good_as_its_folder(films, tmp_path, capsys):
-    shutil.copytree(SMALL / "picture", tmp_path / "run" / "simulator" / "picture")
+    shutil.copytree(SMALL / "video_detector", tmp_path / "run" / "simulator" / "video_detector")
     told = []
-    for name, folder in (("run", tmp_path / "run"), ("folder", tmp_path / "run" / "simulator" / "picture")):
-        code, _, err = evaluated(capsys, films, "--picture", folder, "--out", tmp_path / name)
+    for name, folder in (
+        ("run", tmp_path / "run"),
+        ("folder", tmp_path / "run" / "simulator" / "video_detector"),
+    ):
+        code, _, err = evaluated(capsys, films, "--video-detector", folder, "--out", tmp_path / name)
         assert code == 0, err
-        told.append(json.loads((tmp_path / name / "metrics.json").read_text())["judges"])
+        told.append(json.loads((tmp_path / name / "metrics.json").read_text())["metrics"])
     assert str(told[0]) == str(told[1])
-    assert "no detector" not in str(told[0]["integrity of things"]["trouble"])
-    code, _, err = evaluated(capsys, films, "--picture", films, "--out", tmp_path / "none")
-    assert code == 2 and "no trained picture here" in err
+    assert "no detector" not in str(told[0]["integrity of things"]["warning"])
+    code, _, err = evaluated(capsys, films, "--video-detector", films, "--out", tmp_path / "none")
+    assert code == 2 and "no trained video_detector here" in err
 
 
 def test_bad_clips_are_counted_and_stop_nothing(films, tmp_path, capsys):
     folder = tmp_path / "mixed"
     shutil.copytree(films, folder)
-    (folder / "text.mp4").write_text("not a film")
+    (folder / "text.mp4").write_text("not a video")
     flash_and_click(8, 44100, 8, at=0.5, channels=1).write(folder / "other.mp4")
     flash_and_click(16, 16000, 24).silent().write(folder / "silent.mp4")
     code, out, err = evaluated(capsys, folder, "--out", tmp_path / "report")
@@ -82,8 +85,8 @@ def test_bad_clips_are_counted_and_stop_nothing(films, tmp_path, capsys):
     metrics = json.loads((tmp_path / "report" / "metrics.json").read_text())
     assert metrics["clips"]["read"] == 5 and len(metrics["clips"]["unreadable"]) == 1
     assert "Left out, as it can't be read" in out and "8 to 16 fps" in out
-    skipped = metrics["judges"]["space"]["numbers"]
-    assert any("has no sound" in number["skipped"] for number in skipped.values())
+    skipped = metrics["metrics"]["space"]["numbers"]
+    assert any("has no audio" in number["skipped"] for number in skipped.values())
 
 
 def test_a_reference_of_another_size_is_told(films, tmp_path, capsys):
@@ -98,14 +101,14 @@ def test_a_reference_of_another_size_is_told(films, tmp_path, capsys):
 )
 def test_refused_in_one_line(kind, films, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
-    (tmp_path / "text.mp4").write_text("not a film")
+    (tmp_path / "text.mp4").write_text("not a video")
     (tmp_path / "prompts.txt").write_text("a bell\n")
     arguments, expected = {
-        "empty folder": ([tmp_path / "empty"], "no films in"),
+        "empty folder": ([tmp_path / "empty"], "no videos in"),
         "missing": ([tmp_path / "nowhere"], "no such file"),
         "unreadable": ([tmp_path / "text.mp4"], "none of the 1 clips can be read"),
         "prompts": ([films, "--prompts", tmp_path / "prompts.txt"], "has 1 lines and there are 3 clips"),
-        "model": ([films, "--sound", tmp_path], "no trained sound here"),
+        "model": ([films, "--audio-detector", tmp_path], "no trained audio_detector here"),
         "training": ([films, "--training", films], "--training needs --reference"),
         "embedding": ([films, "--embedding", "clap"], "expected NAME=WHAT"),
     }[kind]

@@ -9,12 +9,12 @@ from torchmetrics.image.kid import poly_mmd
 
 from avsim.clip import Clip
 from avsim.errors import InputError
-from avsim.evaluation.embeddings import UNTRAINED, picture_statistics, sound_statistics, world_trained
+from avsim.evaluation.embeddings import UNTRAINED, audio_statistics, video_statistics, world_trained
 from avsim.evaluation.fidelity import Fidelity
 from avsim.evaluation.frechet import frechet, frechet_extrapolated, kernel_distance
-from avsim.evaluation.result import Unjudged
-from avsim.perception.audio_detector import SoundDetector
-from avsim.perception.video_detector import PictureDetector
+from avsim.evaluation.result import NotJudged
+from avsim.perception.audio_detector import AudioDetector
+from avsim.perception.video_detector import VideoDetector
 from avsim.seeds import generator
 
 
@@ -57,30 +57,30 @@ def test_extrapolation_takes_away_most_of_the_bias_of_few_clips():
 
 
 def test_the_judge_its_names_and_its_interval():
-    judge = Fidelity("statistics", cloud(300))
+    scorer = Fidelity("statistics", cloud(300))
     for embedded in cloud(200, at=1.0, name="clips"):
-        judge.update(embedded)
-    score = judge.scores()["Fréchet distance, statistics"]
+        scorer.update(embedded)
+    score = scorer.scores()["Fréchet distance, statistics"]
     assert score.low < score.value < score.high and score.low < 6 < score.high + 0.5 and score.clips == 200
-    assert len(judge.compute()) == 3 and all("statistics" in name for name in judge.compute())
-    typical = judge.each(torch.stack([torch.zeros(6), 3 * torch.ones(6)]).double())
+    assert len(scorer.compute()) == 3 and all("statistics" in name for name in scorer.compute())
+    typical = scorer.each(torch.stack([torch.zeros(6), 3 * torch.ones(6)]).double())
     assert typical[0] > -1 and typical[1] == pytest.approx(-3 * math.sqrt(6), rel=0.15)
 
 
 def test_too_few_clips_are_no_distance():
-    judge = Fidelity("statistics", cloud(300))
+    scorer = Fidelity("statistics", cloud(300))
     for embedded in cloud(5):
-        judge.update(embedded)
-    assert math.isnan(judge.scores()["Fréchet distance, statistics"].value)
-    judge = Fidelity("statistics", cloud(300, 20))
+        scorer.update(embedded)
+    assert math.isnan(scorer.scores()["Fréchet distance, statistics"].value)
+    scorer = Fidelity("statistics", cloud(300, 20))
     for embedded in cloud(20, 20):
-        judge.update(embedded)
-    assert [value.isfinite().item() for value in judge.compute().values()] == [True, False, False]
-    judge = Fidelity("statistics", cloud(300, 20))
+        scorer.update(embedded)
+    assert [value.isfinite().item() for value in scorer.compute().values()] == [True, False, False]
+    scorer = Fidelity("statistics", cloud(300, 20))
     for embedded in cloud(22, 20):  # enough for a Fréchet distance, not for its interval
-        judge.update(embedded)
-    assert judge.compute()["Fréchet distance, statistics"].isfinite()
-    assert math.isnan(judge.scores()["Fréchet distance, statistics"].value)
+        scorer.update(embedded)
+    assert scorer.compute()["Fréchet distance, statistics"].isfinite()
+    assert math.isnan(scorer.scores()["Fréchet distance, statistics"].value)
     with pytest.raises(InputError, match="at least 2"):
         frechet(cloud(1), cloud(5))
     with pytest.raises(InputError, match="expected"):
@@ -92,23 +92,23 @@ def test_statistics_of_clips():
     clip = Clip(torch.rand(3, 8, 20, 30, generator=random), 0.1 * torch.randn(2, 8000, generator=random))
     assert UNTRAINED["statistics of both"](clip).shape == (96 + 112,)
     louder = Clip(clip.frames, 10 * clip.wave)
-    difference = sound_statistics(louder) - sound_statistics(clip)
+    difference = audio_statistics(louder) - audio_statistics(clip)
     assert difference[:32] == pytest.approx(torch.ones(32), abs=1e-4)  # 20 dB
     assert difference[32:] == pytest.approx(torch.zeros(64), abs=1e-4)
     still = Clip(clip.frames[:, :1].expand(3, 8, 20, 30), None)
-    assert not picture_statistics(still)[-16:].any()
-    for function, absent in ((sound_statistics, clip.silent()), (picture_statistics, clip.unseen())):
-        with pytest.raises(Unjudged):
+    assert not video_statistics(still)[-16:].any()
+    for function, absent in ((audio_statistics, clip.silent()), (video_statistics, clip.unseen())):
+        with pytest.raises(NotJudged):
             function(absent)
 
 
 def test_features_of_detectors_are_embeddings_too():
     torch.manual_seed(0)
-    found = world_trained(SoundDetector().eval(), PictureDetector().eval())
+    found = world_trained(AudioDetector().eval(), VideoDetector().eval())
     clip = Clip(torch.rand(3, 16, 64, 64), 0.1 * torch.randn(2, 16000))
     sizes = [len(embed(clip)) for embed in found.values()]
     assert len(sizes) == 3 and sizes[2] == sizes[0] + sizes[1]
     assert all(embed(clip).isfinite().all() for embed in found.values())
     assert list(world_trained(None, None)) == []
-    with pytest.raises(Unjudged):
+    with pytest.raises(NotJudged):
         found["world-trained features of both"](clip.silent())

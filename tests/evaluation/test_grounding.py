@@ -4,7 +4,7 @@ import torch
 from avsim.clip import Clip, Region, Stems
 from avsim.errors import InputError
 from avsim.evaluation.grounding import Grounding, moved, oracle, share
-from avsim.evaluation.result import Unjudged
+from avsim.evaluation.result import NotJudged
 from avsim.seeds import generator
 
 
@@ -46,7 +46,7 @@ def region() -> Region:
 def test_share_by_hand():
     waves = torch.tensor([[[1.0, 1.0]], [[0.0, 0.0]], [[1.0, -1.0]]])
     assert share(Stems(waves, [region(), region()], 16000)) == 0.5
-    with pytest.raises(Unjudged):
+    with pytest.raises(NotJudged):
         share(Stems(0 * waves, [region(), region()], 16000))
 
 
@@ -57,23 +57,23 @@ def test_one_that_sees_and_one_that_does_not(clip):
     unlooked.update(clip, [region()], blind, other)
     found = looked.compute()
     assert found["share of the energy that falls to what sounds"] == pytest.approx(1)
-    for control in ("swapped sound", "mirrored picture", "positions shuffled", "blank picture"):
+    for control in ("swapped audio", "mirrored video", "positions shuffled", "blank video"):
         assert found[f"the same, {control}"] == pytest.approx(0, abs=1e-6)
     assert found["the same, constant mask"] == 0.25
     assert found["error of the share beside an unseen source"] == pytest.approx(0, abs=1e-3)
-    assert found["AUROC against swapped sound"] == 1
+    assert found["AUROC against swapped audio"] == 1
     found = unlooked.compute()
     assert found["share of the energy that falls to what sounds"] == pytest.approx(0.25)
-    assert found["the same, swapped sound"] == pytest.approx(0.25)
+    assert found["the same, swapped audio"] == pytest.approx(0.25)
 
 
 def test_the_other_sound_may_have_another_rate(clip):
     wave = noise("other", low=False)
     found = []
     for other in (Clip(clip.frames, wave), Clip(clip.frames, wave.repeat_interleave(3, 1), 16.0, 48000)):
-        judge = Grounding()
-        judge.update(clip, [region()], seeing, other)
-        found.append(judge.compute()["error of the share beside an unseen source"])
+        scorer = Grounding()
+        scorer.update(clip, [region()], seeing, other)
+        found.append(scorer.compute()["error of the share beside an unseen source"])
     assert found == pytest.approx([0, 0], abs=1e-3)
 
 
@@ -90,9 +90,9 @@ def test_regions_are_moved_to_where_they_were_not():
 
 
 def test_silence_is_counted(clip):
-    judge = Grounding()
-    judge.update(Clip(clip.frames, 0 * clip.wave), [region()], seeing, clip)
-    assert judge.scores(draws=10)["AUROC against swapped sound"].skipped == {"is silent": 1}
+    scorer = Grounding()
+    scorer.update(Clip(clip.frames, 0 * clip.wave), [region()], seeing, clip)
+    assert scorer.scores(draws=10)["AUROC against swapped audio"].skipped == {"is silent": 1}
 
 
 def test_oracle_masks_give_back_stems_that_do_not_overlap_and_always_add_up(clip):

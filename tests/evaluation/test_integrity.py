@@ -4,16 +4,16 @@ from dataclasses import replace
 import pytest
 
 from avsim.evaluation.integrity import GRAVITY, VIEW, Integrity, falls, usual
-from avsim.perception.detections import Seen
+from avsim.perception.detections import DetectedThing
 
-BALL = Seen(0.0, 0.5, 0.5, "ball", "metal", "gold", 0.2, 1.0)
+BALL = DetectedThing(0.0, 0.5, 0.5, "ball", "metal", "gold", 0.2, 1.0)
 CUBE = replace(BALL, kind="cube", colour="red", x=0.3)
 
 
 def judged(frames, **options) -> dict[str, float]:
-    judge = Integrity()
-    judge.update(frames, 16.0, **options)
-    return {name: value.item() for name, value in judge.compute().items()}
+    scorer = Integrity()
+    scorer.update(frames, 16.0, **options)
+    return {name: value.item() for name, value in scorer.compute().items()}
 
 
 def test_all_is_well():
@@ -57,12 +57,12 @@ def test_what_rolls_out_of_the_picture_may_be_away():
 def test_what_should_be_there_may_be_given():
     assert judged([[BALL]] * 10, expected=[("ball", "gold")])["frames right"] == 1
     assert judged([[BALL]] * 10, expected=[("cube", "red")])["frames right"] == 0
-    judge = Integrity()
-    judge.update([[]] * 10, 16.0)
-    assert judge.scores()["frames right"].skipped == {"nothing is seen in it": 1}
+    scorer = Integrity()
+    scorer.update([[]] * 10, 16.0)
+    assert scorer.scores()["frames right"].skipped == {"nothing is seen in it": 1}
 
 
-def dropped(acceleration: float, frames_per_second: float = 30.0) -> list[list[Seen]]:
+def dropped(acceleration: float, frames_per_second: float = 30.0) -> list[list[DetectedThing]]:
     heights = [0.1 + acceleration / VIEW / 2 * (k / frames_per_second) ** 2 for k in range(13)]
     return [[replace(BALL, y=y)] for y in [0.1] * 3 + heights + [heights[-2], heights[-3]]]
 

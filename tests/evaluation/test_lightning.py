@@ -1,4 +1,4 @@
-"""A judge in a Lightning loop: `trainer.test` gives the same bits on one process and on two."""
+"""A scorer in a Lightning loop: `trainer.test` gives the same bits on one process and on two."""
 
 import json
 import os
@@ -15,20 +15,20 @@ from avsim.seeds import generator
 
 
 class Judged(lightning.LightningModule):
-    """Judges moments that are the data, and writes down what the judge says."""
+    """Judges moments that are the data, and writes down what the scorer says."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
-        self.path, self.judge, self.layer = path, EventSynchrony(), torch.nn.Linear(1, 1)
+        self.path, self.scorer, self.layer = path, EventSynchrony(), torch.nn.Linear(1, 1)
 
     def test_step(self, batch, index):
         for heard, seen in batch:
-            self.judge.update(heard.tolist(), seen.tolist(), 16, 2.0)
+            self.scorer.update(heard.tolist(), seen.tolist(), 16, 2.0)
 
     def on_test_epoch_end(self):
-        numbers = {name.replace("/", " "): value for name, value in self.judge.compute().items()}
+        numbers = {name.replace("/", " "): value for name, value in self.scorer.compute().items()}
         self.log_dict(numbers, sync_dist=False)
-        scores = {name: score.plain() for name, score in self.judge.scores(draws=100).items()}
+        scores = {name: score.plain() for name, score in self.scorer.scores(draws=100).items()}
         if self.global_rank == 0:
             self.path.write_text(json.dumps(scores))
 

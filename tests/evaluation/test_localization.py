@@ -15,20 +15,20 @@ def test_ciou_by_hand():
     truth = cells("1 .5 0", "0 0 0")
     assert ciou(truth > 0, truth) == 1
     assert ciou(cells("1 0 0", "0 0 0") > 0, truth) == pytest.approx(1 / 1.5)
-    assert ciou(cells("1 1 1", "1 1 1") > 0, truth) == pytest.approx(1.5 / 5.5)  # all of the picture
+    assert ciou(cells("1 1 1", "1 1 1") > 0, truth) == pytest.approx(1.5 / 5.5)  # all of the video
     assert ciou(cells("0 0 1", "0 0 0") > 0, truth) == 0
 
 
 def judged() -> Localization:
-    judge = Localization(threshold=0.5)
+    scorer = Localization(threshold=0.5)
     truth = cells("1 0", "0 0")
-    judge.update(cells(".9 0", "0 0"), truth)  # right: cIoU 1
-    judge.update(cells(".8 .7", "0 0"), truth)  # cIoU 1/2: right
-    judge.update(cells("0 .7", "0 0"), truth)  # wrong place
-    judge.update(cells(".4 .3", ".2 .1"), truth)  # found nothing
-    judge.update(cells(".4 .3", ".2 .1"), torch.zeros(2, 2))  # a negative sound, rejected
-    judge.update(cells(".85 .3", ".2 .1"), torch.zeros(2, 2))  # and one that is not
-    return judge
+    scorer.update(cells(".9 0", "0 0"), truth)  # right: cIoU 1
+    scorer.update(cells(".8 .7", "0 0"), truth)  # cIoU 1/2: right
+    scorer.update(cells("0 .7", "0 0"), truth)  # wrong place
+    scorer.update(cells(".4 .3", ".2 .1"), truth)  # found nothing
+    scorer.update(cells(".4 .3", ".2 .1"), torch.zeros(2, 2))  # a negative sound, rejected
+    scorer.update(cells(".85 .3", ".2 .1"), torch.zeros(2, 2))  # and one that is not
+    return scorer
 
 
 def test_scores_by_hand():
@@ -47,25 +47,25 @@ def test_scores_by_hand():
 
 def test_ap_agrees_with_scikit_learn_with_ties():
     random = generator(0, "ap")
-    judge = Localization(threshold=0.35)
+    scorer = Localization(threshold=0.35)
     truth = cells("1 0", "0 0")
     for _ in range(60):
         heat = torch.randint(0, 10, (2, 2), generator=random) / 10
-        judge.update(heat, truth * torch.randint(0, 2, (), generator=random))
-    overlap, loudest, sounds = judge.rows.T
+        scorer.update(heat, truth * torch.randint(0, 2, (), generator=random))
+    overlap, loudest, sounds = scorer.rows.T
     right = overlap >= 0.5
     expected = average_precision_score(right, loudest) * right.sum() / sounds.sum()
-    assert judge.compute()["AP"] == pytest.approx(expected.item())
+    assert scorer.compute()["AP"] == pytest.approx(expected.item())
 
 
 def test_the_whole_picture_is_no_answer():
-    judge = Localization(threshold=0.5)
+    scorer = Localization(threshold=0.5)
     truth = torch.zeros(10, 10)
     truth[:2, :2] = 1
-    judge.update(torch.ones(10, 10), truth)
-    judge.update(torch.ones(10, 10), 0 * truth)
-    assert judge.compute()["cIoU (share of clips at 0.5)"] == 0
-    assert judge.compute()["negatives rejected"] == 0
+    scorer.update(torch.ones(10, 10), truth)
+    scorer.update(torch.ones(10, 10), 0 * truth)
+    assert scorer.compute()["cIoU (share of clips at 0.5)"] == 0
+    assert scorer.compute()["negatives rejected"] == 0
 
 
 def test_intervals_and_bad_input():

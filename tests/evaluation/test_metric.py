@@ -1,4 +1,4 @@
-"""Rows, intervals, processes: what all judges share."""
+"""Rows, intervals, processes: what all scorers share."""
 
 import math
 
@@ -8,13 +8,13 @@ import torch
 import torch.distributed
 import torch.multiprocessing
 
-from avsim.evaluation.metric import Judge, correlation, mean, rank_correlation, ranks
+from avsim.evaluation.metric import ClipScorer, correlation, mean, rank_correlation, ranks
 from avsim.evaluation.result import Reason, Score
 from avsim.measures import bootstrap
 from avsim.seeds import generator
 
 
-class Mean(Judge):
+class Mean(ClipScorer):
     """The mean of one number of each clip."""
 
     width = 2
@@ -27,10 +27,10 @@ class Mean(Judge):
 
 
 def filled(values) -> Mean:
-    judge = Mean()
+    scorer = Mean()
     for value in values:
-        judge.update(float(value))
-    return judge
+        scorer.update(float(value))
+    return scorer
 
 
 def test_share_of_the_way_from_floor_to_ceiling():
@@ -48,16 +48,16 @@ def test_share_of_the_way_from_floor_to_ceiling():
 
 def test_numbers_intervals_and_skipped_clips():
     values = torch.randn(40, generator=generator(1, "values"), dtype=torch.float64)
-    judge = filled(values)
-    judge.skip(Reason.SILENT)
-    judge.skip(Reason.SILENT)
-    judge.skip(Reason.NO_SOUND)
-    assert judge.compute()["mean"].item() == pytest.approx(values.mean().item(), abs=1e-12)
-    score = judge.scores()["mean"]
-    assert (score.clips, score.skipped) == (40, {"has no sound": 1, "is silent": 2})
+    scorer = filled(values)
+    scorer.skip(Reason.SILENT)
+    scorer.skip(Reason.SILENT)
+    scorer.skip(Reason.NO_AUDIO)
+    assert scorer.compute()["mean"].item() == pytest.approx(values.mean().item(), abs=1e-12)
+    score = scorer.scores()["mean"]
+    assert (score.clips, score.skipped) == (40, {"has no audio": 1, "is silent": 2})
     expected = bootstrap(values.sort().values)
     assert (score.low, score.high) == pytest.approx((expected.low, expected.high))
-    assert judge.each(judge.rows).tolist() == sorted(values.tolist())
+    assert scorer.each(scorer.rows).tolist() == sorted(values.tolist())
 
 
 def test_the_order_of_clips_changes_no_bit():
@@ -73,22 +73,22 @@ def test_nothing_judged_is_nan():
 
 
 def test_reset_and_forward_are_those_of_any_metric():
-    judge = filled([1.0, 2.0])
-    assert judge(6.0)["mean"] == 6 and judge.compute()["mean"] == 3
-    judge.reset()
-    judge.update(5.0)
-    assert judge.compute()["mean"] == 5
+    scorer = filled([1.0, 2.0])
+    assert scorer(6.0)["mean"] == 6 and scorer.compute()["mean"] == 3
+    scorer.reset()
+    scorer.update(5.0)
+    assert scorer.compute()["mean"] == 5
 
 
 def _process(rank: int, shares: list[list[float]], path: str) -> None:
     torch.distributed.init_process_group(
         "gloo", init_method=f"file://{path}/meet", rank=rank, world_size=len(shares)
     )
-    judge = filled(shares[rank])
+    scorer = filled(shares[rank])
     if rank:
-        judge.skip(Reason.MONO)
-    score = judge.scores()["mean"]
-    assert len(judge.kept) == len(shares[rank])  # what is gathered doesn't stay
+        scorer.skip(Reason.MONO)
+    score = scorer.scores()["mean"]
+    assert len(scorer.kept) == len(shares[rank])  # what is gathered doesn't stay
     torch.save([score.value, score.low, score.high, score.clips, dict(score.skipped)], f"{path}/{rank}.pt")
     torch.distributed.destroy_process_group()
 
@@ -99,7 +99,7 @@ def test_two_processes_give_the_same_bits_as_one(tmp_path, shares):
     alone = filled(shares[0] + shares[1]).scores()["mean"]
     for rank in (0, 1):
         found = torch.load(tmp_path / f"{rank}.pt")
-        assert found == [alone.value, alone.low, alone.high, 4, {"has one channel of sound": 1}]
+        assert found == [alone.value, alone.low, alone.high, 4, {"has one audio channel": 1}]
 
 
 def test_correlations_agree_with_scipy_and_know_nan_and_constants():

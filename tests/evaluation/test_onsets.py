@@ -71,5 +71,5 @@ def test_the_worlds_contacts_are_found():
 
 
 def test_a_clip_without_sound_is_refused():
-    with pytest.raises(InputError, match="no sound"):
+    with pytest.raises(InputError, match="no audio"):
         flux_onsets(Clip(torch.zeros(3, ClipSpec().frames, 8, 8), None))

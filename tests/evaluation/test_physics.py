@@ -4,12 +4,14 @@ import pytest
 import torch
 
 from avsim.clip import Clip
-from avsim.evaluation.physics import ReportCard, brightness
-from avsim.perception.detections import Event, Heard, Onset, Seen, View
+from avsim.evaluation.physics import PhysicsProbes, brightness
+from avsim.perception.detections import AudioDetections, DetectedThing, Event, Onset, VideoDetections
 from avsim.seeds import generator
 
 SILENCE = Clip(torch.zeros(3, 32, 8, 8), torch.zeros(1, 32000))
-HEARD = Heard({"ball": 0.9, "cello": 0.7, "bell": 0.2}, {"metal": 0.9}, {"cave": 0.8, "restaurant": 0.2}, 2.0)
+HEARD = AudioDetections(
+    {"ball": 0.9, "cello": 0.7, "bell": 0.2}, {"metal": 0.9}, {"cave": 0.8, "restaurant": 0.2}, 2.0
+)
 
 
 def event(seconds: float, kind: str = "ball", material: str = "metal", speed: float = math.nan) -> Event:
@@ -20,15 +22,17 @@ def onset(seconds: float, kind: str = "ball", material: str = "metal", level: fl
     return Onset(seconds, level, kind, material, 1.0)
 
 
-def view(*events: Event, place: str = "cave", things=()) -> View:
-    return View(events, things, {place: 0.9, "restaurant" if place != "restaurant" else "cave": 0.1})
+def view(*events: Event, place: str = "cave", things=()) -> VideoDetections:
+    return VideoDetections(
+        events, things, {place: 0.9, "restaurant" if place != "restaurant" else "cave": 0.1}
+    )
 
 
 def judged(*clips) -> dict[str, float]:
-    judge = ReportCard()
+    scorer = PhysicsProbes()
     for clip in clips:
-        judge.update(*clip)
-    return {name: value.item() for name, value in judge.compute().items()}
+        scorer.update(*clip)
+    return {name: value.item() for name, value in scorer.compute().items()}
 
 
 def test_identity_and_material_by_hand():
@@ -58,7 +62,7 @@ def test_place_and_decay():
         ("restaurant", "restaurant", 0.5),
         ("dry studio", "cave", 0.2),
     ):
-        hears = Heard(HEARD.kinds, HEARD.materials, {heard: 1.0}, decay)
+        hears = AudioDetections(HEARD.kinds, HEARD.materials, {heard: 1.0}, decay)
         clips.append((SILENCE, [onset(0.5)], hears, view(event(0.5), place=seen)))
     found = judged(*clips)
     assert found["place heard is place seen"] == pytest.approx(2 / 3)
@@ -95,35 +99,35 @@ def test_larger_is_darker_within_a_material():
     for material, offset in (("metal", 4.0), ("wood", 1.0)):  # wood is darker at any size
         for size in (0.1 + 0.4 * torch.rand(5, generator=random)).tolist():
             clip = Clip(torch.zeros(3, 16, 8, 8), tone(offset * 100 / size).wave)
-            things = ((Seen(0.0, 0.5, 0.5, "ball", material, "gold", size, 1.0),),) * 16
+            things = ((DetectedThing(0.0, 0.5, 0.5, "ball", material, "gold", size, 1.0),),) * 16
             clips.append((clip, [onset(0.5)], HEARD, view(event(0.5, material=material), things=things)))
     found = judged(*clips)
     assert found["larger is darker, correlation"] == pytest.approx(1, abs=0.01)
 
 
 def test_a_clip_in_which_nothing_happens_is_skipped():
-    judge = ReportCard()
-    judge.update(SILENCE, [], HEARD, view())
-    score = judge.scores()["physics, mean of six rows"]
+    scorer = PhysicsProbes()
+    scorer.update(SILENCE, [], HEARD, view())
+    score = scorer.scores()["physics, mean of six rows"]
     assert score.clips == 0 and score.skipped == {"nothing happens in it": 1}
-    judge.update(SILENCE, [onset(0.5)], HEARD, view(event(0.5)))
+    scorer.update(SILENCE, [onset(0.5)], HEARD, view(event(0.5)))
     shades = (1 + 0.9) / 2, 0.9 * 0.8 + 0.1 * 0.2, 0.9  # identity and material, place, superposition
-    assert judge.each(judge.rows)[0] == pytest.approx(sum(shades) / 3)
+    assert scorer.each(scorer.rows)[0] == pytest.approx(sum(shades) / 3)
 
 
 def test_a_row_alone_and_a_wrong_material_that_a_right_kind_does_not_hide():
     heard = {
-        material: Heard({"ball": 1.0, "cello": 1.0}, {material: 1.0}, {"cave": 1.0}, 2.0)
+        material: AudioDetections({"ball": 1.0, "cello": 1.0}, {material: 1.0}, {"cave": 1.0}, 2.0)
         for material in ("metal", "wood")
     }
-    judge = ReportCard("1 identity and material")
+    scorer = PhysicsProbes("1 identity and material")
     for material, other in heard.items():
-        judge.update(SILENCE, [onset(0.5, material=material), onset(1.0, "cello", "")], other,
+        scorer.update(SILENCE, [onset(0.5, material=material), onset(1.0, "cello", "")], other,
                      view(event(0.5), event(1.0, "cello", "")))  # fmt: skip
-    found = judge.compute()
+    found = scorer.compute()
     assert list(found) == [
         "1 identity and material", "kind heard is kind seen", "material heard is material seen",
     ]  # fmt: skip
     assert found["material heard is material seen"] == 0.5  # a player's missing material is no match
-    assert sorted(judge.each(judge.rows).tolist()) == pytest.approx([0.0, 1.0])
-    assert judge.asked(judge.rows[0]).shape == (6,)
+    assert sorted(scorer.each(scorer.rows).tolist()) == pytest.approx([0.0, 1.0])
+    assert scorer.measured(scorer.rows[0]).shape == (6,)

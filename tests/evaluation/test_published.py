@@ -9,7 +9,7 @@ import torch
 from avsim.clip import Clip
 from avsim.errors import InputError
 from avsim.evaluation.published import embedding
-from avsim.evaluation.result import Unjudged
+from avsim.evaluation.result import NotJudged
 
 transformers = pytest.importorskip("transformers")
 
@@ -35,7 +35,7 @@ def test_videomae(tmp_path, clips):
     embed = embedding(f"videomae:{tmp_path / 'v'}")
     one, other = (embed(clip) for clip in clips)
     assert one.shape == (16,) and torch.equal(one, embed(clips[0])) and not torch.allclose(one, other)
-    with pytest.raises(Unjudged, match="no picture"):
+    with pytest.raises(NotJudged, match="no video"):
         embed(Clip(None, clips[0].wave, sample_rate=16000))
 
 
@@ -57,7 +57,7 @@ def test_clap(tmp_path, clips):
     embed = embedding(f"clap:{tmp_path / 'c'}")
     one, other = (embed(clip) for clip in clips)
     assert one.shape == (8,) and one.isfinite().all() and not torch.allclose(one, other)
-    with pytest.raises(Unjudged, match="no sound"):
+    with pytest.raises(NotJudged, match="no audio"):
         embed(Clip(clips[0].frames, None, 16))
 
 

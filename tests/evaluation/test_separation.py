@@ -20,9 +20,9 @@ def sounds(rows: int, sources: int, samples: int = 2000):
 def test_means_over_sources_and_gains_as_mir_eval_has_them():
     reference, estimate = sounds(2, 2)
     mixture = reference.sum(1)
-    judge = Separation()
-    judge.update(reference, estimate, mixture)
-    found = judge.compute()
+    scorer = Separation()
+    scorer.update(reference, estimate, mixture)
+    found = scorer.compute()
     theirs, before = [], []
     for r, e, m in zip(reference.numpy(), estimate.numpy(), mixture.numpy(), strict=True):
         scores = mir_eval.separation.bss_eval_sources(r, e, compute_permutation=False)
@@ -40,9 +40,9 @@ def test_means_over_sources_and_gains_as_mir_eval_has_them():
 
 def test_the_mixture_gains_nothing():
     reference, _ = sounds(2, 3)
-    judge = Separation()
-    judge.update(reference, reference.sum(1, keepdim=True).expand_as(reference), reference.sum(1))
-    assert judge.compute()["gain in SDR (BSS-eval 3, 512 taps), dB"] == 0
+    scorer = Separation()
+    scorer.update(reference, reference.sum(1, keepdim=True).expand_as(reference), reference.sum(1))
+    assert scorer.compute()["gain in SDR (BSS-eval 3, 512 taps), dB"] == 0
 
 
 def test_silence_is_counted_and_spoils_no_mean():
@@ -51,22 +51,22 @@ def test_silence_is_counted_and_spoils_no_mean():
     reference[0, 1] = 0  # a source that doesn't sound
     estimate[1, 0] = 0  # a stem that should
     reference[2] = 0
-    judge = Separation()
-    judge.update(reference, estimate, mixture)
-    score = judge.scores()["SDR (BSS-eval 3, 512 taps), dB"]
+    scorer = Separation()
+    scorer.update(reference, estimate, mixture)
+    score = scorer.scores()["SDR (BSS-eval 3, 512 taps), dB"]
     assert score.clips == 2 and score.skipped == {"is silent": 1} and math.isfinite(score.value)
-    assert judge.compute()["silent references"] == 1 and judge.compute()["silent estimates"] == 1
+    assert scorer.compute()["silent references"] == 1 and scorer.compute()["silent estimates"] == 1
     alone = Separation()
     alone.update(reference[:2], estimate[:2], mixture[:2])
-    assert alone.scores()["SI-SDR, dB"].value == judge.scores()["SI-SDR, dB"].value
+    assert alone.scores()["SI-SDR, dB"].value == scorer.scores()["SI-SDR, dB"].value
 
 
 def test_one_source_has_no_interference():
     reference, estimate = sounds(1, 1)
-    judge = Separation()
-    judge.update(reference, estimate, reference[:, 0])
-    assert judge.compute()["SIR (BSS-eval 3), dB"].isnan()
-    assert judge.compute()["SDR (BSS-eval 3, 512 taps), dB"].isfinite()
+    scorer = Separation()
+    scorer.update(reference, estimate, reference[:, 0])
+    assert scorer.compute()["SIR (BSS-eval 3), dB"].isnan()
+    assert scorer.compute()["SDR (BSS-eval 3, 512 taps), dB"].isfinite()
 
 
 def test_bad_input():

@@ -74,12 +74,12 @@ def test_the_world_sounds_from_where_it_is_seen_and_mirrored_it_does_not():
     names = [f"{what} difference against place, correlation" for what in ("level", "time")]
     assert all(right.compute()[name] > 0.95 for name in names), right.compute()
     assert all(wrong.compute()[name] < -0.95 for name in names)
-    assert right.compute()["distance from heard to seen place, picture widths"] < 0.05
+    assert right.compute()["distance from heard to seen position, frame widths"] < 0.05
     assert (right.each(right.rows).sort().values >= wrong.each(wrong.rows).sort().values).all()
 
 
 def test_pooled_correlation_is_that_of_all_sounds():
-    judge = Space()
+    scorer = Space()
     noise = torch.randn(2, 1600, generator=generator(1, "noise"))
     seen, heard = [], []
     for k, places in enumerate(([0.1, 0.8, 0.4], [0.6])):
@@ -88,20 +88,20 @@ def test_pooled_correlation_is_that_of_all_sounds():
             gains = torch.rand(2, 1, generator=generator(k, "gain", i)) + 0.1
             wave[:, 4000 * i : 4000 * i + 1600] = gains * noise
             heard.append(place_of_level(20 * torch.log10(gains[1] / gains[0])).item())
-        judge.update(wave, 16000, [0.25 * i for i in range(len(places))], places)
+        scorer.update(wave, 16000, [0.25 * i for i in range(len(places))], places)
         seen += places
     expected = torch.corrcoef(torch.tensor([seen, heard]))[0, 1].item()
-    found = judge.compute()["level difference against place, correlation"].item()
+    found = scorer.compute()["level difference against place, correlation"].item()
     assert found == pytest.approx(expected, abs=0.05)
 
 
 def test_mono_and_silence_are_skipped():
-    judge = Space()
-    judge.update(torch.ones(1, 100), 16000, [0.0], [0.5])
-    judge.update(torch.zeros(2, 100), 16000, [0.0], [0.5])
-    judge.update(torch.zeros(2, 100), 16000, [], [])
-    assert judge.scores()["distance from heard to seen place, picture widths"].skipped == {
-        "has one channel of sound": 1,
-        "the judge isn't sure of it": 1,
+    scorer = Space()
+    scorer.update(torch.ones(1, 100), 16000, [0.0], [0.5])
+    scorer.update(torch.zeros(2, 100), 16000, [0.0], [0.5])
+    scorer.update(torch.zeros(2, 100), 16000, [], [])
+    assert scorer.scores()["distance from heard to seen position, frame widths"].skipped == {
+        "has one audio channel": 1,
+        "the estimate is uncertain": 1,
         "nothing happens in it": 1,
     }

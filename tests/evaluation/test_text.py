@@ -3,17 +3,17 @@ from dataclasses import replace
 import pytest
 
 from avsim.clip import ClipSpec
-from avsim.evaluation.result import Unjudged
+from avsim.evaluation.result import NotJudged
 from avsim.evaluation.text import TextAgreement, facts_of_caption, kind_of, side
 from avsim.perception import ground_truth as truths
-from avsim.perception.detections import Heard, Seen, View
+from avsim.perception.detections import AudioDetections, DetectedThing, VideoDetections
 from avsim.world import WorldDataset
 from avsim.world.captions.facts import Facts, Noun, Told
 
-BALL = Seen(0.0, 0.2, 0.5, "ball", "metal", "gold", 0.2, 1.0)
-BELL = Seen(0.0, 0.8, 0.5, "bell", "metal", "copper", 0.2, 1.0)
-VIEW = View((), ((BALL, BELL),) * 8, {"cave": 0.7, "dry studio": 0.3})
-HEARD = Heard(
+BALL = DetectedThing(0.0, 0.2, 0.5, "ball", "metal", "gold", 0.2, 1.0)
+BELL = DetectedThing(0.0, 0.8, 0.5, "bell", "metal", "copper", 0.2, 1.0)
+VIEW = VideoDetections((), ((BALL, BELL),) * 8, {"cave": 0.7, "dry studio": 0.3})
+HEARD = AudioDetections(
     kinds={"ball": 0.9, "bell": 0.1, "wooden block": 0.8},
     materials={"metal": 0.8, "wood": 0.1},
     places={"cave": 0.2, "restaurant": 0.8},
@@ -30,9 +30,9 @@ FACTS = Facts(
 
 
 def test_every_fact_by_hand():
-    judge = TextAgreement()
-    judge.update(FACTS, VIEW, HEARD)
-    found = {name.removesuffix(", right"): value.item() for name, value in judge.compute().items()}
+    scorer = TextAgreement()
+    scorer.update(FACTS, VIEW, HEARD)
+    found = {name.removesuffix(", right"): value.item() for name, value in scorer.compute().items()}
     expected = {
         "things seen": 1, "materials seen": 1, "colours seen": 0.5, "sides": 0.5, "number of things": 1,
         "place seen": 1, "things heard": 0.5, "materials heard": 1, "place heard": 0,
@@ -42,32 +42,32 @@ def test_every_fact_by_hand():
 
 
 def test_what_is_not_told_or_does_not_sound_is_not_asked_for():
-    judge = TextAgreement()
-    judge.update(Facts(things=(Told(Noun("ball"), does="falls", silent=True),)), VIEW, HEARD)
-    found = judge.compute()
+    scorer = TextAgreement()
+    scorer.update(Facts(things=(Told(Noun("ball"), does="falls", silent=True),)), VIEW, HEARD)
+    found = scorer.compute()
     assert found["things heard, right"].isnan() and found["things seen, right"] == 1
-    judge.reset()
-    judge.update(Facts(), VIEW, HEARD)
-    assert judge.scores()["facts right"].skipped == {"has no caption": 1}
+    scorer.reset()
+    scorer.update(Facts(), VIEW, HEARD)
+    assert scorer.scores()["facts right"].skipped == {"has no caption": 1}
 
 
 def test_words_and_sides():
     assert kind_of(Noun("block", "wood")) == "wooden block" and kind_of(Noun("cello")) == "cello"
     assert [side(x) for x in (0.1, 0.5, 0.9)] == ["left", "middle", "right"]
     for caption in ("", "quantum chromodynamics"):
-        with pytest.raises(Unjudged):
+        with pytest.raises(NotJudged):
             facts_of_caption(caption)
 
 
 def test_the_worlds_captions_are_true_of_its_clips_and_not_of_others():
     dataset, spec = WorldDataset("easy", seed=3, split="test"), ClipSpec()
-    truth, lie = TextAgreement(), TextAgreement()
+    truth, corruption = TextAgreement(), TextAgreement()
     made = [dataset[index][1] for index in range(8)]
     for k, one in enumerate(made):
-        view = View((), tuple(map(tuple, truths.things(one, spec))), {one.place: 1.0})
+        view = VideoDetections((), tuple(map(tuple, truths.things(one, spec))), {one.place: 1.0})
         facts = facts_of_caption(one.caption)
         truth.update(facts, view, None)
         other = tuple(map(tuple, truths.things(made[k - 1], spec)))
-        lie.update(facts, replace(view, things=other), None)
+        corruption.update(facts, replace(view, things=other), None)
     assert truth.compute()["facts right"] > 0.9, truth.compute()
-    assert lie.compute()["facts right"] < 0.7
+    assert corruption.compute()["facts right"] < 0.7

@@ -9,7 +9,7 @@ import torch
 
 from avsim.clip import Clip
 from avsim.errors import InputError
-from avsim.evaluation.result import Unjudged
+from avsim.evaluation.result import NotJudged
 from avsim.evaluation.yamnet import PATCH, YAMNet, _same, checked, weights, yamnet
 
 
@@ -48,7 +48,7 @@ def test_embeds_any_clip_with_sound():
     tone = 0.3 * torch.sin(2 * torch.pi * 440 * torch.arange(44100) / 44100)
     for length in (1000, 44100):
         assert embed(Clip(None, tone[None, :length], sample_rate=44100)).shape == (1024,)
-    with pytest.raises(Unjudged):
+    with pytest.raises(NotJudged):
         embed(Clip(torch.zeros(3, 4, 8, 8), None))
 
 

@@ -31,7 +31,7 @@ def long(tmp_path):
 
 def test_missing_empty_folder_and_text(tmp_path):
     (tmp_path / "empty.mp4").touch()
-    (tmp_path / "text.mp4").write_text("not a film\n" * 50)
+    (tmp_path / "text.mp4").write_text("not a video\n" * 50)
     (tmp_path / "list.mp4").write_text("ffconcat version 1.0\nfile /etc/passwd\n")
     (tmp_path / "stream.mp4").write_text(
         "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nhttp://localhost:1/a.ts\n"
@@ -41,7 +41,7 @@ def test_missing_empty_folder_and_text(tmp_path):
         ("empty.mp4", "is empty"),
         ("text.mp4", "cannot be read"),
         ("list.mp4", "cannot be read"),
-        ("stream.mp4", "cannot be read|neither picture nor sound"),
+        ("stream.mp4", "cannot be read|neither video nor audio"),
         (".", "is a folder"),
     ):
         for act in (media.read, media.probe):
@@ -75,9 +75,9 @@ def test_what_is_needed_must_be_there(tmp_path):
     silent = film(tmp_path / "silent.mp4", greys(3), [0, 0.1, 0.2])
     sound = film(tmp_path / "sound.wav", wave=tone(0.1), audio="pcm_s16le", samples="s16")
     for path, want, says in (
-        (silent, "wave", "no sound"),
-        (silent, "both", "no sound"),
-        (sound, "frames", "no picture"),
+        (silent, "wave", "no audio"),
+        (silent, "both", "no audio"),
+        (sound, "frames", "no video"),
     ):
         with pytest.raises(InputError, match=says):
             media.read(path, want=want)
@@ -129,9 +129,9 @@ def test_unknown_suffix_and_missing_modality(tmp_path):
     for clip, name, says in (
         (CLIP, "a.xyz", "unknown suffix '.xyz'"),
         (CLIP, "a", "unknown suffix"),
-        (CLIP, "a.wav", "sound alone"),
-        (sound, "a.gif", "pictures alone"),
-        (sound, "a.png", "pictures alone"),
+        (CLIP, "a.wav", "audio alone"),
+        (sound, "a.gif", "videos alone"),
+        (sound, "a.png", "videos alone"),
         (CLIP, "folder.mp4", "is a folder"),
         (Clip(None, torch.zeros(3, 100)), "a.wav", "3 channels"),
         (Clip(None, torch.zeros(1, 100), sample_rate=800.5), "a.wav", "whole Hz"),
@@ -197,7 +197,7 @@ def test_spans_that_cannot_fit_in_memory(long):
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from Linux")
 def test_memory_is_bounded_by_the_span(tmp_path):
-    """Reading a second of a film of 40 s takes no more than reading a second of one of 4 s."""
+    """Reading a second of a video of 40 s takes no more than reading a second of one of 4 s."""
     code = (
         "import re, sys\n"
         "from avsim import media\n"
@@ -213,4 +213,4 @@ def test_memory_is_bounded_by_the_span(tmp_path):
         paths.append(str(path))
     done = subprocess.run([sys.executable, "-c", code, *paths], capture_output=True, text=True)
     short, long = (int(line) / 1024 for line in done.stdout.split())
-    assert long - short < 30  # MiB; the film whole would take 110
+    assert long - short < 30  # MiB; the video whole would take 110

@@ -235,7 +235,7 @@ def test_prepare_goes_on_without_a_film_that_breaks_its_steps(broken, tmp_path, 
         shown = []
         for i in range(20):
             image = ramp * light
-            image[8:16, i : i + 8] = 20  # a square that moves, for a frozen picture is dropped
+            image[8:16, i : i + 8] = 20  # a square that moves, for a frozen video is dropped
             shown.append(image.astype(np.uint8))
         film(tmp_path / f"{name}.mp4", shown, [i / 10 for i in range(20)], tone(2.0), nominal=10)
     module, sound = {

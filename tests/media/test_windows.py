@@ -1,4 +1,4 @@
-"""The picture of a file in windows equals the picture read at once; a dubbed film keeps its packets."""
+"""The video of a file in windows equals the video read at once; a dubbed video keeps its packets."""
 
 import torch
 

@@ -57,7 +57,7 @@ def test_things_are_where_they_hang():
 
 def test_heard():
     _, truth = falling()
-    heard = truths.heard(truth)
+    heard = truths.audio_content(truth)
     assert [kind for kind, value in heard.kinds.items() if value] == ["ball"]
     assert [material for material, value in heard.materials.items() if value] == ["wood"]
     assert heard.place == "dry studio" and heard.decay == truth.rt60
@@ -87,4 +87,4 @@ def test_what_follows_at_once_is_not_asked_for():
 def test_the_silent_world_is_silent():
     clip, truth = render(Scene(targets=(Target("bell"),)), ClipSpec())
     assert truths.onsets(truth) == truths.events(truth, clip.spec) == []
-    assert not any(truths.heard(truth).kinds.values())
+    assert not any(truths.audio_content(truth).kinds.values())

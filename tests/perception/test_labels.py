@@ -6,11 +6,11 @@ import torch
 from avsim import seeds
 from avsim.clip import ClipSpec
 from avsim.errors import InputError
-from avsim.perception.audio_detector import SoundDetector
-from avsim.perception.augment import varied_picture, varied_sound
+from avsim.perception.audio_detector import AudioDetector
+from avsim.perception.augment import augment_audio, augment_video
 from avsim.perception.grid import Grid
 from avsim.perception.labels import Labels, labels
-from avsim.perception.samples import SavedLessons, WorldLessons, save_lessons, stacked
+from avsim.perception.samples import LabeledWorld, SavedLabeledClips, save_labeled_clips, stacked
 from avsim.perception.vocabulary import COLOURS, KINDS, MATERIALS, PLACES
 from tests.perception.falling import LANDS, SPEED, falling
 
@@ -79,7 +79,7 @@ def test_labels_are_as_long_as_what_is_seen_and_heard():
 def test_a_mirror_mirrors_all_of_it(ball):
     frames, _, found = ball
     for row in range(20):
-        changed, turned = varied_picture(frames, found, 16, seeds.generator(0, row))
+        changed, turned = augment_video(frames, found, 16, seeds.generator(0, row))
         assert changed.shape == (3, 16, 64, 64) and turned.centre.shape == (16, 16, 16)
         left = (turned.centre == 1)[..., :8].any()
         same = found if left else Labels(**{**vars(found), "kind": found.kind.flip(-1)})
@@ -91,9 +91,9 @@ def test_a_mirror_mirrors_all_of_it(ball):
 
 def test_louder_is_louder(ball):
     _, wave, found = ball
-    detector = SoundDetector(bands=16, widths=(4,), width=8, blocks=1)
+    detector = AudioDetector(bands=16, widths=(4,), width=8, blocks=1)
     for row in range(8):
-        changed, louder = varied_sound(wave, found, seeds.generator(0, row))
+        changed, louder = augment_audio(wave, found, seeds.generator(0, row))
         gain = (louder.level - found.level)[found.onset == 1]
         assert gain.std() < 1e-5 and (louder.level == 0).equal(found.level == 0)
         one, other = (detector.spectrum(each[None]).amax() for each in (wave, changed))  # in a low band
@@ -102,8 +102,8 @@ def test_louder_is_louder(ball):
 
 def test_lessons_are_saved_as_they_are(tmp_path):
     spec = ClipSpec(seconds=0.5)
-    save_lessons(tmp_path, {"train": 3, "validation": 1}, "easy", spec, seed=4)
-    saved, made = SavedLessons(tmp_path, "train"), WorldLessons("easy", seed=4)
+    save_labeled_clips(tmp_path, {"train": 3, "validation": 1}, "easy", spec, seed=4)
+    saved, made = SavedLabeledClips(tmp_path, "train"), LabeledWorld("easy", seed=4)
     assert len(saved) == 3
     one, other = saved.take(2, spec), made.take(2, spec)
     assert (one.frames - other.frames).abs().max() <= 0.5 / 255 + 1e-6
@@ -116,12 +116,12 @@ def test_lessons_are_saved_as_they_are(tmp_path):
 
 def test_lessons_of_several_worlds_come_in_turns():
     spec = ClipSpec(seconds=0.25)
-    both, easy, medium = (WorldLessons(config, seed=4) for config in (["easy", "medium"], "easy", "medium"))
+    both, easy, medium = (LabeledWorld(config, seed=4) for config in (["easy", "medium"], "easy", "medium"))
     for index in range(4):
         one, other = both.take(index, spec), (easy, medium)[index % 2].take(index, spec)
         assert torch.equal(one.frames, other.frames) and torch.equal(one.wave, other.wave)
     assert not torch.equal(both.take(1, spec).frames, easy.take(1, spec).frames)
     with pytest.raises(InputError, match="nowhere"):
-        WorldLessons(["easy", "nowhere"])
+        LabeledWorld(["easy", "nowhere"])
     with pytest.raises(InputError, match="no world"):
-        WorldLessons([])
+        LabeledWorld([])

@@ -6,11 +6,11 @@ from torch.utils.data import DataLoader
 
 from avsim.clip import ClipSpec
 from avsim.devices import quickest
-from avsim.perception.audio_detector import SoundDetector
-from avsim.perception.losses import picture_losses, sound_losses
-from avsim.perception.samples import LessonBatch, WorldLessons, stacked
-from avsim.perception.system import PictureSystem, SoundSystem
-from avsim.perception.video_detector import PictureDetector
+from avsim.perception.audio_detector import AudioDetector
+from avsim.perception.losses import audio_losses, video_losses
+from avsim.perception.samples import LabeledBatch, LabeledWorld, stacked
+from avsim.perception.system import AudioDetectorSystem, VideoDetectorSystem
+from avsim.perception.video_detector import VideoDetector
 from avsim.training.optimizers import Recipe, configure
 from tests.fitting import quiet_trainer
 
@@ -20,8 +20,8 @@ SOUND = {"bands": 32, "widths": (8, 12, 16), "width": 48, "blocks": 4}
 
 
 @pytest.fixture(scope="module")
-def lessons() -> LessonBatch:
-    source = WorldLessons("easy", seed=11)
+def samples() -> LabeledBatch:
+    source = LabeledWorld("easy", seed=11)
     return stacked([source.take(index, SPEC) for index in range(3)], SPEC, range(3))
 
 
@@ -51,37 +51,37 @@ def conclude(system, batch) -> dict[str, float]:
     return logged
 
 
-def test_sound_is_learned(lessons):
+def test_sound_is_learned(samples):
     torch.manual_seed(0)
-    model = SoundDetector(**SOUND)
-    learn(model, sound_losses, model.grid.hear(lessons.wave, 16000), lessons.labels, 70)
-    scores = conclude(SoundSystem(model), lessons)
+    model = AudioDetector(**SOUND)
+    learn(model, audio_losses, model.grid.resample_audio(samples.wave, 16000), samples.labels, 70)
+    scores = conclude(AudioDetectorSystem(model), samples)
     assert scores["val/onset/f1"] > 0.9 and scores["val/onset/kind"] > 0.8, scores
     assert scores["val/onset/material"] > 0.8 and scores["val/onset/level"] < 4.0, scores
     assert model.errors.values()["onset/recall"] == pytest.approx(scores["val/onset/recall"])
     assert 0.1 <= float(model.onset_threshold) <= 0.9
 
 
-def test_pictures_are_learned(lessons):
+def test_pictures_are_learned(samples):
     torch.manual_seed(0)
-    model = PictureDetector(**PICTURE)
-    learn(model, picture_losses, lessons.frames, lessons.labels, 50)
-    scores = conclude(PictureSystem(model), lessons)
+    model = VideoDetector(**PICTURE)
+    learn(model, video_losses, samples.frames, samples.labels, 50)
+    scores = conclude(VideoDetectorSystem(model), samples)
     assert scores["val/thing/f1"] > 0.9 and scores["val/event/f1"] > 0.7, scores
     assert scores["val/thing/kind"] > 0.8 and scores["val/thing/material"] > 0.7, scores
     assert scores["val/event/seconds"] < 1 / 32, scores
 
 
-@pytest.mark.parametrize("kind", [PictureSystem, SoundSystem])
-def test_lightning_trains_and_validates(kind, lessons, tmp_path):
+@pytest.mark.parametrize("kind", [VideoDetectorSystem, AudioDetectorSystem])
+def test_lightning_trains_and_validates(kind, samples, tmp_path):
     torch.manual_seed(0)
-    model = PictureDetector(**PICTURE) if kind is PictureSystem else SoundDetector(**SOUND)
+    model = VideoDetector(**PICTURE) if kind is VideoDetectorSystem else AudioDetector(**SOUND)
     system = kind(model)
     assert list(system.parts()) == [system.name]
     system.recipe = Recipe(warmup_steps=1)
     before = {name: value.clone() for name, value in system.model.named_parameters()}
     trainer = quiet_trainer(tmp_path, 3, limit_val_batches=1, num_sanity_val_steps=0, val_check_interval=3)
-    loader = DataLoader([lessons] * 3, batch_size=None)
+    loader = DataLoader([samples] * 3, batch_size=None)
     trainer.fit(system, loader, loader)
     still = [name for name, value in system.model.named_parameters() if torch.equal(value, before[name])]
     assert not still, still
@@ -100,10 +100,10 @@ class Silence:
         return torch.zeros_like(values)
 
 
-def test_half_of_a_batch_goes_through_the_codec(lessons):
+def test_half_of_a_batch_goes_through_the_codec(samples):
     """Rows take turns from step to step; the others are left as they are."""
-    system = SoundSystem(SoundDetector(**SOUND))
-    assert torch.equal(system.lossy(lessons.wave, lessons), lessons.wave)
+    system = AudioDetectorSystem(AudioDetector(**SOUND))
+    assert torch.equal(system.lossy(samples.wave, samples), samples.wave)
     system.through = [Silence()]
-    lossy = system.lossy(lessons.wave, lessons)
-    assert not lossy[::2].any() and torch.equal(lossy[1::2], lessons.wave[1::2])
+    lossy = system.lossy(samples.wave, samples)
+    assert not lossy[::2].any() and torch.equal(lossy[1::2], samples.wave[1::2])

@@ -4,11 +4,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from avsim.perception.audio_detector import SoundDetector
+from avsim.perception.audio_detector import AudioDetector
 from avsim.perception.grid import Grid
 from avsim.perception.labels import Labels, labels
-from avsim.perception.losses import heat_loss, picture_losses, sound_losses
-from avsim.perception.video_detector import PictureDetector
+from avsim.perception.losses import audio_losses, heat_loss, video_losses
+from avsim.perception.video_detector import VideoDetector
 from avsim.world import Scene, render
 from avsim.world.flat.scene import Target
 from tests.perception.falling import SPEC, falling
@@ -43,11 +43,11 @@ def test_a_small_thing_counts_as_much_as_a_large_one():
     _, truth = falling()
     found = Labels.stack([labels(truth, SPEC, Grid())])
     torch.manual_seed(0)
-    sight = PictureDetector(fine=8, coarse=8, blocks=1)(torch.rand(1, 3, 32, 64, 64))
+    predicted = VideoDetector(fine=8, coarse=8, blocks=1)(torch.rand(1, 3, 32, 64, 64))
     larger = replace(found, kind=torch.where(found.centre > 0.001, 1, found.kind).to(torch.uint8))
     larger = replace(larger, kind=torch.where(found.centre > 0.2, found.kind, larger.kind))
     assert (larger.kind > 0).sum() > 1.5 * (found.kind > 0).sum()
-    one, other = picture_losses(sight, found), picture_losses(sight, larger)
+    one, other = video_losses(predicted, found), video_losses(predicted, larger)
     assert one["material"] == other["material"] and one["kind"] == other["kind"]
     assert one["cells"] != other["cells"]
 
@@ -55,8 +55,8 @@ def test_a_small_thing_counts_as_much_as_a_large_one():
 def test_nothing_to_ask_is_no_loss():
     _, truth = render(Scene(targets=(Target("bell"),)), SPEC)
     found = Labels.stack([labels(truth, SPEC, Grid())])
-    losses = sound_losses(
-        SoundDetector(bands=16, widths=(4,), width=8, blocks=1)(torch.zeros(1, 1, 32000)), found
+    losses = audio_losses(
+        AudioDetector(bands=16, widths=(4,), width=8, blocks=1)(torch.zeros(1, 1, 32000)), found
     )
     assert losses["kind"] == losses["material"] == losses["level"] == 0
     assert all(loss.isfinite() for loss in losses.values())

@@ -8,8 +8,8 @@ import torch
 from avsim.clip import Clip, ClipSpec
 from avsim.errors import InputError
 from avsim.perception import detect
-from avsim.perception.audio_detector import SoundDetector
-from avsim.perception.video_detector import PictureDetector
+from avsim.perception.audio_detector import AudioDetector
+from avsim.perception.video_detector import VideoDetector
 from avsim.perception.vocabulary import INSTRUMENTS, KINDS, MATERIALS, PLACES
 from avsim.weights import load_model, save_model
 
@@ -22,15 +22,15 @@ SPECS = [
 
 
 @pytest.fixture(scope="module")
-def picture() -> PictureDetector:
+def picture() -> VideoDetector:
     torch.manual_seed(0)
-    return PictureDetector(fine=8, coarse=8, blocks=2).eval()
+    return VideoDetector(fine=8, coarse=8, blocks=2).eval()
 
 
 @pytest.fixture(scope="module")
-def sound() -> SoundDetector:
+def sound() -> AudioDetector:
     torch.manual_seed(0)
-    return SoundDetector(bands=16, widths=(4, 4), width=8, blocks=2).eval()
+    return AudioDetector(bands=16, widths=(4, 4), width=8, blocks=2).eval()
 
 
 def noise(spec: ClipSpec) -> Clip:
@@ -53,7 +53,7 @@ def test_any_size_and_rate(spec, picture, sound):
         assert math.isnan(event.speed) == (event.kind in INSTRUMENTS)
     seen = detect.things(picture, clip, 0.0)
     assert [frame[0].seconds for frame in seen] == spec.frame_seconds().tolist()
-    heard = detect.heard(sound, clip)
+    heard = detect.audio_content(sound, clip)
     assert tuple(heard.kinds) == KINDS[1:] and tuple(heard.materials) == MATERIALS[1:]
     for places in (heard.places, detect.places(picture, clip)):
         assert tuple(places) == PLACES and sum(places.values()) == pytest.approx(1, abs=1e-2)
@@ -61,7 +61,7 @@ def test_any_size_and_rate(spec, picture, sound):
 
 def test_one_look_is_as_good_as_three(picture):
     clip = noise(SPECS[1])
-    view = detect.view(picture, clip)
+    view = detect.detect_video(picture, clip)
     assert list(view.events) == detect.events(picture, clip)
     assert [list(frame) for frame in view.things] == detect.things(picture, clip)
     assert view.places == detect.places(picture, clip)
@@ -92,7 +92,7 @@ def test_columns_are_centred(sound):
 
 def test_decibels_of_a_tone():
     """A full-scale sine has power 1/4 in its own bin, and in a band what the band's weights give it."""
-    sound = SoundDetector(bands=64, widths=(4,), width=8, blocks=1)
+    sound = AudioDetector(bands=64, widths=(4,), width=8, blocks=1)
     hertz = 128 * 16000 / 512  # bin 128
     wave = torch.sin(2 * torch.pi * hertz * torch.arange(16000) / 16000)[None, None]
     heard = 10 ** (sound.spectrum(wave)[0, :, 50] / 10)
@@ -120,7 +120,7 @@ def test_a_batch_is_its_clips(picture, sound):
 
 
 def test_time_is_looked_at_from_everywhere_alike(picture):
-    """A picture shown four frames later is seen four frames later, away from the ends."""
+    """A video shown four frames later is seen four frames later, away from the ends."""
     frames = torch.rand(1, 3, 24, 32, 32)
     later = picture(torch.cat([frames[:, :, :4], frames], 2)).event[:, 12:20]
     assert torch.allclose(later, picture(frames).event[:, 8:16], atol=1e-4)
@@ -130,6 +130,6 @@ def test_folders_hold_thresholds_and_errors(picture, tmp_path):
     picture.event_threshold.fill_(0.35)
     assert all(math.isnan(value) for value in picture.errors.values().values())
     picture.errors.note({"event/precision": 0.75})
-    again = load_model(save_model(picture, tmp_path / "picture"), expected=PictureDetector)
+    again = load_model(save_model(picture, tmp_path / "video_detector"), expected=VideoDetector)
     assert again.errors.values()["event/precision"] == 0.75 and again.event_threshold == pytest.approx(0.35)
     assert again.grid == picture.grid

@@ -7,21 +7,21 @@ import torch
 
 from avsim.clip import Clip
 from avsim.errors import InputError
-from avsim.perception import Grid, PictureDetector
+from avsim.perception import Grid, VideoDetector
 from avsim.perception import ground_truth as truths
-from avsim.perception.detections import Seen
+from avsim.perception.detections import DetectedThing
 from avsim.perception.referred_region import Overview, meant, outline, overview, spans_of_film
 from avsim.perception.referring import asked, chosen
 from avsim.perception.tracks import tracks
 from avsim.world import WorldConfig, WorldDataset
 from avsim.world.captions.facts import Noun
 
-VIOLIN = Seen(0.0, 0.2, 0.5, "violin", "", "", 0.3, 0.9)
+VIOLIN = DetectedThing(0.0, 0.2, 0.5, "violin", "", "", 0.3, 0.9)
 OTHER = replace(VIOLIN, x=0.8, size=0.4)
-BELL = Seen(0.0, 0.5, 0.7, "bell", "metal", "gold", 0.2, 0.8)
+BELL = DetectedThing(0.0, 0.5, 0.7, "bell", "metal", "gold", 0.2, 0.8)
 
 
-def seen(*things: Seen, looks: int = 16) -> list:
+def seen(*things: DetectedThing, looks: int = 16) -> list:
     return tracks([[*things] for _ in range(looks)])
 
 
@@ -139,7 +139,7 @@ def test_a_region_moves_with_its_thing():
 def test_a_film_is_looked_at_piece_by_piece(tmp_path):
     film = Clip(torch.rand(3, 152, 32, 48), None, 16.0).write(tmp_path / "film.mp4")
     torch.manual_seed(0)
-    detector = PictureDetector(fine=8, coarse=8, blocks=1).eval()
+    detector = VideoDetector(fine=8, coarse=8, blocks=1).eval()
     spans = list(spans_of_film(film, detector))
     assert [span.frames.shape[1] for span in spans] == [128, 24]
     view = overview(detector, spans)

@@ -7,15 +7,15 @@ import torch
 
 from avsim.clip import Clip, ClipSpec
 from avsim.errors import InputError
-from avsim.perception.samples import WorldLessons, stacked
-from avsim.perception.sync import OffsetJudge, in_time, read, shift, soft_target
-from avsim.perception.system import OffsetSystem
+from avsim.perception.samples import LabeledWorld, stacked
+from avsim.perception.sync import SyncModel, estimate, in_sync_score, shift, soft_target
+from avsim.perception.system import SyncSystem
 from avsim.weights import load_model, save_model
 from tests.small.models import offset_judge
 
 
 @pytest.fixture(scope="module")
-def judge() -> OffsetJudge:
+def judge() -> SyncModel:
     torch.manual_seed(0)
     return offset_judge()
 
@@ -43,33 +43,33 @@ def test_what_never_changes_says_nothing(judge):
 
 def test_reading_undoes_the_target(judge):
     true = torch.tensor([0.0, 0.317, -0.95])
-    seconds, probability = read(soft_target(true, judge).clamp(min=1e-30).log(), judge)
+    seconds, probability = estimate(soft_target(true, judge).clamp(min=1e-30).log(), judge)
     assert torch.allclose(seconds.float(), true, atol=1e-3) and (probability > 0.99).all()
-    level = read(torch.zeros(1, 129), judge)  # nothing is known: 9 of 129 shifts, or fewer at an end
+    level = estimate(torch.zeros(1, 129), judge)  # nothing is known: 9 of 129 shifts, or fewer at an end
     assert 5 / 129 - 1e-9 <= float(level[1]) <= 9 / 129 + 1e-9
 
 
 def test_a_cut_shifts_the_sound_against_the_picture(judge):
-    """What is at one moment of a clip lies `shift` later in the sound's stretch than in the picture's."""
+    """What is at one moment of a clip lies `shift` later in the sound's stretch than in the video's."""
     spec = ClipSpec(seconds=3.0)
-    source = WorldLessons("easy", seed=1)
+    source = LabeledWorld("easy", seed=1)
     batch = stacked([source.take(index, spec) for index in range(3)], spec, range(3))
     seconds = torch.arange(spec.frames) / 16
     ramp = seconds[None, None, :, None, None].expand(3, 3, -1, 64, 64)
     samples = (torch.arange(spec.samples) / 16000).expand(3, 2, -1)
     batch = type(batch)(**{**vars(batch), "frames": ramp, "wave": samples})
-    frames, wave, late, telling = OffsetSystem(judge).cut(batch, 0)
+    frames, wave, late, telling = SyncSystem(judge).cut(batch, 0)
     assert frames.shape == (3, 3, 32, 64, 64) and wave.shape == (3, 2, 32000) and telling.dtype == torch.bool
     assert torch.allclose(frames[:, 0, 0, 0, 0] - wave[:, 0, 0], late, atol=1e-3)
     assert late.abs().max() <= 1 and len(late.unique()) == 3
-    assert torch.equal(OffsetSystem(judge).cut(batch, 0)[2], late)  # of the step and the row alone
+    assert torch.equal(SyncSystem(judge).cut(batch, 0)[2], late)  # of the step and the row alone
 
 
 def test_any_clip(judge, tmp_path):
     clip = Clip.fitted(torch.rand(3, 12, 36, 48), torch.randn(2, 44100), 8.0, 22050)
     found = shift(judge.eval(), clip)
     assert abs(found.seconds) <= 1 and 0 < found.probability <= 1.001
-    again = load_model(save_model(judge, tmp_path / "offset"), expected=OffsetJudge)
+    again = load_model(save_model(judge, tmp_path / "sync_model"), expected=SyncModel)
     assert shift(again, clip) == found
     with pytest.raises(InputError, match="lacks"):
         shift(judge, clip.silent())
@@ -80,4 +80,4 @@ def test_what_speaks_for_no_shift_is_what_lies_within_two_moments_of_none():
     logits[0, 62] = logits[0, 66] = 3.0
     logits[0, 61] = logits[0, 67] = 50.0  # a row of notes: as much at another shift, which takes nothing
     logits[1, 64] = 1.0
-    torch.testing.assert_close(in_time(logits), torch.tensor([3.0 + math.log(2), 1.0]))
+    torch.testing.assert_close(in_sync_score(logits), torch.tensor([3.0 + math.log(2), 1.0]))

@@ -18,7 +18,7 @@ from avsim.separation.loss import ideal_shares, stem_power, with_off_screen
 from avsim.separation.pixels import unfold
 from avsim.separation.regions import region_weights
 from avsim.separation.separator import Maps
-from avsim.separation.stems import picture_of, windows
+from avsim.separation.stems import frame_source, windows
 from avsim.world import Scene, render
 from avsim.world.flat.scene import Hit, Player, Stick, Target
 from avsim.world.sound.phrases import Note
@@ -37,7 +37,7 @@ class Oracle(Separator):
         return self
 
     def listen(self, frames, wave, sample_rate):
-        _, columns_frame, bins = super().listen(frames, wave, sample_rate)
+        _, columns_frame, bins = super()._encode(frames, wave, sample_rate)
         stems, masks = self.truth
         shares = ideal_shares(stem_power(with_off_screen(stems[None], wave), sample_rate, self.scale))
         grid = self.grid(*masks.shape[2:])
@@ -53,7 +53,7 @@ class Oracle(Separator):
 
 def small(kind: type[Separator] = Separator) -> Separator:
     torch.manual_seed(0)
-    made = kind(picture=32, width=8, fine=8, coarse=16, frame_blocks=1, bin_widths=[4, 8, 8])
+    made = kind(short_side=32, width=8, fine=8, coarse=16, frame_blocks=1, bin_widths=[4, 8, 8])
     for parameter in made.parameters():  # away from its start, where much is zero
         parameter.data += 0.5 * torch.randn_like(parameter) / math.sqrt(max(1, parameter.shape[-1]))
     return made.eval()
@@ -91,7 +91,7 @@ def rendered(browser: Browser) -> torch.Tensor:
 
 
 def over(browser: Browser, x: float, y: float, size: tuple[int, int]) -> tuple[float, float]:
-    """Where in the window the pixel (x, y) of a picture of `size` (H, W) is."""
+    """Where in the window the pixel (x, y) of a video of `size` (H, W) is."""
     box = browser.run("(b => [b.x, b.y, b.width, b.height])(window.pixels[0].stage.getBoundingClientRect())")
     return box[0] + box[2] * (x + 0.5) / size[1], box[1] + box[3] * (y + 0.5) / size[0]
 
@@ -101,13 +101,13 @@ def test_shares_of_cells_and_regions_are_the_separators():
     frames, stems, _ = mixture(0)
     clip = Clip(frames.clamp(0, 1), stems.sum(0), SPEC.frames_per_second, SPEC.sample_rate)
     regions = [Region.box(0, 0, 16, 32, (32, 32)), Region((torch.rand(16, 32, 32) > 0.5).float(), "moving")]
-    picture = picture_of(clip, model)
+    picture = frame_source(clip, model)
     pixels = unfold(model, picture, clip.wave, clip.sample_rate, regions)
     (span,) = pixels.spans
     logits = span.bins.values @ span.cells.values[span.columns_frame].transpose(1, 2)
     shares = (logits - span.total[..., None]).exp()
     assert torch.allclose(shares.sum(-1), torch.ones(()), atol=1e-4)
-    maps, columns_frame, _ = model.listen(picture.read(torch.arange(16))[None], clip.wave[None], 8000)
+    maps, columns_frame, _ = model._encode(picture.read(torch.arange(16))[None], clip.wave[None], 8000)
     with torch.no_grad():
         expected = maps.at(torch.arange(len(columns_frame)), columns_frame)
     assert (shares - expected).abs().max() < 1e-3
@@ -124,7 +124,7 @@ def test_windows_are_joined_without_a_gap(monkeypatch):
     model = small()
     frames, stems, _ = mixture(1)
     clip = Clip(frames.clamp(0, 1).repeat(1, 3, 1, 1), stems.sum(0).repeat(1, 3), 16.0, 8000)
-    pixels = unfold(model, picture_of(clip, model), clip.wave, clip.sample_rate)
+    pixels = unfold(model, frame_source(clip, model), clip.wave, clip.sample_rate)
     ends = [0]
     for span in pixels.spans:
         assert span.column == ends[-1]
@@ -140,7 +140,7 @@ def test_a_region_that_moves_is_followed_through_every_window():
     draw = torch.Generator().manual_seed(0)
     mask = torch.rand(160, 1, 1, generator=draw) * (torch.rand(160, 32, 32, generator=draw) > 0.5)
     moving = Region(mask, "moving")
-    picture = picture_of(clip, model)
+    picture = frame_source(clip, model)
     pixels = unfold(model, picture, clip.wave, clip.sample_rate, [moving])
     asked = list(windows(model, picture, clip.wave, clip.sample_rate))
     assert len(asked) == len(pixels.spans) == 2
@@ -174,7 +174,7 @@ def test_what_no_page_can_hold(tmp_path):
     clip = Clip.fitted(frames, torch.zeros(1, 1), rate, 8000)
     with pytest.raises(InputError, match="31 s are too long for a page"):
         write_pixels(tmp_path / "x.html", model, clip, [], "x")
-    with pytest.raises(InputError, match="no sound"):
+    with pytest.raises(InputError, match="no audio"):
         write_pixels(tmp_path / "x.html", model, Clip(frames[:, :8], None), [], "x")
     with pytest.raises(InputError, match="a page needs a Separator"):
         write_pixels(tmp_path / "x.html", torch.nn.Linear(1, 1), clip, [], "x")
@@ -219,7 +219,7 @@ def test_a_click_on_the_drum_is_heard_as_the_drum(tmp_path, band):
             x = (int((column + 0.5) / size[1] * grid[1]) + 0.5) * size[1] / grid[1]
             y = (int((row + 0.5) / size[0] * grid[0]) + 0.5) * size[0] / grid[0]
             assert correlation(heard, pixel_stem(model, clip, x, y)) > 0.99
-        # The pointer is over the picture: after the stroke, light lies on the drum, not beside all things.
+        # The pointer is over the video: after the stroke, light lies on the drum, not beside all things.
         light = """(() => { const view = window.pixels[0]; view.pause(); view.seek(0.47);
           return new Promise((done) => setTimeout(() => {
             const { width, height } = view.small.canvas;
@@ -256,7 +256,7 @@ def test_any_place_of_any_rate_in_time_with_the_picture(tmp_path, band, rate):
             assert correlation(rendered(browser), pixel_stem(model, clip, *place)) > 0.99
         answers = """(async () => { const view = window.pixels[0], answers = [];
           for (let k = 0; k < 12; k++) {
-            view.listen(20 + k);
+            view._encode(20 + k);
             answers.push(view.answered);
             await new Promise((done) => setTimeout(done, 50));
           }

@@ -65,7 +65,7 @@ def test_a_player_holds_an_mp4_with_h264_and_sound_and_is_not_muted():
 
 
 def test_a_clip_without_sound_says_so_and_sound_alone_gets_a_spectrogram():
-    assert "no sound" in report.player(clip(sound=False), "x")
+    assert "no audio" in report.player(clip(sound=False), "x")
     tags = Tags(report.player(clip().unseen(), "stem"))
     assert len(tags.of("audio")) == 1 and len(tags.of("img")) == 1 and not tags.of("video")
     data = base64.b64decode(tags.of("audio")[0]["src"].split(",")[1])

@@ -1,4 +1,4 @@
-"""Mixtures whose truth is known: each half of the picture blinks when its own tone sounds."""
+"""Mixtures whose truth is known: each half of the video blinks when its own tone sounds."""
 
 import math
 

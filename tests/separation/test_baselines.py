@@ -16,7 +16,7 @@ from avsim.weights import load_model, save_model
 from tests.separation.mixtures import batch
 from tests.separation.test_separator import noise_clip
 
-SMALL = {"picture": 32, "features": 4, "widths": [4, 4, 8, 8], "width": 4, "widest": 8}
+SMALL = {"short_side": 32, "features": 4, "widths": [4, 4, 8, 8], "width": 4, "widest": 8}
 
 
 @pytest.fixture(scope="module")
@@ -33,22 +33,22 @@ def test_it_is_as_large_as_the_separator():
     assert 0.8 < size(SoundOfPixels()) / size(Separator()) < 1.25
 
 
-def listen(model, clips):
+def _encode(model, clips):
     seen = model.frames_seen(clips.frames.shape[2], clips.spec.frames_per_second)
     with torch.no_grad():
-        return model.listen(clips.frames[:, :, seen], clips.wave, clips.spec.sample_rate)
+        return model._encode(clips.frames[:, :, seen], clips.wave, clips.spec.sample_rate)
 
 
 def test_three_frames_of_two_seconds_and_a_grid_of_cells(model):
     assert model.frames_seen(32, 16.0).tolist() == [5, 16, 26]
-    maps, columns_frame, bins = listen(model, batch(range(2)))
+    maps, columns_frame, bins = _encode(model, batch(range(2)))
     assert maps.grid == (8, 8) and maps.cells.shape[2:] == (64, 4)
     assert maps.bins.shape == (2, bins.shape[3], 128, 4) and len(columns_frame) == bins.shape[3]
     assert ((maps.cells > 0) & (maps.cells < 1)).all()
 
 
 def test_a_region_is_the_maximum_over_its_cells_and_moments(model):
-    maps, columns_frame, _ = listen(model, batch(range(1)))
+    maps, columns_frame, _ = _encode(model, batch(range(1)))
     weights = torch.zeros(1, 2, maps.cells.shape[1], 64)
     weights[0, 0, :, :8] = 1.0
     weights[0, 1, :, 9] = 1.0
@@ -70,7 +70,7 @@ def test_binary_masks_are_those_where_the_sigmoid_is_above_a_half(model, tmp_pat
     hard = load_model(folder, expected=SoundOfPixels)
     clips = batch(range(1))
     weights = torch.ones(1, 1, 2, 64)
-    (soft, frame, _), (cut, _, _) = listen(model, clips), listen(hard, clips)
+    (soft, frame, _), (cut, _, _) = _encode(model, clips), _encode(hard, clips)
     soft, cut = (maps.shares(frame, weights[:, :, : maps.cells.shape[1]]) for maps in (soft, cut))
     assert torch.equal(cut[:, 0], (soft[:, 0] > 0.5).float())
 

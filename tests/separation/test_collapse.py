@@ -25,7 +25,7 @@ def test_blank_and_swapped_pictures():
 
 def test_a_clip_by_itself_has_no_other_picture():
     system = SeparatorSystem(
-        Separator(picture=32, width=8, fine=8, coarse=8, frame_blocks=1, bin_widths=[4, 8])
+        Separator(short_side=32, width=8, fine=8, coarse=8, frame_blocks=1, bin_widths=[4, 8])
     )
     system.log = system.log_dict = lambda *given, **more: None
     with torch.no_grad():

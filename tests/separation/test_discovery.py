@@ -2,31 +2,31 @@
 
 import torch
 
-from avsim.separation.discovery import Survey, regions_of
+from avsim.separation.discovery import AudioMap, regions_of
 
 LOW, HIGH = torch.tensor([4.0, 1.0, 0.0, 0.0]), torch.tensor([0.0, 0.0, 1.0, 4.0])
 
 
-def survey(*blobs, off_screen=0.0):
+def map_audio(*blobs, off_screen=0.0):
     """Blobs (row, column, power, spectrum) of 2 x 2 cells in a grid of 12 x 20, over two frames."""
     power, spectra = torch.zeros(2, 12, 20), torch.zeros(12, 20, 4)
     for row, column, level, spectrum in blobs:
         power[:, row : row + 2, column : column + 2] = level
         spectra[row : row + 2, column : column + 2] = level * spectrum
-    return Survey(power, torch.full((2,), off_screen), spectra)
+    return AudioMap(power, torch.full((2,), off_screen), spectra)
 
 
 def test_as_many_as_sound():
-    assert len(regions_of(survey((4, 2, 1.0, LOW), (4, 14, 0.5, HIGH)), (48, 80))) == 2
-    assert len(regions_of(survey((4, 2, 1.0, LOW), (4, 14, 0.5, LOW)), (48, 80))) == 2  # alike, apart
-    assert len(regions_of(survey((4, 2, 1.0, LOW), (4, 5, 0.5, HIGH)), (48, 80))) == 2  # near, unlike
-    assert len(regions_of(survey((4, 2, 1.0, LOW), (4, 14, 0.02, HIGH)), (48, 80))) == 1  # too faint
-    assert len(regions_of(survey((4, 2, 1e-3, LOW), off_screen=1.0), (48, 80))) == 0
-    assert regions_of(survey(), (48, 80)) == []
+    assert len(regions_of(map_audio((4, 2, 1.0, LOW), (4, 14, 0.5, HIGH)), (48, 80))) == 2
+    assert len(regions_of(map_audio((4, 2, 1.0, LOW), (4, 14, 0.5, LOW)), (48, 80))) == 2  # alike, apart
+    assert len(regions_of(map_audio((4, 2, 1.0, LOW), (4, 5, 0.5, HIGH)), (48, 80))) == 2  # near, unlike
+    assert len(regions_of(map_audio((4, 2, 1.0, LOW), (4, 14, 0.02, HIGH)), (48, 80))) == 1  # too faint
+    assert len(regions_of(map_audio((4, 2, 1e-3, LOW), off_screen=1.0), (48, 80))) == 0
+    assert regions_of(map_audio(), (48, 80)) == []
 
 
 def test_a_thing_that_moved_is_one():
-    found = survey((4, 2, 1.0, LOW), (4, 6, 0.15, LOW), (5, 10, 0.15, 0.9 * LOW + 0.1 * HIGH))
+    found = map_audio((4, 2, 1.0, LOW), (4, 6, 0.15, LOW), (5, 10, 0.15, 0.9 * LOW + 0.1 * HIGH))
     (region,) = regions_of(found, (48, 80))
     assert (
         region.mask[16:24, 8:16].all() and region.mask[16:24, 24:32].all() and region.mask[20:28, 40:48].all()
@@ -36,4 +36,4 @@ def test_a_thing_that_moved_is_one():
 
 def test_a_count_is_kept_to():
     blobs = [(5 * (k // 4), 5 * (k % 4), 1.0 - 0.1 * k, LOW if k % 2 else HIGH) for k in range(8)]
-    assert len(regions_of(survey(*blobs), (48, 80), count=3)) == 3
+    assert len(regions_of(map_audio(*blobs), (48, 80), count=3)) == 3

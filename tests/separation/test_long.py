@@ -8,7 +8,7 @@ import torch
 from avsim.clip import Clip, Region
 from avsim.errors import InputError
 from avsim.separation import Separator, separate
-from avsim.separation.stems import OVERLAP, WINDOW, Picture, stream
+from avsim.separation.stems import OVERLAP, WINDOW, FrameSource, stream
 
 RATE = 8000
 
@@ -16,7 +16,7 @@ RATE = 8000
 @pytest.fixture(scope="module")
 def model() -> Separator:
     torch.manual_seed(0)
-    small = Separator(picture=16, width=8, fine=8, coarse=16, frame_blocks=1, bin_widths=[4, 8, 8])
+    small = Separator(short_side=16, width=8, fine=8, coarse=16, frame_blocks=1, bin_widths=[4, 8, 8])
     for parameter in small.parameters():
         parameter.data += 0.3 * torch.randn_like(parameter) / math.sqrt(max(1, parameter.shape[-1]))
     return small.eval()
@@ -32,7 +32,7 @@ def off_tone(wave: torch.Tensor, hertz: float) -> torch.Tensor:
 
 @pytest.mark.parametrize("seconds", [40, pytest.param(600, marks=pytest.mark.slow)])
 def test_windows_have_no_seam(model, seconds):
-    """A tone and a still picture: whatever a window changes at its ends would ring beside the tone."""
+    """A tone and a still video: whatever a window changes at its ends would ring beside the tone."""
     still = torch.rand(3, 1, 16, 24)
     hertz = 440.0
     wave = 0.5 * torch.sin(2 * math.pi * hertz * torch.arange(seconds * RATE, dtype=torch.float64) / RATE)
@@ -43,7 +43,7 @@ def test_windows_have_no_seam(model, seconds):
         reads.append(len(numbers))
         return still.expand(-1, len(numbers), -1, -1)
 
-    picture = Picture((16, 24), seconds * 16, 16.0, read)
+    picture = FrameSource((16, 24), seconds * 16, 16.0, read)
     region = Region.box(0, 0, 12, 16, (16, 24))
     pieces = list(stream(model, picture, wave, RATE, [region]))
     stems = torch.cat(pieces, 2)
@@ -69,7 +69,7 @@ def test_a_mask_of_another_size_is_scaled_and_said(model, caplog):
     frames, wave = torch.rand(3, 8, 16, 24, generator=draw), torch.rand(1, RATE // 2, generator=draw) - 0.5
     clip = Clip(frames, wave, 16.0, RATE)
     large = separate(model, clip, [Region.box(0, 0, 120, 160, (160, 240))]).wave
-    assert "its mask is 240x160, the picture 24x16: scaled" in caplog.text
+    assert "its mask is 240x160, the video 24x16: scaled" in caplog.text
     small = separate(model, clip, [Region.box(0, 0, 12, 16, (16, 24))]).wave
     assert torch.allclose(large, small, atol=1e-5)
     with pytest.raises(InputError, match="their aspects must agree"):

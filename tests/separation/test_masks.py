@@ -35,7 +35,7 @@ def test_scaled_only_where_the_aspect_agrees(tmp_path):
     mask = read_mask(path, (6, 8))
     assert mask.shape == (6, 8) and (mask[:3] == 1).all() and not mask[3:].any()
     assert read_mask(path, (24, 32)).mean() == 0.5
-    with pytest.raises(InputError, match="half.png: the mask is 16x12, the picture 8x8"):
+    with pytest.raises(InputError, match="half.png: the mask is 16x12, the video 8x8"):
         read_mask(path, (8, 8))
 
 

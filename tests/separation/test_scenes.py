@@ -1,4 +1,4 @@
-"""Scenes grant what was wished for, are the same each time, and come back from their shards."""
+"""Scenes grant what was constraint for, are the same each time, and come back from their shards."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from avsim.data.datamodule import stack
 from avsim.errors import InputError
 from avsim.seeds import generator
 from avsim.separation import scenes as scenes_module
-from avsim.separation.scenes import WISHES, SavedScenes, Scenes, save_scenes, sounding
+from avsim.separation.scenes import CONSTRAINTS, SavedScenes, Scenes, save_scenes, sounding
 from avsim.world.flat.config import KINDS
 
 SPEC = ClipSpec(2.0, 32, 32, 16.0, 8000, 2)
@@ -16,29 +16,32 @@ SHORT = ClipSpec(0.5, 32, 32, 16.0, 8000, 2)
 
 
 @pytest.mark.parametrize("family", KINDS)
-@pytest.mark.parametrize("wish", WISHES)
-def test_a_wish_is_granted(wish, family):
-    scenes, wished = Scenes(wishes={wish: 1.0}, families={family: 1.0}), WISHES[wish]
+@pytest.mark.parametrize("constraint", CONSTRAINTS)
+def test_a_wish_is_granted(constraint, family):
+    scenes, constraint = (
+        Scenes(constraints={constraint: 1.0}, families={family: 1.0}),
+        CONSTRAINTS[constraint],
+    )
     for index in range(4):
         scene = scenes.scene(index, SPEC)
         kinds = sounding(scene, SPEC.seconds)
-        if wished.off_screen:
+        if constraint.off_screen:
             beside = scene.bodies[-1]
             assert abs(beside.x) > 1.0
             kinds.pop(len(scene.bodies) - 1)
         heard = [kind for kind in kinds if kind is not None]
-        assert wished.things[0] <= len(kinds) <= wished.things[1]
-        assert wished.sounding[0] <= len(heard) <= wished.sounding[1]
-        if wished.alike is not None:
-            assert (len(set(heard)) < len(heard)) == wished.alike
-        if wish == "silent":
+        assert constraint.things[0] <= len(kinds) <= constraint.things[1]
+        assert constraint.sounding[0] <= len(heard) <= constraint.sounding[1]
+        if constraint.alike is not None:
+            assert (len(set(heard)) < len(heard)) == constraint.alike
+        if constraint == "silent":
             assert len(heard) < len(kinds)
 
 
 def test_what_is_said_to_sound_is_heard():
     """Bodies may be struck by others that fall, so what should be silent isn't asked for."""
     for family in ("strike", "ensemble"):
-        scenes = Scenes(wishes={"two": 0.5, "silent": 0.5}, families={family: 1.0})
+        scenes = Scenes(constraints={"two": 0.5, "silent": 0.5}, families={family: 1.0})
         for index in range(2):
             kinds = sounding(scenes.scene(index, SPEC), SPEC.seconds)
             stems = scenes.take(index, SPEC, generator(0)).stems
@@ -53,7 +56,7 @@ def test_a_clip_is_a_function_of_seed_split_and_number():
 
 
 def test_held_out_players_have_the_other_bank():
-    scenes = Scenes(split="held out", wishes={"two": 1.0}, families={"ensemble": 1.0})
+    scenes = Scenes(split="held out", constraints={"two": 1.0}, families={"ensemble": 1.0})
     assert {player.bank for player in scenes.scene(0, SPEC).players} == {"modelled"}
 
 
@@ -100,7 +103,7 @@ def test_saved_scenes_grow_and_are_never_of_two_kinds(tmp_path, monkeypatch):
     for name, value in (
         ("seed", 1),
         ("config", "easy"),
-        ("wishes", {"one": 1.0}),
+        ("constraints", {"one": 1.0}),
         ("families", {"drop": 1.0}),
     ):
         with pytest.raises(InputError, match="holds scenes rendered with other settings .train"):
@@ -109,8 +112,8 @@ def test_saved_scenes_grow_and_are_never_of_two_kinds(tmp_path, monkeypatch):
 
 
 def test_unknown_wishes_and_those_that_no_scene_grants_are_refused():
-    with pytest.raises(InputError, match="unknown wish 'duet'"):
-        Scenes(wishes={"duet": 1.0})
+    with pytest.raises(InputError, match="unknown constraint 'duet'"):
+        Scenes(constraints={"duet": 1.0})
     with pytest.raises(InputError, match="unknown family 'opera'"):
         Scenes(families={"opera": 1.0})
     from dataclasses import replace
@@ -118,5 +121,7 @@ def test_unknown_wishes_and_those_that_no_scene_grants_are_refused():
     from avsim.world import configured
 
     solo = replace(configured("medium"), instruments=("tuba",), places=("dry studio",))
-    with pytest.raises(InputError, match="grant no wish 'two'"):
-        Scenes(solo, wishes={"two": 1.0}, families={"ensemble": 1.0}).scene(0, SPEC)
+    with pytest.raises(
+        InputError, match="of 4000 scenes of the family 'ensemble' none meets the constraints 'two'"
+    ):
+        Scenes(solo, constraints={"two": 1.0}, families={"ensemble": 1.0}).scene(0, SPEC)

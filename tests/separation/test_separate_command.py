@@ -1,4 +1,4 @@
-"""`avsim separate`: stems that add up, the film's own picture under each, and no half-written folder."""
+"""`avsim separate`: stems that add up, the video's own video under each, and no half-written folder."""
 
 import json
 
@@ -11,20 +11,20 @@ from avsim import media
 from avsim.__main__ import main
 from avsim.clip import Clip, Region
 from avsim.errors import InputError
-from avsim.perception import PictureDetector
+from avsim.perception import VideoDetector
 from avsim.separation import Separator, separate
 from avsim.separation import stems as stems_module
-from avsim.separation.video_file import picture_of_film, separate_film, sound_of_film
+from avsim.separation.video_file import audio_of_video, frames_of_video, separate_video
 from avsim.weights import load_model, save_model
 from tests.separation.mixtures import mixture
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """A run with an untrained separator, and films."""
+    """A run with an untrained separator, and videos."""
     folder = tmp_path_factory.mktemp("separate")
     torch.manual_seed(0)
-    small = Separator(picture=16, width=8, fine=8, coarse=16, frame_blocks=1, bin_widths=[4, 8, 8])
+    small = Separator(short_side=16, width=8, fine=8, coarse=16, frame_blocks=1, bin_widths=[4, 8, 8])
     save_model(small, folder / "run" / "simulator" / "separator")
     frames, stems, _ = mixture(0)
     clip = Clip(frames.clamp(0, 1), stems.sum(0), 16.0, 8000)
@@ -37,7 +37,7 @@ def place(tmp_path_factory):
     cv2.imwrite(str(folder / "wide.png"), mask[:32])
     cv2.imwrite(str(folder / "black.png"), 0 * mask)
     (folder / "empty").mkdir()
-    detector = PictureDetector(fine=8, coarse=8, blocks=1)
+    detector = VideoDetector(fine=8, coarse=8, blocks=1)
     detector.thing_threshold.fill_(0.99)  # sees nothing
     save_model(detector, folder / "looks")
     return folder
@@ -72,7 +72,7 @@ def test_every_kind_of_region(place, film, capsys):
     listed = {stem[kind] for stem in about["stems"] for kind in ("wav", "mp4") if kind in stem}
     assert written == listed | {"stems.json"}
     waves = torch.stack([Clip.read(out / stem["wav"]).wave for stem in about["stems"]])
-    original, rate = sound_of_film(place / film)
+    original, rate = audio_of_video(place / film)
     assert (waves.sum(0) - original).abs().max() <= 1e-6 and about["sample_rate"] == rate
     for stem, wave in zip(about["stems"], waves, strict=True):
         assert stem["energy"] == pytest.approx(float(wave.double().square().sum()), rel=1e-6)
@@ -86,7 +86,7 @@ def test_every_kind_of_region(place, film, capsys):
 def test_the_folder_holds_what_separate_returns(place):
     model = load_model(place / "run" / "simulator" / "separator")
     region = Region.box(0, 0, 16, 32, (32, 32))
-    separate_film(model, place / "film.mp4", [region], place / "api")
+    separate_video(model, place / "film.mp4", [region], place / "api")
     film = Clip.read(place / "film.mp4")
     expected = separate(model, film, [region]).wave
     found = torch.stack([Clip.read(path).wave for path in sorted((place / "api").glob("*.wav"))])
@@ -110,10 +110,10 @@ def test_a_film_is_read_span_by_span(place, monkeypatch):
     monkeypatch.setattr(media, "read", noted)
     monkeypatch.setattr(stems_module, "WINDOW", 2.0)
     monkeypatch.setattr(stems_module, "OVERLAP", 1.0)
-    about = separate_film(model, place / "long.mp4", [Region.box(0, 0, 9, 9, (32, 32))], place / "spans")
+    about = separate_video(model, place / "long.mp4", [Region.box(0, 0, 9, 9, (32, 32))], place / "spans")
     assert len(spans) == 5 and max(spans) <= 2.2
     waves = torch.stack([Clip.read(place / "spans" / stem["wav"]).wave for stem in about["stems"]])
-    assert (waves.sum(0) - sound_of_film(place / "long.mp4")[0]).abs().max() <= 1e-6
+    assert (waves.sum(0) - audio_of_video(place / "long.mp4")[0]).abs().max() <= 1e-6
 
 
 def moving(folder, size=64):
@@ -131,7 +131,7 @@ def test_masks_of_every_frame(place, caplog):
     frames = torch.stack([Clip.read(path).frames[:, 0] for path in sorted(masks.iterdir())], 1)
     Clip(frames, None, 8.0).write(place / "bar.mp4")
     assert run(place, "film.mp4", "--mask", str(masks), "--mask", str(place / "bar.mp4"), out="moving") == 0
-    assert "bar: the mask is 64x64, the picture 32x32: it is scaled" in caplog.text
+    assert "bar: the mask is 64x64, the video 32x32: it is scaled" in caplog.text
     about = json.loads((place / "moving" / "stems.json").read_text())
     one, other, _ = about["stems"]
     assert one["box"] == {"x": 0, "y": 0, "width": 32, "height": 32}
@@ -162,7 +162,7 @@ def test_forty_regions_and_silence(place):
     assert run(place, "film.mp4", *boxes, out="forty") == 0
     about = json.loads((place / "forty" / "stems.json").read_text())
     waves = torch.stack([Clip.read(place / "forty" / stem["wav"]).wave for stem in about["stems"]])
-    assert len(waves) == 41 and (waves.sum(0) - sound_of_film(place / "film.mp4")[0]).abs().max() <= 1e-5
+    assert len(waves) == 41 and (waves.sum(0) - audio_of_video(place / "film.mp4")[0]).abs().max() <= 1e-5
     quiet = Clip.read(place / "film.mp4")
     Clip(quiet.frames, 0 * quiet.wave, quiet.frames_per_second, quiet.sample_rate).write(place / "quiet.mkv")
     assert run(place, "quiet.mkv", "--auto", "--box", "0,0,9,9", "--page", out="quiet") == 0
@@ -188,7 +188,7 @@ def test_writing_again_replaces_stems_and_nothing_else(place):
 @pytest.mark.parametrize(
     ("film", "arguments", "message"),
     [
-        ("film.mp4", ["--box", "0,0,99,9"], "box 0,0,99,9: must lie inside the picture"),
+        ("film.mp4", ["--box", "0,0,99,9"], "box 0,0,99,9: must lie inside the video"),
         ("film.mp4", ["--box", "1,2,3"], "expected 4 numbers"),
         ("film.mp4", ["--box", "0,0,nan,1"], "expected 4 numbers"),
         ("film.mp4", ["--box", "0,0,0,5"], "must lie inside"),
@@ -197,26 +197,30 @@ def test_writing_again_replaces_stems_and_nothing_else(place):
         ("film.mp4", ["--mask", "nowhere.png"], "nowhere.png: no such mask"),
         ("film.mp4", ["--mask", "WIDE"], "aspects must agree"),
         ("film.mp4", ["--auto", "none"], "expected a whole number"),
-        ("film.mp4", ["--text", "the violin"], "no such folder; --text needs a detector: --picture MODEL"),
+        ("film.mp4", ["--text", "the violin"], "no such folder; --text needs a detector: --video MODEL"),
         ("film.mp4", ["--text", "the violyn"], "did you mean 'violin'?"),
         (
             "film.mp4",
-            ["--text", "the violin", "--picture", "nowhere"],
+            ["--text", "the violin", "--video-detector", "nowhere"],
             "nowhere: no such folder; --text needs",
         ),
-        ("film.mp4", ["--text", "the violin", "--picture", "LOOKS"], "no such thing is seen; seen: nothing"),
+        (
+            "film.mp4",
+            ["--text", "the violin", "--video-detector", "OOD_EMBEDDING"],
+            "no such thing is seen; seen: nothing",
+        ),
         ("film.mp4", ["--mask", "EMPTY"], "holds no masks"),
         ("film.mp4", ["--mask", "BLACK"], "the mask is empty"),
         ("film.mp4", [], "no region is given"),
-        ("silent.mp4", ["--auto"], "has no sound"),
-        ("film.wav", ["--auto"], "has no picture"),
+        ("silent.mp4", ["--auto"], "has no audio"),
+        ("film.wav", ["--auto"], "has no video"),
         ("nothing.mp4", ["--auto"], "nothing.mp4"),
     ],
 )
 def test_what_cannot_be_used_is_said_in_one_line(place, film, arguments, message, capsys, monkeypatch):
     monkeypatch.setattr("avsim.weights.SMALL", place / "nothing ships")
     before = sorted(place.iterdir())
-    named = {"WIDE": "wide.png", "LOOKS": "looks", "EMPTY": "empty", "BLACK": "black.png"}
+    named = {"WIDE": "wide.png", "OOD_EMBEDDING": "looks", "EMPTY": "empty", "BLACK": "black.png"}
     arguments = [str(place / named[each]) if each in named else each for each in arguments]
     assert run(place, film, *arguments, out="bad") == 2
     said = capsys.readouterr().err
@@ -249,6 +253,6 @@ def test_a_full_disk_leaves_nothing(place, monkeypatch):
     model = load_model(place / "run" / "simulator" / "separator")
     before = sorted(place.iterdir())
     with pytest.raises(InputError, match="No space left"):
-        separate_film(model, place / "film.mp4", [Region.box(0, 0, 9, 9, (32, 32))], place / "full")
+        separate_video(model, place / "film.mp4", [Region.box(0, 0, 9, 9, (32, 32))], place / "full")
     assert sorted(place.iterdir()) == before
-    assert picture_of_film(place / "film.mp4", model).size == (32, 32)
+    assert frames_of_video(place / "film.mp4", model).size == (32, 32)

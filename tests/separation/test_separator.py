@@ -17,7 +17,7 @@ from avsim.separation.regions import cell_weights, region_weights
 @pytest.fixture(scope="module")
 def model() -> Separator:
     torch.manual_seed(0)
-    small = Separator(picture=16, width=8, fine=8, coarse=16, frame_blocks=1, bin_widths=[4, 8, 8])
+    small = Separator(short_side=16, width=8, fine=8, coarse=16, frame_blocks=1, bin_widths=[4, 8, 8])
     for parameter in small.parameters():  # away from its start, where much is zero
         parameter.data += 0.3 * torch.randn_like(parameter) / math.sqrt(max(1, parameter.shape[-1]))
     return small.eval()
@@ -104,8 +104,8 @@ def test_a_batch_is_its_rows_and_times_do_not_leak(model):
     clips = [noise_clip(seed=seed) for seed in range(3)]
     frames, wave = (torch.stack([getattr(clip, name) for clip in clips]) for name in ("frames", "wave"))
     with torch.no_grad():
-        together, _, _ = model.listen(frames, wave, 8000)
-        alone, _, _ = model.listen(frames[1:2], wave[1:2], 8000)
+        together, _, _ = model._encode(frames, wave, 8000)
+        alone, _, _ = model._encode(frames[1:2], wave[1:2], 8000)
     assert torch.allclose(together.cells[1:2], alone.cells, atol=1e-5)
     assert torch.allclose(together.bins[1:2], alone.bins, atol=1e-5)
 
@@ -132,7 +132,7 @@ def test_windows_cover_a_sound_once(model, seconds):
     fade = stems_module.fade(1000)
     assert torch.allclose(fade + fade.flip(0), torch.ones(1000), atol=1e-6)
     clip = noise_clip(seconds, fps=4.0, rate=500, channels=1, size=(8, 8))
-    picture = stems_module.picture_of(clip, model)
+    picture = stems_module.frame_source(clip, model)
     spans = [
         (w.first, w.last, w.before, w.after) for w in stems_module.windows(model, picture, clip.wave, 500)
     ]
@@ -144,11 +144,11 @@ def test_windows_cover_a_sound_once(model, seconds):
 
 def test_off_screen_starts_at_half():
     torch.manual_seed(0)
-    fresh = Separator(picture=16, width=8, fine=8, coarse=16, frame_blocks=1, bin_widths=[4, 8, 8]).eval()
+    fresh = Separator(short_side=16, width=8, fine=8, coarse=16, frame_blocks=1, bin_widths=[4, 8, 8]).eval()
     for size in ((16, 16), (16, 64)):  # however many cells there are
         clip = noise_clip(size=size)
         with torch.no_grad():
-            maps, columns, _ = fresh.listen(clip.frames[None], clip.wave[None], 8000)
+            maps, columns, _ = fresh._encode(clip.frames[None], clip.wave[None], 8000)
             shares = maps.shares(
                 columns, region_weights([Region(torch.ones(size))], torch.arange(8), maps.grid)[None]
             )
@@ -178,12 +178,12 @@ def test_moving_masks_are_read_frame_by_frame():
 def test_clips_that_cannot_be_separated(model):
     clip, region = noise_clip(), Region(torch.ones(16, 24))
     for bad, regions, message in (
-        (clip.silent(), [region], "no sound"),
-        (clip.unseen(), [region], "no picture"),
+        (clip.silent(), [region], "no audio"),
+        (clip.unseen(), [region], "no video"),
         (clip, [Region(torch.ones(8, 8), "sky")], "'sky'.*8x8.*24x16"),
-        (clip, [Region(torch.ones(5, 16, 24))], "5 frames, the picture has 8"),
+        (clip, [Region(torch.ones(5, 16, 24))], "5 frames, the video has 8"),
     ):
         with pytest.raises(InputError, match=message):
             separate(model, bad, regions)
-    with pytest.raises(InputError, match="inside the picture"):
+    with pytest.raises(InputError, match="inside the video"):
         pixel_stem(model, clip, 24, 0)

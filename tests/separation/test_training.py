@@ -11,14 +11,14 @@ from avsim.errors import InputError
 from avsim.measures import si_sdr
 from avsim.separation import Separator, SeparatorSystem, energy_map, find_regions, separate
 from avsim.separation.augment import augment
-from avsim.separation.discovery import region_at, regions_of, survey
-from avsim.separation.stems import picture_of
+from avsim.separation.discovery import map_audio, region_at, regions_of
+from avsim.separation.stems import frame_source
 from avsim.training.optimizers import Recipe, configure
 from avsim.weights import load_model, save_model, shipped
 from tests.fitting import quiet_trainer
 from tests.separation.mixtures import SPEC, batch, mixture
 
-SMALL = {"picture": 32, "width": 8, "fine": 8, "coarse": 24, "frame_blocks": 2, "bin_widths": [8, 16, 24]}
+SMALL = {"short_side": 32, "width": 8, "fine": 8, "coarse": 24, "frame_blocks": 2, "bin_widths": [8, 16, 24]}
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def test_stems_are_nearer_than_the_mixture(trained):
 
 
 def test_swapped_pictures_swap_the_stems(trained):
-    """The picture decides: the mirrored picture gives each half the other sound."""
+    """The video decides: the mirrored video gives each half the other sound."""
     clip, stems, masks = held_out(0)
     mirrored = Clip(clip.frames.flip(-1), clip.wave, clip.frames_per_second, clip.sample_rate)
     found = separate(trained, mirrored, [Region(mask) for mask in masks]).wave[:2]
@@ -62,7 +62,7 @@ def test_swapped_pictures_swap_the_stems(trained):
 
 def test_energy_adds_up_and_lies_where_it_sounds(trained):
     clip, stems, _ = held_out(1)
-    found = survey(trained, picture_of(clip, trained), clip.wave, clip.sample_rate)
+    found = map_audio(trained, frame_source(clip, trained), clip.wave, clip.sample_rate)
     assert torch.equal(found.power, energy_map(trained, clip))
     assert found.power.shape == (16, 8, 8) and (found.power >= 0).all()
     everything = found.power.sum((1, 2)) + found.off_screen
@@ -82,7 +82,7 @@ def test_found_regions_sound_apart(trained):
     assert [region.name for region in regions] == ["sound 1", "sound 2"]
     assert not (regions[0].mask * regions[1].mask).any()
     assert len(find_regions(trained, clip, 1)) == 1 and 1 <= len(find_regions(trained, clip)) <= 8
-    found = survey(trained, picture_of(clip, trained), clip.wave, clip.sample_rate)
+    found = map_audio(trained, frame_source(clip, trained), clip.wave, clip.sample_rate)
     loudest = int(found.power.mean(0).argmax())
     y, x = 4 * (loudest // 8) + 1, 4 * (loudest % 8) + 2
     assert torch.equal(region_at(found, x, y, (32, 32)).mask, regions_of(found, (32, 32), 1)[0].mask)

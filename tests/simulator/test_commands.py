@@ -31,7 +31,7 @@ SCRIPTS = {
 
 @pytest.fixture(scope="module")
 def silent(tmp_path_factory) -> Path:
-    """A silent film of 720p."""
+    """A silent video of 720p."""
     x = torch.linspace(0, 1, 12)[None, :, None, None]
     frames = x.expand(3, -1, 720, 1280) * torch.linspace(0, 1, 1280)
     return media.write(Clip(frames, None, 12.0), tmp_path_factory.mktemp("film") / "silent.mp4")
@@ -164,7 +164,7 @@ def test_a_picture_alone_and_a_sound_alone(run, tmp_path):
     assert done.code == 0, done
     assert media.probe(tmp_path / "many" / "0001.png").size == (SPEC["height"], SPEC["width"])
     out = tmp_path / "out.wav"
-    done = generate(tmp_path, run, "--only", "sound", "--prompt", "a bell", "--seconds", "0.5", "--out", out)
+    done = generate(tmp_path, run, "--only", "audio", "--prompt", "a bell", "--seconds", "0.5", "--out", out)
     assert done.code == 0 and media.probe(out).audio_seconds == pytest.approx(0.5, abs=1e-3), done
 
 
@@ -172,7 +172,7 @@ def test_an_edit_keeps_the_packets_of_the_picture(run, silent, tmp_path):
     told = media.read(silent)
     told = Clip(told.frames, 0.1 * torch.randn(2, 16000), told.frames_per_second)
     film, out = media.write(told, tmp_path / "film.mp4"), tmp_path / "out.mp4"
-    done = generate(tmp_path, run, "--edit", film, "--keep", "picture", "--prompt", "a bell", "--out", out)
+    done = generate(tmp_path, run, "--edit", film, "--keep", "video", "--prompt", "a bell", "--out", out)
     assert done.code == 0, done
     assert packets(out, "video") == packets(film, "video") and packets(out, "audio") != packets(film, "audio")
 
@@ -188,7 +188,7 @@ def test_options_of_an_edit_need_one(run, tmp_path):
     ("arguments", "message"),
     [
         (["--out", "clip.mpg"], "unknown suffix '.mpg'"),
-        (["--only", "sound", "--size", "64x64", "--out", "clip.wav"], "--size: --only sound has none"),
+        (["--only", "audio", "--size", "64x64", "--out", "clip.wav"], "--size: --only audio has none"),
         (["--only", "image", "--seconds", "2", "--out", "clip.png"], "--seconds: --only image has none"),
     ],
 )
@@ -292,7 +292,7 @@ def test_generate_stops_cleanly(run, tmp_path):
 def test_folders_are_folders_whatever_their_names(run, tmp_path):
     (tmp_path / "there.v2").mkdir()
     for name in ("there.v2", "new.v2/"):
-        few = ("--prompt", "a ball", "--seconds", "0.25", "--steps", "1", "--only", "sound")
+        few = ("--prompt", "a ball", "--seconds", "0.25", "--steps", "1", "--only", "audio")
         assert generate(tmp_path, run, *few, "--out", f"{tmp_path}/{name}").code == 0
         assert (tmp_path / name / "0000.wav").is_file()
     (tmp_path / "link.v2").symlink_to(tmp_path / "linked")

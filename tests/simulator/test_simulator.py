@@ -44,13 +44,13 @@ def test_from_words_frame_0_is_drawn_sooner_by_an_eighth_of_the_steps(simulator,
 
     def drawn(*args, ahead, **how):
         asked.append(ahead)
-        return generate(*args, ahead=ahead, **how)
+        return generate(*args, first_frame_lead=ahead, **how)
 
     monkeypatch.setattr("avsim.simulator.simulator.generate", drawn)
     for steps in (8, 3, 16):
         clip = simulator.generate("a", seconds=0.5, steps=steps)
         assert torch.isfinite(clip.frames).all()
-    simulator.visualize(sound(), steps=8, takes=1)
+    simulator.visualize(sound(), steps=8, num_candidates=1)
     assert asked == [1, 0, 2, 0]
 
 
@@ -129,17 +129,17 @@ def test_foley_hears_what_it_sees(simulator):
 
 
 def test_a_sound_without_a_prompt_follows_what_is_seen(simulator):
-    eyes = avsim.load("small").picture
+    eyes = avsim.load("small").video_detector
     clip, truth = WorldDataset("medium", seed=5, split="test")[0]  # a stick hits a wooden block
     blind, silent = replace(simulator, spec=clip.spec), clip.silent()
-    seeing = replace(blind, picture=eyes)
-    said = seeing.described(silent)
+    seeing = replace(blind, video_detector=eyes)
+    said = seeing.describe(silent)
     assert "wooden block" in said and facts_in(said).place == facts_in(truth.caption).place
     unasked, asked, untold = (seeing.foley(silent, prompt, **HOW).wave for prompt in (None, said, ""))
     assert torch.equal(unasked, asked) and not torch.equal(unasked, untold)
-    assert blind.described(silent) == ""
+    assert blind.describe(silent) == ""
     assert torch.equal(blind.foley(silent, **HOW).wave, untold)
-    with pytest.raises(InputError, match="sound alone"):
+    with pytest.raises(InputError, match="audio alone"):
         seeing.foley(sound())
 
 
@@ -172,7 +172,7 @@ def test_stems_add_up_to_the_sound(simulator):
 
 
 def test_what_is_missing_is_named(simulator, run, tmp_path):
-    with pytest.raises(InputError, match="sound alone"):
+    with pytest.raises(InputError, match="audio alone"):
         simulator.foley(sound())
     with pytest.raises(InputError, match="wave is None"):
         simulator.visualize(film())
@@ -199,7 +199,7 @@ def test_a_separator_may_come_from_another_run(run, tmp_path):
 def test_an_image_is_one_frame_without_sound_and_a_sound_has_no_picture(simulator):
     image = simulator.image("a red ball", size=(32, 48), **HOW)
     assert image.frames.shape == (3, 1, 32, 48) and image.wave is None
-    heard = simulator.sound("a bell is struck", seconds=0.75, **HOW)
+    heard = simulator.audio("a bell is struck", seconds=0.75, **HOW)
     assert heard.frames is None and heard.wave.shape == (2, 12000)
 
 
@@ -223,7 +223,7 @@ def test_an_edit_of_little_noise_stays_near_what_it_was_made_from(float32, simul
 
 def test_an_edit_keeps_every_bit_of_what_it_is_told_to_keep(simulator):
     clip = spoken_film()
-    seen, heard = (simulator.edit(clip, "a bell", keep=name, **HOW) for name in ("picture", "sound"))
+    seen, heard = (simulator.edit(clip, "a bell", keep=name, **HOW) for name in ("video", "audio"))
     assert torch.equal(seen.frames, clip.frames) and not torch.equal(seen.wave, clip.wave)
     assert torch.equal(heard.wave[:, :16000], clip.wave)
     assert heard.frames.shape[2:] == (SPEC["height"], SPEC["width"])
@@ -239,9 +239,9 @@ def test_an_edit_lacks_what_its_clip_lacks(simulator):
     [
         (film(), {"strength": 0.0}, "strength is 0"),
         (film(), {"strength": 1.5}, "strength is 1.5"),
-        (film(), {"keep": "picture"}, "no sound"),
-        (sound(), {"keep": "sound"}, "no picture"),
-        (spoken_film(), {"keep": "both"}, "picture or sound"),
+        (film(), {"keep": "video"}, "no audio"),
+        (sound(), {"keep": "audio"}, "no video"),
+        (spoken_film(), {"keep": "both"}, "video or audio"),
     ],
 )
 def test_edits_that_cannot_be(simulator, clip, how, message):
@@ -306,7 +306,7 @@ def test_a_film_unlike_the_training_gets_no_caption_and_goes_on_no_louder(caplog
     random = torch.Generator().manual_seed(0)
     wave = 0.01 * torch.randn(2, 32000, generator=random)
     film = Clip(torch.rand(3, 32, 64, 64, generator=random), wave, 16.0, 16000)
-    assert small.described(film) == "" and "looks unlike what the model was trained on" in caplog.text
+    assert small.describe(film) == "" and "looks unlike what the model was trained on" in caplog.text
     longer = small.extend(film, seconds=1.0, steps=2)
     given, new = (part.square().mean().sqrt() for part in longer.wave.split([32000, 16000], 1))
     assert new < given * 10 ** (3 / 20)
@@ -369,7 +369,7 @@ def test_windows_of_an_extension_meet_without_a_click():
 
 def test_an_extension_needs_picture_sound_and_a_frame_more(simulator):
     clip = simulator.generate("a", seconds=0.5, **HOW)
-    for part, missing in ((clip.silent(), "sound is missing"), (clip.unseen(), "picture is missing")):
+    for part, missing in ((clip.silent(), "sound is missing"), (clip.unseen(), "video is missing")):
         with pytest.raises(InputError, match=missing):
             simulator.extend(part)
     for seconds in (0.01, -0.5, float("nan"), float("inf")):
@@ -413,12 +413,12 @@ def test_a_picture_for_a_sound_has_a_guidance_of_its_own(simulator):
 def test_a_picture_for_a_sound_is_one_of_several_takes(simulator):
     heard = sound(8000, 16000, 2)
     seeds = range(12)  # of four, on one machine, none had its best take first
-    kept = [simulator.visualize(heard, **HOW, seed=seed, takes=2).frames for seed in seeds]
-    first = [simulator.visualize(heard, **HOW, seed=seed, takes=1).frames for seed in seeds]
+    kept = [simulator.visualize(heard, **HOW, seed=seed, num_candidates=2).frames for seed in seeds]
+    first = [simulator.visualize(heard, **HOW, seed=seed, num_candidates=1).frames for seed in seeds]
     same = [torch.equal(one, other) for one, other in zip(kept, first, strict=True)]
     assert 0 < sum(same) < len(seeds)  # some first takes are the best, some aren't
     with pytest.raises(InputError, match="takes is 0"):
-        simulator.visualize(heard, takes=0)
+        simulator.visualize(heard, num_candidates=0)
 
 
 def test_a_student_draws_what_it_was_taught_unless_guidance_is_told(simulator):

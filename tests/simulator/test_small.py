@@ -33,7 +33,16 @@ def unseen():
 
 def test_it_is_whole_and_small_enough():
     parts = {folder.name: json.loads((folder / "config.json").read_text()) for folder in SMALL.glob("*/")}
-    needed = {"generator", "student", "video_codec", "audio_codec", "separator", "picture", "sound", "offset"}
+    needed = {
+        "generator",
+        "student",
+        "video_codec",
+        "audio_codec",
+        "separator",
+        "video_detector",
+        "audio_detector",
+        "offset",
+    }
     assert needed <= set(parts)
     for name, config in parts.items():
         assert config["sha256"] == hash_of(SMALL / name / TENSORS), name

@@ -7,9 +7,9 @@ import torch
 from avsim.clip import ClipSpec
 from avsim.codecs import AudioAutoencoder, VideoAutoencoder
 from avsim.diffusion import JointDiT
-from avsim.perception.audio_detector import SoundDetector
-from avsim.perception.sync import OffsetJudge
-from avsim.perception.video_detector import PictureDetector
+from avsim.perception.audio_detector import AudioDetector
+from avsim.perception.sync import SyncModel
+from avsim.perception.video_detector import VideoDetector
 from avsim.separation import Separator
 from avsim.weights import save_model
 
@@ -23,10 +23,10 @@ SPEC = {
 }
 
 
-def offset_judge() -> OffsetJudge:
+def offset_judge() -> SyncModel:
     """The judge of offsets, tiny."""
-    picture = PictureDetector(fine=8, coarse=8, blocks=1)
-    return OffsetJudge(picture, SoundDetector(bands=16, widths=(4,), width=8, blocks=1), width=4, blocks=1)
+    picture = VideoDetector(fine=8, coarse=8, blocks=1)
+    return SyncModel(picture, AudioDetector(bands=16, widths=(4,), width=8, blocks=1), width=4, blocks=1)
 
 
 def export(run: Path) -> Path:
@@ -36,7 +36,7 @@ def export(run: Path) -> Path:
         "generator": JointDiT(width=32, blocks=2, heads=2),
         "video_codec": VideoAutoencoder(widths=(8, 8, 8), depths=(1, 1, 1)),
         "audio_codec": AudioAutoencoder(width=16),
-        "separator": Separator(picture=32, width=4, fine=4, coarse=8, frame_blocks=1, bin_widths=[4, 8]),
+        "separator": Separator(short_side=32, width=4, fine=4, coarse=8, frame_blocks=1, bin_widths=[4, 8]),
     }
     with torch.no_grad():
         for value in parts["generator"].parameters():

@@ -65,7 +65,7 @@ def test_level_and_time_differences_follow_the_side():
 
 def test_what_is_seen_on_the_left_is_heard_on_the_left():
     turned = Camera((Shot(0.0, Framing(x=0.8)),))
-    left, right = hear([click(0.4)], PARK, turned, SPEC)  # right of the stage's middle, left in the picture
+    left, right = hear([click(0.4)], PARK, turned, SPEC)  # right of the stage's middle, left in the frame
     assert np.sum(left**2) > 2 * np.sum(right**2)
 
 
@@ -74,7 +74,7 @@ def test_a_cut_moves_the_sound_without_a_click():
     tone = Sound(0.0, np.sin(2 * np.pi * 200 * np.arange(40000) / SPEC.sample_rate), 0.0, HEIGHT)
     wave = hear([tone], PARK, camera, SPEC)
     before, after = wave[:, 2000:15000], wave[:, 17000:]
-    assert np.sum(before[1] ** 2) > 3 * np.sum(before[0] ** 2)  # it was to the right of the picture
+    assert np.sum(before[1] ** 2) > 3 * np.sum(before[0] ** 2)  # it was to the right of the frame
     assert np.sum(after[0] ** 2) > 3 * np.sum(after[1] ** 2)
     steepest = np.abs(np.diff(wave, 2)).max(0)
     assert steepest[15500:16500].max() < 1.3 * steepest[3000:15000].max()

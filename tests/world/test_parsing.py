@@ -65,7 +65,7 @@ READ = {
     "off screen, a glass cube falls. something is heard off screen": Facts(
         unseen=(Told(Noun("cube", "glass"), "falls"), Told(Noun()))
     ),
-    "the camera pans left in the first shot; the picture cuts at 0.7 s": Facts(
+    "the camera pans left in the first shot; the frame cuts at 0.7 s": Facts(
         cuts=(0.7,), moves=((0, "pans left"),)
     ),
     "a ball and a red rubber cube collide twice": Facts(

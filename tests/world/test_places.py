@@ -1,4 +1,4 @@
-"""Places: told apart from pictures alone, the same from every camera, at any size and aspect."""
+"""Places: told apart from frames alone, the same from every camera, at any size and aspect."""
 
 import numpy as np
 import pytest
@@ -53,7 +53,7 @@ def test_a_place_takes_one_number_whatever_the_camera(place: str):
 
 @pytest.mark.parametrize("place", PLACES)
 def test_a_moving_camera_sees_what_a_still_one_sees(place: str):
-    """Each frame of a pan and zoom is the picture of a still camera there, up to resampling."""
+    """Each frame of a pan and zoom is the frame of a still camera there, up to resampling."""
     x, height = np.array([-0.6, 0.0, 0.7]), np.array([2.0, 1.7, 1.4])
     moving = seen(place, 1, camera((64, 64), x=x, height=height, frames=3))
     assert moving.shape == (3, 64, 64, 3)

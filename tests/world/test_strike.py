@@ -113,7 +113,7 @@ def test_librosa_hears_each_hit_when_it_happens_in_200_clips():
 
 
 def test_a_clip_ends_where_its_last_frame_does():
-    """2.04 s are 33 frames of a sixteenth: a hit at 2.05 s is in the picture, in the truth and in words."""
+    """2.04 s are 33 frames of a sixteenth: a hit at 2.05 s is in the frame, in the truth and in words."""
     spec = ClipSpec(seconds=2.04)
     scene = Scene(targets=(Target("bell"),), stick=Stick("metal", (Hit(2.05, speed=4.0),)))
     _, truth = render(scene, spec)

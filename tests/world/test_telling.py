@@ -1,4 +1,4 @@
-"""Materials and instruments can be told from the sound alone, not from the picture without the thing."""
+"""Materials and instruments can be told from the audio alone, not from the frame without the thing."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""`avsim world`: shards that train, films with captions, truth; it resumes, and says what can't be."""
+"""`avsim world`: shards that train, videos with captions, truth; it resumes, and says what can't be."""
 
 import json
 import re
@@ -29,7 +29,7 @@ def world(*arguments) -> int:
 
 
 def files(folder) -> dict[str, bytes]:
-    """All that a run made, by name, but the parts, which may be cut otherwise; of films the names alone,
+    """All that a run made, by name, but the parts, which may be cut otherwise; of videos the names alone,
     as an encoder doesn't write the same bytes each time.
     """
     found = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

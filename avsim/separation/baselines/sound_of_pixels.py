@@ -7,8 +7,8 @@ which are max-pooled over time, and over space too in training; a mask is
     sigmoid(sum_k scale_k frame_k sound_k + bias)
 
 Different here: sizes, chosen for the separator's number of parameters; the spectrogram of 128 bands and hops
-of 16 ms that the separator has (theirs: 256 x 256 for 6 s); and as its sources are in one picture, each is
-max-pooled over its region, where the paper has a film for each.
+of 16 ms that the separator has (theirs: 256 x 256 for 6 s); and as its sources are in one video, each is
+max-pooled over its region, where the paper has a video for each.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from avsim.separation.separator import CELL, Viewer
+from avsim.separation.separator import CELL, SeparationModel
 from avsim.separation.spectrum import Scale, band_power, frames_of, transform
 from avsim.weights import configured
 
@@ -40,7 +40,7 @@ class PixelMaps:
     binary: bool
 
     def of(self, columns: Tensor) -> "PixelMaps":
-        """Of some columns (j,) of the sound alone."""
+        """Of some columns (j,) of the audio alone."""
         return PixelMaps(self.cells, self.bins.index_select(1, columns), self.bias, self.grid, self.binary)
 
     def masks(self, vectors: Tensor) -> Tensor:
@@ -135,13 +135,13 @@ class SoundNet(nn.Module):
 
 
 @configured
-class SoundOfPixels(Viewer):
+class SoundOfPixels(SeparationModel):
     """The paper's three networks; what it offers is what a `Separator` offers, so that either serves."""
 
     def __init__(
         self,
         frames_per_second: float = 1.5,  # three frames of two seconds
-        picture: int = 64,  # pixels of its short side
+        short_side: int = 64,  # pixels of its short side
         scale: Scale = Scale(),  # noqa: B008 (frozen)
         features: int = 16,  # K
         widths: list[int] | None = None,  # channels of the four stages of the frames' network
@@ -151,13 +151,13 @@ class SoundOfPixels(Viewer):
     ) -> None:
         super().__init__()
         stages = [16, 32, 64, 64] if widths is None else list(widths)
-        self.frames_per_second, self.picture, self.scale, self.binary = (
+        self.frames_per_second, self.short_side, self.scale, self.binary = (
             frames_per_second,
-            picture,
+            short_side,
             scale,
             binary,
         )
-        self.see = nn.Sequential(
+        self.frame_encoder = nn.Sequential(
             nn.Conv2d(3, stages[0], 7, 2, 3, bias=False),
             nn.BatchNorm2d(stages[0]),
             nn.ReLU(),
@@ -167,16 +167,21 @@ class SoundOfPixels(Viewer):
             *(Residual(stages[min(i + 2, 3)], stages[3], dilation=4) for i in range(2)),
             nn.Conv2d(stages[3], features, 3, padding=1),
         )
-        self.hear = SoundNet(width, widest, features)
+        self.audio_encoder = SoundNet(width, widest, features)
         self.scales, self.bias = nn.Parameter(torch.ones(features)), nn.Parameter(torch.zeros(()))
 
     def hidden_matrices(self) -> list[nn.Parameter]:
-        """What Muon trains: all kernels but those that see the picture or the sound, or give features."""
-        ends = (self.see[0], self.see[-1], self.hear.downs[0], self.hear.ups[-1])
+        """What Muon trains: all kernels but those that see the video or the sound, or give features."""
+        ends = (
+            self.frame_encoder[0],
+            self.frame_encoder[-1],
+            self.audio_encoder.downs[0],
+            self.audio_encoder.ups[-1],
+        )
         outer = {id(p) for end in ends for p in end.parameters()}
         return [p for p in self.parameters() if p.ndim >= 2 and id(p) not in outer]
 
-    def listen(self, frames: Tensor, wave: Tensor, sample_rate: int) -> tuple[PixelMaps, Tensor, Tensor]:
+    def _encode(self, frames: Tensor, wave: Tensor, sample_rate: int) -> tuple[PixelMaps, Tensor, Tensor]:
         """As `Separator.listen`."""
         with torch.autocast(wave.device.type, enabled=False):
             bins = transform(wave.float(), sample_rate, self.scale)
@@ -191,7 +196,9 @@ class SoundOfPixels(Viewer):
     def forward(self, frames: Tensor, heard: Tensor) -> PixelMaps:
         """Maps of fitted frames (B, 3, T, 4 h, 4 w) and log magnitudes (B, F, J)."""
         batch, grid = len(frames), (frames.shape[3] // CELL, frames.shape[4] // CELL)
-        seen = self.see((frames.transpose(1, 2).flatten(0, 1) - 0.45) / 0.225).sigmoid()  # (BT, K, h, w)
+        seen = self.frame_encoder(
+            (frames.transpose(1, 2).flatten(0, 1) - 0.45) / 0.225
+        ).sigmoid()  # (BT, K, h, w)
         cells = seen.flatten(2).transpose(1, 2).unflatten(0, (batch, -1))  # (B, T, h w, K)
-        bins = self.hear(heard) * self.scales  # (B, J, F, K)
+        bins = self.audio_encoder(heard) * self.scales  # (B, J, F, K)
         return PixelMaps(cells, bins, self.bias, grid, self.binary and not self.training)

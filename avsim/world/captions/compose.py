@@ -49,7 +49,7 @@ def adjective(material: str) -> str:
 
 
 def _side(each: Body | Target | Player, scene: Scene, spec: ClipSpec) -> str:
-    """Where it is in the first shot that begins with it in the picture, or else in the first."""
+    """Where it is in the first shot that begins with it in the frame, or else in the first."""
     starts = [shot.start for shot in scene.camera.shots]
     shown = [start for start in starts if abs(each.x - start.x) < half_width(spec, start.height)]
     start = (shown or starts)[0]

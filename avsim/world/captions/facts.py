@@ -63,7 +63,7 @@ class Told:
     register: str | None = None  # of the notes: low | middling | high
     line: str | None = None  # of the notes: rising | falling
     leaves: bool | None = None  # it isn't in the last frame
-    silent: bool | None = None  # it makes no sound
+    silent: bool | None = None  # it makes no audio
 
 
 @dataclass(frozen=True)

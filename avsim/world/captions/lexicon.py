@@ -179,16 +179,16 @@ ALSO_READ: dict[str, tuple[str, ...]] = {
 ANYWHERE: dict[str, tuple[str, ...]] = {  # what may follow whatever a thing does
     "side": ("{side}",),
     "leaves": ("and is out of sight at the end", "and cannot be seen in the end"),
-    "silent": ("and makes no sound", "in silence", "and stays silent"),
+    "silent": ("and makes no audio", "in silence", "and stays silent"),
 }
 OF_ALL: dict[str, tuple[str, ...]] = {  # clauses about the whole clip
     "place": ("it happens {place}", "this is {place}", "all of it happens {place}"),
     "background": ("{background}",),
-    "count": ("{count} thing(s) can be seen", "the picture shows {count} thing(s)"),
+    "count": ("{count} thing(s) can be seen", "the frame shows {count} thing(s)"),
     "walls": ("a {wall} wall stands {at}", "there is a {wall} wall {at}"),
     "pillars": ("{count} pillar(s) can be seen in front", "in front, {count} pillar(s) can be seen"),
     "cuts": (
-        "the picture cuts at {seconds}[ and again at {again}]",
+        "the frame cuts at {seconds}[ and again at {again}]",
         "there is a cut at {seconds}[ and one at {again}]",
     ),
     "no cuts": ("there is no cut", "it is all one shot"),
@@ -198,5 +198,5 @@ OF_ALL: dict[str, tuple[str, ...]] = {  # clauses about the whole clip
     "unseen": ("something is heard off screen", "there is a sound from off screen"),
     "meetings": ("{thing} and {other} collide[ {often}]", "{thing} and {other} knock together[ {often}]"),
 }
-OFF_SCREEN = ("off screen", "beside the picture")
+OFF_SCREEN = ("off screen", "beside the frame")
 JOINTS = ("; ", ". ", ", and ", " while ")  # between clauses, and never within one

@@ -14,7 +14,7 @@ from avsim.world.checks import LATEST, within
 from avsim.world.flat.canvas import View
 
 VIEW = 2.0  # m, height of what a camera sees by default
-FLOOR = 0.25  # m, from the picture's lower edge up to where things touch the floor, by default
+FLOOR = 0.25  # m, from the frame's lower edge up to where things touch the floor, by default
 
 Array = np.ndarray
 
@@ -23,8 +23,8 @@ Array = np.ndarray
 class Framing:
     """What the camera sees."""
 
-    x: float = 0.0  # m, in the picture's middle
-    y: float = VIEW / 2 - FLOOR  # m above the floor, in the picture's middle
+    x: float = 0.0  # m, in the frame's middle
+    y: float = VIEW / 2 - FLOOR  # m above the floor, in the frame's middle
     height: float = VIEW  # m, from top to bottom
 
     def __post_init__(self) -> None:
@@ -88,5 +88,5 @@ class Camera:
 
 
 def half_width(spec: ClipSpec, height: float = VIEW) -> float:
-    """Metres from the picture's middle to its left or right edge."""
+    """Metres from the frame's middle to its left or right edge."""
     return height / 2 * spec.width / spec.height

@@ -1,6 +1,6 @@
 """Sprites and poses -> frames and masks: everything that is drawn, is drawn here.
 
-A part is a picture of its own (a ball, a bow, an arm) that moves as a rigid whole. It is drawn once, finer
+A part is a frame of its own (a ball, a bow, an arm) that moves as a rigid whole. It is drawn once, finer
 than the frames, and then placed at every frame by a pose, to a fraction of a pixel: motion is smooth and
 edges are anti-aliased at any size, and a camera is only one more map from metres to pixels.
 """
@@ -19,7 +19,7 @@ KEPT = 4  # reductions that a sprite remembers: one for each of a few cameras
 
 @dataclass(frozen=True, eq=False)
 class Sprite:
-    """A picture of a part, about twice as fine as it will be seen or finer."""
+    """A frame of a part, about twice as fine as it will be seen or finer."""
 
     pixels: Array  # (h, w, 4) float32 in [0, 1]: red, green, blue times opacity, and opacity
     scale: float  # its pixels per metre
@@ -87,8 +87,8 @@ class Part:
 class View:
     """A camera over T frames: metres -> pixels. Fields are (T,)."""
 
-    x: Array  # m, what is in the picture's middle
-    y: Array  # m, up from the floor, what is in the picture's middle
+    x: Array  # m, what is in the frame's middle
+    y: Array  # m, up from the floor, what is in the frame's middle
     height: Array  # m, how much of the world is seen from top to bottom
     size: tuple[int, int]  # (H, W), pixels
 

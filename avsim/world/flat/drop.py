@@ -69,7 +69,7 @@ def fall(scene: Scene, times: Array, end: float) -> tuple[Array, list[Touch]]:
 
 
 def mass(body: Body) -> tuple[float, float]:
-    """kg, and kg m^2 about the axis into the picture."""
+    """kg, and kg m^2 about the axis into the frame."""
     density, size = substance(body.material).density, body.size
     if body.shape == "ball":
         kilograms = density * math.pi * size**3 / 6

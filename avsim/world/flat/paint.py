@@ -1,4 +1,4 @@
-"""An easel: shapes in metres, painted on a picture of any fineness.
+"""An easel: shapes in metres, painted on a frame of any fineness.
 
 Sprites and places are painted on it. Its pixels are colour times opacity, and opacity, so that the edges
 which cv2 anti-aliases are right over any ground; it grows shapes by about half a pixel. Right is +x and up
@@ -62,7 +62,7 @@ def turned(points: Iterable[Point], angle: float, x: float = 0.0, y: float = 0.0
 
 
 class Easel:
-    """A picture under way, of the rectangle between (left, bottom) and (right, top)."""
+    """A frame under way, of the rectangle between (left, bottom) and (right, top)."""
 
     def __init__(self, left: float, right: float, bottom: float, top: float, scale: float) -> None:
         self.left, self.right, self.bottom, self.top, self.scale = left, right, bottom, top, scale
@@ -143,7 +143,7 @@ class Easel:
     def mottle(self, random: np.random.Generator, grain: float, strength: float, up: float = 1.0) -> None:
         """Lighten and darken in soft random blots of `grain` metres, `up` times as high as wide.
 
-        The blots belong to the metres, not to the picture: every picture of a place shows the same ones.
+        The blots belong to the metres, not to the frame: every frame of a place shows the same ones.
         """
         wide, high = 16.0, 8.0  # m; what is farther out repeats
         blots = random.normal(size=(math.ceil(high / (grain * up)), math.ceil(wide / grain)))
@@ -177,7 +177,7 @@ class Easel:
         return Sprite(cut.astype(np.float32) / 255, self.scale, pivot)
 
     def _fixed(self, points: Iterable[Point], margin: float) -> Array | None:
-        """Points as cv2 takes them; None if none of what they bound, and a margin (m), is in the picture."""
+        """Points as cv2 takes them; None if none of what they bound, and a margin (m), is in the frame."""
         xs, ys = zip(*points, strict=True)
         if max(xs) < self.left - margin or min(xs) > self.right + margin:
             return None

@@ -35,7 +35,7 @@ from avsim.world.sound.rooms import PLACES
 SIZES = {"small": (0.22, 0.28), "medium": (0.32, 0.40), "large": (0.44, 0.54)}  # m, widths
 NEVER = 1e6  # s, the release of what hangs for good
 SHORTEST = 0.6  # s, of a shot
-NEAREST = 0.9  # m beyond the picture's edge: where what isn't seen falls
+NEAREST = 0.9  # m beyond the frame's edge: where what isn't seen falls
 
 Generator = np.random.Generator
 
@@ -181,7 +181,7 @@ def _body(
 
 
 def _unseen(config: WorldConfig, scene: Scene, random: Generator) -> Body:
-    """A body that falls beside the picture."""
+    """A body that falls beside the frame."""
     edge = half_width(config.spec) + NEAREST
     lane = (edge, edge + 0.8) if random.random() < 0.5 else (-edge - 0.8, -edge)
     material, shape = _pick(_choices(config, "drop", scene.place, False) or [("metal", "ball")], random)
@@ -283,7 +283,7 @@ def _camera(scene: Scene, config: WorldConfig, random: Generator) -> Camera:
 
 
 def _closer(scene: Scene, random: Generator) -> Framing:
-    """One thing from nearer, with the floor in the picture."""
+    """One thing from nearer, with the floor in the frame."""
     height = float(random.uniform(1.1, 1.5))
     return Framing(float(np.clip(_pick(scene.things, random).x, -0.6, 0.6)), 0.44 * height, height)
 

@@ -22,7 +22,7 @@ from avsim.world.sound.ambience import ambience
 from avsim.world.sound.listener import hear
 from avsim.world.truth import AMBIENCE, Score, Thing, Truth
 
-LEAST = 0.001  # share of the picture that a thing must cover in some frame to count as seen
+LEAST = 0.001  # share of the frame that a thing must cover in some frame to count as seen
 
 Array = np.ndarray
 

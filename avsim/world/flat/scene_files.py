@@ -160,7 +160,7 @@ def _check_told(told: Told) -> None:
 
 
 def _places(nouns: Sequence[Noun], spec: ClipSpec) -> list[tuple[float, float]]:
-    """The middle and the room of each thing, m: in its band of the picture, or in the emptiest one."""
+    """The middle and the room of each thing, m: in its band of the frame, or in the emptiest one."""
     sides = [noun.side for noun in nouns]
     for k, side in enumerate(sides):
         if side is None:

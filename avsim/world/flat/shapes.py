@@ -222,7 +222,7 @@ def occluder_part(occluder: Occluder) -> Part:
 
 
 def mat_part(material: str) -> Part:
-    """The floor that bodies fall on, from edge to edge of any picture."""
+    """The floor that bodies fall on, from edge to edge of any frame."""
     return Part(_mat(material), Pose(0.0, 0.0))
 
 

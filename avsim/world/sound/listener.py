@@ -85,7 +85,7 @@ def _add_direct(to: Array, sound: Sound, camera: Camera, spec: ClipSpec) -> None
 
 
 def _angles(sound: Sound, camera: Camera, first: int, count: int, spec: ClipSpec) -> Array:
-    """Equal-power panning angles, 0 (left) to pi/2 (right), by place in the picture: (1,) or (count,)."""
+    """Equal-power panning angles, 0 (left) to pi/2 (right), by place in the frame: (1,) or (count,)."""
     end = spec.end
     if len(camera.shots) == 1 and camera.shots[0].end is None:
         times = np.zeros(1)

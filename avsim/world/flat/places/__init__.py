@@ -1,4 +1,4 @@
-"""The looks of the six places: each is painted once, as a wide picture in metres, and seen through a view."""
+"""The looks of the six places: each is painted once, as a wide frame in metres, and seen through a view."""
 
 from collections.abc import Callable
 
@@ -79,12 +79,12 @@ def _focused(easel: Easel) -> Array:
 
 
 def _frames(picture: Array, easel: Easel, view: View) -> Array:
-    """The picture cut to the view at each frame, or once if the camera is still."""
+    """The frame cut to the view at each frame, or once if the camera is still."""
     height, width = view.size
     still = all(np.ptp(field) == 0 for field in (view.x, view.y, view.height))
     frames = []
     for x, y, scale in zip(view.x[: 1 if still else None], view.y, view.scale, strict=False):
-        zoom = easel.scale / (FINE * scale)  # picture pixels for one pixel of the fine frame
+        zoom = easel.scale / (FINE * scale)  # frame pixels for one pixel of the fine frame
         left = (x - easel.left) * easel.scale - FINE * width / 2 * zoom
         top = (easel.top - y) * easel.scale - FINE * height / 2 * zoom
         # Pixel centres are at one half.

@@ -9,8 +9,8 @@ from avsim.world.flat.paint import Colour, Easel, mix, rgb
 
 Array = np.ndarray
 WIDE = 6.0  # m to either side that places are furnished
-FAR = 0.3  # m up in the picture, where the floor meets the wall
-VANISHING = 1.1  # m up in the picture, the height of the eyes
+FAR = 0.3  # m up in the frame, where the floor meets the wall
+VANISHING = 1.1  # m up in the frame, the height of the eyes
 
 
 def chosen(random: np.random.Generator, codes: Sequence[str], spread: float = 0.05) -> Colour:

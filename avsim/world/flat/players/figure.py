@@ -78,7 +78,7 @@ def head(
     blowing: bool = False,
     x: float | Array = 0.0,
 ) -> Part:
-    """A head on the neck's joint at (x, y), its face turned from -1 (left in the picture) to 1 (right)."""
+    """A head on the neck's joint at (x, y), its face turned from -1 (left in the frame) to 1 (right)."""
     return Part(_head(looks.skin, looks.hair, looks.style, turn, blowing), Pose(x, y, angle))
 
 
