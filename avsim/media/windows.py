@@ -1,4 +1,4 @@
-"""The picture of a file in windows, and its packets under another sound: for files longer than memory."""
+"""The picture of a file in windows: for files longer than memory."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from avsim.clip import Clip, ClipSpec
+from avsim.clip import ClipSpec
 from avsim.errors import InputError
 from avsim.media.probe import probe
 from avsim.media.read import read
-from avsim.media.write import write
 
 CHUNK = 32.0  # seconds decoded at once: several keyframe intervals, so that few frames are decoded twice
 VALUES = 2**26  # of a chunk's frames at most: 320 MiB while it is decoded
@@ -23,15 +22,22 @@ class Windows:
 
     Memory holds one chunk of small frames, however long the file is.
 
+    Args:
+        path: of the file.
+        seconds: of it that count, from its beginning; all of it by default.
+
     Raises:
         InputError: a file that can't be read or has no picture.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, seconds: float | None = None) -> None:
         info = probe(path)
-        if info.video_seconds is None:
+        if info.video_seconds is None or info.frames_per_second is None:
             raise InputError(f"{path}: has no picture, which is needed here")
         self.path, self.seconds = Path(path), info.video_seconds
+        if seconds is not None:  # in whole frames
+            frames = max(1, round(seconds * info.frames_per_second))
+            self.seconds = min(self.seconds, frames / info.frames_per_second)
         self._chunk: Tensor | None = None  # (3, T, H, W)
         self._first = 0  # frame of the file's grid at which the chunk begins
 
@@ -41,7 +47,9 @@ class Windows:
         first, last = round(start * rate), round(start * rate) + spec.frames
         chunk = self._chunk
         if chunk is None or chunk.shape[2:] != spec.size or not self._covers(first, last, rate):
-            count = max(spec.frames, min(round(CHUNK * rate), VALUES // (3 * spec.height * spec.width)))
+            left = math.ceil(self.seconds * rate) - first
+            count = min(round(CHUNK * rate), VALUES // (3 * spec.height * spec.width), left)
+            count = max(spec.frames, count)
             found = read(self.path, first / rate, count / rate, spec.size, rate, want="frames").frames
             assert found is not None
             self._chunk, self._first, chunk = found, first, found
@@ -52,20 +60,3 @@ class Windows:
         assert self._chunk is not None
         end = self._first + self._chunk.shape[1]
         return self._first <= first and (last <= end or end >= math.floor(self.seconds * rate))
-
-
-def write_dubbed(film: str | Path, wave: Tensor, sample_rate: int, path: str | Path) -> Path:
-    """Write a film's picture under another sound (A, N).
-
-    The picture's packets are copied; where the container can't hold them (a GIF's, say) it is encoded anew.
-
-    Raises:
-        InputError: as `write` and `read`.
-    """
-    sound = Clip(None, wave, sample_rate=sample_rate)
-    try:
-        return write(sound, path, video_from=film)
-    except InputError:
-        seen = read(film, want="frames")
-        assert seen.frames is not None
-        return write(Clip.fitted(seen.frames, wave, seen.frames_per_second, sample_rate), path)
