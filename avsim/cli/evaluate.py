@@ -93,7 +93,7 @@ def run(arguments: argparse.Namespace) -> None:
     from avsim.errors import InputError
     from avsim.evaluation.clips import Clips
     from avsim.evaluation.features import Detectors
-    from avsim.evaluation.ood import FAMILIAR, Familiar
+    from avsim.evaluation.ood import Familiar
     from avsim.evaluation.reference import ceilings, comparisons, seen_by
     from avsim.evaluation.suite import LOOKS, QUESTIONS, Panel
     from avsim.files import atomic
@@ -117,9 +117,7 @@ def run(arguments: argparse.Namespace) -> None:
         truth = ceilings(true)
         questions += comparisons(detectors, embedded, seen_by(training, detectors) if training else None)
     panel = Panel(questions, weights=detectors.weights)
-    familiar = Familiar.load(FAMILIAR) if FAMILIAR.is_file() else None
-    if familiar is not None and familiar.sha256 != detectors.weights.get("picture"):
-        familiar = None  # of another detector
+    familiar = Familiar.of(detectors.weights.get("picture"))
     examples: list[Html] = []
     looks: list[Tensor] = []
     console = Console(stderr=True)

@@ -153,6 +153,9 @@ def run(arguments: argparse.Namespace) -> None:
         prompt = simulator.described(_beginning(given, simulator)) if task == "foley" else ""
         if prompt:
             print(f"seen: {prompt}", file=sys.stderr)
+    if given is not None and not (task == "foley" and arguments.prompt is None):  # else it is said already
+        if simulator.is_foreign(_beginning(given, simulator)):
+            print(f"{_source(arguments)}: looks unlike what the model was trained on", file=sys.stderr)
     entries = []
     if not single:
         check_own(out, "clips of avsim generate")
@@ -227,6 +230,12 @@ def _beginning(given: Clip | Windows | None, simulator: Simulator) -> Clip:
     assert given is not None
     spec = replace(simulator.spec, seconds=min(given.seconds, CAPTIONED))
     return Clip(given(0.0, spec), None, spec.frames_per_second)
+
+
+def _source(arguments: argparse.Namespace) -> Path:
+    """The film, sound or image that is given."""
+    names = ("video", "audio", "image", "edit", "extend")
+    return next(path for name in names if (path := getattr(arguments, name)) is not None)
 
 
 def _soundtrack(

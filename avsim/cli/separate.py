@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,6 +102,11 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.page:
         check_model(model)
     picture = picture_of_film(path, model)
+    if _is_foreign(path, folder):
+        print(
+            f"{path}: looks unlike what the separator was trained on: its stems may mean nothing",
+            file=sys.stderr,
+        )
     asked = [*_drawn(arguments, picture), *_said(arguments, picture)]
     wave, sample_rate = sound_of_film(path)
     regions = [*asked, *_surveyed(arguments, model, picture, wave, sample_rate)]
@@ -156,6 +162,27 @@ def _check(arguments: argparse.Namespace, size: tuple[int, int]) -> None:
             "--text needs a detector: --picture MODEL, a run that trained one that looks or its folder (RUN "
             "of avsim fit -c configs/base.yaml -c configs/perception/picture.yaml)"
         )
+
+
+def _is_foreign(film: Path, separator: Path) -> bool:
+    """Whether a film's beginning looks unlike what a checkpoint was trained on; False where unknown.
+
+    That is judged by the detector that lies beside the checkpoint's separator, if any.
+    """
+    from avsim import media, weights
+    from avsim.clip import ClipSpec
+    from avsim.evaluation.ood import Familiar, is_foreign
+    from avsim.perception.video_detector import PictureDetector
+
+    folder, spec = separator.parent / "picture", ClipSpec()
+    if not (folder / weights.TENSORS).is_file():
+        return False
+    familiar = Familiar.of(weights.hash_of(folder / weights.TENSORS))
+    if familiar is None:
+        return False
+    detector = weights.load_model(folder, expected=PictureDetector)
+    clip = media.read(film, 0.0, spec.seconds, spec.size, spec.frames_per_second, want="frames")
+    return is_foreign(clip, detector, familiar)
 
 
 def _drawn(arguments: argparse.Namespace, picture: Picture) -> list[Region]:

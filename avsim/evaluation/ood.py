@@ -15,10 +15,14 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from avsim.clip import Clip
+from avsim.evaluation.embeddings import picture_features
 from avsim.files import atomic
+from avsim.perception.video_detector import PictureDetector
 from avsim.seeds import generator
 
 FAMILIAR = Path(__file__).parent / "calibrations" / "familiar.safetensors"  # embeddings of true clips
+STRANGE = 1.5  # times the distance that true clips hardly ever have: foreign; full worlds lie below
 DRAWS, SURE = 1000, 0.99  # of sets of true clips, none but one in a hundred of which lies as far off
 
 
@@ -28,6 +32,12 @@ class Familiar:
 
     known: Tensor
     sha256: str = ""
+
+    @classmethod
+    def of(cls, sha256: str | None) -> Familiar | None:
+        """What ships of a detector, by the hash of its weights; None where nothing was measured with it."""
+        found = cls.load(FAMILIAR) if FAMILIAR.is_file() else None
+        return found if found is not None and found.sha256 == sha256 else None
 
     @classmethod
     def load(cls, path: str | Path) -> Familiar:
@@ -66,3 +76,13 @@ class Familiar:
             f"the nearest; those lie {own.median():.2f} from each other, as many hardly ever {most:.2f}): "
             "what is found in them isn't proven"
         )
+
+
+def is_foreign(clip: Clip, detector: PictureDetector | None, familiar: Familiar | None) -> bool:
+    """Whether a clip, at the training's size and rate, looks unlike what a detector was trained on.
+
+    False where the clip has no picture, or no detector or nothing familiar to it is known.
+    """
+    if clip.frames is None or detector is None or familiar is None:
+        return False
+    return familiar.trouble([picture_features(detector)(clip)], STRANGE) is not None

@@ -12,7 +12,7 @@ from avsim import weights
 from avsim.clip import ClipSpec
 from avsim.diffusion import JointDiT
 from avsim.errors import InputError
-from avsim.evaluation.ood import FAMILIAR, Familiar
+from avsim.evaluation.ood import Familiar
 from avsim.perception.sync import OffsetJudge
 from avsim.perception.video_detector import PictureDetector
 from avsim.separation.separator import Viewer
@@ -60,7 +60,8 @@ def load(
     if not isinstance(places, list | tuple):
         raise InputError(f"{folders['generator'] / CONFIG}: places is {places!r:.60}; expected a list")
     spec, places = _spec(notes, folders, parts), tuple(map(str, places))
-    familiar = _familiar(folders["picture"]) if "picture" in folders else None
+    picture = folders.get("picture")
+    familiar = None if picture is None else Familiar.of(weights.hash_of(picture / TENSORS))
     vocabulary = _vocabulary(notes, folders)
     return Simulator(
         **parts, spec=spec, source=str(name_or_path), places=places, familiar=familiar, vocabulary=vocabulary
@@ -76,12 +77,6 @@ def _vocabulary(notes: dict[str, Any], folders: dict[str, Path]) -> frozenset[st
         file = folders["generator"] / CONFIG
         raise InputError(f"{file}: vocabulary is {words!r:.60}; expected a list of words")
     return frozenset(words)
-
-
-def _familiar(picture: Path) -> Familiar | None:
-    """What a picture model was trained on looks like to it, where that was measured."""
-    found = Familiar.load(FAMILIAR) if FAMILIAR.is_file() else None
-    return found if found is not None and found.sha256 == weights.hash_of(picture / TENSORS) else None
 
 
 def part_folders(name_or_path: str | Path, *needed: str) -> dict[str, Path]:

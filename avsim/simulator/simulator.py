@@ -72,7 +72,6 @@ FADE = 0.02  # seconds in which one such piece fades into the next
 MENTIONED = 8  # unknown words of a prompt that a warning names
 FAR = 1_000_003  # between the seeds of an extension's windows, that those of clips may count on
 LOUDER = 10 ** (2.5 / 20)  # than a clip, its extension at most: 3 dB less what a join adds
-STRANGE = 1.5  # times the distance that true clips hardly ever have: foreign; full worlds lie below
 FAINT = 1e-3  # RMS of a sound that is hardly one
 KEPT = ("picture", "sound")  # what an edit may leave as it is
 
@@ -295,12 +294,12 @@ class Simulator:
 
     def is_foreign(self, clip: Clip) -> bool:
         """Whether the beginning of a clip looks unlike what `picture` was trained on; False where unknown."""
-        if self.familiar is None or self.picture is None:
+        if self.familiar is None or self.picture is None or clip.frames is None:
             return False
-        from avsim.evaluation.embeddings import picture_features
+        from avsim.evaluation.ood import is_foreign
 
         seen = Clip(frames_for(clip, self.spec), None, self.spec.frames_per_second)
-        return self.familiar.trouble([picture_features(self.picture)(seen)], STRANGE) is not None
+        return is_foreign(seen, self.picture, self.familiar)
 
     def visualize(
         self,

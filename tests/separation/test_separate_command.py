@@ -1,6 +1,7 @@
 """`avsim separate`: stems that add up, the film's own picture under each, and no half-written folder."""
 
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -15,7 +16,8 @@ from avsim.perception import PictureDetector
 from avsim.separation import Separator, separate
 from avsim.separation import stems as stems_module
 from avsim.separation.video_file import picture_of_film, separate_film, sound_of_film
-from avsim.weights import load_model, save_model
+from avsim.weights import SMALL, load_model, save_model
+from avsim.world import WorldDataset
 from tests.separation.mixtures import mixture
 
 
@@ -252,3 +254,17 @@ def test_a_full_disk_leaves_nothing(place, monkeypatch):
         separate_film(model, place / "film.mp4", [Region.box(0, 0, 9, 9, (32, 32))], place / "full")
     assert sorted(place.iterdir()) == before
     assert picture_of_film(place / "film.mp4", model).size == (32, 32)
+
+
+def test_a_film_unlike_the_training_is_said(place, capsys):
+    shutil.copytree(SMALL / "picture", place / "run" / "simulator" / "picture")  # and what is familiar to it
+    try:
+        clip, _ = WorldDataset("medium", seed=5, split="test")[0]
+        clip.write(place / "world.mp4")
+        for film, foreign in (("world.mp4", False), ("film.mp4", True)):  # boxes on a plain ground
+            capsys.readouterr()
+            assert run(place, film, "--box", "0,0,16,32", out=f"{film}.judged") == 0
+            said = capsys.readouterr().err
+            assert ("looks unlike what the separator was trained on" in said) == foreign, said
+    finally:
+        shutil.rmtree(place / "run" / "simulator" / "picture")
