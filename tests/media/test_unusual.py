@@ -145,10 +145,7 @@ def test_clocks_that_restart_are_refused_or_read_in_order(suffix, codecs, tmp_pa
         )  # fmt: skip
     joined = tmp_path / f"joined{suffix}"
     joined.write_bytes(b"".join((tmp_path / f"{name}{suffix}").read_bytes() for name in "ab"))
-    if suffix == ".ogg":  # FFmpeg itself goes on counting from link to link of Vorbis
-        assert pitches(media.read(joined), (0.3, 1.3)) == [440, 880]
-        return
-    with pytest.raises(InputError, match="time stamps jump back"):
+    with pytest.raises(InputError, match="time stamps jump back|Ogg files put end to end"):
         media.read(joined)
 
 
