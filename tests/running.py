@@ -64,9 +64,7 @@ class Running:
         self.process.join(seconds)
         assert self.process.exitcode is not None, "did not end"
         paths = [Path(f"{self.output}.{suffix}") for suffix in ("out", "err")]
-        texts = [
-            path.read_text() if path.exists() else "" for path in paths
-        ]  # absent: killed before it began
+        texts = [path.read_text() if path.exists() else "" for path in paths]
         return Done(self.process.exitcode, *texts)
 
 
