@@ -50,15 +50,20 @@ def read_picture(
     Raises:
         InputError: as `pictures`, or the frames would take more than `budget` bytes.
     """
+    return to_tensor(list(pictures(film, start, seconds, size, fps, within(film.path, budget))))
+
+
+def within(path: Path, budget: float) -> Callable[[int, int, int], None]:
+    """A check that so many frames of a size (count, H, W) take no more than `budget` bytes."""
 
     def check(count: int, high: int, wide: int) -> None:
         if count * 3 * high * wide * _BYTES > budget:
             raise InputError(
-                f"{film.path}: {count} frames of {wide} x {high} take more than {budget / 1e9:g} GB; "
+                f"{path}: {count} frames of {wide} x {high} take more than {budget / 1e9:g} GB; "
                 "read a span, a smaller size, or raise the budget"
             )
 
-    return _to_tensor(list(pictures(film, start, seconds, size, fps, check)))
+    return check
 
 
 def pictures(
@@ -184,7 +189,8 @@ def _plane(frame: Any, index: int) -> NDArray[np.uint8]:
     return np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]
 
 
-def _to_tensor(images: list[NDArray[np.uint8]]) -> Tensor:
+def to_tensor(images: list[NDArray[np.uint8]]) -> Tensor:
+    """Images (3, H, W) of bytes -> frames (3, T, H, W) in [0, 1]."""
     frames = torch.empty(3, len(images), *images[0].shape[1:])
     for index, image in enumerate(images):
         torch.div(torch.from_numpy(image), 255, out=frames[:, index])
