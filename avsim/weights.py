@@ -26,6 +26,7 @@ from torch.overrides import TorchFunctionMode
 
 from avsim.errors import InputError
 from avsim.files import atomic
+from avsim.untrusted import read_json
 
 Model = TypeVar("Model", bound=type[nn.Module])
 CONFIG, TENSORS = "config.json", "model.safetensors"
@@ -262,10 +263,7 @@ def notes_of(folder: str | Path) -> dict[str, Any]:
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
-    try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except (ValueError, RecursionError, OSError) as error:
-        raise InputError(f"{folder / CONFIG}: not valid json ({error})") from error
+    config = read_json(folder / CONFIG)
     if not (isinstance(config, dict) and "class_path" in config):
         raise InputError(f"{folder / CONFIG}: does not say which model it describes (class_path)")
     if (found := config.get("format", 1)) != FORMAT:

@@ -63,7 +63,8 @@ class Running:
     def done(self, seconds: float = 280.0) -> Done:
         self.process.join(seconds)
         assert self.process.exitcode is not None, "did not end"
-        texts = [Path(f"{self.output}.{suffix}").read_text() for suffix in ("out", "err")]
+        paths = [Path(f"{self.output}.{suffix}") for suffix in ("out", "err")]
+        texts = [path.read_text() if path.exists() else "" for path in paths]
         return Done(self.process.exitcode, *texts)
 
 

@@ -93,7 +93,7 @@ def run(arguments: argparse.Namespace) -> None:
     from avsim.errors import InputError
     from avsim.evaluation.clips import Clips
     from avsim.evaluation.features import Detectors
-    from avsim.evaluation.ood import OOD_CHECK, OODCheck
+    from avsim.evaluation.ood import OODCheck
     from avsim.evaluation.reference import ceilings, comparisons, embed_clips
     from avsim.evaluation.suite import METRICS, OOD_EMBEDDING, MetricSuite
     from avsim.files import atomic
@@ -117,9 +117,7 @@ def run(arguments: argparse.Namespace) -> None:
         truth = ceilings(true)
         metrics += comparisons(detectors, embedded, embed_clips(training, detectors) if training else None)
     suite = MetricSuite(metrics, weights=detectors.weights)
-    ood_check = OODCheck.load(OOD_CHECK) if OOD_CHECK.is_file() else None
-    if ood_check is not None and ood_check.sha256 != detectors.weights.get("video_detector"):
-        ood_check = None  # of another detector
+    ood_check = OODCheck.of(detectors.weights.get("video_detector"))
     examples: list[Html] = []
     looks: list[Tensor] = []
     console = Console(stderr=True)

@@ -22,6 +22,8 @@ from avsim.cli import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from torch import Tensor
 
     from avsim.clip import Clip
@@ -148,6 +150,9 @@ def run(arguments: argparse.Namespace) -> None:
         raise InputError(f"--out {out}: is one file; give a folder for {count} clips")
     if single:
         media.check_name(out)
+    dubbed = arguments.edit if arguments.keep == "video" else arguments.video
+    if dubbed is not None:
+        media.check_dubbed(dubbed, out if single else Path("0000.mp4"))
     simulator = load(arguments.checkpoint, device=accelerator())
     given, task = _given(arguments, simulator)
     prompt = arguments.prompt
@@ -155,6 +160,9 @@ def run(arguments: argparse.Namespace) -> None:
         prompt = simulator.describe(_beginning(given, simulator)) if task == "foley" else ""
         if prompt:
             print(f"seen: {prompt}", file=sys.stderr)
+    if given is not None and not (task == "foley" and arguments.prompt is None):  # else it is said already
+        if simulator.is_foreign(_beginning(given, simulator)):
+            print(f"{_source(arguments)}: looks unlike what the model was trained on", file=sys.stderr)
     entries = []
     if not single:
         check_own(out, "clips of avsim generate")
@@ -168,24 +176,23 @@ def run(arguments: argparse.Namespace) -> None:
             if not single and path.exists():
                 continue  # of an earlier run
             if isinstance(given, Windows):
-                media.write_dubbed(
-                    given.path,
-                    _soundtrack(simulator, arguments, prompt, given, seed, path.parent),
-                    simulator.spec.sample_rate,
-                    path,
-                )
+                rate = simulator.spec.sample_rate
+                length = max(1, round(given.seconds * rate))
+                pieces = _soundtrack(simulator, arguments, prompt, given, seed)
+                sound = media.Sound(pieces, simulator.spec.channels, length, rate)
+                media.write_dubbed(given.path, sound, path, arguments.seconds)
                 continue
             clip = _draw(
                 simulator, arguments, prompt, given, task, seed
             )  # alone, so that company can't change its bits
+            if arguments.keep == "video":
+                assert clip.wave is not None
+                sound = media.Sound.of(clip.wave, int(clip.sample_rate))
+                media.write_dubbed(arguments.edit, sound, path, arguments.seconds)
+                continue
             whole = arguments.seconds is None
-            keep = arguments.keep
-            media.write(
-                clip,
-                path,
-                video_from=arguments.edit if keep == "video" else None,
-                audio_from=arguments.edit if keep == "audio" else arguments.audio if whole else None,
-            )
+            keeping = arguments.edit if arguments.keep == "audio" else arguments.audio if whole else None
+            media.write(clip, path, audio_from=keeping)
         if not single:
             write_listing(entries, out)
     print(out)
@@ -205,21 +212,20 @@ def _given(arguments: argparse.Namespace, simulator: Simulator) -> tuple[Clip | 
     from avsim import media
 
     if arguments.video is not None:
-        if arguments.seconds is None:
-            return media.Windows(arguments.video), "foley"
-        return media.read(arguments.video, seconds=arguments.seconds, want="frames"), "foley"
+        return media.Windows(arguments.video, arguments.seconds), "foley"
     if arguments.audio is not None:
         return media.read(arguments.audio, seconds=arguments.seconds, want="wave"), "visualize"
+    if arguments.only or not (arguments.image or arguments.edit or arguments.extend):
+        return None, arguments.only or "joint"
+    # What is drawn has the model's own size and rates, and so has what the model is given.
+    spec = simulator.spec
+    size, rate = arguments.size or spec.size, spec.frames_per_second
     if arguments.image is not None:
-        return media.read(arguments.image, seconds=1e-3, want="frames").first_frame(), "animate"
+        return media.read(arguments.image, 0.0, 1e-3, size, want="frames").first_frame(), "animate"
     if arguments.edit is not None:
-        return media.read(arguments.edit, seconds=arguments.seconds), "edit"
-    if arguments.extend is not None:
-        spec = simulator.spec
-        size = arguments.size or spec.size
-        rates = spec.frames_per_second, spec.sample_rate
-        return media.read(arguments.extend, 0.0, None, size, *rates, want="both"), "extend"
-    return None, arguments.only or "joint"
+        heard = None if arguments.keep == "audio" else spec.sample_rate  # a sound that is kept is written
+        return media.read(arguments.edit, 0.0, arguments.seconds, size, rate, heard), "edit"
+    return media.read(arguments.extend, 0.0, None, size, rate, spec.sample_rate, want="both"), "extend"
 
 
 def _beginning(given: Clip | Windows | None, simulator: Simulator) -> Clip:
@@ -233,38 +239,27 @@ def _beginning(given: Clip | Windows | None, simulator: Simulator) -> Clip:
     return Clip(given(0.0, spec), None, spec.frames_per_second)
 
 
+def _source(arguments: argparse.Namespace) -> Path:
+    """The video, sound or image that is given."""
+    names = ("video", "audio", "image", "edit", "extend")
+    return next(path for name in names if (path := getattr(arguments, name)) is not None)
+
+
 def _soundtrack(
-    simulator: Simulator, arguments: argparse.Namespace, prompt: str, film: Windows, seed: int, folder: Path
-) -> Tensor:
-    """The sound of a whole video, (A, N), made window by window.
-
-    It lies in a nameless file in `folder`, mapped into memory: an hour of stereo has hundreds of megabytes,
-    which the system can write out where memory is short.
-    """
-    import tempfile
-
-    import numpy as np
-    import torch
+    simulator: Simulator, arguments: argparse.Namespace, prompt: str, film: Windows, seed: int
+) -> Iterator[Tensor]:
+    """The sound of a video, in pieces (A, n) that are made as they are taken, with a bar."""
     from rich.progress import Progress
 
     from avsim.diffusion.generate import STEPS
 
-    spec = simulator.spec
-    folder.mkdir(parents=True, exist_ok=True)
-    shape = spec.channels, max(1, round(film.seconds * spec.sample_rate))
-    with tempfile.TemporaryFile(dir=folder) as file:
-        wave = torch.from_numpy(np.memmap(file, np.float32, "w+", shape=shape))
-    done = 0
     steps = STEPS if arguments.steps is None else arguments.steps
     how = (seed, arguments.size, steps, _guidance_of(simulator, arguments, "foley"))
     with Progress(transient=True) as progress:
         bar = progress.add_task("seconds of sound", total=film.seconds)
         for piece in simulator.soundtrack(film, film.seconds, prompt, *how):
-            piece = piece[:, : wave.shape[1] - done]
-            wave[:, done : done + piece.shape[1]] = piece
-            done += piece.shape[1]
-            progress.update(bar, completed=done / spec.sample_rate)
-    return wave
+            yield piece
+            progress.advance(bar, piece.shape[1] / simulator.spec.sample_rate)
 
 
 def _guidance_of(simulator: Simulator, arguments: argparse.Namespace, task: str) -> Guidance | None:
@@ -294,9 +289,6 @@ def _draw(
     }
     seconds = arguments.seconds
     match task:
-        case "foley":
-            assert given is not None
-            return simulator.foley(given, prompt, **how)
         case "visualize":
             assert given is not None
             return simulator.visualize(given, prompt, num_candidates=arguments.num_candidates, **how)

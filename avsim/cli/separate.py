@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,6 +102,11 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.page:
         check_model(model)
     picture = frames_of_video(path, model)
+    if _is_foreign(path, folder):
+        print(
+            f"{path}: looks unlike what the separator was trained on: its stems may be meaningless",
+            file=sys.stderr,
+        )
     listed = [*_given_regions(arguments, picture), *_referred_regions(arguments, picture)]
     wave, sample_rate = audio_of_video(path)
     regions = [*listed, *_found_regions(arguments, model, picture, wave, sample_rate)]
@@ -156,6 +162,27 @@ def _check(arguments: argparse.Namespace, size: tuple[int, int]) -> None:
             "--text needs a detector: --video-detector MODEL, a run that trained one or its folder (RUN "
             "of avsim fit -c configs/base.yaml -c configs/perception/video_detector.yaml)"
         )
+
+
+def _is_foreign(video: Path, separator: Path) -> bool:
+    """Whether a video's beginning looks unlike what a checkpoint was trained on; False where unknown.
+
+    The check uses the video detector beside the checkpoint's separator, if there is one.
+    """
+    from avsim import media, weights
+    from avsim.clip import ClipSpec
+    from avsim.evaluation.ood import OODCheck, is_foreign
+    from avsim.perception.video_detector import VideoDetector
+
+    folder, spec = separator.parent / "video_detector", ClipSpec()
+    if not (folder / weights.TENSORS).is_file():
+        return False
+    ood_check = OODCheck.of(weights.hash_of(folder / weights.TENSORS))
+    if ood_check is None:
+        return False
+    detector = weights.load_model(folder, expected=VideoDetector)
+    clip = media.read(video, 0.0, spec.seconds, spec.size, spec.frames_per_second, want="frames")
+    return is_foreign(clip, detector, ood_check)
 
 
 def _given_regions(arguments: argparse.Namespace, picture: FrameSource) -> list[Region]:

@@ -42,17 +42,13 @@ def add(subparsers: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Check or write, and print the size of each part."""
-    import json
-
     from avsim.data.published import KIND, Split, make_split
+    from avsim.untrusted import read_json
 
     given = {part: getattr(arguments, f"{part}_list") for part in ("train", "validation", "test")}
     only = arguments.lists[0] if len(arguments.lists) == 1 and not any(given.values()) else None
     if only is not None and only.is_file() and only.suffix == ".json":
-        try:
-            found = json.loads(only.read_text())
-        except ValueError:
-            found = None  # a list's reader says what is wrong with it
+        found = read_json(only)
         if isinstance(found, dict) and found.get("kind") == KIND:
             _print(Split.read(only))
             return

@@ -48,6 +48,7 @@ from avsim.devices import quick_in_bfloat16
 from avsim.errors import InputError
 from avsim.files import atomic, claimed
 from avsim.training.callbacks import Checkpoints
+from avsim.untrusted import read_json
 from avsim.weights import allow, allowing, load_model, notes_of, part_folder
 
 WANDB_ID = "wandb.id"  # in a run's folder
@@ -450,12 +451,9 @@ def differences(before: Any, now: Any, name: str = "") -> dict[str, tuple[Any, A
 
 def _plain_object(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); remove it to go on without") from error
-    if not isinstance(found, dict):
-        raise InputError(f"{path}: holds a {type(found).__name__}, no object; remove it to go on without")
-    return found
+        return read_json(path, dict)
+    except InputError as error:
+        raise InputError(f"{error}; remove it to go on without") from error
 
 
 class DamagedError(InputError):

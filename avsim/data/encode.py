@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from avsim.clip import ClipSpec, LatentSpec
-from avsim.data.resuming import PARTS, check_settings
+from avsim.data.resuming import PARTS, check_settings, holds, kept_result
 from avsim.data.shards import SHARDS, write_index, write_json, write_shard
 from avsim.data.sources import Source
 from avsim.data.workers import bar
@@ -105,7 +105,8 @@ def encode(
         check_settings(folder, settings, "latents encoded")
         for split, first, last in progress.track(parts, description="latents"):
             kept, shard = folder / PARTS / f"{split}-{first:08d}.json", f"{split}-{first:08d}.safetensors"
-            if not (kept.exists() and (folder / SHARDS / shard).exists()):
+            found = kept_result(kept)
+            if not (_is_part(found, last - first) and (folder / SHARDS / shard).exists()):
                 found, tensors = _encode_part(
                     sources[split], range(first, last), shape, see, hear, batch_size, device, seed
                 )
@@ -113,9 +114,14 @@ def encode(
                     item |= {"shard": shard, "row": row, "split": split}
                 write_shard(folder / SHARDS / shard, tensors)
                 write_json(kept, found)
-            items += json.loads(kept.read_text())
+            items += found
         write_index(folder, "latents", {"spec": asdict(spec), "latents": about, "codecs": codecs}, items)
     return {split: len(source) for split, source in sources.items()}
+
+
+def _is_part(found: Any, count: int) -> bool:
+    fields = {"name": str, "group": str, "caption": str, "shard": str, "row": int, "split": str}
+    return isinstance(found, list) and len(found) == count and all(holds(item, fields) for item in found)
 
 
 def _digest(source: Source) -> str:

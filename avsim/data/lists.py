@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import io
 import logging
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +21,7 @@ from avsim.data.shards import SPLITS
 from avsim.data.sources import Film, Sample, all_probed, in_split, probed
 from avsim.data.videos import SUFFIXES, Captions
 from avsim.errors import InputError
+from avsim.untrusted import inside, read_text
 
 IMAGES = frozenset((".jpg", ".jpeg", ".png"))
 log = logging.getLogger("avsim")
@@ -119,14 +122,14 @@ class ListSource:
 
     def _strips(self, path: Path, root: Path, frames_per_second: float) -> list[Film | Filmstrip]:
         entries: list[Film | Filmstrip] = []
-        with open(path, newline="") as file:
-            rows = [row for row in csv.reader(file) if row]
+        rows = _rows(path)
         for line, row in enumerate(rows, 1):
-            if len(row) != 3 or not row[2].strip().isdigit():
+            if len(row) != 3 or not re.fullmatch(r"\s*[0-9]{1,9}\s*", row[2]):
                 raise InputError(
                     f"{path}: line {line} is {','.join(row)!r}; expected audio_path,frames_path,count"
                 )
-            sound, picture, count = root / row[0].strip(), root / row[1].strip(), int(row[2])
+            sound, picture = (inside(root, cell.strip(), f"{path}: line {line}") for cell in row[:2])
+            count = int(row[2])
             label = spoken(picture.parent.name)
             if not (sound.is_file() and picture.exists()):
                 self.missing.append(str(picture if sound.is_file() else sound))
@@ -154,9 +157,15 @@ def _told(film: Film, entries: Sequence[Entry]) -> Film:
 
 def _is_strips(path: Path) -> bool:
     """Whether a CSV is The Sound of Pixels': three columns, the last a number."""
-    with open(path, newline="") as file:
-        first = next((row for row in csv.reader(file) if row), [])
+    first = next(iter(_rows(path)), [])
     return len(first) == 3 and first[2].strip().isdigit()
+
+
+def _rows(path: Path) -> list[list[str]]:
+    try:
+        return [row for row in csv.reader(io.StringIO(read_text(path), newline="")) if row]
+    except csv.Error as error:
+        raise InputError(f"{path}: no CSV ({error})") from error
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ is kept in FOLDER/parts as soon as it is known, so that a run that was killed go
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from collections import Counter
@@ -22,7 +21,7 @@ from avsim import media
 from avsim.clip import Clip, ClipSpec, samples_of
 from avsim.data import filters, shots
 from avsim.data.published import Split
-from avsim.data.resuming import PARTS, check_settings
+from avsim.data.resuming import PARTS, check_settings, holds, kept_result
 from avsim.data.shards import SHARDS, as_bytes, as_shorts, write_index, write_json, write_shard
 from avsim.data.splits import assign
 from avsim.data.videos import Captions, find_films, identity
@@ -383,10 +382,12 @@ def _resumed(
 
 def _kept(task: Any) -> dict[str, Any] | None:
     """What an earlier run found for a task, where it still holds."""
-    if not task.kept.exists():
-        return None
-    kept = json.loads(task.kept.read_text())
+    kept = kept_result(task.kept)
     if isinstance(task, _Part):
-        same = kept["places"] == list(map(list, task.places))
-        return kept if same and (not kept["items"] or task.shard.exists()) else None
+        fields = {"items": list, "dropped": dict, "places": list}
+        if not holds(kept, fields) or kept["places"] != list(map(list, task.places)):
+            return None
+        return kept if not kept["items"] or task.shard.exists() else None
+    if not holds(kept, {"cuts": list}) or not all(isinstance(cut, int | float) for cut in kept["cuts"]):
+        return None
     return kept

@@ -20,6 +20,7 @@ from typing import Any
 from avsim.data.shards import SPLITS, write_json
 from avsim.data.splits import assign
 from avsim.errors import InputError
+from avsim.untrusted import MALFORMED, read_json, read_text
 
 KIND, VERSION = "split", 1
 NAMED = 5  # source videos that a refusal names
@@ -66,9 +67,10 @@ def read_list(path: str | Path) -> list[Entry]:
     readers = {".json": _music, ".csv": _csv, ".txt": _ave}
     if path.suffix.lower() not in readers:
         raise InputError(f"{path}: a list ends in {', '.join(readers)}")
+    text = read_text(path)
     try:
-        entries = readers[path.suffix.lower()](path.read_text(encoding="utf-8-sig"))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        entries = readers[path.suffix.lower()](text)
+    except MALFORMED as error:
         raise InputError(f"{path}: not a list as MUSIC, AVE or VGGSound publish theirs ({error})") from error
     if not entries:
         raise InputError(f"{path}: an empty list")
@@ -176,7 +178,7 @@ class Split:
         """
         path = Path(path)
         try:
-            found = json.loads(path.read_text())
+            found = read_json(path, dict)
             if found["kind"] != KIND or found["version"] != VERSION:
                 raise ValueError(f"kind {found['kind']}, version {found['version']}")
             parts = {
@@ -187,7 +189,9 @@ class Split:
             }
             split = cls(parts, tuple(found["lists"]), int(found["seed"]))
             stored = dict(found["sha256"])
-        except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+        except InputError:
+            raise
+        except MALFORMED as error:
             raise InputError(f"{path}: no split that avsim split wrote ({error})") from error
         check_leaks(parts, str(path))
         for part, digest in split.hashes.items():

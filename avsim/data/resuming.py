@@ -1,11 +1,12 @@
 """Folders that a killed run left: what goes on there, and what must not be mixed into it."""
 
-import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from avsim.data.shards import INDEX, write_json
 from avsim.errors import InputError
+from avsim.untrusted import read_json
 
 SETTINGS, PARTS = "settings.json", "parts"
 
@@ -25,12 +26,7 @@ def check_settings(folder: Path, settings: dict[str, Any], made: str = "clips pr
     """Keep the settings that a folder's clips are `made` with, or refuse to mix others into it."""
     path = folder / SETTINGS
     if path.exists():
-        try:
-            before = json.loads(path.read_text())
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path}: cannot be read ({error}); choose another folder") from error
-        if not isinstance(before, dict):
-            raise InputError(f"{path}: holds a {type(before).__name__}, no settings; choose another folder")
+        before = read_json(path, dict)
         if before != settings:
             changed = [name for name in {**before, **settings} if before.get(name) != settings.get(name)]
             found = "; ".join(
@@ -41,3 +37,16 @@ def check_settings(folder: Path, settings: dict[str, Any], made: str = "clips pr
         raise InputError(f"{folder}: holds other shards; choose another folder")
     else:
         write_json(path, settings)
+
+
+def holds(found: Any, fields: Mapping[str, type]) -> bool:
+    """Whether an object of json has these fields, each of its type."""
+    return isinstance(found, dict) and all(isinstance(found.get(name), kind) for name, kind in fields.items())
+
+
+def kept_result(path: Path) -> Any:
+    """What a task kept in a folder's `parts`; None where there is nothing, or nothing that can be read."""
+    try:
+        return read_json(path)
+    except InputError:
+        return None

@@ -21,13 +21,15 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from avsim.clip import ClipSpec
+from avsim.clip import ClipSpec, LatentSpec
 from avsim.errors import InputError
 from avsim.files import atomic
+from avsim.untrusted import MALFORMED
 
 INDEX, SHARDS = "index.json", "shards"
 SPLITS = ("train", "validation", "test")
 VERSION = 1
+INDEX_BYTES, ROW_BYTES = 2**30, 2**31  # of an index, and of a row of a tensor, at most
 _TYPES = {"U8": torch.uint8, "I16": torch.int16, "F16": torch.float16, "F32": torch.float32}
 
 
@@ -90,12 +92,13 @@ def _layout(path: Path) -> dict[str, Any]:
     return layout
 
 
-def _check_index(index: dict[str, Any]) -> None:
-    """Make sure that an index stays within its folder, and that its shapes are those of its bytes.
+def _check_index(index: dict[str, Any], kind: str) -> None:
+    """Make sure that an index stays within its folder, and that its shapes are those of its bytes and spec.
 
     Raises:
-        ValueError, KeyError, TypeError, AttributeError: it doesn't.
+        Any of `MALFORMED`: it doesn't.
     """
+    expected = _expected(index, kind)
     for shard, layout in index["shards"].items():
         if shard in ("", ".", "..") or "/" in shard or "\\" in shard or "\0" in shard:
             raise ValueError(f"a shard outside the folder: {shard!r}")
@@ -105,11 +108,41 @@ def _check_index(index: dict[str, Any]) -> None:
                 raise ValueError(f"{shard}: {name}: shape {shape}, {entry['bytes']} bytes")
             if math.prod(shape) * dtype.itemsize != entry["bytes"]:
                 raise ValueError(f"{shard}: {name}: shape {shape} of {dtype} in {entry['bytes']} bytes")
+            if entry["bytes"] > ROW_BYTES:
+                raise ValueError(f"{shard}: {name}: a row of {entry['bytes']:,} bytes")
+        for name, (stored, shape) in expected.items():
+            if [layout[name]["dtype"], *layout[name]["shape"]] != [stored, *shape]:
+                raise ValueError(f"{shard}: {name}: {layout[name]['shape']}; its spec says {shape}")
     for item in index["items"]:
         if item["shard"] not in index["shards"] or not _is_count(item["row"]):
             raise ValueError(f"row {item['row']!r} of {item['shard']!r}")
-        if not all(isinstance(item.get(name, ""), str) for name in ("name", "caption", "group", "split")):
+        if not all(isinstance(item[name], str) for name in ("name", "caption", "group", "split")):
             raise ValueError(f"row {item['row']} of {item['shard']}: a name or caption that is no text")
+        if not isinstance(index.get("films", {}).get(item.get("film"), ""), str):
+            raise ValueError(f"row {item['row']} of {item['shard']}: a video whose name is no text")
+
+
+def _expected(index: dict[str, Any], kind: str) -> dict[str, tuple[str, list[int]]]:
+    """The type and shape of a row of each tensor that an index's spec describes."""
+    spec = ClipSpec(**index["spec"])
+    if not all(
+        isinstance(value, int) for value in (spec.height, spec.width, spec.sample_rate, spec.channels)
+    ):
+        raise TypeError(f"the spec {index['spec']}: sizes, rates and channels are whole numbers")
+    if kind != "latents":
+        return {
+            "frames": ("U8", [3, spec.frames, spec.height, spec.width]),
+            "wave": ("I16", [spec.channels, spec.samples]),
+        }
+    about = index["latents"]
+    latent = LatentSpec(spec, about["time_stride"], about["space_stride"], about["hop"])
+    for name in ("video", "audio"):
+        if not all(isinstance(index["codecs"][name][field], str) for field in ("folder", "sha256")):
+            raise TypeError(f"the {name} codec is {index['codecs'][name]}")
+    return {
+        "video": ("F16", [about["video_channels"], *latent.video]),
+        "audio": ("F16", [about["audio_channels"], latent.audio]),
+    }
 
 
 def _is_count(value: Any) -> bool:
@@ -134,17 +167,21 @@ class ShardFolder:
         folder = str(folder)
         filesystem, root = fsspec.core.url_to_fs(folder)
         try:
+            if (size := filesystem.size(f"{root}/{INDEX}") or 0) > INDEX_BYTES:
+                raise InputError(f"{folder}/{INDEX}: is {size:,} bytes; at most {INDEX_BYTES:,} are read")
             index = json.loads(filesystem.cat_file(f"{root}/{INDEX}"))
+        except InputError:
+            raise
         except (FileNotFoundError, NotADirectoryError) as error:
             raise InputError(f"{folder}: no {INDEX} here; expected a folder of finished {kind}") from error
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise InputError(f"{folder}/{INDEX}: cannot be read ({error})") from error
         if not isinstance(index, dict) or index.get("kind") != kind or index.get("version") != VERSION:
             found = index.get("kind") if isinstance(index, dict) else type(index).__name__
             raise InputError(f"{folder}: holds {found}; expected {kind} of version {VERSION}")
         try:
-            _check_index(index)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            _check_index(index, kind)
+        except MALFORMED as error:
             raise InputError(f"{folder}/{INDEX}: not an index of {kind} ({error!r})") from error
         return cls(folder, kind, index)
 

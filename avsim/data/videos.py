@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from avsim.errors import InputError
+from avsim.untrusted import MALFORMED, read_text
 
 SUFFIXES = frozenset((".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".gif"))
 _EDGE = 1 << 20  # bytes at either end of a file that tell videos apart
@@ -80,8 +81,10 @@ class Captions:
             path = film.with_suffix(suffix)
             if path.is_file():
                 try:
-                    spans += reader(path.read_text(encoding="utf-8-sig"))
-                except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+                    spans += reader(read_text(path))
+                except InputError:
+                    raise
+                except MALFORMED as error:
                     raise InputError(f"{path}: not captions as avsim reads them ({error!r})") from error
         return cls(tuple(spans))
 

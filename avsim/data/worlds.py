@@ -22,7 +22,7 @@ from torch import Tensor
 
 from avsim import media
 from avsim.clip import Clip, ClipSpec
-from avsim.data.resuming import PARTS, check_settings
+from avsim.data.resuming import PARTS, check_settings, holds, kept_result
 from avsim.data.shards import SHARDS, SPLITS, as_bytes, as_shorts, write_index, write_json, write_shard
 from avsim.data.workers import Crashed, run_all
 from avsim.errors import InputError
@@ -156,9 +156,11 @@ def write_clips(
 
 def _kept(part: _Part) -> list[dict[str, Any]] | None:
     """The items of a part that an earlier run has made, if it made as many."""
-    if not part.kept.exists():
+    items = kept_result(part.kept)
+    if not isinstance(items, list) or not all(holds(item, {"name": str}) for item in items):
         return None
-    items = json.loads(part.kept.read_text())
+    if not part.form.shards and not all(holds(item, {"file": str}) for item in items):
+        return None
     files = [part.folder / SHARDS / part.shard] if part.form.shards else [
         part.folder / item["file"] for item in items
     ]  # fmt: skip

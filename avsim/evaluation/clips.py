@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from avsim.clip import Clip, ClipSpec
 from avsim.data.videos import find_films
 from avsim.errors import InputError
 from avsim.evaluation.features import Detectors, Features
+from avsim.untrusted import MALFORMED, inside, read_json, read_text
 
 LISTING = "samples.json"  # in a folder of clips that a model drew
 LONGEST = 10.0  # s of a clip that are judged
@@ -117,28 +117,26 @@ def _on_disk(folder: Path, name: str) -> Path:
 
 def _listed(path: Path) -> dict[Path, str]:
     """The clips of a samples.json with their prompts."""
+    entries = read_json(path, list)
     try:
-        entries = json.loads(path.read_text())
-        found = {_on_disk(path.parent, entry["file"]): str(entry.get("prompt", "")) for entry in entries}
-    except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
-        raise InputError(f"{path}: not a list of samples with their files ({error})") from error
+        named = [(entry["file"], entry.get("prompt", "")) for entry in entries]
+    except MALFORMED as error:
+        raise InputError(f"{path}: not a list of samples with their files ({error!r})") from error
+    for file, prompt in named:
+        inside(path.parent, file, path)
+        if not isinstance(prompt, str):
+            raise InputError(f"{path}: the prompt of {file} is {prompt!r:.60}; expected a text")
+    found = {_on_disk(path.parent, file): prompt for file, prompt in named}
     if not found:
         raise InputError(f"{path}: lists no clip")
     return found
 
 
 def _prompts(path: Path, clips: Sequence[Path]) -> dict[Path, str]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: no prompts can be read here ({error})") from error
     if path.suffix == ".json":
-        try:
-            named = json.loads(text)
-        except ValueError as error:
-            raise InputError(f"{path}: not valid json ({error})") from error
-        if not isinstance(named, dict):
-            raise InputError(f"{path}: holds a {type(named).__name__}; expected {{file name: prompt}}")
+        named = read_json(path)
+        if not (isinstance(named, dict) and all(isinstance(prompt, str) for prompt in named.values())):
+            raise InputError(f"{path}: holds {named!r:.60}; expected {{file name: prompt}}")
         found: dict[Path, str] = {}
         for name, prompt in named.items():
             parts = _composed(name)
@@ -146,8 +144,9 @@ def _prompts(path: Path, clips: Sequence[Path]) -> dict[Path, str]:
             if len(meant) != 1:
                 which = f"fits {len(meant)}: say its folder too" if meant else "fits none"
                 raise InputError(f"{path}: has a prompt for {name!r}; of {len(clips)} clips it {which}")
-            found[meant[0]] = str(prompt)
+            found[meant[0]] = prompt
         return found
+    text = read_text(path)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if len(lines) != len(clips):
         raise InputError(f"{path}: has {len(lines)} lines and there are {len(clips)} clips; expected as many")

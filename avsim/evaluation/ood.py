@@ -16,11 +16,15 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from avsim.clip import Clip
+from avsim.evaluation.embeddings import picture_features
 from avsim.files import atomic
+from avsim.perception.video_detector import VideoDetector
 from avsim.seeds import generator
 
 OOD_CHECK = Path(__file__).parent / "calibrations" / "ood_check.safetensors"  # embeddings of true clips
 DRAWS, SURE = 1000, 0.99  # number of random sets of calibration clips, and the quantile of their distances
+OOD_MARGIN = 1.5  # times the distance that training clips hardly ever exceed
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +33,12 @@ class OODCheck:
 
     known: Tensor
     sha256: str = ""
+
+    @classmethod
+    def of(cls, sha256: str | None) -> OODCheck | None:
+        """The shipped check of the detector with this hash of weights; None: there is none."""
+        found = cls.load(OOD_CHECK) if OOD_CHECK.is_file() else None
+        return found if found is not None and found.sha256 == sha256 else None
 
     @classmethod
     def load(cls, path: str | Path) -> OODCheck:
@@ -67,3 +77,13 @@ class OODCheck:
             f"deviations from the nearest; those are {own.median():.2f} from each other, sets of as many "
             f"rarely {most:.2f}): results are not calibrated"
         )
+
+
+def is_foreign(clip: Clip, detector: VideoDetector | None, ood_check: OODCheck | None) -> bool:
+    """Whether a clip, at the training's size and rate, looks unlike what a detector was trained on.
+
+    False where the clip has no video, or detector or check are unknown.
+    """
+    if clip.frames is None or detector is None or ood_check is None:
+        return False
+    return ood_check.warning([picture_features(detector)(clip)], OOD_MARGIN) is not None

@@ -3,9 +3,20 @@
 `probe` tells what a file holds, `read` decodes a span of it, `write` makes a new one.
 """
 
+from avsim.media.dub import Sound, check_dubbed, write_dubbed
 from avsim.media.probe import Info, probe
 from avsim.media.read import read
-from avsim.media.windows import Windows, write_dubbed
+from avsim.media.windows import Windows
 from avsim.media.write import check_name, write
 
-__all__ = ["Info", "Windows", "check_name", "probe", "read", "write", "write_dubbed"]
+__all__ = [
+    "Info",
+    "Sound",
+    "Windows",
+    "check_dubbed",
+    "check_name",
+    "probe",
+    "read",
+    "write",
+    "write_dubbed",
+]

@@ -6,8 +6,9 @@ Each function adds a stream to the container at once, and returns the packets th
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from itertools import islice
 from typing import Any
 
 import av
@@ -19,7 +20,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from avsim.errors import InputError
-from avsim.media.audio import resampled
 from avsim.media.opening import Film, Kind
 
 _LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}
@@ -68,15 +68,29 @@ def _in_order(packets: Iterator[Any], source: Any) -> Iterator[Any]:
 def encoded_frames(
     output: OutputContainer, encoder: str, pixels: str, options: dict[str, str], frames: Tensor, fps: float
 ) -> Iterator[Any]:
-    """Frames (3, T, H, W) in [0, 1]. H.264's odd sizes are made even by repeating the last row or column."""
+    """Frames (3, T, H, W) in [0, 1], as `encoded_pictures`."""
+    images = (to_bytes(frames[:, index]) for index in range(frames.shape[1]))
+    size = frames.shape[2], frames.shape[3]
+    return encoded_pictures(output, encoder, pixels, options, images, size, fps)
+
+
+def encoded_pictures(
+    output: OutputContainer,
+    encoder: str,
+    pixels: str,
+    options: dict[str, str],
+    images: Iterable[NDArray[np.uint8]],
+    size: tuple[int, int],
+    fps: float,
+) -> Iterator[Any]:
+    """Images (H, W, 3) of one size. H.264's odd sizes are made even by repeating the last row or column."""
     rate, step = Fraction(fps).limit_denominator(100_000), 1
     if encoder == "gif" and rate > _FASTEST_GIF:
         step = math.ceil(rate / _FASTEST_GIF)
         rate /= step
     even = 2 if encoder == "libx264" else 1
     stream: Any = output.add_stream(encoder, rate=rate, options=options)
-    stream.height = math.ceil(frames.shape[2] / even) * even
-    stream.width = math.ceil(frames.shape[3] / even) * even
+    stream.height, stream.width = (math.ceil(length / even) * even for length in size)
     stream.pix_fmt = pixels
     stream.time_base = 1 / rate
     is_yuv = pixels.startswith("yuv")
@@ -86,9 +100,11 @@ def encoded_frames(
         context.color_range = _LIMITED
 
     def pictures() -> Iterator[Any]:
-        for index in range(0, frames.shape[1], step):
-            picture = av.VideoFrame.from_ndarray(to_bytes(frames[:, index], even), format="rgb24")
-            picture.pts, picture.time_base = index // step, 1 / rate
+        for index, image in enumerate(islice(images, 0, None, step)):
+            edge = ((0, stream.height - size[0]), (0, stream.width - size[1]), (0, 0))
+            image = np.ascontiguousarray(np.pad(image, edge, mode="edge"))
+            picture = av.VideoFrame.from_ndarray(image, format="rgb24")
+            picture.pts, picture.time_base = index, 1 / rate
             yield picture
 
     def converted() -> Iterator[Any]:
@@ -133,28 +149,46 @@ def _in_palette(stream: Any, pictures: Iterator[Any], rate: Fraction) -> Iterato
 def encoded_wave(
     output: OutputContainer, encoder: str, samples: str, options: dict[str, str], wave: Tensor, rate: int
 ) -> Iterator[Any]:
-    """A wave (A, N), resampled to the lowest rate from its own on that the encoder takes."""
-    if wave.shape[0] not in _LAYOUTS:
-        raise InputError(f"a wave of {wave.shape[0]} channels can't be written; expected 1, 2 or 6")
+    """A wave (A, N), as `encoded_pieces`."""
+    return encoded_pieces(output, encoder, samples, options, [wave], wave.shape[0], rate)
+
+
+def encoded_pieces(
+    output: OutputContainer,
+    encoder: str,
+    samples: str,
+    options: dict[str, str],
+    pieces: Iterable[Tensor],
+    channels: int,
+    rate: int,
+) -> Iterator[Any]:
+    """Waves (A, n) that follow one another; a piece is taken when the one before is encoded.
+
+    They are resampled to the lowest rate from their own on that the encoder takes.
+    """
+    if channels not in _LAYOUTS:
+        raise InputError(f"a wave of {channels} channels can't be written; expected 1, 2 or 6")
     if rate != int(rate):
         raise InputError(f"a sample rate of {rate} can't be written; expected whole Hz")
-    layout = _LAYOUTS[wave.shape[0]]
+    layout = _LAYOUTS[channels]
     known = _RATES.get(encoder) or sorted(av.codec.Codec(encoder, "w").audio_rates or [int(rate)])
     taken = next((one for one in known if one >= rate), known[-1])
     stream: Any = output.add_stream(encoder, rate=taken, options=options, layout=layout)
     stream.format = samples
 
     def packets() -> Iterator[Any]:
-        line = wave.detach().to("cpu").float().numpy()
-        line = line if taken == rate else resampled(line, int(rate), taken)
         convert = av.AudioResampler(format=samples, layout=layout, rate=taken)
-        chunk = max(1, round(_CHUNK * taken))
-        for first in range(0, line.shape[1], chunk):
-            part = np.ascontiguousarray(line[:, first : first + chunk])
-            frame = av.AudioFrame.from_ndarray(part, format="fltp", layout=layout)
-            frame.sample_rate, frame.pts, frame.time_base = taken, first, Fraction(1, taken)
-            for converted in convert.resample(frame):
-                yield from stream.encode(converted)
+        chunk, done = max(1, round(_CHUNK * rate)), 0
+        for piece in pieces:
+            for part in piece.detach().to("cpu").float().split(chunk, 1) if piece.shape[1] else ():
+                line = np.ascontiguousarray(part.numpy())
+                frame = av.AudioFrame.from_ndarray(line, format="fltp", layout=layout)
+                frame.sample_rate, frame.pts, frame.time_base = int(rate), done, Fraction(1, int(rate))
+                done += line.shape[1]
+                for converted in convert.resample(frame):
+                    yield from stream.encode(converted)
+        for converted in convert.resample(None) if taken != rate else ():
+            yield from stream.encode(converted)
         yield from stream.encode(None)
 
     return packets()
@@ -170,8 +204,7 @@ def png(frames: Tensor) -> bytes:
     return b"".join(bytes(packet) for packet in [*encoder.encode(frame), *encoder.encode(None)])
 
 
-def to_bytes(picture: Tensor, even: int = 1) -> NDArray[np.uint8]:
-    """A video (3, H, W) in [0, 1] as bytes (H, W, 3), its edge repeated to a multiple of `even`."""
+def to_bytes(picture: Tensor) -> NDArray[np.uint8]:
+    """A video (3, H, W) in [0, 1] as bytes (H, W, 3)."""
     scaled = picture.detach().to("cpu").float().clamp(0, 1).mul(255).round().byte()
-    array = rearrange(scaled, "c h w -> h w c").contiguous().numpy()
-    return np.pad(array, ((0, -array.shape[0] % even), (0, -array.shape[1] % even), (0, 0)), mode="edge")
+    return rearrange(scaled, "c h w -> h w c").contiguous().numpy()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import mmap
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -133,7 +135,29 @@ def opened(path: str | Path) -> Iterator[Film]:
         options = {"protocol_whitelist": "file"}
         container = av.open(f"file:{path}", metadata_errors="replace", container_options=options)
     with container:
+        if container.format.name == "ogg" and _is_chained(path, path.stat().st_mtime_ns):
+            raise InputError(
+                f"{path}: is several Ogg files put end to end, each of which counts time from 0; join them "
+                "with FFmpeg's concat"
+            )
         yield _film(path, container)
+
+
+@lru_cache(64)
+def _is_chained(path: Path, changed: int) -> bool:
+    """Whether an Ogg begins anew in its middle (RFC 3533: streams begin before any has data)."""
+    begins, data = 2, False  # a page's flag; whether a page without it was met
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as pages:
+        at = pages.find(b"OggS")
+        while 0 <= at and at + 27 <= len(pages):
+            if not pages[at + 5] & begins:
+                data = True
+            elif data:
+                return True
+            segments = pages[at + 26]
+            size = 27 + segments + sum(pages[at + 27 : at + 27 + segments])
+            at = pages.find(b"OggS", at + size)
+    return False
 
 
 def _film(path: Path, container: InputContainer) -> Film:

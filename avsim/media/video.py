@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,55 +45,77 @@ def read_picture(
     fps: float,
     budget: float,
 ) -> Tensor:
-    """Frames (3, T, H, W) in [0, 1] from `start` on.
-
-    Frame i is what the file shows at the middle of its span, start + (i + 1/2) / fps; before the first time
-    stamp it is the first video. T = round(seconds fps), less where the file ends earlier.
+    """Frames (3, T, H, W) in [0, 1] from `start` on, as `pictures` gives them.
 
     Raises:
-        InputError: `start` lies beyond the end, the span is damaged, the data ends before its header says, or
-            the frames would take more than `budget` bytes.
+        InputError: as `pictures`, or the frames would take more than `budget` bytes.
     """
-    path = film.path
+    return to_tensor(list(pictures(film, start, seconds, size, fps, within(film.path, budget))))
 
-    def check(pictures: int, high: int, wide: int) -> None:
-        if pictures * 3 * high * wide * _BYTES > budget:
+
+def within(path: Path, budget: float) -> Callable[[int, int, int], None]:
+    """A check that so many frames of a size (count, H, W) take no more than `budget` bytes."""
+
+    def check(count: int, high: int, wide: int) -> None:
+        if count * 3 * high * wide * _BYTES > budget:
             raise InputError(
-                f"{path}: {pictures} frames of {wide} x {high} take more than {budget / 1e9:g} GB; "
+                f"{path}: {count} frames of {wide} x {high} take more than {budget / 1e9:g} GB; "
                 "read a span, a smaller size, or raise the budget"
             )
 
+    return check
+
+
+def pictures(
+    film: Film,
+    start: float,
+    seconds: float | None,
+    size: tuple[int, int] | None,
+    fps: float,
+    check: Callable[[int, int, int], None] = lambda count, high, wide: None,
+) -> Iterator[NDArray[np.uint8]]:
+    """Images (3, H, W) from `start` on, one after the other: memory holds a few.
+
+    Image i is what the file shows at the middle of its span, start + (i + 1/2) / fps; before the first time
+    stamp it is the first video. There are round(seconds fps), fewer where the file ends earlier. `check` is
+    called with (how many there will be at least, H, W) before each is made.
+
+    Raises:
+        InputError: `start` lies beyond the end, the span is damaged, or the data ends before its header says.
+    """
+    path = film.path
     check(1, film.video.codec_context.height, film.video.codec_context.width)
     count = 1 if film.is_image else math.inf if seconds is None else max(1, round(seconds * fps))
-    images: list[NDArray[np.uint8]] = []
+    made, made_size = 0, size
     scaler = VideoReformatter()
     upright: tuple[bool, bool, bool] | None = None
     transparent = False
 
-    def show(frame: Any, until: float) -> None:
+    def show(frame: Any, until: float) -> Iterator[NDArray[np.uint8]]:
         """Let `frame` fill the grid up to the moment `until`."""
+        nonlocal made, made_size, upright, transparent
         shown = None
-        while len(images) < count and start + (len(images) + 0.5) / fps < until:
-            if shown is None:  # the first frame's size holds for all, should the stream change it
-                nonlocal upright
+        while made < count and start + (made + 0.5) / fps < until:
+            if shown is None:
                 # A frame whose side data is read lives until the garbage collector runs: once is enough.
                 upright = upright or _orientation(frame)
                 if (opaque := _opaque(frame)) is not None:
-                    nonlocal transparent
                     if not transparent:
                         log.warning("%s: is transparent in parts; they are shown over black", path)
                     transparent, frame = True, opaque
                 check(1, *_covering(frame, upright, film.aspect, size))
-                shown = conform(frame, images[0].shape[1:] if images else size, film.aspect, scaler, upright)
-            images.append(shown)
-            check(len(images), *shown.shape[1:])
+                shown = conform(frame, made_size, film.aspect, scaler, upright)
+                made_size = shown.shape[1], shown.shape[2]  # of all, should the stream change its size
+            made += 1
+            check(made, *made_size)  # type: ignore[misc]
+            yield shown
 
     decoding = Decoding(path, "video", start)
     last: tuple[float, Any] | None = None
     for moment, frame in decoding:
-        show(frame if last is None else last[1], moment)
+        yield from show(frame if last is None else last[1], moment)
         last = moment, frame
-        if len(images) >= count:
+        if made >= count:
             break
     else:
         if last is None:
@@ -101,17 +124,15 @@ def read_picture(
         lasts = float(frame.duration * frame.time_base) if frame.duration else 1 / fps
         declared = film.declared_end("video")
         end = declared if film.is_uneven and declared is not None else moment + lasts
-        show(frame, math.inf if film.is_image and start == 0 else end)
+        yield from show(frame, math.inf if film.is_image and start == 0 else end)
         until = math.inf if seconds is None else start + seconds
         check_whole(path, "picture", until, end, declared)
         if start >= end:
             raise InputError(f"{path}: start {start:g} s lies beyond the end of its video at {end:.2f} s")
-        if not images:  # the file ends within half a frame of `start`
-            turned = _orientation(frame)
-            images.append(conform(_opaque(frame) or frame, size, film.aspect, scaler, turned))
+        if not made:  # the file ends within half a frame of `start`
+            yield conform(_opaque(frame) or frame, size, film.aspect, scaler, _orientation(frame))
     if decoding.damage is not None:
         raise InputError(f"{path}: its video is damaged at {decoding.damage:.2f} s; read a span without it")
-    return _to_tensor(images)
 
 
 def check_whole(path: Path, what: str, until: float, end: float, declared: float | None) -> None:
@@ -168,7 +189,8 @@ def _plane(frame: Any, index: int) -> NDArray[np.uint8]:
     return np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]
 
 
-def _to_tensor(images: list[NDArray[np.uint8]]) -> Tensor:
+def to_tensor(images: list[NDArray[np.uint8]]) -> Tensor:
+    """Images (3, H, W) of bytes -> frames (3, T, H, W) in [0, 1]."""
     frames = torch.empty(3, len(images), *images[0].shape[1:])
     for index, image in enumerate(images):
         torch.div(torch.from_numpy(image), 255, out=frames[:, index])

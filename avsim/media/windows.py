@@ -1,71 +1,76 @@
-"""The video of a file in windows, and its packets under another sound: for files longer than memory."""
+"""The video of a file in windows: for files longer than memory."""
 
 from __future__ import annotations
 
-import math
+from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
-from avsim.clip import Clip, ClipSpec
+from avsim.clip import ClipSpec
 from avsim.errors import InputError
+from avsim.media.opening import opened, worded
 from avsim.media.probe import probe
-from avsim.media.read import read
-from avsim.media.write import write
+from avsim.media.read import BUDGET
+from avsim.media.video import pictures, to_tensor, within
 
-CHUNK = 32.0  # seconds decoded at once: several keyframe intervals, so that few frames are decoded twice
-VALUES = 2**26  # of a chunk's frames at most: 320 MiB while it is decoded
+FORWARD = 20.0  # seconds: what lies further on is sought, not decoded up to
 
 
 class Windows:
     """Windows of a file's video, in the order of time, at the size and rate of a `ClipSpec`.
 
-    Memory holds one chunk of small frames, however long the file is.
+    The file is decoded once, as windows ask for it, if none begins before the one that came before it. Memory
+    holds one window of small frames, however long the file is.
+
+    Args:
+        path: of the file.
+        seconds: of it that count, from its beginning; all of it by default.
 
     Raises:
         InputError: a file that can't be read or has no video.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, seconds: float | None = None) -> None:
         info = probe(path)
-        if info.video_seconds is None:
+        if info.video_seconds is None or info.frames_per_second is None:
             raise InputError(f"{path}: has no video, which is needed here")
         self.path, self.seconds = Path(path), info.video_seconds
-        self._chunk: Tensor | None = None  # (3, T, H, W)
-        self._first = 0  # frame of the file's grid at which the chunk begins
+        if seconds is not None:  # in whole frames
+            frames = max(1, round(seconds * info.frames_per_second))
+            self.seconds = min(self.seconds, frames / info.frames_per_second)
+        self._coming: Iterator[NDArray[np.uint8]] = iter(())
+        self._held: deque[NDArray[np.uint8]] = deque()  # images (3, H, W)
+        self._first = 0  # number of the first of them on the grid of `_form`
+        self._form: tuple[tuple[int, int], float] | None = None  # size and rate
 
     def __call__(self, start: float, spec: ClipSpec) -> Tensor:
         """Frames (3, T, H, W) of `spec` from `start` seconds on; the last one is held beyond the end."""
         rate = spec.frames_per_second
-        first, last = round(start * rate), round(start * rate) + spec.frames
-        chunk = self._chunk
-        if chunk is None or chunk.shape[2:] != spec.size or not self._covers(first, last, rate):
-            count = max(spec.frames, min(round(CHUNK * rate), VALUES // (3 * spec.height * spec.width)))
-            found = read(self.path, first / rate, count / rate, spec.size, rate, want="frames").frames
-            assert found is not None
-            self._chunk, self._first, chunk = found, first, found
-        shown = torch.arange(first, last) - self._first
-        return chunk[:, shown.clamp(max=chunk.shape[1] - 1)]
+        first, form = round(start * rate), (spec.size, rate)
+        further = self._first + len(self._held) + FORWARD * rate
+        if form != self._form or not self._first <= first <= further:
+            self._held.clear()
+            self._coming, self._first, self._form = self._images(first / rate, *form), first, form
+        while self._first + len(self._held) < first + spec.frames:
+            if (image := next(self._coming, None)) is None:
+                break
+            self._held.append(image)
+            self._forget(first)
+        self._forget(first)
+        shown = list(self._held)[: spec.frames]
+        return to_tensor(shown + shown[-1:] * (spec.frames - len(shown)))
 
-    def _covers(self, first: int, last: int, rate: float) -> bool:
-        assert self._chunk is not None
-        end = self._first + self._chunk.shape[1]
-        return self._first <= first and (last <= end or end >= math.floor(self.seconds * rate))
+    def _forget(self, before: int) -> None:
+        """Drop the images before number `before`, but for the last one that there is."""
+        while self._first < before and len(self._held) > 1:
+            self._held.popleft()
+            self._first += 1
 
-
-def write_dubbed(film: str | Path, wave: Tensor, sample_rate: int, path: str | Path) -> Path:
-    """Write a video's video under another sound (A, N).
-
-    The video's packets are copied; where the container can't hold them (a GIF's, say) it is encoded anew.
-
-    Raises:
-        InputError: as `write` and `read`.
-    """
-    sound = Clip(None, wave, sample_rate=sample_rate)
-    try:
-        return write(sound, path, video_from=film)
-    except InputError:
-        seen = read(film, want="frames")
-        assert seen.frames is not None
-        return write(Clip.fitted(seen.frames, wave, seen.frames_per_second, sample_rate), path)
+    def _images(self, start: float, size: tuple[int, int], rate: float) -> Iterator[NDArray[np.uint8]]:
+        with worded(self.path), opened(self.path) as film:
+            check = within(self.path, BUDGET)
+            yield from pictures(film, start, None, size, rate, lambda _, *one: check(1, *one))

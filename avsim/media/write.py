@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ class _Codec:
 
 
 @dataclass(frozen=True)
-class _Format:
+class Format:
     """What a container is filled with, and the codecs whose packets it takes as they are and plays."""
 
     muxer: str
@@ -53,18 +53,18 @@ _IN_MOV = frozenset({"h264", "hevc", "mpeg4", "aac", "mp3", "ac3", "eac3", "alac
 _IN_MP4 = _IN_MOV | {"av1", "vp9", "opus", "flac"}
 _IN_WEBM = frozenset({"vp8", "vp9", "av1", "opus", "vorbis"})
 _PCM = frozenset({"pcm_s16le", "pcm_s24le"})
-_FORMATS = {
-    ".mp4": _Format("mp4", _H264, _AAC, _IN_MP4),
-    ".mov": _Format("mov", _H264, _AAC, _IN_MOV | _PCM | {"mjpeg", "prores"}),
-    ".webm": _Format("webm", _VP9, _OPUS, _IN_WEBM),
-    ".mkv": _Format("matroska", _FFV1, _FLAC, _IN_MP4 | _IN_WEBM | _PCM | {"pcm_f32le", "ffv1"}),
-    ".wav": _Format("wav", audio=_Codec("pcm_f32le", "flt")),
-    ".flac": _Format("flac", audio=_FLAC),
-    ".mp3": _Format("mp3", audio=_Codec("libmp3lame", "fltp", {"b": "192k"})),
-    ".gif": _Format("gif", _Codec("gif", "pal8")),
-    ".png": _Format("png", _Codec("png", "rgb24")),
+FORMATS = {
+    ".mp4": Format("mp4", _H264, _AAC, _IN_MP4),
+    ".mov": Format("mov", _H264, _AAC, _IN_MOV | _PCM | {"mjpeg", "prores"}),
+    ".webm": Format("webm", _VP9, _OPUS, _IN_WEBM),
+    ".mkv": Format("matroska", _FFV1, _FLAC, _IN_MP4 | _IN_WEBM | _PCM | {"pcm_f32le", "ffv1"}),
+    ".wav": Format("wav", audio=_Codec("pcm_f32le", "flt")),
+    ".flac": Format("flac", audio=_FLAC),
+    ".mp3": Format("mp3", audio=_Codec("libmp3lame", "fltp", {"b": "192k"})),
+    ".gif": Format("gif", _Codec("gif", "pal8")),
+    ".png": Format("png", _Codec("png", "rgb24")),
 }
-_SAME_LENGTH = 0.1  # seconds by which a stream that is copied may differ from the clip
+SAME_LENGTH = 0.1  # seconds by which a stream that is copied may differ from the clip
 
 
 def write(
@@ -98,23 +98,40 @@ def write(
     """
     path = Path(path)
     check_name(path)
-    form = _FORMATS[path.suffix.lower()]
+    form = FORMATS[path.suffix.lower()]
     if form.video is None and clip.wave is None and audio_from is None:
         raise InputError(f"{path}: holds audio alone; the clip has none")
     if form.audio is None and clip.frames is None:
         raise InputError(f"{path}: holds videos alone; the clip has none")
+    with encoding(path) as temporary:
+        if form.muxer == "png":
+            assert clip.frames is not None
+            temporary.write_bytes(png(clip.frames))
+        else:
+            sources: dict[Kind, str | Path | None] = {"video": video_from, "audio": audio_from}
+
+            def tracks(output: OutputContainer, stack: ExitStack) -> list[Iterator[Any]]:
+                made = [_track(clip, kind, sources[kind], form, output, stack) for kind in sources]
+                return [track for track in made if track is not None]
+
+            mux(temporary, form, clip.sample_rate, tracks)
+    return path
+
+
+@contextmanager
+def encoding(path: Path) -> Iterator[Path]:
+    """Yield a temporary path that is `path` at the end; word what an encoder raises.
+
+    Raises:
+        InputError: as `atomic`, or a stream that can't be encoded.
+    """
     with atomic(path) as temporary:
         try:
-            if form.muxer == "png":
-                assert clip.frames is not None
-                temporary.write_bytes(png(clip.frames))
-            else:
-                _mux(clip, temporary, form, {"video": video_from, "audio": audio_from})
+            yield temporary
         except av.FFmpegError as error:
             if isinstance(error, OSError):
                 raise  # a full disk and its like, which `atomic` words
             raise InputError(f"{path}: could not be encoded ({error.strerror})") from error
-    return path
 
 
 def check_name(path: Path) -> None:
@@ -123,42 +140,45 @@ def check_name(path: Path) -> None:
     Raises:
         InputError: an unknown suffix, or a folder's name.
     """
-    if path.suffix.lower() not in _FORMATS:
-        raise InputError(f"{path}: unknown suffix {path.suffix!r}; expected one of {', '.join(_FORMATS)}")
+    if path.suffix.lower() not in FORMATS:
+        raise InputError(f"{path}: unknown suffix {path.suffix!r}; expected one of {', '.join(FORMATS)}")
     if path.is_dir():
         raise InputError(f"{path}: is a folder; expected a file's name")
 
 
-def _mux(clip: Clip, path: Path, form: _Format, sources: dict[Kind, str | Path | None]) -> None:
+def mux(
+    path: Path,
+    form: Format,
+    sample_rate: float,
+    tracks: Callable[[OutputContainer, ExitStack], Iterable[Iterator[Any]]],
+) -> None:
+    """Fill a container with packets in the order of time; `tracks` adds its streams and returns theirs."""
     options = {}
     if form.muxer in ("mp4", "mov"):
         # Lengths are told in ticks of the sound's rate, so that a decoder's padding is cut to the sample.
-        options = {"movflags": "+faststart", "movie_timescale": str(int(clip.sample_rate))}
+        options = {"movflags": "+faststart", "movie_timescale": str(int(sample_rate))}
     with ExitStack() as stack:
         output = stack.enter_context(
             av.open(f"file:{path}", "w", format=form.muxer, container_options=options)
         )
-        tracks = [
-            track
-            for kind in ("video", "audio")
-            if (track := _track(clip, kind, sources[kind], form, output, stack)) is not None
-        ]
-        for packet in heapq.merge(*tracks, key=lambda packet: packet.dts * packet.time_base):
+        made = tracks(output, stack)
+        for packet in heapq.merge(*made, key=lambda packet: packet.dts * packet.time_base):
             output.mux(packet)
 
 
-def _plays(film: Film, kind: Kind) -> bool:
-    """Whether browsers play the stream: of H.264 they take 8 bits of 4:2:0 alone."""
-    if kind == "audio" or film.video.codec_context.name != "h264":
-        return True
-    return film.video.codec_context.pix_fmt in ("yuv420p", "yuvj420p")
+def can_copy(film: Film, kind: Kind, form: Format) -> bool:
+    """Whether a container takes a stream's packets and browsers play them: of H.264 8 bits of 4:2:0."""
+    context = film.stream(kind).codec_context
+    if context.codec.canonical_name not in form.copies:
+        return False
+    return kind == "audio" or context.name != "h264" or context.pix_fmt in ("yuv420p", "yuvj420p")
 
 
 def _track(
     clip: Clip,
     kind: Kind,
     source: str | Path | None,
-    form: _Format,
+    form: Format,
     output: OutputContainer,
     stack: ExitStack,
 ) -> Iterator[Any] | None:
@@ -173,7 +193,7 @@ def _track(
         info = probe(source)
         seconds = info.video_seconds if kind == "video" else info.audio_seconds
         assert seconds is not None
-        if name in form.copies and _plays(film, kind) and abs(seconds - clip.seconds) <= _SAME_LENGTH:
+        if can_copy(film, kind, form) and abs(seconds - clip.seconds) <= SAME_LENGTH:
             return copied(output, film, kind)
         if own is None:
             raise InputError(

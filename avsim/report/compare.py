@@ -7,7 +7,7 @@ A run keeps what it generated under RUN/samples/step=NNN/: mp4 files and `sample
 from __future__ import annotations
 
 import csv
-import json
+import io
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from avsim.errors import InputError
 from avsim.report.html import Section, page, table
 from avsim.report.players import embed
+from avsim.untrusted import MALFORMED, inside, read_json, read_text
 
 if TYPE_CHECKING:
     from wandb_workspaces.workspaces import Workspace
 
 TABLE = "compare"  # the key of the table on wandb
 SAMPLES = "samples/table"  # the key of each run's own, which `avsim.report.callbacks.Samples` logs
+METRICS_BYTES = 1 << 30  # of a run's metrics.csv, at most
 FIELDS = ("file", "prompt", "seed", "task")
 
 
@@ -174,7 +176,7 @@ def _latest(run: Path) -> tuple[int, Path]:
     found = {}
     for listing in run.glob("samples/step=*/samples.json"):
         number = listing.parent.name.partition("=")[2]
-        if number.isdigit():
+        if number.isascii() and number.isdecimal():
             found[int(number)] = listing.parent
     if not found:
         inside = ", ".join(sorted(path.name for path in run.iterdir())[:8]) or "nothing"
@@ -188,21 +190,14 @@ def _latest(run: Path) -> tuple[int, Path]:
 
 def _read_samples(folder: Path) -> dict[Row, Path]:
     listing = folder / "samples.json"
-    try:
-        entries = json.loads(listing.read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(f"{listing}: can't be read as json ({error})") from error
-    if not isinstance(entries, list) or not all(
-        isinstance(e, dict) and all(name in e for name in FIELDS) and isinstance(e["seed"], int)
-        for e in entries
-    ):
+    entries = read_json(listing, list)
+    kinds = {name: int if name == "seed" else str for name in FIELDS}
+    if not all(isinstance(e, dict) and all(type(e.get(n)) is kinds[n] for n in FIELDS) for e in entries):
         raise InputError(f"{listing}: expected a list of objects with {', '.join(FIELDS)} (seed whole)")
     samples: dict[Row, Path] = {}
     for entry in entries:
-        file = folder / str(entry["file"])
-        if not file.resolve().is_relative_to(folder.resolve()):
-            raise InputError(f"{listing}: names {entry['file']!r}, which lies outside its folder")
-        row = Row(str(entry["prompt"]), entry["seed"], str(entry["task"]))
+        file = inside(folder, entry["file"], listing)
+        row = Row(entry["prompt"], entry["seed"], entry["task"])
         while row in samples:
             row = row._replace(number=row.number + 1)
         samples[row] = file
@@ -212,8 +207,13 @@ def _read_samples(folder: Path) -> dict[Row, Path]:
 def _last_metrics(run: Path) -> dict[str, str]:
     path = run / "csv" / "metrics.csv"
     last: dict[str, str] = {}
-    if path.is_file():
-        with open(path, newline="") as file:
-            for line in csv.DictReader(file):
-                last.update({name: value for name, value in line.items() if name and value})
-    return {name: f"{float(value):.4g}" for name, value in last.items() if name not in ("epoch", "step")}
+    if not path.exists():
+        return {}
+    try:
+        for line in csv.DictReader(io.StringIO(read_text(path, METRICS_BYTES), newline="")):
+            last.update({name: value for name, value in line.items() if name and value})
+        return {name: f"{float(value):.4g}" for name, value in last.items() if name not in ("epoch", "step")}
+    except InputError:
+        raise
+    except MALFORMED as error:
+        raise InputError(f"{path}: no metrics of a run ({error})") from error

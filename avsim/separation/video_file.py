@@ -151,7 +151,7 @@ def _finish(
         return {"name": OFF_SCREEN, "wav": "off-screen.wav", "energy": energy}
     file = f"{index + 1:02d}-{_slug(region.name)}"
     media.write(stem, raw.parent / f"{file}.wav")
-    media.write_dubbed(source, wave, rate, raw.parent / f"{file}.mp4")
+    media.write_dubbed(source, media.Sound.of(wave, rate), raw.parent / f"{file}.mp4")
     files = {"wav": f"{file}.wav", "mp4": f"{file}.mp4"}
     return {"name": region.name, **files, "box": _bounds(region, size), "energy": energy}
 

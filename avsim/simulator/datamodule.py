@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 
 from avsim.errors import InputError
+from avsim.untrusted import read_text
 
 
 @dataclass  # not frozen: Lightning takes batches apart and puts them together again
@@ -32,14 +32,7 @@ class PromptData(LightningDataModule):
     def __init__(self, prompts: list[str] | str, seeds: int = 1, batch: int = 4) -> None:
         super().__init__()
         if isinstance(prompts, str):
-            path = Path(prompts)
-            if not path.is_file():
-                raise InputError(f"{path}: no such file of prompts, one a line")
-            try:
-                text = path.read_text(encoding="utf-8-sig")
-            except (OSError, UnicodeDecodeError) as error:
-                raise InputError(f"{path}: no prompts can be read here ({error})") from error
-            prompts = [line.strip() for line in text.splitlines() if line.strip()]
+            prompts = [line.strip() for line in read_text(prompts).splitlines() if line.strip()]
         if not prompts or seeds < 1 or batch < 1:
             raise InputError(f"{len(prompts)} prompts, {seeds} seeds, batches of {batch}: none may be 0")
         self.prompts, self.seeds, self.batch = prompts, seeds, batch

@@ -12,7 +12,7 @@ from avsim import weights
 from avsim.clip import ClipSpec
 from avsim.diffusion import JointDiT
 from avsim.errors import InputError
-from avsim.evaluation.ood import OOD_CHECK, OODCheck
+from avsim.evaluation.ood import OODCheck
 from avsim.perception.sync import SyncModel
 from avsim.perception.video_detector import VideoDetector
 from avsim.separation.separator import SeparationModel
@@ -60,7 +60,8 @@ def load(
     if not isinstance(places, list | tuple):
         raise InputError(f"{folders['generator'] / CONFIG}: places is {places!r:.60}; expected a list")
     spec, places = _spec(notes, folders, parts), tuple(map(str, places))
-    ood_check = _ood_check(folders["video_detector"]) if "video_detector" in folders else None
+    picture = folders.get("picture")
+    ood_check = None if picture is None else OODCheck.of(weights.hash_of(picture / TENSORS))
     vocabulary = _vocabulary(notes, folders)
     return Simulator(
         **parts,
@@ -81,12 +82,6 @@ def _vocabulary(notes: dict[str, Any], folders: dict[str, Path]) -> frozenset[st
         file = folders["generator"] / CONFIG
         raise InputError(f"{file}: vocabulary is {words!r:.60}; expected a list of words")
     return frozenset(words)
-
-
-def _ood_check(picture: Path) -> OODCheck | None:
-    """What a video model was trained on looks like to it, where that was measured."""
-    found = OODCheck.load(OOD_CHECK) if OOD_CHECK.is_file() else None
-    return found if found is not None and found.sha256 == weights.hash_of(picture / TENSORS) else None
 
 
 def part_folders(name_or_path: str | Path, *needed: str) -> dict[str, Path]:

@@ -72,7 +72,6 @@ FADE = 0.02  # seconds in which one such piece fades into the next
 MAX_WORDS = 8  # unknown words of a prompt that a warning names
 SEED_STEP = 1_000_003  # between the seeds of windows, so that they differ from those of other clips
 MAX_GAIN = 10 ** (2.5 / 20)  # of an extension's RMS over the clip's: 3 dB less what a seam adds
-OOD_MARGIN = 1.5  # times the distance that training clips hardly ever exceed
 FAINT = 1e-3  # RMS of audio that counts as silent
 KEPT = ("video", "audio")  # modalities that an edit may keep
 
@@ -295,14 +294,12 @@ class Simulator:
 
     def is_foreign(self, clip: Clip) -> bool:
         """Whether a clip's beginning looks unlike what `video_detector` was trained on; False: unknown."""
-        if self.ood_check is None or self.video_detector is None:
+        if self.ood_check is None or self.video_detector is None or clip.frames is None:
             return False
-        from avsim.evaluation.embeddings import video_features
+        from avsim.evaluation.ood import is_foreign
 
         beginning = Clip(frames_for(clip, self.spec), None, self.spec.frames_per_second)
-        return (
-            self.ood_check.warning([video_features(self.video_detector)(beginning)], OOD_MARGIN) is not None
-        )
+        return is_foreign(beginning, self.video_detector, self.ood_check)
 
     def visualize(
         self,

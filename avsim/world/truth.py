@@ -11,6 +11,7 @@ from torch import Tensor
 
 from avsim.errors import InputError
 from avsim.files import atomic
+from avsim.untrusted import MALFORMED, read_json
 from avsim.world.captions.facts import Facts
 from avsim.world.flat.actor import Contact
 from avsim.world.flat.scene import Scene
@@ -141,7 +142,7 @@ class Truth:
         """
         folder = Path(folder)
         try:
-            plain = json.loads((folder / "truth.json").read_text())
+            plain = read_json(folder / "truth.json", dict)
             arrays = safetensors.torch.load_file(folder / "truth.safetensors")
             return cls(
                 scene=Scene.of(plain["scene"]),
@@ -155,7 +156,7 @@ class Truth:
                 facts=typed(Facts, plain["facts"], "facts"),
                 captions=typed(Captions, plain["captions"], "captions"),
             )
-        except (OSError, KeyError, TypeError, ValueError, safetensors.SafetensorError) as error:
+        except (OSError, safetensors.SafetensorError, *MALFORMED) as error:
             raise InputError(f"{folder}: no truth of a clip can be read here ({error})") from error
 
 

@@ -67,11 +67,25 @@ def test_sound_of_pixels(tmp_path):
 
 
 def test_one_film_of_a_list_that_cannot_be_read_is_passed_over(tmp_path, music):
-    sound = music / "films" / "-a1.mp4"
+    sound = (tmp_path / "a1.mp4").absolute()
+    sound.write_bytes((music / "films" / "-a1.mp4").read_bytes())
     (tmp_path / "bad.mp4").write_text("not a video")
-    (tmp_path / "train.csv").write_text(f"{sound},{sound},16\n{sound},{tmp_path / 'bad.mp4'},16\n")
+    (tmp_path / "train.csv").write_text(f"{sound},a1.mp4,16\na1.mp4,bad.mp4,16\n")
     source = ListSource(tmp_path / "train.csv", tmp_path)
     assert len(source) == 1 and len(source.missing) == 1 and "bad.mp4" in source.missing[0]
+
+
+@pytest.mark.parametrize("name", ["../secret.wav", "/etc/passwd", "a/../../secret.wav", "link/secret.wav"])
+def test_files_outside_the_root_of_a_list_are_refused(tmp_path, music, name):
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "link").symlink_to(tmp_path)
+    (root / "a.mp4").write_bytes((music / "films" / "-a1.mp4").read_bytes())
+    (tmp_path / "secret.wav").write_bytes(b"secret")
+    for row in (f"{name},a.mp4,16", f"a.mp4,{name},16"):
+        (root / "train.csv").write_text(f"a.mp4,a.mp4,16\n{row}\n")
+        with pytest.raises(InputError, match="line 2: names .* outside its folder"):
+            ListSource(root / "train.csv", root)
 
 
 def test_refusals(tmp_path, music):

@@ -1,6 +1,7 @@
 """`avsim separate`: stems that add up, the video's own video under each, and no half-written folder."""
 
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -15,7 +16,8 @@ from avsim.perception import VideoDetector
 from avsim.separation import Separator, separate
 from avsim.separation import stems as stems_module
 from avsim.separation.video_file import audio_of_video, frames_of_video, separate_video
-from avsim.weights import load_model, save_model
+from avsim.weights import SMALL, load_model, save_model
+from avsim.world import WorldDataset
 from tests.separation.mixtures import mixture
 
 
@@ -256,3 +258,19 @@ def test_a_full_disk_leaves_nothing(place, monkeypatch):
         separate_video(model, place / "film.mp4", [Region.box(0, 0, 9, 9, (32, 32))], place / "full")
     assert sorted(place.iterdir()) == before
     assert frames_of_video(place / "film.mp4", model).size == (32, 32)
+
+
+def test_a_film_unlike_the_training_is_said(place, capsys):
+    shutil.copytree(
+        SMALL / "video_detector", place / "run" / "simulator" / "video_detector"
+    )  # and what is ood_check to it
+    try:
+        clip, _ = WorldDataset("medium", seed=5, split="test")[0]
+        clip.write(place / "world.mp4")
+        for film, foreign in (("world.mp4", False), ("film.mp4", True)):  # boxes on a plain ground
+            capsys.readouterr()
+            assert run(place, film, "--box", "0,0,16,32", out=f"{film}.judged") == 0
+            said = capsys.readouterr().err
+            assert ("looks unlike what the separator was trained on" in said) == foreign, said
+    finally:
+        shutil.rmtree(place / "run" / "simulator" / "video_detector")

@@ -15,7 +15,7 @@ import torch
 from avsim import media
 from avsim.__main__ import main
 from avsim.cli.generate import SCALES
-from avsim.clip import Clip
+from avsim.clip import Clip, ClipSpec
 from avsim.simulator import Simulator
 from avsim.simulator.defaults import usual
 from tests.running import Running, avsim
@@ -199,7 +199,10 @@ def test_what_cannot_be_written_is_not_drawn(arguments, message, capsys, monkeyp
 
 
 def test_the_listing_says_what_was_seen_where_nothing_was_told(tmp_path, silent, monkeypatch):
-    drawn = SimpleNamespace(described=lambda clip: "a ball falls", foley=lambda *_, **__: noise())
+    pieces = [torch.zeros(2, 2000), torch.zeros(2, 2000)]
+    drawn = SimpleNamespace(
+        described=lambda clip: "a ball falls", soundtrack=lambda *_: iter(pieces), spec=ClipSpec()
+    )
     monkeypatch.setattr("avsim.simulator.load", lambda *_, **__: drawn)
     assert (
         main(["generate", "--video", str(silent), "--seconds", "0.25", "--out", str(tmp_path / "many")]) == 0

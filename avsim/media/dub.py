@@ -1,0 +1,128 @@
+"""A video's video under another sound, which may be made as it is written: memory holds a piece of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from av.container import OutputContainer
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import pad
+
+from avsim.errors import InputError
+from avsim.media.encode import copied, encoded_pictures, encoded_pieces
+from avsim.media.opening import Film, opened, worded
+from avsim.media.probe import probe
+from avsim.media.read import BUDGET
+from avsim.media.video import pictures, rate_of, shown_size
+from avsim.media.write import FORMATS, SAME_LENGTH, can_copy, check_name, encoding, mux
+
+_AT_ONCE = 16  # full-size frames in the hands of a decoder and an encoder, bytes of three values each
+
+
+@dataclass(frozen=True)
+class Sound:
+    """Waves (A, n) that follow one another, `samples` long together; what is more is cut, less is silence."""
+
+    pieces: Iterable[Tensor]
+    channels: int
+    samples: int
+    sample_rate: int
+
+    @classmethod
+    def of(cls, wave: Tensor, sample_rate: int) -> Sound:
+        """A wave (A, N) in one piece."""
+        return cls([wave], wave.shape[0], wave.shape[1], sample_rate)
+
+    def exactly(self) -> Iterator[Tensor]:
+        """The pieces, `samples` long together."""
+        left = self.samples
+        for piece in self.pieces:
+            yield (piece := piece[:, :left])
+            left -= piece.shape[1]
+        silence = None
+        while left > 0:
+            count = min(left, self.sample_rate)
+            silence = pad(piece[:, :0], (0, count))
+            yield silence
+            left -= count
+
+
+def check_dubbed(film: str | Path, path: str | Path) -> None:
+    """Refuse, before there is a sound, what `write_dubbed` could not write.
+
+    Raises:
+        InputError: an unknown suffix or one that holds no audio; a video that can't be read, has no video,
+            or has one that can neither be copied nor be encoded anew within memory.
+    """
+    path = Path(path)
+    check_name(path)
+    form = FORMATS[path.suffix.lower()]
+    if form.audio is None:
+        raise InputError(f"{path}: holds videos alone, and a sound is made; choose .mp4, .webm or .mkv")
+    if form.video is None:
+        return
+    with worded(film), opened(film) as source:
+        source.stream("video")
+        if can_copy(source, "video", form):
+            return
+        high, wide = shown_size(source)
+        if high * wide * 3 * _AT_ONCE > BUDGET:
+            raise InputError(
+                f"{film}: its video of {wide} x {high} can't be copied into {path.suffix}, and encoding it "
+                f"anew takes more than {BUDGET / 1e9:g} GB; scale it down"
+            )
+
+
+def write_dubbed(film: str | Path, sound: Sound, path: str | Path, seconds: float | None = None) -> Path:
+    """Write a video's video under another sound; `seconds` of it where that is given.
+
+    The video's packets are copied; where the container can't hold them, browsers would not play them, or
+    the video is cut short, it is encoded anew, frame by frame. A suffix for sound takes the audio alone.
+
+    Raises:
+        InputError: as `check_dubbed`, `write` and `read`.
+    """
+    path = Path(path)
+    check_dubbed(film, path)
+    form = FORMATS[path.suffix.lower()]
+
+    def tracks(output: OutputContainer, stack: ExitStack) -> Iterator[Iterator[Any]]:
+        if form.video is not None:
+            source = stack.enter_context(opened(film))
+            length = probe(film).video_seconds
+            assert length is not None
+            if can_copy(source, "video", form) and (seconds is None or length - seconds <= SAME_LENGTH):
+                yield copied(output, source, "video")
+            else:
+                codec, rate = form.video, rate_of(source)
+                images = _images(source, seconds, rate)
+                size = shown_size(source)
+                yield encoded_pictures(output, codec.name, codec.format, codec.options, images, size, rate)
+        assert form.audio is not None
+        codec = form.audio
+        yield encoded_pieces(
+            output,
+            codec.name,
+            codec.format,
+            codec.options,
+            sound.exactly(),
+            sound.channels,
+            sound.sample_rate,
+        )
+
+    with encoding(path) as temporary:
+        mux(temporary, form, sound.sample_rate, lambda *given: list(tracks(*given)))
+    return path
+
+
+def _images(film: Film, seconds: float | None, rate: float) -> Iterator[NDArray[np.uint8]]:
+    """The images of a video as encoders take them, (H, W, 3)."""
+    with worded(film.path):
+        for image in pictures(film, 0.0, seconds, None, rate):
+            yield image.transpose(1, 2, 0)
