@@ -5,16 +5,18 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+import yaml
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 RESULTS = sorted(EXPERIMENTS.glob("*/RESULT.md"))
 LOG = (EXPERIMENTS / "LOG.md").read_text()
 ENTRIES = re.split(r"^## ", LOG, flags=re.M)[1:]
-DOCUMENTS = [*RESULTS, EXPERIMENTS / "LOG.md"]
+CARD = Path(__file__).parent.parent / "avsim" / "small" / "README.md"
+DOCUMENTS = [*RESULTS, EXPERIMENTS / "LOG.md", CARD]
 
 
 def name(path: Path) -> str:
-    return path.parent.name if path.name == "RESULT.md" else path.name
+    return f"{path.parent.name}/{path.name}"
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=name)
@@ -51,3 +53,29 @@ def test_entries_of_the_log_are_dated_newest_first():
 def test_an_entry_of_the_log_has_at_most_12_lines(entry):
     lines = [line for line in entry.splitlines()[1:] if line.strip()]  # blank lines and the title not counted
     assert 0 < len(lines) <= 12
+
+
+def test_the_model_card_has_the_hub_s_front_matter_and_sections():
+    _, front, text = CARD.read_text().split("---\n", 2)
+    about = yaml.safe_load(front)
+    assert about["license"] == "apache-2.0" and about["library_name"] == "avsim"
+    assert about["pipeline_tag"] == "text-to-video" and "video-to-audio" in about["tags"]
+    headings = re.findall(r"^## (.+)$", text, re.M)
+    assert {"Intended use", "How to use", "Training data", "Evaluation", "Limits"} <= set(headings)
+    for part in (folder.name for folder in CARD.parent.iterdir() if folder.is_dir()):
+        assert f"`{part}`" in text, f"{part} ships without a description"
+
+
+def test_the_model_card_s_numbers_are_those_of_the_experiments():
+    results = "\n".join(path.read_text() for path in RESULTS)
+    values = re.findall(r"(\d+\.\d+) \((\d+\.\d+) … (\d+\.\d+)\)", CARD.read_text())
+    assert len(values) > 10
+    for value, low, high in values:
+        assert re.search(rf"{value} (\| |\(){low} … {high}", results), f"{value} ({low} … {high})"
+
+
+def test_the_model_card_s_snippet_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    exec(re.search(r"```python\n(.*?)```", CARD.read_text(), re.S)[1], names)
+    assert (tmp_path / "ball.mp4").is_file() and names["dubbed"].wave is not None
