@@ -1,4 +1,4 @@
-"""The held-out clips of the film, and intervals that know that clips of one shot are not independent."""
+"""The held-out clips of the video, and intervals by bootstrap over shots."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -24,7 +24,7 @@ def picked(shards: str, splits: Sequence[str] = HELD_OUT) -> Iterator:
 
 
 def over_shots(values: Sequence[float], shots: Sequence[str], draws: int = 2000) -> Interval:
-    """Mean over clips with a 95 % bootstrap interval whose draws are whole shots."""
+    """Mean over clips with a 95 % interval, by bootstrap over whole shots."""
     by_shot: dict[str, list[float]] = {}
     for value, shot in zip(values, shots, strict=True):
         if value == value:

@@ -1,11 +1,11 @@
-"""Every judge x every lie, on clips of the world that no training saw: python calibrate.py RUN [options].
+"""Every metric against every corruption, on held-out clips of the world: python calibrate.py RUN [options].
 
 Writes RUN/table.md and RUN/calibrations/NAME.json; with --commit those go to avsim/evaluation/calibrations
-too, where `avsim evaluate` finds them. A cell of the table is the judge's first number, and in brackets the
-AUROC of its true clips against those with the lie; a star marks the lies that the judge is there to find. A
-second table is of perfect detectors (--oracle: of them alone, in a minute): a judge that fails there is
-broken by design. A lie that leaves what a judge asks about as it was, by the truth, is no lie: those are left
-out of the first table, and counted in a third. In the second all are in.
+too, where `avsim evaluate` finds them. A cell of the table is the metric's first number and, in brackets, the
+AUROC of true against corrupted clips; a star marks a metric's own corruptions, which it must notice. A second
+table is of perfect detectors (--oracle: of them alone, in a minute): a metric that fails there is broken by
+design. Corruptions that change nothing of what a metric measures, by the ground truth, are left out of the
+first table and counted in a third. The second includes all.
 """
 
 import argparse
@@ -39,7 +39,7 @@ from avsim.perception.ground_truth import MASKED
 from avsim.seeds import generator
 from avsim.world import Truth, WorldDataset, configured
 
-SPECS = (  # that clips are of, in turn
+SPECS = (  # of the clips, in turn
     ClipSpec(),
     ClipSpec(seconds=4.0),
     ClipSpec(height=128, width=128),
@@ -56,14 +56,14 @@ LIES = (TRUTH, CODECS, SHUFFLED, SPLICED, CAPTION, *OF_A_CLIP, *OF_A_SCENE)
 
 SHIFTED_BY = {f"shifted by {ms} ms": ms / 1000 for ms in SHIFTS}  # s
 PARTS = ("sound", "picture", "offset", "separator", "second")  # that are trained
-KNOWN = tuple(q for q in QUESTIONS if not q.name.startswith("grounding"))  # that the truth answers by itself
-SEPARATED = (TRUTH, CODECS, SHUFFLED)  # for grounding: it separates seven times, and holds its own controls
-CROWDS = 50  # that are drawn where a judge compares clips with each other
+KNOWN = tuple(q for q in QUESTIONS if not q.name.startswith("grounding"))  # need no trained part
+SEPARATED = (TRUTH, CODECS, SHUFFLED)  # for grounding, which separates seven times and has its own controls
+CROWDS = 50  # sampled where a metric compares clips with each other
 DRAWS = 200  # resamplings of clips, for the interval of an AUROC
 
 
 class Shown:
-    """Judges of each lie, and how many lies were none."""
+    """Metrics per corruption, and how many clips a corruption left unchanged."""
 
     def __init__(self, questions: Sequence[Question]) -> None:
         self.questions = tuple(questions)
@@ -71,7 +71,7 @@ class Shown:
         self.unchanged: Counter[tuple[str, str]] = Counter()
 
     def update(self, lie: str, found: Evidence, same: Collection[str] = ()) -> dict[str, torch.Tensor]:
-        """Show a clip to all judges but those to whom it is the `same` as it was; what they ask of it."""
+        """Update all metrics with a clip but those that are in `same`; returns the features they need."""
         rows = {}
         for question in self.questions:
             judge = self.judges[question.name, lie]
@@ -91,7 +91,7 @@ class Shown:
 
 
 def same(truth: dict[str, torch.Tensor], lie: dict[str, torch.Tensor]) -> list[str]:
-    """The judges to whom a lie changed nothing: what they ask about is as it was, or isn't there."""
+    """The metrics for which a corruption changed nothing: what they measure is equal, or absent."""
     return [
         q.name for q in KNOWN
         if (q.name in truth) == (q.name in lie)
@@ -107,7 +107,7 @@ def clips(level: str, split: str, count: int, seed: int) -> Iterator[tuple[Clip,
 
 
 def reference(detectors: Detectors, arguments: argparse.Namespace) -> list[Question]:
-    """The judges that compare with real clips, which are of another split; what those look like is kept."""
+    """The metrics that compare with reference clips of another split; stores the statistics of those."""
     found: dict[str, list[torch.Tensor]] = {name: [] for name in detectors.embeddings}
     for clip, _ in clips(arguments.level, "validation", arguments.reference, arguments.seed):
         for name, embed in detectors.embeddings.items():
@@ -125,7 +125,7 @@ def reference(detectors: Detectors, arguments: argparse.Namespace) -> list[Quest
 def lied(
     found: Evidence, truth: Truth, before: Evidence | None, codecs
 ) -> Iterator[tuple[str, Evidence, Truth | None]]:
-    """The clip with each lie; what a lie leaves as it was isn't looked at or listened to again."""
+    """The clip with each corruption; detections of an unchanged modality are reused."""
     if codecs is not None:
         yield CODECS, again(found, codecs(found.clip)), None
     if before is not None:
@@ -145,7 +145,7 @@ def lied(
 
 
 def again(found: Evidence, clip: Clip) -> Evidence:
-    """Evidence of a changed clip."""
+    """Features of a changed clip."""
     new = Evidence(clip, found.detectors, found.caption, found.name)
     if clip.frames is found.clip.frames and "view" in vars(found):
         new.view = found.view
@@ -157,9 +157,10 @@ def again(found: Evidence, clip: Clip) -> Evidence:
 
 
 def grounded(judge: Grounding, plain: Grounding, clip: Clip, truth: Truth, before: Clip | None) -> None:
-    """Ask oracle masks where the sound of a clip comes from: what isn't lost in the rest is asked for.
+    """Grounding by oracle masks, of sources that are not masked by the rest.
 
-    Where most of a clip sounds off screen, little falls to what is seen, also in truth: `plain` has others.
+    Where most of a clip's audio is off screen, little falls to visible objects in truth too;
+    `plain` has the others.
     """
     whole = torch.stack(list(truth.stems.values())).sum(0).square().mean()
     sounding = [
@@ -178,7 +179,7 @@ def grounded(judge: Grounding, plain: Grounding, clip: Clip, truth: Truth, befor
 
 
 def put_in(judge: Offset, found: Evidence, seconds: float) -> None:
-    """Ask by how much a sound is late that was made so by so much."""
+    """Measure offsets that were put in."""
     try:
         judge.update(found.offset, seconds)
     except Unjudged as unjudged:
@@ -186,7 +187,7 @@ def put_in(judge: Offset, found: Evidence, seconds: float) -> None:
 
 
 def calibrate(arguments: argparse.Namespace) -> None:
-    """Show every clip and every lie to all judges; write what they say."""
+    """Score every clip and every corruption by all metrics; write the results."""
     detectors = Detectors.trained(
         **{part: getattr(arguments, part) for part in PARTS}, yamnet=arguments.yamnet
     )
@@ -195,7 +196,7 @@ def calibrate(arguments: argparse.Namespace) -> None:
     questions = [q for q in questions if not arguments.judges or q.name.startswith(tuple(arguments.judges))]
     seen, known = Shown(questions), Shown(KNOWN)
     grounding, plain, offsets = Grounding(), Grounding(), Offset()
-    before: dict[ClipSpec, tuple[Evidence, Evidence]] = {}  # of a kind of clips: the last one, as it is found
+    before: dict[ClipSpec, tuple[Evidence, Evidence]] = {}  # the previous clip of each kind, detected already
     with torch.no_grad():
         for clip, truth in clips(arguments.level, "test", arguments.clips, arguments.seed):
             found, true = Evidence(clip, detectors, truth.caption), perceived(clip, truth)
@@ -211,7 +212,7 @@ def calibrate(arguments: argparse.Namespace) -> None:
                 if name in SHIFTED_BY:
                     put_in(offsets, lie, SHIFTED_BY[name])
             grounded(grounding, plain, clip, truth, other.clip if other else None)
-            found.before = None  # or all clips would be held
+            found.before = None  # or all clips would stay in memory
             before[clip.spec] = found, true
     made_by = " ".join(["python calibrate.py", *sys.argv[1:]]) + " at " + _commit()
     results = [result(q, seen, detectors, made_by) for q in seen.questions]
@@ -220,11 +221,11 @@ def calibrate(arguments: argparse.Namespace) -> None:
     with atomic(folder / "table.md") as temporary:
         temporary.write_text(
             (table(results) if results else "")
-            + "\nWith perfect detectors, and every lie:\n\n" + table(perfect)
-            + "\nOwn lies, and those left out where they changed nothing of what the judge asks about:\n\n"
+            + "\nWith perfect detectors, and every corruption:\n\n" + table(perfect)
+            + "\nOwn corruptions, and clips left out, which they did not change:\n\n"
             + (left_out(results) if results else "")
             + numbers("Grounding, with oracle masks", grounding)
-            + numbers("The same, of clips that mostly sound of what is seen", plain)
+            + numbers("The same, of clips whose audio is mostly of visible objects", plain)
             + "".join(numbers(q.name.capitalize(), seen.judges[q.name, TRUTH]) for q in seen.questions
                       if q.name.startswith("grounding"))
             + numbers("Offsets put in, of 0 to 320 ms", offsets)
@@ -237,7 +238,7 @@ def calibrate(arguments: argparse.Namespace) -> None:
 
 
 def result(question: Question, shown: Shown, detectors: Detectors, made_by: str) -> Calibration:
-    """What one judge was shown to do."""
+    """The calibration of one metric."""
     judges = {lie: shown.judges[question.name, lie] for lie in LIES}
     first = {
         lie: next(iter(judge.compute().values())).item() for lie, judge in judges.items() if len(judge.rows)
@@ -275,9 +276,9 @@ def result(question: Question, shown: Shown, detectors: Detectors, made_by: str)
 
 
 def _goodness(question: Question, judge: Judge) -> torch.Tensor:
-    """How well each clip does, or each of some crowds drawn from them where one clip can't do anything.
+    """The score of each clip, or of sampled groups of clips where a single clip has none.
 
-    Crowds that share most of their clips would vary too little: it takes four times as many clips.
+    Groups that share most of their clips would vary too little: four times as many clips are needed.
     """
     rows = judge.rows
     if question.crowd == 1:
@@ -305,22 +306,22 @@ def _interval(truth: torch.Tensor, lie: torch.Tensor) -> tuple[float, float]:
 
 
 def table(results: list[Calibration]) -> str:
-    """A row for each judge and a column for each lie."""
-    header = ["judge", "clips", TRUTH, CODECS, *LIES[2:], "verdict"]
+    """A row per metric and a column per corruption."""
+    header = ["metric", "clips", TRUTH, CODECS, *LIES[2:], "verdict"]
     lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
     for one in results:
         cells = [one.judge, str(one.clips), _shown(one.truth), _shown(one.through_codecs)]
         for lie in one.lies:
             cells.append(f"{_shown(lie.value)} ({_shown(lie.auroc)})" + (" \\*" if lie.own else ""))
-        judged = "proven" if one.proven else "failed" if one.failures else "not proven"
-        cells.append("not judged" if math.isnan(one.truth) else judged)
+        judged = "calibrated" if one.proven else "failed" if one.failures else "uncalibrated"
+        cells.append("not scored" if math.isnan(one.truth) else judged)
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
 def left_out(results: list[Calibration]) -> str:
-    """For each judge's own lies: how many clips were judged, how many left out, and the AUROC's interval."""
-    lines = ["| judge | lie | clips | left out | AUROC | 95 % |", "|---|---|---|---|---|---|"]
+    """For each own corruption: clips scored, clips left out, and the interval of the AUROC."""
+    lines = ["| metric | corruption | clips | left out | AUROC | 95 % |", "|---|---|---|---|---|---|"]
     for one in results:
         for lie in one.lies:
             if lie.own or lie.unchanged:
@@ -333,7 +334,7 @@ def left_out(results: list[Calibration]) -> str:
 
 
 def numbers(title: str, judge: Judge) -> str:
-    """All of a judge's numbers with their intervals."""
+    """All numbers of a metric with their intervals."""
     lines = ["", f"{title}:", "", "| number | value | 95 % | clips |", "|---|---|---|---|"]
     for name, one in judge.scores(draws=500).items():
         lines.append(

@@ -1,4 +1,4 @@
-"""The tables of RESULT.md from what score.py wrote: python table.py OUT [MODEL BASELINE]."""
+"""The tables of RESULT.md from the records of score.py: python table.py OUT [MODEL BASELINE]."""
 
 import json
 import sys
@@ -50,7 +50,7 @@ def share_of(gain: Tensor, best: Tensor, draws: int = DRAWS) -> str:
 
 
 def column(records: dict[int, dict], key: str, name: str, among: list[int]) -> Tensor:
-    """One number of each mixture, nan where it wasn't measured."""
+    """One number of each mixture, nan where it was not measured."""
     return torch.tensor(
         [records.get(i, {}).get(key, {}).get(name, torch.nan) for i in among], dtype=torch.float64
     )
@@ -110,7 +110,7 @@ class Results:
         return lines
 
     def controls(self) -> list[str]:
-        """Two that sound alike, without stereo, without motion's order, without both."""
+        """Two alike: in mono, with frames shuffled, with both."""
         lines = ["| model | family | n | as it is | shuffled | mono | mono, shuffled |", "|" + "---|" * 7]
         for name in (self.model, self.baseline):
             for family in FAMILIES:
@@ -130,9 +130,9 @@ class Results:
         return lines
 
     def seen(self) -> list[str]:
-        """Pointing, and what silent things are given."""
+        """Pointing, and the energy of silent objects."""
         lines = [
-            "| model | family | pointing, % (stems) | silent things' energy, % (clips) |",
+            "| model | family | pointing, % (stems) | silent objects' energy, % (clips) |",
             "|" + "---|" * 4,
         ]
         for name in (self.model, self.baseline):

@@ -1,7 +1,7 @@
 """python budget.py STEPS: steps of each coupling that cost as many FLOPs as STEPS of `joint`, line by line.
 
 FLOPs of training (forward and backward) are torch's own count, over the clips of 2 s and the batches of first
-frames that couplings.yaml mixes. The cascade `none` is charged for the picture alone where it draws it alone.
+frames that couplings.yaml mixes. The cascade `none` is charged for the video alone where it trains it alone.
 """
 
 import sys
@@ -41,7 +41,7 @@ def flops(model: JointDiT, spec: LatentSpec, sounds: bool = True) -> int:
 
 
 def settings(name: str) -> dict[str, Any]:
-    """What a yaml of this folder says of the system."""
+    """The system's settings in a yaml of this folder."""
     return yaml.safe_load((HERE / name).read_text())["model"]["init_args"]
 
 

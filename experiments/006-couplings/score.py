@@ -1,10 +1,10 @@
-"""Couplings, judged: python score.py RUNS [--count 64]: RUNS/COUPLING-SEED are runs, RUNS/table.md the table.
+"""Compare couplings: python score.py RUNS [--count 64]: RUNS/COUPLING-SEED are runs, RUNS/table.md the table.
 
-From captions and pictures of `easy`, split "test": each run draws both jointly (the cascade `none` a picture
-first, then its sound) and a sound for the true picture; the first of them are kept for `avsim compare`.
-`truth` are the clips themselves, through the codecs. A number is the mean over seeds, with the 95 % interval
-of `joint`'s own and, of the others, of what they have more than `joint` at the same seed (Student's, over
-seeds). Losses are on held-out clips after the last step.
+From captions and videos of `easy`, split "test": each run generates both jointly (the cascade `none`
+the video first, then its audio) and audio for the true video; the first clips are kept for `avsim compare`.
+`truth` are the clips themselves, through the codecs. A number is the mean over seeds, with `joint`'s own 95 %
+interval and, for the others, that of their difference from `joint` at the same seed (Student's t over seeds).
+Losses are on held-out clips after the last step.
 """
 
 import argparse
@@ -39,9 +39,9 @@ BATCH, STEPS, F1 = 16, 12, "F1 within 1 frame"
 SHOWN = 8  # clips of a run that are kept
 JOINTLY, FOLEYED = "synchrony, joint", "synchrony, foley"
 LOGGED = {
-    "val/audio_own": "loss of the sound, its picture given",
-    "val/sync_gap": "less of it than with another picture",
-    "val/video": "loss of the picture, both noised",  # not what `none` was trained on: not shown of it
+    "val/audio_own": "conditional audio loss",
+    "val/sync_gap": "conditioning gain",
+    "val/video": "video loss, both noised",  # `none` was not trained on it: left out
 }
 
 
@@ -49,7 +49,7 @@ LOGGED = {
 def drawn(
     simulator: Simulator, cascade: bool, known: list[tuple[Clip, Truth]], first: int
 ) -> dict[str, list[Clip]]:
-    """A batch drawn jointly, and with sounds for its own pictures."""
+    """A batch generated jointly, and audio for its own videos."""
     captions, spec = [truth.caption for _, truth in known], spec_of(simulator, known[0][0])
 
     def draw(task, video=None) -> Latents:
@@ -80,7 +80,7 @@ def clips(simulator: Simulator, latents: Latents, spec: LatentSpec) -> list[Clip
 
 
 def synchrony(made: Iterable[tuple[str, Clip, Clip, Truth]]) -> dict[str, float]:
-    """Of clips that were made in some way from the picture or caption of true ones."""
+    """Synchrony of clips that were generated from the video or caption of true ones."""
     judges, detectors = defaultdict(EventSynchrony), Detectors.shipped()
     for way, one, clip, truth in made:
         found = Evidence(one, detectors, truth.caption)
@@ -94,7 +94,7 @@ def synchrony(made: Iterable[tuple[str, Clip, Clip, Truth]]) -> dict[str, float]
 
 
 def world(count: int) -> Iterable[list[tuple[Clip, Truth]]]:
-    """Clips that nothing was trained on, in batches."""
+    """Held-out clips, in batches."""
     known = islice(WorldDataset("easy", seed=4, split="test"), count)
     while batch := list(islice(known, BATCH)):
         yield batch
@@ -150,7 +150,7 @@ def of_truth(count: int) -> dict[str, float]:
 
 
 def kept(folder: Path, generator: Path, count: int, find) -> dict[str, float]:
-    """What was found before, of the same weights, or what `find` finds."""
+    """The stored result of the same weights, or that of `find`."""
     folder.mkdir(parents=True, exist_ok=True)
     settings = {"generator": hash_of(generator / TENSORS), "count": count, "steps": STEPS}
     check_settings(folder, settings, "numbers")

@@ -1,10 +1,10 @@
-"""Frames per second of `avsim.media.read` against OpenCV's reader on the same spans of a film, in one run.
+"""Frames per second of `avsim.media.read` against OpenCV's reader on the same spans of a video, in one run.
 
     python experiments/benchmarks/decode.py FILM [--seconds 2] [--spans 12] [--size 64x64] [--repeats 3]
 
-Both seek to each span, decode it and leave its pictures at one size: OpenCV by INTER_AREA and a centre crop,
-as bytes; avsim by time stamps, as float32, four times the memory. OpenCV reads no sound: a line of its own
-tells what that adds. The order alternates between repeats, medians are compared. Peak memory is that of a
+Both seek to each span, decode it and resize its frames: OpenCV by INTER_AREA and a centre crop, as bytes;
+avsim by time stamps, as float32, four times the memory. OpenCV reads no audio: a separate line has its cost.
+The order alternates between repeats, medians are compared. Peak memory is that of a
 fresh process for each reader.
 """
 
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from avsim.cli import size
 
-READERS = ("avsim", "opencv", "avsim with sound")
+READERS = ("avsim", "opencv", "avsim with audio")
 
 
 def read_avsim(film: Path, start: float, seconds: float, size: tuple[int, int] | None, want: str) -> int:
@@ -81,7 +81,7 @@ def main() -> None:
     )
     parser.add_argument("film", type=Path)
     parser.add_argument("--seconds", type=float, default=2.0, help="length of a span")
-    parser.add_argument("--spans", type=int, default=12, help="spread evenly over the film")
+    parser.add_argument("--spans", type=int, default=12, help="spread evenly over the video")
     parser.add_argument("--size", type=size, default=(64, 64), metavar="WxH", help="to read it at")
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
