@@ -73,9 +73,9 @@ def flow(simulator: Simulator, clips: list[Clip], shots: list[str]) -> dict[str,
         swapped = to_tokens(latents[other]).video
         losses: dict[str, list[float]] = {}
         for level in LEVELS:
-            draws = generator(0, "evaluate", index, str(level))
+            rng = generator(0, "evaluate", index, str(level))
             s = torch.full((1, 1), level)
-            noised = x.each(lambda x, draws=draws, s=s: Noised(x, torch.randn(x.shape, generator=draws), s))
+            noised = x.each(lambda x, rng=rng, s=s: Noised(x, torch.randn(x.shape, generator=rng), s))
             v = model(noised.each(lambda n: n.x_s), noised.each(lambda n: n.s), context)
             for name, n, velocity in zip(("video", "audio"), noised, v, strict=True):
                 losses.setdefault(f"flow loss, {name}", []).append(row_loss(token_loss(velocity, n)).item())

@@ -10,7 +10,7 @@ from torch import Tensor
 from avsim.measures import bootstrap
 from avsim.seeds import generator
 
-DRAWS = 2000
+RESAMPLES = 2000
 TITLES = {
     ("test", "two"): "two different",
     ("test", "alike"): "two alike",
@@ -39,11 +39,11 @@ def row_name(split: str, wish: str, family: str) -> str:
     return f"{split} {wish} {family}".replace(" ", "-")
 
 
-def share_of(gain: Tensor, best: Tensor, draws: int = DRAWS) -> str:
+def share_of(gain: Tensor, best: Tensor, resamples: int = RESAMPLES) -> str:
     """Mean gain as a share of the oracle's mean gain, with its 95 % bootstrap interval over mixtures."""
     if not len(gain):
         return "–"
-    chosen = torch.randint(len(gain), (draws, len(gain)), generator=generator(0, "bootstrap"))
+    chosen = torch.randint(len(gain), (resamples, len(gain)), generator=generator(0, "bootstrap"))
     shares = gain[chosen].mean(1) / best[chosen].mean(1)
     low, high = torch.quantile(shares, torch.tensor([0.025, 0.975], dtype=shares.dtype)).tolist()
     return f"{float(gain.mean() / best.mean()):.2f} ({low:.2f} … {high:.2f})"

@@ -32,14 +32,16 @@ SHOWN = (
 def counted(simulator: Simulator, detectors: Detectors, clips: int) -> None:
     """Print the detected onsets for prompts with a count or a rate."""
     print("| prompt | onsets in 2 s | 95 % |\n|---|---|---|")
-    for said, numbers in (("with {} strokes", COUNTS), ("about {} times a second", RATES)):
+    for wording, numbers in (("with {} strokes", COUNTS), ("about {} times a second", RATES)):
         for number in numbers:
             things = [STRUCK[i % len(STRUCK)] for i in range(clips)]
-            prompts = [f"in a studio, a stick strikes a {thing} {said.format(number)}" for thing in things]
-            drawn = simulator.batch(prompts, seed=100 * number + len(said))
-            heard = bootstrap(torch.tensor([float(len(detectors.onsets(clip))) for clip in drawn]))
-            name = said.format(number)
-            print(f"| {name} | {float(heard.mean):.1f} | {float(heard.low):.1f} … {float(heard.high):.1f} |")
+            prompts = [f"in a studio, a stick strikes a {thing} {wording.format(number)}" for thing in things]
+            generated = simulator.batch(prompts, seed=100 * number + len(wording))
+            onsets = bootstrap(torch.tensor([float(len(detectors.onsets(clip))) for clip in generated]))
+            name = wording.format(number)
+            print(
+                f"| {name} | {float(onsets.mean):.1f} | {float(onsets.low):.1f} … {float(onsets.high):.1f} |"
+            )
 
 
 def part(clip: Clip, start: float, end: float) -> Clip:

@@ -30,9 +30,9 @@ TOLERANCE = 0.03  # s
 @torch.no_grad()
 def through(simulator: Simulator, clip: Clip) -> Clip:
     """A clip encoded and decoded."""
-    see, hear = simulator.video_codec, simulator.audio_codec
-    frames = see.decode(see.encode(clip.frames[None]), clip.spec)[0]
-    return Clip(frames, hear.decode(hear.encode(clip.wave[None]), clip.spec)[0])
+    video_codec, audio_codec = simulator.video_codec, simulator.audio_codec
+    frames = video_codec.decode(video_codec.encode(clip.frames[None]), clip.spec)[0]
+    return Clip(frames, audio_codec.decode(audio_codec.encode(clip.wave[None]), clip.spec)[0])
 
 
 def numbers(clip: Clip, back: Clip, truth: Truth, detectors: Detectors) -> dict[str, float]:
@@ -48,8 +48,8 @@ def numbers(clip: Clip, back: Clip, truth: Truth, detectors: Detectors) -> dict[
     }
     true = [onset.seconds for onset in perceived(clip, truth).onsets]
     for name, one in (("raw", clip), ("back", back)):
-        heard = [onset.seconds for onset in detectors.onsets(one)]
-        found |= {f"matched {name}": len(match(heard, true, TOLERANCE)), f"heard {name}": len(heard)}
+        detected = [onset.seconds for onset in detectors.onsets(one)]
+        found |= {f"matched {name}": len(match(detected, true, TOLERANCE)), f"heard {name}": len(detected)}
         found[f"decay {name}"] = detectors.hear(one).decay
     return {name: float(value) for name, value in {**found, "true": len(true)}.items()}
 

@@ -31,7 +31,7 @@ def embedded(video: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def drawn(folder: Path) -> Iterator[Tensor]:
+def generated(folder: Path) -> Iterator[Tensor]:
     """Embeddings of the clips in a folder of score.py, in batches."""
     see = load_model(SMALL / "video_codec")
     for file in sorted(folder.glob("*.safetensors")):
@@ -61,14 +61,14 @@ def main() -> None:
     arguments = parser.parse_args()
     sources = [LatentSource(folder) for folder in arguments.latents]
     known = torch.cat([embedded(source.take(i)[0][None]) for source in sources for i in range(len(source))])
-    made = torch.cat([*drawn(arguments.scored / "joint")])
+    made = torch.cat([*generated(arguments.scored / "joint")])
     few = known[:: max(1, len(known) // arguments.unseen)]
     share = bootstrap((nearest(made, few) < nearest(made, unseen(len(few)))).double())
     interval = f"{float(share.mean):.3f} ({float(share.low):.3f} … {float(share.high):.3f})"
     print(
         f"{len(made)} generated; nearer to one of {len(few)} of training than of held-out clips: {interval}"
     )
-    judge = Memorization(known, torch.cat([*drawn(arguments.scored / "through codecs")]))
+    judge = Memorization(known, torch.cat([*generated(arguments.scored / "through codecs")]))
     for one in made:
         judge.update(one)
     print(f"{len(known)} training clips")

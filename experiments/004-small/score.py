@@ -41,13 +41,13 @@ from avsim.simulator.loading import part_folders
 from avsim.weights import SMALL, TENSORS, hash_of
 from avsim.world import Truth, WorldDataset
 
-TRUE, CODECS, JOINTLY, FOLEYED, UNTOLD, BLIND, SEEN = (
+TRUE, CODECS, JOINTLY, FOLEYED, NO_PROMPT, UNCOND, SEEN = (
     "truth", "through codecs", "joint", "foley", "foley, no prompt", "foley, unconditional", "visualize",
 )  # fmt: skip
-WAYS = (TRUE, CODECS, JOINTLY, FOLEYED, UNTOLD, BLIND, SEEN)
-TASKS = {JOINTLY: JOINT, FOLEYED: FOLEY, UNTOLD: FOLEY, BLIND: FOLEY, SEEN: VISUALIZE}
+WAYS = (TRUE, CODECS, JOINTLY, FOLEYED, NO_PROMPT, UNCOND, SEEN)
+TASKS = {JOINTLY: JOINT, FOLEYED: FOLEY, NO_PROMPT: FOLEY, UNCOND: FOLEY, SEEN: VISUALIZE}
 BATCH = 8
-EAR, EYE = "audible against true contacts", "visible against true onsets"  # given the other modality
+AUDIBLE, VISIBLE = "audible against true contacts", "visible against true onsets"  # given the other modality
 NOTES, NOTES_SEEN = "audible against visible notes", "visible against true notes"
 COUNT = "number of objects"
 MOST = 9  # objects; larger counts are one class
@@ -75,7 +75,7 @@ def world(level: str, split: str, count: int) -> Iterator[tuple[Clip, Truth]]:
     return islice(WorldDataset(level, seed=4, split=split), count)
 
 
-def draw(model: str, out: Path, level: str, split: str, count: int, steps: int) -> None:
+def generate_all(model: str, out: Path, level: str, split: str, count: int, steps: int) -> None:
     """Generate every clip in every way, in whole batches, where it does not exist yet."""
     simulator = load(model)
     data = WorldDataset(level, seed=4, split=split)
@@ -98,29 +98,29 @@ def ways(
     if way == TRUE:
         return frames, wave
     spec = simulator._spec(clips[0][0].seconds, None)
-    see, hear = simulator.video_codec, simulator.audio_codec
+    video_codec, audio_codec = simulator.video_codec, simulator.audio_codec
     task = TASKS.get(way)
     with quickest("cpu"):
-        video = see.encode(frames) if task in (None, FOLEY) else None
-        audio = hear.encode(wave) if task in (None, VISUALIZE) else None
+        video = video_codec.encode(frames) if task in (None, FOLEY) else None
+        audio = audio_codec.encode(wave) if task in (None, VISUALIZE) else None
         if task is None:
-            return see.decode(video, spec.clip).float(), hear.decode(audio, spec.clip).float()
+            return video_codec.decode(video, spec.clip).float(), audio_codec.decode(audio, spec.clip).float()
     captions = [
-        "" if way == BLIND else simulator.described(clip) if way == UNTOLD else truth.caption
+        "" if way == UNCOND else simulator.described(clip) if way == NO_PROMPT else truth.caption
         for clip, truth in clips
     ]
-    drawn = simulator._draw(captions, spec, task, Latents(video, audio), seed, steps, None)
+    generated = simulator._draw(captions, spec, task, Latents(video, audio), seed, steps, None)
     return (
-        frames if task is FOLEY else torch.stack([clip.frames for clip in drawn]),
-        wave if task is VISUALIZE else torch.stack([clip.wave for clip in drawn]),
+        frames if task is FOLEY else torch.stack([clip.frames for clip in generated]),
+        wave if task is VISUALIZE else torch.stack([clip.wave for clip in generated]),
     )
 
 
 def judge(task: tuple[Path, str, str, str, int]) -> dict[str, Score]:
     """All numbers of the clips of one way, by name, with their floors."""
     out, way, level, split, count = task
-    judges = [hash_of(SMALL / part / TENSORS)[:8] for part in ("sound", "picture", "offset", "separator")]
-    kept = out / f"{way}, {count}, scored by {'-'.join(judges)}.json"
+    hashes = [hash_of(SMALL / part / TENSORS)[:8] for part in ("sound", "picture", "offset", "separator")]
+    kept = out / f"{way}, {count}, scored by {'-'.join(hashes)}.json"
     if not kept.exists():
         torch.set_num_threads(1)
         found = {name: vars(score) for name, score in scores(out, way, world(level, split, count)).items()}
@@ -133,7 +133,7 @@ def scores(out: Path, way: str, clips: Iterator[tuple[Clip, Truth]]) -> dict[str
     """The results of all metrics for one way."""
     detectors = Detectors.shipped()
     panel = Panel(weights=detectors.weights)
-    moments = {name: EventSynchrony() for name in (EAR, EYE, NOTES, NOTES_SEEN)}
+    moments = {name: EventSynchrony() for name in (AUDIBLE, VISIBLE, NOTES, NOTES_SEEN)}
     count = Numbers()
     things = {"one object": Integrity(), "more objects": Integrity()}
     for number, (clip, truth) in enumerate(clips):
@@ -146,7 +146,7 @@ def scores(out: Path, way: str, clips: Iterator[tuple[Clip, Truth]]) -> dict[str
             found.view.things, clip.frames_per_second
         )
         count.update(median_low(map(len, found.view.things)), len(facts_of_caption(truth.caption).things))
-        pairs = [(EAR, found.onsets, known.view.events), (EYE, known.onsets, found.view.events)]
+        pairs = [(AUDIBLE, found.onsets, known.view.events), (VISIBLE, known.onsets, found.view.events)]
         if truth.scene.players:
             pairs += [
                 (NOTES, found.onsets, found.view.events), (NOTES_SEEN, known.onsets, found.view.events)
@@ -188,10 +188,10 @@ PHYSICS = (
     "5 size, pitch and bounces", "6 superposition",
 )  # fmt: skip
 ROWS = (  # what, way, number, bar (of the ceiling, or as it is), whether it is a share of the ceiling
-    ("synchrony, video → audio, true contacts", FOLEYED, f"{EAR}: {F1}", 0.90, True),
-    ("the same without a prompt", UNTOLD, f"{EAR}: {F1}", None, True),
+    ("synchrony, video → audio, true contacts", FOLEYED, f"{AUDIBLE}: {F1}", 0.90, True),
+    ("the same without a prompt", NO_PROMPT, f"{AUDIBLE}: {F1}", None, True),
     ("synchrony, joint", JOINTLY, f"synchrony of events: {F1}", 0.80, True),
-    ("synchrony, audio → video, true onsets", SEEN, f"{EYE}: {F1}", 0.70, True),
+    ("synchrony, audio → video, true onsets", SEEN, f"{VISIBLE}: {F1}", 0.70, True),
     ("objects seen as prompted", JOINTLY, "text: things seen, right", 0.85, True),
     ("materials seen as prompted", JOINTLY, "text: materials seen, right", 0.85, True),
     ("number of objects as prompted", JOINTLY, f"{COUNT}: right", 0.85, True),
@@ -206,10 +206,10 @@ ROWS = (  # what, way, number, bar (of the ceiling, or as it is), whether it is 
     ("integrity of more objects", JOINTLY, f"integrity of more objects: {RIGHT_FRAMES}", 0.40, True),
     ("instruments: the video detector's notes, true video", TRUE, f"{NOTES_SEEN}: {F1}", None, False),
     ("instruments, joint: audible against visible notes", JOINTLY, f"{NOTES}: {F1}", 0.75, True),
-    ("foley without a prompt: objects audible", UNTOLD, "text: things heard, right", 0.85, True),
-    ("foley without a prompt: materials audible", UNTOLD, "text: materials heard, right", 0.85, True),
-    ("foley, unconditional: objects audible", BLIND, "text: things heard, right", None, True),
-    ("foley, unconditional: materials audible", BLIND, "text: materials heard, right", None, True),
+    ("foley without a prompt: objects audible", NO_PROMPT, "text: things heard, right", 0.85, True),
+    ("foley without a prompt: materials audible", NO_PROMPT, "text: materials heard, right", 0.85, True),
+    ("foley, unconditional: objects audible", UNCOND, "text: things heard, right", None, True),
+    ("foley, unconditional: materials audible", UNCOND, "text: materials heard, right", None, True),
     ("grounding, joint", JOINTLY, SHARE, 0.75, True),
 )
 
@@ -267,7 +267,7 @@ def main() -> None:
         "student": BY_THE_STUDENT,
     }
     check_settings(arguments.out, json.loads(json.dumps(settings)), "generated clips")
-    draw(arguments.model, arguments.out, *world_of, arguments.steps)
+    generate_all(arguments.model, arguments.out, *world_of, arguments.steps)
     tasks = [(arguments.out, way, *world_of) for way in WAYS]
     with ProcessPoolExecutor(arguments.jobs) as pool:
         found = dict(zip(WAYS, pool.map(judge, tasks), strict=True))

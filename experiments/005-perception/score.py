@@ -60,10 +60,12 @@ def main(runs: Path, level: str, clips: int) -> None:
                     )
         right["place from video"].append(max(view.places, key=view.places.__getitem__) == truth.place)
         right["place from audio"].append(heard.place == truth.place)
-        told = truths.heard(truth, clip.sample_rate)
+        labels = truths.heard(truth, clip.sample_rate)
         for what in ("kinds", "materials"):
-            said, true = getattr(heard, what), getattr(told, what)
-            right[f"audible {what}, all right"].append(all((said[name] > 0.5) == true[name] for name in true))
+            predicted, true = getattr(heard, what), getattr(labels, what)
+            right[f"audible {what}, all right"].append(
+                all((predicted[name] > 0.5) == true[name] for name in true)
+            )
     print(f"{clips} clips of {level}, split test")
     for name, each in counts.items():
         print(

@@ -56,11 +56,11 @@ def agreement(rows: list[tuple[float, float, bool]]) -> str:
     """Predicted against true shifts."""
     if len(rows) < 3:
         return f"{len(rows)} clips"
-    true, said, _ = np.array(rows).T
-    away = np.abs(said - true)
+    true, predicted, _ = np.array(rows).T
+    away = np.abs(predicted - true)
     return (
         f"{len(rows)} clips, median error {np.median(away) * 1000:.0f} ms, within 40 ms "
-        f"{np.mean(away <= 0.04):.3f}, rank correlation {spearmanr(true, said).statistic:.3f}"
+        f"{np.mean(away <= 0.04):.3f}, rank correlation {spearmanr(true, predicted).statistic:.3f}"
     )
 
 

@@ -68,8 +68,8 @@ def main(steps: int) -> None:
     images = yaml.safe_load((HERE / "couplings.yaml").read_text())["data"]["init_args"]["images"]
     found = costs(1, images)
     for name, (cost, size) in found.items():
-        told = f"{cost / 1e9:.3f} GFLOP a row, {size / 1e6:.2f} M"
-        print(name, round(steps * found["joint"][0] / cost), told)
+        line = f"{cost / 1e9:.3f} GFLOP a row, {size / 1e6:.2f} M"
+        print(name, round(steps * found["joint"][0] / cost), line)
 
 
 if __name__ == "__main__":

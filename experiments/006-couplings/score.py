@@ -46,29 +46,29 @@ LOGGED = {
 
 
 @torch.no_grad()
-def drawn(
+def generated(
     simulator: Simulator, cascade: bool, known: list[tuple[Clip, Truth]], first: int
 ) -> dict[str, list[Clip]]:
     """A batch generated jointly, and audio for its own videos."""
     captions, spec = [truth.caption for _, truth in known], spec_of(simulator, known[0][0])
 
-    def draw(task, video=None) -> Latents:
+    def sample(task, video=None) -> Latents:
         given, how = Latents(video, None), {"steps": STEPS, "guidance": Guidance(1.5)}
         return generate(simulator.generator, captions, spec, given, task, seed=first, **how)
 
     with quickest("cpu"):
         true = simulator.video_codec.encode(torch.stack([clip.frames for clip, _ in known]))
         latents = {
-            JOINTLY: draw(FOLEY, draw(IMAGE).video) if cascade else draw(JOINT),
-            FOLEYED: draw(FOLEY, true),
+            JOINTLY: sample(FOLEY, sample(IMAGE).video) if cascade else sample(JOINT),
+            FOLEYED: sample(FOLEY, true),
         }
         return {name: clips(simulator, each, spec) for name, each in latents.items()}
 
 
 def spec_of(simulator: Simulator, clip: Clip) -> LatentSpec:
     """Of a clip's latents."""
-    see, hear = simulator.video_codec, simulator.audio_codec
-    return LatentSpec(clip.spec, see.time_stride, see.space_stride, hear.hop)
+    video_codec, audio_codec = simulator.video_codec, simulator.audio_codec
+    return LatentSpec(clip.spec, video_codec.time_stride, video_codec.space_stride, audio_codec.hop)
 
 
 def clips(simulator: Simulator, latents: Latents, spec: LatentSpec) -> list[Clip]:
@@ -81,13 +81,13 @@ def clips(simulator: Simulator, latents: Latents, spec: LatentSpec) -> list[Clip
 
 def synchrony(made: Iterable[tuple[str, Clip, Clip, Truth]]) -> dict[str, float]:
     """Synchrony of clips that were generated from the video or caption of true ones."""
-    judges, detectors = defaultdict(EventSynchrony), Detectors.shipped()
+    metrics, detectors = defaultdict(EventSynchrony), Detectors.shipped()
     for way, one, clip, truth in made:
         found = Evidence(one, detectors, truth.caption)
         seen = perceived(clip, truth) if way == FOLEYED else found
         heard, happens = ([event.seconds for event in each] for each in (found.onsets, seen.view.events))
-        judges[way].update(heard, happens, clip.frames_per_second, clip.seconds)
-    scores = {way: judge.scores() for way, judge in judges.items()}
+        metrics[way].update(heard, happens, clip.frames_per_second, clip.seconds)
+    scores = {way: metric.scores() for way, metric in metrics.items()}
     return {way: each[F1].value for way, each in scores.items()} | {
         f"{way}, by chance": each[f"chance of {F1}"].value for way, each in scores.items()
     }
@@ -107,7 +107,7 @@ def of_run(run: Path, count: int) -> dict[str, float]:
     made = (
         (way, one, clip, truth)
         for number, batch in enumerate(world(count))
-        for way, ones in drawn(simulator, cascade, batch, number * BATCH).items()
+        for way, ones in generated(simulator, cascade, batch, number * BATCH).items()
         for one, (clip, truth) in zip(ones, batch, strict=True)
     )
     with open(run / "csv" / "metrics.csv") as file:
@@ -133,7 +133,7 @@ def sampled(
 def of_truth(count: int) -> dict[str, float]:
     """The same of true clips, through the codecs: the ceiling."""
     simulator = load("small")
-    see, hear = simulator.video_codec, simulator.audio_codec
+    video_codec, audio_codec = simulator.video_codec, simulator.audio_codec
 
     def coded() -> Iterable[tuple[str, Clip, Clip, Truth]]:
         for batch in world(count):
@@ -141,7 +141,7 @@ def of_truth(count: int) -> dict[str, float]:
                 torch.stack([getattr(clip, name) for clip, _ in batch]) for name in ("frames", "wave")
             )
             with quickest("cpu"):
-                latents = Latents(see.encode(frames), hear.encode(waves))
+                latents = Latents(video_codec.encode(frames), audio_codec.encode(waves))
                 ones = clips(simulator, latents, spec_of(simulator, batch[0][0]))
             for one, (clip, truth) in zip(ones, batch, strict=True):
                 yield from ((way, one, clip, truth) for way in (JOINTLY, FOLEYED))
