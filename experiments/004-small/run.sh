@@ -54,7 +54,7 @@ mkdir -p "$run/both/simulator"
 ln -sfn "$(realpath "$run/video_codec/simulator/video_codec")" "$run/both/simulator/video_codec"
 ln -sfn "$(realpath "$run/audio_codec/simulator/audio_codec")" "$run/both/simulator/audio_codec"
 
-# 3. Perception -> avsim/small/sound, picture, offset. Half of the clips go through the codecs. Today's picture detector
+# 3. Perception -> avsim/small/sound, picture, offset. Half of the clips go through the codecs. Today's video detector
 #    had 5,000 further steps, three clips of `medium` to one of `full` (experiments/005-perception/picture_further.yaml).
 fit perception-sound configs/perception/sound.yaml -- --model.codecs "$run/both" "${few[@]}" \
   --data.train.init_args.config medium --data.validation.init_args.config medium
