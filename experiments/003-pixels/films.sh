@@ -15,12 +15,12 @@ fit() { # RUN STEPS ARGUMENTS...
 }
 mkdir -p runs
 sed "s#data/clips#$shards#" "$here/films.yaml" >runs/films.yaml # entries of a list have no flag
-film=(-c runs/films.yaml)
+video=(-c runs/films.yaml)
 world=(--data.init_args.train.init_args.source.init_args.folder "$scenes"
   --data.init_args.validation.init_args.folder "$scenes")
 still=(--model.init_args.recipe.learning_rate 0 --model.init_args.recipe.matrix_learning_rate 0) # a learning rate of 0: validation alone
 before=(--init avsim/small/separator)
-fit runs/films-before 1 "${film[@]}" "${before[@]}" "${still[@]}"
+fit runs/films-before 1 "${video[@]}" "${before[@]}" "${still[@]}"
 fit runs/films-before-world 1 "${world[@]}" "${before[@]}" "${still[@]}"
-fit runs/films "$steps" "${film[@]}" "${before[@]}"
+fit runs/films "$steps" "${video[@]}" "${before[@]}"
 fit runs/films-after-world 1 "${world[@]}" --init runs/films "${still[@]}"

@@ -6,12 +6,12 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../.."
-lessons=${1:-/tmp/lessons}
+samples=${1:-/tmp/samples}
 python=$PWD/.venv/bin/python
 export OMP_NUM_THREADS=1 MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=1000000000
 
-[ -f "$lessons/medium/index.json" ] || "$python" "$here/render.py" medium 4000 200 2 "$lessons/medium"
-[ -f "$lessons/longer/index.json" ] || "$python" "$here/render.py" medium 2000 120 3 "$lessons/longer"
+[ -f "$samples/medium/index.json" ] || "$python" "$here/render.py" medium 4000 200 2 "$samples/medium"
+[ -f "$samples/longer/index.json" ] || "$python" "$here/render.py" medium 2000 120 3 "$samples/longer"
 
 fit() { # NAME SAMPLES ARGUMENTS...
   local name=$1 from=$2
@@ -21,13 +21,13 @@ fit() { # NAME SAMPLES ARGUMENTS...
     --run "runs/perception-$name" "$@"
 }
 mkdir -p runs/small && ln -sfn "$PWD/avsim/small" runs/small/simulator
-fit sound "$lessons/medium" --trainer.max_steps 3000 --model.init_args.codecs runs/small
-fit picture "$lessons/medium" --trainer.max_steps 2700 --model.init_args.codecs runs/small \
+fit sound "$samples/medium" --trainer.max_steps 3000 --model.init_args.codecs runs/small
+fit picture "$samples/medium" --trainer.max_steps 2700 --model.init_args.codecs runs/small \
   --model.init_args.weights '{"centre": 2.0, "event": 2.0}'
 for level in medium easy; do
   "$python" "$here/score.py" runs $level 120 | tee "runs/perception-$level.txt"
 done
-fit offset "$lessons/longer" --trainer.max_steps 1400 --trainer.limit_val_batches 15 --model.init_args.detectors runs
+fit offset "$samples/longer" --trainer.max_steps 1400 --trainer.limit_val_batches 15 --model.init_args.detectors runs
 for level in medium easy; do
   "$python" "$here/shifts.py" runs $level 120 | tee -a "runs/perception-$level.txt"
 done
