@@ -39,8 +39,8 @@ BATCH, STEPS, F1 = 16, 12, "F1 within 1 frame"
 SHOWN = 8  # clips of a run that are kept
 JOINTLY, FOLEYED = "synchrony, joint", "synchrony, foley"
 LOGGED = {
-    "val/audio_own": "conditional audio loss",
-    "val/sync_gap": "conditioning gain",
+    "val/conditional_audio_loss": "conditional audio loss",
+    "val/conditioning_gain": "conditioning gain",
     "val/video": "video loss, both noised",  # `none` was not trained on it: left out
 }
 
@@ -111,7 +111,7 @@ def of_run(run: Path, count: int) -> dict[str, float]:
         for one, (clip, truth) in zip(ones, batch, strict=True)
     )
     with open(run / "csv" / "metrics.csv") as file:
-        last = [row for row in csv.DictReader(file) if row.get("val/audio_own")][-1]
+        last = [row for row in csv.DictReader(file) if row.get("val/conditional_audio_loss")][-1]
     found = synchrony(sampled(made, run / "samples" / f"step={int(last['step']):08d}"))
     shown = {name: title for name, title in LOGGED.items() if not (cascade and name == "val/video")}
     return found | {title: float(last[name]) for name, title in shown.items()}
