@@ -22,7 +22,7 @@ SMALLER = {
     "runs/video_codec": [*TINY, "--model.model.widths=[8,8,8]", "--model.model.depths=[1,1,1]"],
     "runs/audio_codec": [*TINY, "--model.model.width=16"],
     "runs/generator": [*TINY, *GENERATOR],
-    "runs/cross": [*TINY, *GENERATOR],
+    "runs/seed-1": [*TINY, *GENERATOR],
     "runs/student": TINY,
     "runs/separator": [*TINY, "--model.model.short_side=32", "--model.model.bin_widths=[4,8]"],
     "runs/mine": TINY,
@@ -132,18 +132,40 @@ def test_a_command_is_parsed(command, checkout, monkeypatch, capsys):
     assert done.code == 0 and "class_path" in done.out, done.err
 
 
-def test_python_snippets_run(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    snippets = [text for heading, text in fenced("python") if heading == "Five minutes in Python"]
-    assert len(snippets) >= 1
+def run_snippets(heading: str, first: int = 0) -> dict:
+    """Execute a section's snippets from the `first` on in one namespace; returns the namespace."""
+    snippets = [text for each, text in fenced("python") if each == heading][first:]
+    assert snippets
     names: dict = {}
     for snippet in snippets:
         exec(compile(snippet, "README.md", "exec"), names)
+    return names
+
+
+def test_python_snippets_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = run_snippets("Five minutes in Python")
     clip, spec = names["clip"], names["clip"].spec
     assert tuple(clip.frames.shape) == (3, 32, 64, 64) and tuple(clip.wave.shape) == (2, 32000)
     assert (names["dubbed"].frames - avsim_read("ball.mp4").frames).abs().max() == 0
     assert (names["seen"].wave == clip.wave).all() and names["moving"].spec == spec
     assert names["longer"].seconds == clip.seconds + 1
+
+
+def test_the_snippet_that_adds_audio_runs(monkeypatch):
+    """On a tiny transformer in place of the published one, which is not fetched."""
+    diffusers = pytest.importorskip("diffusers")
+    from tests.models import tiny
+
+    fetched: list = []
+    monkeypatch.setattr(
+        diffusers.WanTransformer3DModel,
+        "from_pretrained",
+        lambda *where, **options: fetched.append((where, options)) or tiny.wan(),
+    )
+    names = run_snippets("Add a model or a dataset", first=1)
+    assert fetched == [(("Wan-AI/Wan2.1-T2V-1.3B-Diffusers",), {"subfolder": "transformer"})]
+    assert len(names["model"].fusion) == names["model"].video.depth
 
 
 def avsim_read(path: str):

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from avsim.clip import Clip
-from avsim.evaluation.embeddings import picture_features
+from avsim.evaluation.embeddings import video_features
 from avsim.files import atomic
 from avsim.perception.video_detector import VideoDetector
 from avsim.seeds import generator
@@ -86,4 +86,4 @@ def is_foreign(clip: Clip, detector: VideoDetector | None, ood_check: OODCheck |
     """
     if clip.frames is None or detector is None or ood_check is None:
         return False
-    return ood_check.warning([picture_features(detector)(clip)], OOD_MARGIN) is not None
+    return ood_check.warning([video_features(detector)(clip)], OOD_MARGIN) is not None

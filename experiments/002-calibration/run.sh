@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
-# Calibrate every scorer on the world: about 20 minutes on two cores for 320 clips.
+# Calibrate every metric on the world: about 20 minutes on two cores for 320 clips.
 #   bash experiments/002-calibration/run.sh [RUN]
-# The detectors, the separators and the codecs are those that ship, in avsim/small; YAMNET=1 has clips embedded by
-# YAMNet too.
+# Detectors, separator and codecs are those of avsim/small; YAMNET=1 adds the fidelity metric of YAMNet.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../.."

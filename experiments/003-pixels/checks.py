@@ -1,4 +1,4 @@
-"""What is not a gain in dB: python checks.py FOLDER [--count N]: speed, memory, negative sound, collapse."""
+"""What is not a gain in dB: python checks.py FOLDER [--count N]: speed, memory, wrong audio, collapse."""
 
 import argparse
 import resource
@@ -33,7 +33,7 @@ BATCH = 10
 
 @torch.no_grad()
 def taken(model, split: str, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The share of the energy that the regions of clips take of their own sound, and of the clip's before."""
+    """The share of the energy that regions get of their own audio, and of the previous clip's."""
     scenes = Scenes("medium", 4, split, constraints=CONSTRAINTS)
     own, other = [], []
     for first in range(0, count, BATCH):
@@ -54,14 +54,14 @@ def rejection(model, count: int) -> None:
     right = torch.stack([(own >= t).double().mean() + (other < t).double().mean() for t in candidates])
     threshold = float(candidates[right.argmax()])
     own, other = taken(model, "test", count)
-    print(f"negative sound: threshold {threshold:.3f} of the energy; {count} clips of the test split")
-    print(f"  another clip's sound rejected: {bootstrap((other < threshold).double() * 100)} %")
-    print(f"  its own sound kept:            {bootstrap((own >= threshold).double() * 100)} %")
+    print(f"mismatched audio: threshold {threshold:.3f} of the energy; {count} clips of the test split")
+    print(f"  another clip's audio rejected: {bootstrap((other < threshold).double() * 100)} %")
+    print(f"  its own audio kept:            {bootstrap((own >= threshold).double() * 100)} %")
     print(f"  AUROC {auroc(own, other):.3f}; median share own {own.median():.3f}, other {other.median():.3f}")
 
 
 def collapse(model, count: int) -> None:
-    """What validation says by default, on the test split."""
+    """The validation metrics of a training, on the test split."""
     kind = SoundOfPixelsSystem if isinstance(model, SoundOfPixels) else SeparatorSystem
     system = kind(model, diagnosed=1 << 30) if kind is SeparatorSystem else kind(model)
     system.diagnosed = 1 << 30

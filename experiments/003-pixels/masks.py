@@ -1,10 +1,10 @@
 """Other forms of masks, on the separator's own features, for trainings of equal length (masks.sh).
 
-In both a region has one feature at a moment, the mean of its cells', where the separator spreads each bin
-over all cells and a region takes the sum.
+In both a region has one feature at a moment, the mean over its cells; the separator distributes each bin over
+all cells, and a region gets the sum.
 
-    independent   sigmoid(bin . region), as most separators have it; masks know nothing of each other
-    competing     softmax over the regions and "off screen"; adds up, but only for the regions that are asked
+    independent   sigmoid(bin . region), as in most separators; masks are independent
+    competing     softmax over the regions and "off screen"; adds up, but only over the given regions
 """
 
 from dataclasses import dataclass
@@ -20,12 +20,12 @@ from avsim.separation.separator import Maps, Separator
 from avsim.separation.system import SeparatorSystem
 from avsim.weights import configured
 
-NOWHERE = -1e4  # the logit of a region that isn't in the video
+NOWHERE = -1e4  # the logit of a region outside of the frame
 
 
 @dataclass(frozen=True, eq=False)
 class _Pooled(Maps):
-    """Maps whose regions are means of cells."""
+    """Maps in which a region is the mean of its cells."""
 
     def scores(self, columns_frame: Tensor, weights: Tensor) -> Tensor:
         """How much each bin belongs to each region, and off screen last, (B, R + 1, F, J)."""
@@ -42,14 +42,14 @@ class _Pooled(Maps):
 
 class _Independent(_Pooled):
     def shares(self, columns_frame: Tensor, weights: Tensor) -> Tensor:
-        """Each region's own mask, and what they leave."""
+        """One mask per region, and the remainder."""
         masks = self.scores(columns_frame, weights)[:, :-1].sigmoid()
         return torch.cat([masks, (1 - masks.sum(1, keepdim=True)).clamp(min=0)], 1)
 
 
 class _Competing(_Pooled):
     def shares(self, columns_frame: Tensor, weights: Tensor) -> Tensor:
-        """Masks that add up over the regions that are asked."""
+        """Masks that add up over the given regions."""
         return self.scores(columns_frame, weights).softmax(1)
 
 
@@ -72,7 +72,7 @@ class Competing(Separator):
 
 
 class IndependentSystem(SeparatorSystem):
-    """Binary cross-entropy from the ideal ratios in the place of a divergence that needs masks to add up."""
+    """Binary cross-entropy with the ideal ratios, in place of a divergence that needs masks to add up."""
 
     def losses(self, batch: ClipBatch, shares: Tensor, columns: Tensor | None = None) -> dict[str, Tensor]:
         """As the separator's."""

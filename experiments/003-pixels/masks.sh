@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Three forms of masks, trained alike for as long: bash experiments/003-pixels/masks.sh SCRATCH [STEPS]
+# Three forms of masks at an equal budget: bash experiments/003-pixels/masks.sh SCRATCH [STEPS]
 # SCRATCH holds run.sh's scenes. The table is each run's last line of validation.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)

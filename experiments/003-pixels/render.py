@@ -1,4 +1,4 @@
-"""python render.py TRAIN VALIDATION JOBS FOLDER: scenes to separate, rendered once and for all."""
+"""python render.py TRAIN VALIDATION JOBS FOLDER: separation scenes, rendered once."""
 
 import sys
 

@@ -2,16 +2,16 @@
 # From the world to every number of RESULT.md: two hours of core time, half an hour for the baseline, and as much for
 # scores.
 #   bash experiments/003-pixels/run.sh [SCRATCH]
-# A training that was stopped goes on, and so do the scores. SCRATCH takes 18 GB.
+# An interrupted training resumes, and so does scoring. SCRATCH needs 18 GB.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../.."
 scratch=${1:-/tmp/pixels}
 python=$PWD/.venv/bin/python
-# Without glibc's trimming a training on one core is a third faster.
+# Without glibc's trimming, training on one core is a third faster.
 export OMP_NUM_THREADS=1 MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=1000000000
 
-"$python" "$here/render.py" 10000 150 2 "$scratch/scenes" # what is there is kept
+"$python" "$here/render.py" 10000 150 2 "$scratch/scenes" # existing scenes are kept
 
 fit() { # NAME CONFIG
   "$python" -m avsim fit -c configs/base.yaml -c "configs/separation/$2.yaml" -c "$here/saved.yaml" \
@@ -21,7 +21,7 @@ fit() { # NAME CONFIG
 fit separator world &
 training=$!
 fit sound_of_pixels sound_of_pixels
-wait $training # fails where the training did
+wait $training # fails if the training failed
 
 separator=runs/separator/simulator/separator baseline=$scratch/sound_of_pixels
 "$python" "$here/soft.py" runs/sound_of_pixels/simulator/separator "$baseline" # masks as they are, not 0 or 1

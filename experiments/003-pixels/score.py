@@ -1,8 +1,8 @@
 """Every set, every family, every method, mixture by mixture: python score.py OUT METHOD [FOLDER].
 
-METHOD is "references" (the mixture, the oracles, NMF), or what the model in FOLDER is called. Writes
-OUT/records/METHOD/ROW-FIRST.json, a record for each mixture; what is there is kept, and table.py reads it.
-Means are over a mixture's sources that are heard (above -40 dB of its loudest), in dB; SI-SDR is the mean
+METHOD is "references" (the mixture, the oracles, NMF), or the name of the model in FOLDER. Writes
+OUT/records/METHOD/ROW-FIRST.json, a record for each mixture; existing ones are kept, and table.py reads them.
+Means are over a mixture's audible sources (above -40 dB of its loudest), in dB; SI-SDR is the mean
 over both channels, BSS-eval's SDR (512 taps, the first --bss mixtures of a row) is of the channels' mean.
 """
 
@@ -36,12 +36,12 @@ from avsim.world import configured
 
 SPEC = ClipSpec(seconds=2.0, height=64, width=64, frames_per_second=16.0, sample_rate=16000, channels=2)
 RATE, FRAMES = SPEC.sample_rate, SPEC.frames
-WORST = -30.0  # dB, what a silent or wholly wrong estimate counts as
+WORST = -30.0  # dB, of a silent or wholly wrong estimate
 AUDIBLE = 1e-4  # -40 dB
 SILENT = 1e-10  # mean square
 REFERENCES = "references"
 PART = 25  # mixtures of a task
-SPARE = 1.6  # times as many are rendered, at most, as some have a source that can't be heard
+SPARE = 1.6  # times as many are rendered, at most, since some have an inaudible source
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Row:
     constraint: str
     family: str
     split: str = "test"
-    sources: int = 2  # that must be heard
+    sources: int = 2  # that must be audible
     controls: bool = False  # also in mono, with motion shuffled, and both
     share: float = 1.0  # of the mixtures of other rows
 
@@ -89,20 +89,20 @@ class Task:
 
     @property
     def path(self) -> Path:
-        """Where their records corruption."""
+        """The file of their records."""
         folder = Path(self.arguments.out) / "records" / self.arguments.method
         return folder / f"{self.row.name}-{self.first:04d}.json"
 
 
 @lru_cache(maxsize=4)
 def model(folder: str) -> Any:
-    """A trained model, read once by each process."""
+    """A trained model, loaded once per process."""
     return load_model(folder)
 
 
 @lru_cache(maxsize=32)
 def source(level: str, row: Row) -> Scenes:
-    """Where the mixtures of a row come from; no training has this seed."""
+    """The source of a row's mixtures; no training has this seed."""
     return Scenes(
         configured(level), 3, row.split, constraints={row.constraint: 1.0}, families={row.family: 1.0}
     )
@@ -110,7 +110,7 @@ def source(level: str, row: Row) -> Scenes:
 
 @torch.no_grad()
 def measure(task: Task) -> None:
-    """Separate the mixtures of a task by all methods and write what came of it."""
+    """Separate the mixtures of a task by all methods and write the scores."""
     records = []
     for index in range(task.first, task.first + PART):
         sample = source(task.arguments.level, task.row).take(index, SPEC, generator(0))
@@ -121,7 +121,7 @@ def measure(task: Task) -> None:
 
 
 def scored(sample: Sample, row: Row, arguments: argparse.Namespace, index: int) -> dict[str, Any] | None:
-    """All numbers of a mixture; None where too few sources are heard."""
+    """All numbers of a mixture; None where too few sources are audible."""
     frames, wave, stems, masks = (
         value[None] for value in (sample.frames, sample.wave, sample.stems, sample.masks)
     )
@@ -129,7 +129,7 @@ def scored(sample: Sample, row: Row, arguments: argparse.Namespace, index: int) 
     power = reference.square().mean((1, 2))
     heard = (power > AUDIBLE * power.max()) & (power > SILENT)
     if row.constraint != "off screen":
-        heard[-1] = False  # ambience is no source to find
+        heard[-1] = False  # ambience is not scored as a source
     if heard.sum() < row.sources:
         return None
     centred = wave.mean(-2, keepdim=True).expand_as(wave), stems.mean(-2, keepdim=True).expand_as(stems)
@@ -179,7 +179,7 @@ def judged(reference: Tensor, heard: Tensor, estimates: dict[str, Tensor], bss: 
 
 
 class Found:
-    """What a model made of one mixture: stems (R + 1, A, N), and where each bin comes from."""
+    """The output of a model for one mixture: stems (R + 1, A, N), and maps of its bins."""
 
     def __init__(self, stems: Tensor, maps: Any, columns_frame: Tensor, seen: Tensor, scale: Scale) -> None:
         self.stems, self.maps, self.scale = stems, maps, scale
@@ -187,12 +187,12 @@ class Found:
 
     @cached_property
     def spread(self) -> Tensor:
-        """How each bin spreads over cells, (J, F, h w)."""
+        """The distribution of each bin over cells, (J, F, h w)."""
         return self.maps.at(torch.arange(len(self.columns_frame)), self.columns_frame)[..., :-1]
 
     def points(self, stem: Tensor, mask: Tensor) -> bool:
-        """Whether the loudest cell of a stem's map lies on its thing: bins spread as in the mixture, each as
-        loud as it is in the stem (A, N); mask (T, H, W).
+        """Whether the loudest cell of a stem's map is on its object: bins distributed as in the mixture,
+        weighted by their energy in the stem (A, N); mask (T, H, W).
         """
         power = stem_power(stem[None, None], RATE, self.scale)[0, 0]  # (F, J)
         spread_out = torch.einsum("jfc,fj->jc", self.spread, power)
@@ -227,7 +227,7 @@ def oracles(reference: Tensor, wave: Tensor, both: bool) -> dict[str, Tensor]:
 
 
 def nmf(reference: Tensor, wave: Tensor) -> Tensor:
-    """16 components of the mixture, each given to the source that owns it in truth."""
+    """16 components of the mixture, each assigned to a source by the ground truth."""
     scale = Scale()
     bins = transform(wave, RATE, scale)
     mixture = band_power(bins, scale.pool(RATE))[0]
@@ -243,7 +243,7 @@ def mean_si_sdr(reference: Tensor, estimate: Tensor) -> float:
 
 
 def bss_sdr(reference: Tensor, estimate: Tensor, heard: Tensor) -> float:
-    """Mean SDR of the sources that are heard, of (R, A, N); the others are sources too, if they sound."""
+    """Mean SDR of the audible sources of (R, A, N); other sources count as interference if they sound."""
     mono, found = reference.mean(1), estimate.mean(1)
     sounding = mono.square().mean(1) > 1e-10
     sdr, _, _ = bss_eval(mono[sounding][None], found[sounding][None])
@@ -260,7 +260,7 @@ def main(arguments: argparse.Namespace) -> None:
     check_settings(folder, {"weights": weights, **said}, "records")
     wanted = [row for row in ROWS if not arguments.rows or row.name in arguments.rows]
     for last in range(arguments.count, int(SPARE * arguments.count) + PART, PART):
-        tasks = [  # a part of every row, then the next: what is stopped early is even
+        tasks = [  # a part of every row in turn: an interrupted run is even
             Task(row, first, arguments)
             for first in range(0, last, PART)
             for row in wanted
@@ -286,11 +286,11 @@ if __name__ == "__main__":
     parser.add_argument("folder", nargs="?", help="of the trained model")
     parser.add_argument("--level", default="medium")
     parser.add_argument("--count", type=int, default=300, help="mixtures of a whole row")
-    parser.add_argument("--bss", type=int, default=20, help="of them, those that BSS-eval scorers too")
+    parser.add_argument("--bss", type=int, default=20, help="of them, those also scored by BSS-eval")
     parser.add_argument(
         "--few", type=int, default=60, help="and those for NMF, pointing, the oracle in bands"
     )
-    parser.add_argument("--controlled", type=int, default=150, help="and those heard in mono, or shuffled")
+    parser.add_argument("--controlled", type=int, default=150, help="and those also in mono, or shuffled")
     parser.add_argument("--rows", nargs="*", help="only these, such as test-two-drop")
     parser.add_argument("--jobs", type=int, default=1)
     main(parser.parse_args())

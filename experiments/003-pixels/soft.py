@@ -1,4 +1,4 @@
-"""python soft.py FOLDER COPY: a Sound of Pixels trained with binary masks, to be read with its sigmoids."""
+"""python soft.py FOLDER COPY: a Sound of Pixels trained with binary masks, evaluated by its sigmoids."""
 
 import sys
 

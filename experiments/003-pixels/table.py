@@ -1,4 +1,4 @@
-"""The tables of RESULT.md from what score.py wrote: python table.py OUT [MODEL BASELINE]."""
+"""The tables of RESULT.md from the records of score.py: python table.py OUT [MODEL BASELINE]."""
 
 import json
 import sys
@@ -10,7 +10,7 @@ from torch import Tensor
 from avsim.measures import bootstrap
 from avsim.seeds import generator
 
-DRAWS = 2000
+RESAMPLES = 2000
 TITLES = {
     ("test", "two"): "two different",
     ("test", "alike"): "two alike",
@@ -39,18 +39,18 @@ def row_name(split: str, constraint: str, family: str) -> str:
     return f"{split} {constraint} {family}".replace(" ", "-")
 
 
-def share_of(gain: Tensor, best: Tensor, draws: int = DRAWS) -> str:
+def share_of(gain: Tensor, best: Tensor, resamples: int = RESAMPLES) -> str:
     """Mean gain as a share of the oracle's mean gain, with its 95 % bootstrap interval over mixtures."""
     if not len(gain):
         return "–"
-    chosen = torch.randint(len(gain), (draws, len(gain)), generator=generator(0, "bootstrap"))
+    chosen = torch.randint(len(gain), (resamples, len(gain)), generator=generator(0, "bootstrap"))
     shares = gain[chosen].mean(1) / best[chosen].mean(1)
     low, high = torch.quantile(shares, torch.tensor([0.025, 0.975], dtype=shares.dtype)).tolist()
     return f"{float(gain.mean() / best.mean()):.2f} ({low:.2f} … {high:.2f})"
 
 
 def column(records: dict[int, dict], key: str, name: str, among: list[int]) -> Tensor:
-    """One number of each mixture, nan where it wasn't measured."""
+    """One number of each mixture, nan where it was not measured."""
     return torch.tensor(
         [records.get(i, {}).get(key, {}).get(name, torch.nan) for i in among], dtype=torch.float64
     )
@@ -112,7 +112,7 @@ class Results:
         return lines
 
     def controls(self) -> list[str]:
-        """Two that sound alike, without stereo, without motion's order, without both."""
+        """Two alike: in mono, with frames shuffled, with both."""
         lines = ["| model | family | n | as it is | shuffled | mono | mono, shuffled |", "|" + "---|" * 7]
         for name in (self.model, self.baseline):
             for family in FAMILIES:
@@ -132,9 +132,9 @@ class Results:
         return lines
 
     def seen(self) -> list[str]:
-        """Pointing, and what silent things are given."""
+        """Pointing, and the energy of silent objects."""
         lines = [
-            "| model | family | pointing, % (stems) | silent things' energy, % (clips) |",
+            "| model | family | pointing, % (stems) | silent objects' energy, % (clips) |",
             "|" + "---|" * 4,
         ]
         for name in (self.model, self.baseline):

@@ -1,8 +1,8 @@
 """Beyond the training: python beyond.py small [--clips 8] [--long 24]
 
-Counts and rates: prompts that ask for more strokes, or quicker ones, than any caption of the training does;
-how many onsets are heard (mean and 95 % interval over materials and seeds). Lengths: clips of 4 s, as long as
-a few in a hundred of the training's, made to go on to 8 s by windows of 2 s; what holds of the last four.
+Counts and rates: prompts for more or faster strokes than any training caption has; detected onsets (mean and
+95 % interval over materials and seeds). Lengths: clips of 4 s, as a few in a hundred of the training's are,
+extended to 8 s by windows of 2 s; metrics of the last four seconds.
 """
 
 import argparse
@@ -30,16 +30,18 @@ SHOWN = (
 
 
 def counted(simulator: Simulator, detectors: Detectors, clips: int) -> None:
-    """Print how many onsets are heard where a number or a rate is asked for."""
-    print("| asked for | onsets heard in 2 s | 95 % |\n|---|---|---|")
-    for said, numbers in (("with {} strokes", COUNTS), ("about {} times a second", RATES)):
+    """Print the detected onsets for prompts with a count or a rate."""
+    print("| prompt | onsets in 2 s | 95 % |\n|---|---|---|")
+    for wording, numbers in (("with {} strokes", COUNTS), ("about {} times a second", RATES)):
         for number in numbers:
             things = [STRUCK[i % len(STRUCK)] for i in range(clips)]
-            prompts = [f"in a studio, a stick strikes a {thing} {said.format(number)}" for thing in things]
-            drawn = simulator.batch(prompts, seed=100 * number + len(said))
-            heard = bootstrap(torch.tensor([float(len(detectors.onsets(clip))) for clip in drawn]))
-            name = said.format(number)
-            print(f"| {name} | {float(heard.mean):.1f} | {float(heard.low):.1f} … {float(heard.high):.1f} |")
+            prompts = [f"in a studio, a stick strikes a {thing} {wording.format(number)}" for thing in things]
+            generated = simulator.batch(prompts, seed=100 * number + len(wording))
+            onsets = bootstrap(torch.tensor([float(len(detectors.onsets(clip))) for clip in generated]))
+            name = wording.format(number)
+            print(
+                f"| {name} | {float(onsets.mean):.1f} | {float(onsets.low):.1f} … {float(onsets.high):.1f} |"
+            )
 
 
 def part(clip: Clip, start: float, end: float) -> Clip:
@@ -53,7 +55,7 @@ def part(clip: Clip, start: float, end: float) -> Clip:
 
 
 def lengthened(simulator: Simulator, detectors: Detectors, count: int) -> None:
-    """Print what holds of the first four seconds and of those that were added."""
+    """Print metrics of the first four seconds and of those that were added."""
     known = [truth.caption for _, truth in islice(WorldDataset("medium", seed=6, split="test"), count)]
     panels = {name: MetricSuite(weights=detectors.weights) for name in ("the first 4 s", "4 s to 8 s")}
     for seed, caption in enumerate(known):

@@ -1,9 +1,9 @@
-"""What the codecs bring back of clips that nothing was trained on: python codecs.py MODEL [--count 96]
+"""Reconstruction quality of the codecs on held-out clips: python codecs.py MODEL [--count 96]
 
 With `--video-codec RUN --size 128` another video codec, and clips of its size.
 
-Prints a markdown row for each number: PSNR of all pixels, of first frames and of the things' own; onsets
-against the true ones within 30 ms, of the raw sound and of what came back; loudness (BS.1770), the level
+Prints a markdown row for each number: PSNR of all pixels, of first frames and of the objects' own; onsets
+against the true ones within 30 ms, of raw and of decoded audio; loudness (BS.1770), the level
 between the sides, log-spectral distance, and whether decays keep their order.
 """
 
@@ -30,26 +30,26 @@ TOLERANCE = 0.03  # s
 @torch.no_grad()
 def through(simulator: Simulator, clip: Clip) -> Clip:
     """A clip encoded and decoded."""
-    see, hear = simulator.video_codec, simulator.audio_codec
-    frames = see.decode(see.encode(clip.frames[None]), clip.spec)[0]
-    return Clip(frames, hear.decode(hear.encode(clip.wave[None]), clip.spec)[0])
+    video_codec, audio_codec = simulator.video_codec, simulator.audio_codec
+    frames = video_codec.decode(video_codec.encode(clip.frames[None]), clip.spec)[0]
+    return Clip(frames, audio_codec.decode(audio_codec.encode(clip.wave[None]), clip.spec)[0])
 
 
 def numbers(clip: Clip, back: Clip, truth: Truth, detectors: Detectors) -> dict[str, float]:
-    """What came back of one clip."""
+    """The scores of one decoded clip."""
     own = truth.masks.amax(0)[None] if len(truth.things) else torch.zeros_like(clip.frames[:1])
     found = {
         "PSNR, dB": psnr(clip.frames[None], back.frames[None]),
         "PSNR of first frames": psnr(clip.frames[None, :, :1], back.frames[None, :, :1]),
-        "PSNR of the things' own pixels": psnr(clip.frames[None], back.frames[None], own[None] + 1e-6),
+        "PSNR of the objects' own pixels": psnr(clip.frames[None], back.frames[None], own[None] + 1e-6),
         "log-spectral distance, dB": log_spectral_distance(clip.wave, back.wave).mean(),
         "loudness, off by LU": (loudness(clip) - loudness(back)).abs(),
         "level between sides, off by dB": (sides(clip) - sides(back)).abs(),
     }
     true = [onset.seconds for onset in perceived(clip, truth).onsets]
     for name, one in (("raw", clip), ("back", back)):
-        heard = [onset.seconds for onset in detectors.onsets(one)]
-        found |= {f"matched {name}": len(match(heard, true, TOLERANCE)), f"heard {name}": len(heard)}
+        detected = [onset.seconds for onset in detectors.onsets(one)]
+        found |= {f"matched {name}": len(match(detected, true, TOLERANCE)), f"heard {name}": len(detected)}
         found[f"decay {name}"] = detectors.hear(one).decay
     return {name: float(value) for name, value in {**found, "true": len(true)}.items()}
 
@@ -89,5 +89,5 @@ if __name__ == "__main__":
         for each in ("raw", "back")
     )
     decays = float(rank_correlation(table["decay raw"], table["decay back"]))
-    print(f"| onsets within 30 ms, F1, of the raw sound's {raw:.3f} | {back / raw:.3f} |")
+    print(f"| onsets within 30 ms, F1, of the raw audio's {raw:.3f} | {back / raw:.3f} |")
     print(f"| decays, rank correlation | {decays:.3f} |")

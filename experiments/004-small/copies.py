@@ -1,9 +1,9 @@
-"""Are drawn clips copies? python copies.py SCORED LATENTS [LATENTS ...]: SCORED is what score.py wrote.
+"""Are generated clips copies? python copies.py SCORED LATENTS [LATENTS ...]: SCORED is a folder of score.py.
 
-A clip's embedding are the latents of its frame 0 and the mean of those that follow; both what was drawn
-jointly and held-out truth have been through the codecs. LATENTS are of the training's clips. What is blurred
-lies near everything, so that nearness to them proves no copy: as many clips that nothing was trained on are
-rendered, and a copyist's nearest clip would more often than not be one of the training's.
+A clip's embedding is the latents of its frame 0 and the mean of the later ones; generated clips and held-out
+truth have both been through the codecs. LATENTS are of training clips. Blurred clips are close to everything,
+so distance alone proves no copy: as many held-out clips are rendered, and the nearest clip of a copy would
+usually be a training clip.
 """
 
 import argparse
@@ -31,8 +31,8 @@ def embedded(video: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def drawn(folder: Path) -> Iterator[Tensor]:
-    """Embeddings of the clips that score.py left in a folder, batch by batch."""
+def generated(folder: Path) -> Iterator[Tensor]:
+    """Embeddings of the clips in a folder of score.py, in batches."""
     see = load_model(SMALL / "video_codec")
     for file in sorted(folder.glob("*.safetensors")):
         with quickest("cpu"):
@@ -41,7 +41,7 @@ def drawn(folder: Path) -> Iterator[Tensor]:
 
 @torch.no_grad()
 def unseen(count: int) -> Tensor:
-    """Embeddings of clips of `medium` that nothing was trained on."""
+    """Embeddings of held-out clips of `medium`."""
     see, world = load_model(SMALL / "video_codec"), WorldDataset("medium", seed=9, split="validation")
     found = []
     for first in range(0, count, BATCH):
@@ -61,14 +61,14 @@ def main() -> None:
     arguments = parser.parse_args()
     sources = [LatentSource(folder) for folder in arguments.latents]
     known = torch.cat([embedded(source.take(i)[0][None]) for source in sources for i in range(len(source))])
-    made = torch.cat([*drawn(arguments.scored / "joint")])
+    made = torch.cat([*generated(arguments.scored / "joint")])
     few = known[:: max(1, len(known) // arguments.unseen)]
     share = bootstrap((nearest(made, few) < nearest(made, unseen(len(few)))).double())
     interval = f"{float(share.mean):.3f} ({float(share.low):.3f} … {float(share.high):.3f})"
     print(
-        f"{len(made)} drawn; nearer to one of {len(few)} of the training than of as many unseen: {interval}"
+        f"{len(made)} generated; nearer to one of {len(few)} of training than of held-out clips: {interval}"
     )
-    scorer = Memorization(known, torch.cat([*drawn(arguments.scored / "through codecs")]))
+    scorer = Memorization(known, torch.cat([*generated(arguments.scored / "through codecs")]))
     for one in made:
         scorer.update(one)
     print(f"{len(known)} training clips")

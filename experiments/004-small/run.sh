@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# All that ships, from nothing, by `avsim` commands alone. What is finished is not made again, and a training that was
-# stopped goes on: run it as often as needed.
-#   bash experiments/004-small/run.sh [RUN]            # days of cores; the generator and its student want a GPU
+# All that ships, from nothing, by `avsim` commands alone. Finished stages are skipped and an interrupted training
+# resumes: run it as often as needed.
+#   bash experiments/004-small/run.sh [RUN]            # days of cores; the generator and its student need a GPU
 #   REHEARSAL=1 bash experiments/004-small/run.sh RUN  # every stage on two steps and a few clips, some minutes
-# `$RUN/small` is a model as `avsim generate --checkpoint` takes it. Each stage names what it makes of avsim/small, and
-# how that differs today: it was trained in several sessions, by loops that are gone (LOG.md, 2026-11-29).
+# `$RUN/small` is a model for `avsim generate --checkpoint`. Each stage names its part of avsim/small and how today's
+# weights differ: they were trained in several sessions, by loops that are gone (LOG.md, 2026-11-29).
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../.."
@@ -42,8 +42,8 @@ world held-out 96 --level medium --split validation
 world medium 24000 --level medium
 world full 1000 --level full
 
-# 2. Codecs -> avsim/small/video_codec, audio_codec. The decoder goes on while the latents stay. Today's decoders had
-#    3,100 such steps beside a generator's training; the audio's levels were then raised by 0.56 dB, which is gone.
+# 2. Codecs -> avsim/small/video_codec, audio_codec. The decoders are trained further with fixed latents. Today's
+#    decoders had 3,100 such steps beside a generator's training; audio levels were then raised by 0.56 dB, not done here.
 fit video_codec_1 configs/video_codec.yaml "$here/world.yaml" "$here/video_codec.yaml" -- "${clips[@]}" "${few[@]}"
 fit audio_codec_1 configs/audio_codec.yaml "$here/world.yaml" "$here/audio_codec.yaml" -- "${clips[@]}" "${few[@]}"
 fit video_codec configs/video_codec.yaml "$here/world.yaml" "$here/video_decoder.yaml" -- "${clips[@]}" "${few[@]}" \
@@ -54,7 +54,7 @@ mkdir -p "$run/both/simulator"
 ln -sfn "$(realpath "$run/video_codec/simulator/video_codec")" "$run/both/simulator/video_codec"
 ln -sfn "$(realpath "$run/audio_codec/simulator/audio_codec")" "$run/both/simulator/audio_codec"
 
-# 3. Perception -> avsim/small/audio_detector, picture, offset. Half of the clips go through the codecs. Today's picture detector
+# 3. Perception -> avsim/small/audio_detector, picture, offset. Half of the clips go through the codecs. Today's video detector
 #    had 5,000 further steps, three clips of `medium` to one of `full` (experiments/005-perception/picture_further.yaml).
 fit perception-audio_detector configs/perception/audio_detector.yaml -- --model.codecs "$run/both" "${few[@]}" \
   --data.train.init_args.config medium --data.validation.init_args.config medium
@@ -67,11 +67,11 @@ fit separator_1 configs/separation/world.yaml -- "${few[@]}"
 fit separator configs/separation/world.yaml experiments/003-pixels/coded.yaml -- "${codecs[@]}" "${few[@]}" \
   --init "$run/separator_1"
 
-# 5. Generator -> avsim/small/generator, from nothing. Today's went on from four earlier ones, for 16,600 steps.
+# 5. Generator -> avsim/small/generator, from nothing. Today's continued four earlier ones, for 16,600 steps.
 fit generator configs/generator.yaml "$here/generator.yaml" -- "${codecs[@]}" "${replay[@]}" \
   --data.video_codec "$run/video_codec" --data.audio_codec "$run/audio_codec"
 
-# 6. Student -> avsim/small/student. Today's went on from an earlier teacher's student, for 5,900 steps.
+# 6. Student -> avsim/small/student. Today's continued an earlier teacher's student, for 5,900 steps.
 fit student configs/student.yaml "$here/student.yaml" -- "${codecs[@]}" "${replay[@]}" --model.teacher "$run/generator" \
   --model.sync_model "$run/offset" --data.video_codec "$run/video_codec" --data.audio_codec "$run/audio_codec"
 

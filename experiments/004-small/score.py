@@ -1,10 +1,9 @@
-"""What the small checkpoint draws, judged: python score.py MODEL OUT [--count 256] [--level medium]
+"""Metrics of the small checkpoint's clips: python score.py MODEL OUT [--count 256] [--level medium]
 
-Prompts, videos and audio are those of clips of the world's split "test" (seed 4), which nothing was
-trained on. Each is drawn jointly from its caption, its video is given a sound (with the caption, without
-one, and told nothing at all, not even what the simulator's own eyes see) and its sound a video; the
-clips themselves, and through the codecs, are the ceiling, each other's sounds the floor. Clips and what
-scorers say of them are kept in OUT: a run that was stopped goes on. OUT/table.md has the rows of RESULT.md.
+Prompts, videos and audio are those of held-out clips of the world (split "test", seed 4). Each caption is
+generated jointly, each video gets audio (with the caption, with the detector's caption, and unconditionally)
+and each audio a video; the clips themselves, and through the codecs, are the ceiling, shuffled audio is the
+floor. Clips and scores are kept in OUT: an interrupted run resumes. OUT/table.md has the rows of RESULT.md.
 """
 
 import argparse
@@ -42,25 +41,25 @@ from avsim.simulator.loading import part_folders
 from avsim.weights import SMALL, TENSORS, hash_of
 from avsim.world import Truth, WorldDataset
 
-TRUE, CODECS, JOINTLY, FOLEYED, UNTOLD, BLIND, SEEN = (
-    "truth", "through codecs", "joint", "foley", "foley, no prompt", "foley, nothing told", "visualize",
+TRUE, CODECS, JOINTLY, FOLEYED, NO_PROMPT, UNCOND, SEEN = (
+    "truth", "through codecs", "joint", "foley", "foley, no prompt", "foley, unconditional", "visualize",
 )  # fmt: skip
-WAYS = (TRUE, CODECS, JOINTLY, FOLEYED, UNTOLD, BLIND, SEEN)
-TASKS = {JOINTLY: JOINT, FOLEYED: FOLEY, UNTOLD: FOLEY, BLIND: FOLEY, SEEN: VISUALIZE}
+WAYS = (TRUE, CODECS, JOINTLY, FOLEYED, NO_PROMPT, UNCOND, SEEN)
+TASKS = {JOINTLY: JOINT, FOLEYED: FOLEY, NO_PROMPT: FOLEY, UNCOND: FOLEY, SEEN: VISUALIZE}
 BATCH = 8
-EAR, EYE = "heard against true contacts", "seen against true onsets"  # where the other one was given
-NOTES, NOTES_SEEN = "notes heard against notes seen", "notes seen against true ones"
-COUNT = "number of things"
-MOST = 9  # things that are told apart from one more
+AUDIBLE, VISIBLE = "audible against true contacts", "visible against true onsets"  # given the other modality
+NOTES, NOTES_SEEN = "audible against visible notes", "visible against true notes"
+COUNT = "number of objects"
+MOST = 9  # objects; larger counts are one class
 
 
 class Numbers(ClipScorer):
-    """As many things seen, in the median frame, as are prompted; chance: as another clip's prompt has."""
+    """Whether the median frame has as many objects as the prompt; chance: as another clip's prompt."""
 
     width = 2  # seen, prompted
 
     def update(self, seen: int, prompted: int) -> None:
-        """ClipScorer one clip."""
+        """Score one clip."""
         self.keep([seen, prompted])
 
     def numbers(self, rows: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -72,12 +71,12 @@ class Numbers(ClipScorer):
 
 
 def world(level: str, split: str, count: int) -> Iterator[tuple[Clip, Truth]]:
-    """Clips that nothing was trained on."""
+    """Held-out clips."""
     return islice(WorldDataset(level, seed=4, split=split), count)
 
 
-def draw(model: str, out: Path, level: str, split: str, count: int, steps: int) -> None:
-    """Write every clip in every way, in whole batches, where it isn't there yet."""
+def generate_all(model: str, out: Path, level: str, split: str, count: int, steps: int) -> None:
+    """Generate every clip in every way, in whole batches, where it does not exist yet."""
     simulator = load(model)
     data = WorldDataset(level, seed=4, split=split)
     for first in track(range(0, count, BATCH), "drawing"):
@@ -99,31 +98,31 @@ def ways(
     if way == TRUE:
         return frames, wave
     spec = simulator._spec(clips[0][0].seconds, None)
-    see, hear = simulator.video_codec, simulator.audio_codec
+    video_codec, audio_codec = simulator.video_codec, simulator.audio_codec
     task = TASKS.get(way)
     with quickest("cpu"):
-        video = see.encode(frames) if task in (None, FOLEY) else None
-        audio = hear.encode(wave) if task in (None, VISUALIZE) else None
+        video = video_codec.encode(frames) if task in (None, FOLEY) else None
+        audio = audio_codec.encode(wave) if task in (None, VISUALIZE) else None
         if task is None:
-            return see.decode(video, spec.clip).float(), hear.decode(audio, spec.clip).float()
+            return video_codec.decode(video, spec.clip).float(), audio_codec.decode(audio, spec.clip).float()
     captions = [
-        "" if way == BLIND else simulator.describe(clip) if way == UNTOLD else truth.caption
+        "" if way == UNCOND else simulator.describe(clip) if way == NO_PROMPT else truth.caption
         for clip, truth in clips
     ]
-    drawn = simulator._draw(captions, spec, task, Latents(video, audio), seed, steps, None)
+    generated = simulator._draw(captions, spec, task, Latents(video, audio), seed, steps, None)
     return (
-        frames if task is FOLEY else torch.stack([clip.frames for clip in drawn]),
-        wave if task is VISUALIZE else torch.stack([clip.wave for clip in drawn]),
+        frames if task is FOLEY else torch.stack([clip.frames for clip in generated]),
+        wave if task is VISUALIZE else torch.stack([clip.wave for clip in generated]),
     )
 
 
 def scorer(task: tuple[Path, str, str, str, int]) -> dict[str, Score]:
     """All numbers of the clips of one way, by name, with their floors."""
     out, way, level, split, count = task
-    scorers = [
+    hashes = [
         hash_of(SMALL / part / TENSORS)[:8] for part in ("sound", "video_detector", "sync_model", "separator")
     ]
-    kept = out / f"{way}, {count}, judged by {'-'.join(scorers)}.json"
+    kept = out / f"{way}, {count}, scored by {'-'.join(hashes)}.json"
     if not kept.exists():
         torch.set_num_threads(1)
         found = {name: vars(score) for name, score in scores(out, way, world(level, split, count)).items()}
@@ -133,23 +132,23 @@ def scorer(task: tuple[Path, str, str, str, int]) -> dict[str, Score]:
 
 @torch.no_grad()
 def scores(out: Path, way: str, clips: Iterator[tuple[Clip, Truth]]) -> dict[str, Score]:
-    """What all scorers say of one way."""
+    """The results of all metrics for one way."""
     detectors = Detectors.shipped()
     suite = MetricSuite(weights=detectors.weights)
-    moments = {name: EventSynchrony() for name in (EAR, EYE, NOTES, NOTES_SEEN)}
+    moments = {name: EventSynchrony() for name in (AUDIBLE, VISIBLE, NOTES, NOTES_SEEN)}
     count = Numbers()
-    things = {"one thing": Integrity(), "more things": Integrity()}
+    things = {"one object": Integrity(), "more objects": Integrity()}
     for number, (clip, truth) in enumerate(clips):
         row = number % BATCH
         stored = load_file(out / way / f"{number - row:05d}.safetensors")
         made = replace(clip, frames=from_bytes(stored["frames"][row]), wave=from_shorts(stored["wave"][row]))
         found, known = Features(made, detectors, truth.caption), oracle_features(clip, truth)
         suite.update(found)
-        things["one thing" if len(truth.things) == 1 else "more things"].update(
+        things["one object" if len(truth.things) == 1 else "more objects"].update(
             found.view.things, clip.frames_per_second
         )
         count.update(median_low(map(len, found.view.things)), len(facts_of_caption(truth.caption).things))
-        pairs = [(EAR, found.onsets, known.view.events), (EYE, known.onsets, found.view.events)]
+        pairs = [(AUDIBLE, found.onsets, known.view.events), (VISIBLE, known.onsets, found.view.events)]
         if truth.scene.players:
             pairs += [
                 (NOTES, found.onsets, found.view.events), (NOTES_SEEN, known.onsets, found.view.events)
@@ -172,7 +171,7 @@ def scores(out: Path, way: str, clips: Iterator[tuple[Clip, Truth]]) -> dict[str
 
 
 def said_by(suite: MetricSuite) -> dict[str, Score]:
-    """All numbers of a suite, as "scorer: number"."""
+    """All numbers of a metric suite, as "metric: number"."""
     return {
         f"{result.metric.name}: {name}": score
         for result in suite.results()
@@ -191,28 +190,28 @@ PHYSICS = (
     "5 size, pitch and bounces", "6 superposition",
 )  # fmt: skip
 ROWS = (  # what, way, number, bar (of the ceiling, or as it is), whether it is a share of the ceiling
-    ("synchrony of a sound for a video, true contacts", FOLEYED, f"{EAR}: {F1}", 0.90, True),
-    ("the same without a prompt", UNTOLD, f"{EAR}: {F1}", None, True),
+    ("synchrony, video → audio, true contacts", FOLEYED, f"{AUDIBLE}: {F1}", 0.90, True),
+    ("the same without a prompt", NO_PROMPT, f"{AUDIBLE}: {F1}", None, True),
     ("synchrony, joint", JOINTLY, f"synchrony of events: {F1}", 0.80, True),
-    ("synchrony of a video for a sound, true onsets", SEEN, f"{EYE}: {F1}", 0.70, True),
-    ("things seen as prompted", JOINTLY, "text: things seen, right", 0.85, True),
+    ("synchrony, audio → video, true onsets", SEEN, f"{VISIBLE}: {F1}", 0.70, True),
+    ("objects seen as prompted", JOINTLY, "text: things seen, right", 0.85, True),
     ("materials seen as prompted", JOINTLY, "text: materials seen, right", 0.85, True),
-    ("number of things seen as prompted", JOINTLY, f"{COUNT}: right", 0.85, True),
-    ("things heard as prompted", JOINTLY, "text: things heard, right", 0.85, True),
-    ("materials heard as prompted", JOINTLY, "text: materials heard, right", 0.85, True),
+    ("number of objects as prompted", JOINTLY, f"{COUNT}: right", 0.85, True),
+    ("objects audible as prompted", JOINTLY, "text: things heard, right", 0.85, True),
+    ("materials audible as prompted", JOINTLY, "text: materials heard, right", 0.85, True),
     ("place seen", JOINTLY, "text: place seen, right", 0.90, True),
-    ("place heard", JOINTLY, "text: place heard, right", 0.90, True),
+    ("place audible", JOINTLY, "text: place heard, right", 0.90, True),
     ("level against place, foley: correlation", FOLEYED, f"space: {LEVEL}", 0.85, False),
-    ("distance from heard to seen place, foley", FOLEYED, f"space: {PLACE}", 0.12, False),
+    ("distance of audible from visible place, foley", FOLEYED, f"space: {PLACE}", 0.12, False),
     *((f"physics, joint: {row}", JOINTLY, f"physics, {row}", 0.80, True) for row in PHYSICS),
-    ("integrity of one thing", JOINTLY, f"integrity of one thing: {RIGHT_FRAMES}", 0.80, True),
-    ("integrity of more things", JOINTLY, f"integrity of more things: {RIGHT_FRAMES}", 0.40, True),
-    ("instruments: the visual detector's own notes, true video", TRUE, f"{NOTES_SEEN}: {F1}", None, False),
-    ("instruments, joint: notes heard against notes seen", JOINTLY, f"{NOTES}: {F1}", 0.75, True),
-    ("foley without a prompt: things heard", UNTOLD, "text: things heard, right", 0.85, True),
-    ("foley without a prompt: materials heard", UNTOLD, "text: materials heard, right", 0.85, True),
-    ("foley, nothing told: things heard", BLIND, "text: things heard, right", None, True),
-    ("foley, nothing told: materials heard", BLIND, "text: materials heard, right", None, True),
+    ("integrity of one object", JOINTLY, f"integrity of one object: {RIGHT_FRAMES}", 0.80, True),
+    ("integrity of more objects", JOINTLY, f"integrity of more objects: {RIGHT_FRAMES}", 0.40, True),
+    ("instruments: the video detector's notes, true video", TRUE, f"{NOTES_SEEN}: {F1}", None, False),
+    ("instruments, joint: audible against visible notes", JOINTLY, f"{NOTES}: {F1}", 0.75, True),
+    ("foley without a prompt: objects audible", NO_PROMPT, "text: things heard, right", 0.85, True),
+    ("foley without a prompt: materials audible", NO_PROMPT, "text: materials heard, right", 0.85, True),
+    ("foley, unconditional: objects audible", UNCOND, "text: things heard, right", None, True),
+    ("foley, unconditional: materials audible", UNCOND, "text: materials heard, right", None, True),
     ("grounding, joint", JOINTLY, SHARE, 0.75, True),
 )
 
@@ -265,12 +264,12 @@ def main() -> None:
         "world": world_of[:2],
         "steps": arguments.steps,
         "guidance": {way: astuple(usual(task.name, *has)) for way, task in TASKS.items()},
-        "takes": NUM_CANDIDATES,
+        "candidates": NUM_CANDIDATES,
         "ahead": FIRST_FRAME_LEAD,
-        "by heart": STUDENT_TASKS,
+        "student": STUDENT_TASKS,
     }
-    check_settings(arguments.out, json.loads(json.dumps(settings)), "clips drawn")
-    draw(arguments.model, arguments.out, *world_of, arguments.steps)
+    check_settings(arguments.out, json.loads(json.dumps(settings)), "generated clips")
+    generate_all(arguments.model, arguments.out, *world_of, arguments.steps)
     tasks = [(arguments.out, way, *world_of) for way in WAYS]
     with ProcessPoolExecutor(arguments.jobs) as pool:
         found = dict(zip(WAYS, pool.map(scorer, tasks), strict=True))

@@ -1,4 +1,4 @@
-"""python render.py LEVEL TRAIN VALIDATION SECONDS FOLDER: samples of the world, rendered once and for all."""
+"""python render.py LEVEL TRAIN VALIDATION SECONDS FOLDER: labelled clips of the world, rendered once."""
 
 import sys
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# From the world to every number of RESULT.md, about 80 minutes of one core, and of two for the last training. A
-# training that was stopped goes on.
+# From the world to every number of RESULT.md, about 80 minutes of one core, and of two for the last training. An
+# interrupted training resumes.
 #   bash experiments/005-perception/run.sh [SCRATCH]
-# Half of the clips go through the codecs that ship, so that the detectors know what those make of the world.
+# Half of the clips go through the codecs that ship, so that the detectors are trained on decoded clips too.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../.."
@@ -13,7 +13,7 @@ export OMP_NUM_THREADS=1 MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=1000000000
 [ -f "$samples/medium/index.json" ] || "$python" "$here/render.py" medium 4000 200 2 "$samples/medium"
 [ -f "$samples/longer/index.json" ] || "$python" "$here/render.py" medium 2000 120 3 "$samples/longer"
 
-fit() { # NAME LESSONS ARGUMENTS...
+fit() { # NAME SAMPLES ARGUMENTS...
   local name=$1 from=$2
   shift 2
   "$python" -m avsim fit -c configs/base.yaml -c "configs/perception/$name.yaml" -c "$here/saved.yaml" \
@@ -32,7 +32,7 @@ for level in medium easy; do
   "$python" "$here/shifts.py" runs $level 120 | tee -a "runs/perception-$level.txt"
 done
 
-# The picture's detector goes on; the judge of offsets keeps the towers that it began with.
+# The video detector is trained further; the sync model keeps the encoders that it was initialised with.
 mkdir -p runs/further && ln -sfn "$PWD/runs/perception-audio_detector" runs/further/perception-audio_detector
 "$python" -m avsim fit -c configs/base.yaml -c configs/perception/video_detector.yaml -c "$here/picture_further.yaml" \
   --init runs/perception-video_detector --run runs/further/perception-video_detector

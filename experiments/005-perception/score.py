@@ -1,6 +1,6 @@
-"""python score.py RUNS LEVEL CLIPS: what the detectors find in the world's test split, against the truth.
+"""python score.py RUNS LEVEL CLIPS: detections on the world's test split, against the truth.
 
-RUNS holds perception-video_detector and perception-audio_detector. Chance is each clip's findings against the
+RUNS holds perception-video_detector and perception-audio_detector. Chance: each clip's detections against the
 next clip's truth.
 """
 
@@ -18,7 +18,7 @@ FRAME = 1 / 16  # s
 
 
 def moments(found: list, true: list, tolerance: float) -> Counts:
-    """Findings against clear moments; what is not clear is forgiven."""
+    """Detections against clear moments; unclear ones count neither way."""
     clear, rest = ([each.what.seconds for each in true if each.clear == which] for which in (True, False))
     return count([each.seconds for each in found], clear, tolerance, rest)
 
@@ -53,21 +53,23 @@ def main(runs: Path, level: str, clips: int) -> None:
                 right[f"{name} material"].append(found[i].material == clear[j].material)
                 right[f"{name} late, s"].append(abs(found[i].seconds - clear[j].seconds))
                 if name == "event":
-                    right["event away, frame widths"].append(abs(found[i].x - clear[j].x))
+                    right["event off by, widths"].append(abs(found[i].x - clear[j].x))
         for seen, there in list(zip(view.things, truths.things(truth, clip.spec), strict=True))[::8]:
-            right["things counted right"].append(len(seen) == len(there))
+            right["objects counted right"].append(len(seen) == len(there))
             for thing in there:
                 near = min(seen, key=lambda s, t=thing: abs(s.x - t.x) + abs(s.y - t.y), default=None)
                 for what in ("kind", "material", "colour"):
-                    right[f"thing {what}"].append(
+                    right[f"object {what}"].append(
                         near is not None and getattr(near, what) == getattr(thing, what)
                     )
-        right["place seen"].append(max(view.places, key=view.places.__getitem__) == truth.place)
-        right["place heard"].append(heard.place == truth.place)
-        told = truths.heard(truth, clip.sample_rate)
+        right["place from video"].append(max(view.places, key=view.places.__getitem__) == truth.place)
+        right["place from audio"].append(heard.place == truth.place)
+        labels = truths.heard(truth, clip.sample_rate)
         for what in ("kinds", "materials"):
-            said, true = getattr(heard, what), getattr(told, what)
-            right[f"{what} heard, all right"].append(all((said[name] > 0.5) == true[name] for name in true))
+            predicted, true = getattr(heard, what), getattr(labels, what)
+            right[f"audible {what}, all right"].append(
+                all((predicted[name] > 0.5) == true[name] for name in true)
+            )
     print(f"{clips} clips of {level}, split test")
     for name, each in counts.items():
         print(

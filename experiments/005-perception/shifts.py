@@ -1,7 +1,7 @@
-"""python shifts.py RUNS LEVEL CLIPS: injected shifts of up to a second against those that the judge says.
+"""python shifts.py RUNS LEVEL CLIPS: injected shifts of up to a second against predicted ones.
 
-Clips of 3 s of the world's test split, out of which 2 s of video and of sound are cut apart; floor: the
-video of one with the sound of the next. Clips of which nothing begins to sound in both cuts are left out.
+From clips of 3 s of the world's test split 2 s of video and of audio are cut apart; floor: the video of one
+with the audio of the next. Clips without an onset in both cuts are left out.
 """
 
 import sys
@@ -20,7 +20,7 @@ FRAMES, RATE = 32, 16  # of a cut
 
 
 def cut(clip: Clip, first: int, late: float) -> Clip:
-    """2 s from frame `first` on, their sound `late` s later against the video."""
+    """2 s from frame `first` on, the audio `late` s later than the video."""
     start = round((first / RATE - late) * clip.sample_rate)
     return Clip(clip.frames[:, first : first + FRAMES], clip.wave[:, start : start + 2 * clip.sample_rate])
 
@@ -45,22 +45,22 @@ def main(runs: Path, level: str, clips: int) -> None:
             other = shift(judge, Clip(before.frames, shown.wave))
             floor.append((late, other.seconds, other.sure))
         before = shown
-    print(f"{len(rows)} of {clips} clips of {level}, split test; {len(floor)} videos with another's sound")
+    print(f"{len(rows)} of {clips} clips of {level}, split test; {len(floor)} videos with another's audio")
     for name, some in (("all", rows), ("sure", [row for row in rows if row[2]])):
-        print(f"{name}: {told(some)}")
+        print(f"{name}: {agreement(some)}")
     for name, some in (("floor, all", floor), ("floor, sure", [row for row in floor if row[2]])):
-        print(f"{name}: {told(some)}")
+        print(f"{name}: {agreement(some)}")
 
 
-def told(rows: list[tuple[float, float, bool]]) -> str:
-    """How what is said of shifts follows the true ones."""
+def agreement(rows: list[tuple[float, float, bool]]) -> str:
+    """Predicted against true shifts."""
     if len(rows) < 3:
         return f"{len(rows)} clips"
-    true, said, _ = np.array(rows).T
-    away = np.abs(said - true)
+    true, predicted, _ = np.array(rows).T
+    away = np.abs(predicted - true)
     return (
         f"{len(rows)} clips, median error {np.median(away) * 1000:.0f} ms, within 40 ms "
-        f"{np.mean(away <= 0.04):.3f}, rank correlation {spearmanr(true, said).statistic:.3f}"
+        f"{np.mean(away <= 0.04):.3f}, rank correlation {spearmanr(true, predicted).statistic:.3f}"
     )
 
 

@@ -1,7 +1,7 @@
 """python budget.py STEPS: steps of each coupling that cost as many FLOPs as STEPS of `joint`, line by line.
 
 FLOPs of training (forward and backward) are torch's own count, over the clips of 2 s and the batches of first
-frames that couplings.yaml mixes. The cascade `none` is charged for the video alone where it draws it alone.
+frames that couplings.yaml mixes. The cascade `none` is charged for the video alone where it trains it alone.
 """
 
 import sys
@@ -41,7 +41,7 @@ def flops(model: JointDiT, spec: LatentSpec, sounds: bool = True) -> int:
 
 
 def settings(name: str) -> dict[str, Any]:
-    """What a yaml of this folder says of the system."""
+    """The system's settings in a yaml of this folder."""
     return yaml.safe_load((HERE / name).read_text())["model"]["init_args"]
 
 
@@ -68,8 +68,8 @@ def main(steps: int) -> None:
     images = yaml.safe_load((HERE / "couplings.yaml").read_text())["data"]["init_args"]["images"]
     found = costs(1, images)
     for name, (cost, size) in found.items():
-        told = f"{cost / 1e9:.3f} GFLOP a row, {size / 1e6:.2f} M"
-        print(name, round(steps * found["joint"][0] / cost), told)
+        line = f"{cost / 1e9:.3f} GFLOP a row, {size / 1e6:.2f} M"
+        print(name, round(steps * found["joint"][0] / cost), line)
 
 
 if __name__ == "__main__":

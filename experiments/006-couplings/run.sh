@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Couplings compared: data, 4 x 3 trainings of equal FLOPs, two at a time, and the table of RESULT.md.
 #   STEPS=3000 bash experiments/006-couplings/run.sh
-# A training that was stopped goes on; other STEPS are other runs. `none` has the weights of `joint`, and levels of its
+# An interrupted training resumes; other STEPS are other runs. `none` has the weights of `joint`, and levels of its
 # own (none.yaml).
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)

@@ -1,10 +1,10 @@
-"""Couplings, judged: python score.py RUNS [--count 64]: RUNS/COUPLING-SEED are runs, RUNS/table.md the table.
+"""Compare couplings: python score.py RUNS [--count 64]: RUNS/COUPLING-SEED are runs, RUNS/table.md the table.
 
-From captions and videos of `easy`, split "test": each run draws both jointly (the cascade `none` a video
-first, then its sound) and a sound for the true video; the first of them are kept for `avsim compare`.
-`truth` are the clips themselves, through the codecs. A number is the mean over seeds, with the 95 % interval
-of `joint`'s own and, of the others, of what they have more than `joint` at the same seed (Student's, over
-seeds). Losses are on held-out clips after the last step.
+From captions and videos of `easy`, split "test": each run generates both jointly (the cascade `none`
+the video first, then its audio) and audio for the true video; the first clips are kept for `avsim compare`.
+`truth` are the clips themselves, through the codecs. A number is the mean over seeds, with `joint`'s own 95 %
+interval and, for the others, that of their difference from `joint` at the same seed (Student's t over seeds).
+Losses are on held-out clips after the last step.
 """
 
 import argparse
@@ -39,36 +39,36 @@ BATCH, STEPS, F1 = 16, 12, "F1 within 1 frame"
 SHOWN = 8  # clips of a run that are kept
 JOINTLY, FOLEYED = "synchrony, joint", "synchrony, foley"
 LOGGED = {
-    "val/audio_own": "loss of the sound, its video given",
-    "val/sync_gap": "less of it than with another video",
-    "val/video": "loss of the video, both noised",  # not what `none` was trained on: not shown of it
+    "val/conditional_audio_loss": "conditional audio loss",
+    "val/conditioning_gain": "conditioning gain",
+    "val/video": "video loss, both noised",  # `none` was not trained on it: left out
 }
 
 
 @torch.no_grad()
-def drawn(
+def generated(
     simulator: Simulator, cascade: bool, known: list[tuple[Clip, Truth]], first: int
 ) -> dict[str, list[Clip]]:
-    """A batch drawn jointly, and with sounds for its own videos."""
+    """A batch generated jointly, and audio for its own videos."""
     captions, spec = [truth.caption for _, truth in known], spec_of(simulator, known[0][0])
 
-    def draw(task, video=None) -> Latents:
+    def sample(task, video=None) -> Latents:
         given, how = Latents(video, None), {"steps": STEPS, "guidance": Guidance(1.5)}
         return generate(simulator.generator, captions, spec, given, task, seed=first, **how)
 
     with quickest("cpu"):
         true = simulator.video_codec.encode(torch.stack([clip.frames for clip, _ in known]))
         latents = {
-            JOINTLY: draw(FOLEY, draw(IMAGE).video) if cascade else draw(JOINT),
-            FOLEYED: draw(FOLEY, true),
+            JOINTLY: sample(FOLEY, sample(IMAGE).video) if cascade else sample(JOINT),
+            FOLEYED: sample(FOLEY, true),
         }
         return {name: clips(simulator, each, spec) for name, each in latents.items()}
 
 
 def spec_of(simulator: Simulator, clip: Clip) -> LatentSpec:
     """Of a clip's latents."""
-    see, hear = simulator.video_codec, simulator.audio_codec
-    return LatentSpec(clip.spec, see.time_stride, see.space_stride, hear.hop)
+    video_codec, audio_codec = simulator.video_codec, simulator.audio_codec
+    return LatentSpec(clip.spec, video_codec.time_stride, video_codec.space_stride, audio_codec.hop)
 
 
 def clips(simulator: Simulator, latents: Latents, spec: LatentSpec) -> list[Clip]:
@@ -80,21 +80,21 @@ def clips(simulator: Simulator, latents: Latents, spec: LatentSpec) -> list[Clip
 
 
 def synchrony(made: Iterable[tuple[str, Clip, Clip, Truth]]) -> dict[str, float]:
-    """Of clips that were made in some way from the video or caption of true ones."""
-    scorers, detectors = defaultdict(EventSynchrony), Detectors.shipped()
+    """Synchrony of clips that were generated from the video or caption of true ones."""
+    metrics, detectors = defaultdict(EventSynchrony), Detectors.shipped()
     for way, one, clip, truth in made:
         found = Features(one, detectors, truth.caption)
         seen = oracle_features(clip, truth) if way == FOLEYED else found
         heard, happens = ([event.seconds for event in each] for each in (found.onsets, seen.view.events))
-        scorers[way].update(heard, happens, clip.frames_per_second, clip.seconds)
-    scores = {way: scorer.scores() for way, scorer in scorers.items()}
+        metrics[way].update(heard, happens, clip.frames_per_second, clip.seconds)
+    scores = {way: metric.scores() for way, metric in metrics.items()}
     return {way: each[F1].value for way, each in scores.items()} | {
         f"{way}, by chance": each[f"chance of {F1}"].value for way, each in scores.items()
     }
 
 
 def world(count: int) -> Iterable[list[tuple[Clip, Truth]]]:
-    """Clips that nothing was trained on, in batches."""
+    """Held-out clips, in batches."""
     known = islice(WorldDataset("easy", seed=4, split="test"), count)
     while batch := list(islice(known, BATCH)):
         yield batch
@@ -107,11 +107,11 @@ def of_run(run: Path, count: int) -> dict[str, float]:
     made = (
         (way, one, clip, truth)
         for number, batch in enumerate(world(count))
-        for way, ones in drawn(simulator, cascade, batch, number * BATCH).items()
+        for way, ones in generated(simulator, cascade, batch, number * BATCH).items()
         for one, (clip, truth) in zip(ones, batch, strict=True)
     )
     with open(run / "csv" / "metrics.csv") as file:
-        last = [row for row in csv.DictReader(file) if row.get("val/audio_own")][-1]
+        last = [row for row in csv.DictReader(file) if row.get("val/conditional_audio_loss")][-1]
     found = synchrony(sampled(made, run / "samples" / f"step={int(last['step']):08d}"))
     shown = {name: title for name, title in LOGGED.items() if not (cascade and name == "val/video")}
     return found | {title: float(last[name]) for name, title in shown.items()}
@@ -133,7 +133,7 @@ def sampled(
 def of_truth(count: int) -> dict[str, float]:
     """The same of true clips, through the codecs: the ceiling."""
     simulator = load("small")
-    see, hear = simulator.video_codec, simulator.audio_codec
+    video_codec, audio_codec = simulator.video_codec, simulator.audio_codec
 
     def coded() -> Iterable[tuple[str, Clip, Clip, Truth]]:
         for batch in world(count):
@@ -141,7 +141,7 @@ def of_truth(count: int) -> dict[str, float]:
                 torch.stack([getattr(clip, name) for clip, _ in batch]) for name in ("frames", "wave")
             )
             with quickest("cpu"):
-                latents = Latents(see.encode(frames), hear.encode(waves))
+                latents = Latents(video_codec.encode(frames), audio_codec.encode(waves))
                 ones = clips(simulator, latents, spec_of(simulator, batch[0][0]))
             for one, (clip, truth) in zip(ones, batch, strict=True):
                 yield from ((way, one, clip, truth) for way in (JOINTLY, FOLEYED))
@@ -150,7 +150,7 @@ def of_truth(count: int) -> dict[str, float]:
 
 
 def kept(folder: Path, generator: Path, count: int, find) -> dict[str, float]:
-    """What was found before, of the same weights, or what `find` finds."""
+    """The stored result of the same weights, or that of `find`."""
     folder.mkdir(parents=True, exist_ok=True)
     settings = {"generator": hash_of(generator / TENSORS), "count": count, "steps": STEPS}
     check_settings(folder, settings, "numbers")

@@ -1,4 +1,4 @@
-"""The generator's attention on a CPU, spelled out and by torch's fused kernel: python attention.py
+"""The generator's attention on a CPU, written out and by torch's fused kernel: python attention.py
 
 One thread, CPU time, the best of several; forward and backward of 16 clips of 2 s, in ms.
 """
@@ -37,7 +37,7 @@ def best(function, tokens: int, keys: int, dtype: torch.dtype) -> list[float]:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     for dtype in (torch.bfloat16, torch.float32):
-        for what, tokens, keys in (("both streams", 640, 640), ("video to words", 576, 40)):
+        for what, tokens, keys in (("both streams", 640, 640), ("video to text", 576, 40)):
             for name, function in (("fused", fused), ("spelled out", attend)):
                 forward, backward = best(function, tokens, keys, dtype)
                 print(f"{str(dtype)[6:]:9} {what:17} {name:12} {forward:6.1f} {backward:6.1f}")

@@ -1,9 +1,9 @@
-"""BSS-eval of 256 pairs of sounds of 65,535 samples on two threads, beside mir_eval in the same run.
+"""BSS-eval of 256 pairs of signals of 65,535 samples on two threads, beside mir_eval in the same run.
 
     python experiments/benchmarks/bss.py [--pairs 256] [--sources 1] [--theirs 2]
 
 Prints CPU and wall seconds of ours for all pairs, and mir_eval's for a few pairs scaled up to as many; the
-wall time alone says nothing on a machine that others use.
+wall time alone means little on a shared machine.
 """
 
 import argparse
@@ -32,7 +32,7 @@ def timed(work) -> tuple[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--pairs", type=int, default=256)
-    parser.add_argument("--sources", type=int, default=1, help="pairs that are judged with each other")
+    parser.add_argument("--sources", type=int, default=1, help="pairs that are scored with each other")
     parser.add_argument("--theirs", type=int, default=2, help="mixtures that mir_eval is given")
     arguments = parser.parse_args()
     torch.set_num_threads(2)

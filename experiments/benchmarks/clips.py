@@ -1,11 +1,11 @@
-"""How long clips with audio take from words to files, as a share of how long they last.
+"""Seconds from prompts to files of clips with audio, as a share of the clips' length.
 
     python experiments/benchmarks/clips.py [--threads 2] [--rounds 5]
 
-Eight prompts are drawn together by what ships, at its usual steps, and written as MP4; then one alone. As in
-the generator's benchmark the best of several rounds counts, since machines are shared; the median stands
-beside it. What its parts take is of one more round of eight; an asking holds one decoding of each kind,
-of the sound in fewer rounds.
+Eight prompts are generated together by what ships, at its default steps, and written as MP4; then one alone.
+As in the generator's benchmark the best of several rounds counts, since machines are shared; the median is
+printed beside it. The parts are timed in one more round of eight; sync guidance includes one decoding of each
+modality, of audio in fewer rounds.
 """
 
 import argparse
@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def made(simulator: Simulator, prompts: tuple[str, ...], folder: Path) -> float:
-    """Seconds from words to files."""
+    """Seconds from prompts to files."""
     began = time.perf_counter()
     for index, clip in enumerate(simulator.batch(prompts, SECONDS)):
         write(clip, folder / f"{index}.mp4")
@@ -69,25 +69,25 @@ def made(simulator: Simulator, prompts: tuple[str, ...], folder: Path) -> float:
 
 @contextmanager
 def stopwatches(simulator: Simulator) -> Iterator[dict[str, list[float]]]:
-    """Seconds of each call of what makes a clip."""
+    """Seconds of each call of the parts that generate a clip."""
     parts: dict[str, list[float]] = defaultdict(list)
 
     def timed(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
-        def told(*args: Any, **options: Any) -> Any:
+        def measured(*args: Any, **options: Any) -> Any:
             began = time.perf_counter()
             result = call(*args, **options)
             parts[name].append(time.perf_counter() - began)
             return result
 
-        return told
+        return measured
 
     student, video, audio = simulator.student, simulator.video_codec, simulator.audio_codec
     assert student is not None
     with (
         patch.object(student, "forward", timed("a pass", student.forward)),
-        patch.object(guidance, "criticised", timed("a critic's asking", guidance.criticised)),
-        patch.object(video, "decode", timed("videos decoded", video.decode)),
-        patch.object(audio, "decode", timed("sounds decoded", audio.decode)),
+        patch.object(guidance, "criticised", timed("sync guidance", guidance.criticised)),
+        patch.object(video, "decode", timed("video decoded", video.decode)),
+        patch.object(audio, "decode", timed("audio decoded", audio.decode)),
         patch(f"{__name__}.write", timed("a file written", write)),
     ):
         yield parts

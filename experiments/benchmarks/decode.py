@@ -2,9 +2,9 @@
 
     python experiments/benchmarks/decode.py FILM [--seconds 2] [--spans 12] [--size 64x64] [--repeats 3]
 
-Both seek to each span, decode it and leave its videos at one size: OpenCV by INTER_AREA and a centre crop,
-as bytes; avsim by time stamps, as float32, four times the memory. OpenCV reads no audio: a line of its own
-tells what that adds. The order alternates between repeats, medians are compared. Peak memory is that of a
+Both seek to each span, decode it and resize its frames: OpenCV by INTER_AREA and a centre crop, as bytes;
+avsim by time stamps, as float32, four times the memory. OpenCV reads no audio: a separate line has its cost.
+The order alternates between repeats, medians are compared. Peak memory is that of a
 fresh process for each reader.
 """
 

@@ -1,4 +1,4 @@
-"""How fast the generator is, against what this machine can do and against LTX-2's transformer.
+"""The generator's speed, against this machine's GEMM rate and against LTX-2's transformer.
 
     python experiments/benchmarks/generator.py [--threads 2] [--batch 8] [--seconds 3] [--dtype float32]
 
@@ -44,7 +44,7 @@ def forward_flops(q: torch.Size, k: torch.Size, v: torch.Size, *_: Any, **__: An
 def backward_flops(
     gradient: torch.Size, q: torch.Size, k: torch.Size, v: torch.Size, *_: Any, **__: Any
 ) -> int:
-    """And of its backward pass."""
+    """FLOPs of its backward pass."""
     return sdpa_backward_flop_count(gradient, q, k, v)
 
 
@@ -60,7 +60,7 @@ def main() -> None:
     )
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--batch", type=int, default=8, help="clips at a time")
-    parser.add_argument("--seconds", type=float, default=3.0, help="that each measurement may take")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement, at most")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--dtype", choices=["float32", "bfloat16"])
     arguments = parser.parse_args()
@@ -110,7 +110,7 @@ def gemm_rate(dtype: torch.dtype, device: torch.device, size: int = 1024) -> flo
 
 
 def ours(coupling: type[Coupling], batch: int, device: torch.device) -> tuple[nn.Module, Callable[..., Any]]:
-    """A `JointDiT`, and a forward that gives its velocities; what a clip needs once is computed before."""
+    """A `JointDiT`, and a forward that gives its velocities; constants of a clip are computed before."""
     model = JointDiT(width=WIDTH, heads=HEADS, blocks=BLOCKS, coupling=coupling).to(device)
     waken(model)
     sizes = Pair(*zip(lengths(SPEC), model.channels, strict=True))
@@ -162,7 +162,7 @@ def compile_blocks(model: nn.Module) -> None:
 
 
 def waken(model: nn.Module) -> None:
-    """Small random weights everywhere, so that gradients flow to all of them."""
+    """Small random weights everywhere, so that all of them have gradients."""
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=0.02)
 
@@ -219,7 +219,7 @@ def best_of(runs: dict[str, Callable[[], Any]], seconds: float, device: torch.de
 
 
 def wait(device: torch.device) -> None:
-    """Until the device has done what it was asked."""
+    """Wait until the device has finished."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 

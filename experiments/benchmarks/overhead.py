@@ -6,8 +6,8 @@ Trains the shipped generator's architecture on random latents on a CPU, with the
 configs/base.yaml but for checkpoints and bar, images beside the clips, motion weight and caption dropout.
 
 Forward is what runs in the model (`context` and `forward`), backward is autograd's, optimizer is its step.
-All else is sampling noise
-and levels, the loss, clipping, the guard, the average, logging, loading and Lightning.
+All else is sampling noise and levels, the loss, clipping, the guard, the average, logging, loading and
+Lightning.
 """
 
 import argparse
@@ -84,14 +84,14 @@ class System(GeneratorSystem):
 
 
 class Data(LightningDataModule):
-    """The same batch again and again."""
+    """The same batch repeatedly."""
 
     def __init__(self, batch: LatentBatch) -> None:
         super().__init__()
         self.batch = batch
 
     def train_dataloader(self) -> DataLoader[LatentBatch]:
-        """Endless enough."""
+        """The same batch, more often than there are steps."""
         return DataLoader([self.batch] * 1000, batch_size=None)
 
 

@@ -1,4 +1,4 @@
-"""How long a clip takes by how OpenMP's threads wait: on a quiet machine, and beside busy processes.
+"""The time of a clip by OpenMP's wait policy, on an idle machine and beside busy processes.
 
     python experiments/benchmarks/waiting.py [--rounds 7] [--busy 1] [--threads 2]
 

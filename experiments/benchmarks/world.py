@@ -1,8 +1,8 @@
-"""How quickly the world makes clips on one core, by family and level, and whether its memory stays flat.
+"""Clips a second of the world on one core, by family and level, and whether its memory stays constant.
 
     python experiments/benchmarks/world.py [--clips 100] [--seconds 2] [--memory 10000]
 
-CPU time, after some clips of each kind: what is made once (sprites, notes, rooms) is not counted.
+CPU time, after some clips of each kind: what is computed once (sprites, notes, rooms) is not counted.
 """
 
 import argparse
@@ -39,10 +39,10 @@ def main() -> None:
 def kinds() -> Iterator[tuple[str, str, WorldConfig]]:
     """(name, clips a second to reach, config)."""
     for scene in ("drop", "strike"):
-        yield f"{scene}, one or two things, dry studio", "25", WorldConfig(scenes=(scene,), things=(1, 2))
+        yield f"{scene}, one or two objects, dry studio", "25", WorldConfig(scenes=(scene,), things=(1, 2))
     yield "ensemble, one or two players, dry studio", "15", WorldConfig(scenes=("ensemble",), things=(1, 2))
     for scene in ("drop", "strike", "ensemble"):
-        yield f"{scene}, one or two things, all places", "15", WorldConfig((scene,), (1, 2), places=PLACES)
+        yield f"{scene}, one or two objects, all places", "15", WorldConfig((scene,), (1, 2), places=PLACES)
     for level, config in LEVELS.items():
         yield f"level {level}", {"easy": "25"}.get(level, "15"), config
 
@@ -51,7 +51,7 @@ def rate(config: WorldConfig, clips: int) -> float:
     """Clips a second of CPU time."""
     world = WorldDataset(config)
     for index in range(clips, clips + 25):
-        world[index]  # what is made once
+        world[index]  # what is computed once
     start = time.process_time()
     for index in range(clips):
         world[index]

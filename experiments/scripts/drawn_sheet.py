@@ -1,6 +1,6 @@
-"""What a model draws, unchosen, as the README shows it: python drawn_sheet.py MODEL OUT.png [FIRST_SEED]
+"""The README's sheet of generated clips, not selected: python drawn_sheet.py MODEL OUT.png [FIRST_SEED]
 
-The demo's prompts, each a strip of frames above the spectrogram of its sound; clip i has FIRST_SEED + i.
+The demo's prompts, each a strip of frames above the spectrogram of its audio; clip i has FIRST_SEED + i.
 """
 
 import sys

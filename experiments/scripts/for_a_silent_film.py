@@ -1,4 +1,4 @@
-"""The sound of a silent video; the video stays as it is: python for_a_silent_film.py RUN in.mp4 out.mp4"""
+"""Audio for a silent video; the frames stay as they are: python for_a_silent_film.py RUN in.mp4 out.mp4"""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""A clip with audio from words: python from_a_prompt.py RUN "a ball falls" out.mp4"""
+"""A clip with audio from a prompt: python from_a_prompt.py RUN "a ball falls" out.mp4"""
 
 import sys
 

@@ -1,6 +1,6 @@
-"""python experiments/scripts/ship.py RUN PART [RUN PART ...]: parts of runs go into the package, in bfloat16.
+"""python experiments/scripts/ship.py RUN PART [RUN PART ...]: parts of runs -> the package, in bfloat16.
 
-A part is a folder of RUN/simulator, such as video_codec or separator; what the run noted down is kept.
+A part is a folder of RUN/simulator, such as video_codec or separator; its notes are kept.
 """
 
 import sys

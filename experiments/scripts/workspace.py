@@ -1,4 +1,4 @@
-"""Make the wandb workspace that shows runs beside each other: their tables, their samples, their curves.
+"""Make a wandb workspace that compares runs: their tables, samples and curves.
 
     python experiments/scripts/workspace.py --entity TEAM --project avsim runs/a runs/b
 

@@ -1,4 +1,4 @@
-"""A frame of every kind of scene in every place, as the README shows them: python world_sheet.py OUT.jpg"""
+"""A frame of every kind of scene in every place, one sheet: python world_sheet.py OUT.jpg"""
 
 import sys
 
