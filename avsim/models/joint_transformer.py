@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -41,6 +42,8 @@ class JointTransformer(nn.Module):
         self.fusion = nn.ModuleDict({str(index): module for index, module in sorted(fusion.items())})
         self.gradient_checkpointing = False  # of the tower and the fusion
         self.video_frozen = False
+        self.video_source: Path | None = None  # the folder that holds the transformer's files
+        self.lora: Any = None  # a models.lora.LoRA of the video transformer
 
     def forward(
         self,
@@ -126,6 +129,16 @@ class JointTransformer(nn.Module):
         transformer: Any = getattr(self.video, "transformer", None)
         if hasattr(transformer, "enable_gradient_checkpointing"):
             transformer.enable_gradient_checkpointing()
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the model to `folder`, from which `avsim.models.load_joint` reads it.
+
+        Raises:
+            InputError: a video model that no file can describe, or a folder that can't be written.
+        """
+        from avsim.models.joint_folder import save_joint
+
+        return save_joint(self, folder)
 
     def _begin(self, z: Tensor, s: Tensor, text: Tensor, spec: LatentSpec, text_mask: Tensor | None) -> Any:
         if text_mask is None:
