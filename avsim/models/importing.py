@@ -58,7 +58,7 @@ def import_text(name: str, folder: str | Path, length: int, layers: list[int] | 
     with atomic(folder) as temporary:
         encoder.encoder.save_pretrained(temporary / "encoder")
         encoder.tokenizer.save_pretrained(temporary / "encoder")
-        placed = PretrainedEncoder(str(temporary / "encoder"), length, layers)
+        placed: Any = PretrainedEncoder(str(temporary / "encoder"), length, layers)
         placed.config["init_args"]["name"] = str(Path(folder).resolve() / "encoder")
         save_model(placed, temporary / "saved", source=name)
         for path in (temporary / "saved").iterdir():
