@@ -30,6 +30,7 @@ EXAMPLES = {
     "encode": "avsim encode data/clips --video-codec small --audio-codec small --out data/latents",
     "generate": 'avsim generate --prompt "a golden metal ball falls in a studio" --out clip.mp4',
     "import": "avsim import Wan-AI/Wan2.1-T2V-1.3B-Diffusers --part video_codec --out codecs/wan",
+    "add-audio": "avsim add-audio Wan-AI/Wan2.1-T2V-1.3B-Diffusers --audio-codec codecs/oobleck --out wan-av",
     "separate": "avsim separate clip.mp4 --auto --out stems/",
     "evaluate": "avsim evaluate clips/ --out scores/",
     "compare": "avsim compare runs/one runs/two --out compared.html",

@@ -20,6 +20,9 @@ SHARED = {
     "predict",
     "replay",
     "latents",
+    "add_audio/wan-1.3b",  # all three in tests/cli/test_add_audio_command.py
+    "add_audio/wan-5b",
+    "add_audio/ltx-video",
 }  # run with others, or below
 NAMES = sorted(str(path.relative_to(CONFIGS))[: -len(".yaml")] for path in CONFIGS.rglob("*.yaml"))
 SMALL = {  # what a config's own system is made smaller by

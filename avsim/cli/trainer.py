@@ -255,11 +255,23 @@ class RunCLI(LightningCLI):
                 # One name and id for all sessions of a run, so that wandb shows one curve.
                 logger.init_args.name = logger.init_args.name or self.run_folder.name
                 logger.init_args.id = logger.init_args.id or _run_id(self.output)
+        self._set_base(config)
         if config.seed is not None:
             config.seed_everything = config.seed
             for part in (config.model, config.get("data")):
                 if part is not None and "seed" in part.get("init_args", {}):
                     part.init_args.seed = config.seed
+
+    def _set_base(self, config: Any) -> None:
+        """Have `--init`, or the run's own config, name the model of a system that is built from a `base`."""
+        settings = (config.model or {}).get("init_args") or {}
+        if "base" not in settings:
+            return
+        if config.init is not None:
+            settings["base"] = str(config.init)
+        elif settings["base"] is None and (self.run_folder / "config.yaml").is_file():
+            before = read_config(self.run_folder / "config.yaml").get("model") or {}
+            settings["base"] = (before.get("init_args") or {}).get("base")
 
     def instantiate_classes(self) -> None:
         """Build the model, the data and the trainer, within this machine's memory."""
@@ -290,7 +302,7 @@ class RunCLI(LightningCLI):
         config = self.config[self.subcommand]
         if self.subcommand == "predict" and (config.init or config.compile):
             raise InputError("--init and --compile are of trainings; predict draws with the models of a run")
-        if config.init is not None:
+        if config.init is not None and not hasattr(self.model, "base"):
             words = initialise(self.model, Path(config.init))
             for callback in self.trainer.checkpoint_callbacks:
                 if isinstance(callback, Checkpoints):

@@ -68,8 +68,12 @@ class _VideoCodec(nn.Module):
             InputError: latents that don't cover the clip that `spec` describes.
         """
         mean, std = (rearrange(value, "c -> c 1 1 1") for value in self.statistics())
-        frames = self.network.decode(latents * std + mean).sample
+        frames = self._decoded(latents * std + mean)
         return cropped(frames / 2 + 0.5, spec).clamp(0, 1)
+
+    def _decoded(self, latents: Tensor) -> Tensor:
+        """Raw latents -> frames in [-1, 1]."""
+        return self.network.decode(latents).sample
 
 
 @configured
@@ -113,6 +117,28 @@ class LTX2VideoCodec(_VideoCodec):
     def statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and deviation of each latent channel, (Dv,) each, as the weights have them."""
         return self.network.latents_mean, self.network.latents_std / self.network.config.scaling_factor
+
+
+@configured
+class LTXVideoCodec(_VideoCodec):
+    """LTX-Video's causal video autoencoder (2501.00103): 32 x 32 x 8, 128 channels."""
+
+    kind = "AutoencoderKLLTXVideo"
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        super().__init__(config)
+        self.channels = self.network.config.latent_channels
+        self.time_stride = int(self.network.temporal_compression_ratio)
+        self.space_stride = int(self.network.spatial_compression_ratio)
+
+    def statistics(self) -> tuple[Tensor, Tensor]:
+        """Mean and deviation of each latent channel, (Dv,) each, as the weights have them."""
+        return self.network.latents_mean, self.network.latents_std / self.network.config.scaling_factor
+
+    def _decoded(self, latents: Tensor) -> Tensor:
+        """Raw latents -> frames in [-1, 1]; a decoder that denoises gets latents without noise."""
+        clean = latents.new_zeros(len(latents)) if self.network.config.timestep_conditioning else None
+        return self.network.decode(latents, clean).sample
 
 
 @configured

@@ -17,7 +17,12 @@ VIDEO_FOLDERS, AUDIO_FOLDERS, TEXT_FOLDERS = ("vae", ""), ("audio_vae", "vae", "
 # Classes of diffusers, model types of transformers -> codecs.
 VIDEO_CODECS: dict[str, Any] = {
     codec.kind: codec
-    for codec in (pretrained.WanVideoCodec, pretrained.LTX2VideoCodec, pretrained.CogVideoXVideoCodec)
+    for codec in (
+        pretrained.WanVideoCodec,
+        pretrained.LTXVideoCodec,
+        pretrained.LTX2VideoCodec,
+        pretrained.CogVideoXVideoCodec,
+    )
 }
 AUDIO_CODECS: dict[str, Any] = {
     pretrained.LTX2AudioCodec.kind: pretrained.LTX2AudioCodec,

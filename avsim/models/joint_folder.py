@@ -10,7 +10,7 @@ Nothing is pickled, no class is imported that a file names freely, and Lightning
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from avsim.models.backbones import ADAPTERS, adapter_of
 from avsim.models.fusion import CrossAttentionFusion
 from avsim.models.joint_transformer import JointTransformer
 from avsim.models.lora import LoRA, add_lora, is_lora
-from avsim.weights import CONFIG, TENSORS, hash_of, load_model, save_model
+from avsim.weights import CONFIG, FORMAT, TENSORS, hash_of, load_model, save_model
 
 TRANSFORMER = "transformer"  # subfolder
 BASE = "video.transformer."  # before its weights' names in a joint model
@@ -47,6 +47,7 @@ def describe(model: JointTransformer) -> dict[str, Any]:
     first: Any = fusions[0][1] if fusions else None
     lora = getattr(model, "lora", None)
     return {
+        "format": FORMAT,
         "class_path": f"{type(model).__module__}.{type(model).__qualname__}",
         "architecture": type(transformer).__name__,
         "levels": model.video.levels,
@@ -69,9 +70,15 @@ def describe(model: JointTransformer) -> dict[str, Any]:
 
 
 def save_joint(
-    model: JointTransformer, folder: str | Path, notes: dict[str, Any] | None = None, **more: Any
+    model: JointTransformer,
+    folder: str | Path,
+    notes: dict[str, Any] | None = None,
+    files: Mapping[str, Callable[[Path], Any]] | None = None,
+    **more: Any,
 ) -> Path:
     """Write a joint model to `folder`, whole or not at all; `more` goes to config.json.
+
+    `files` are further ones, by name, each with what writes it to a path.
 
     A video transformer that came from a folder and is frozen is linked or copied from there.
 
@@ -88,6 +95,8 @@ def save_joint(
         temporary.mkdir()
         _save_transformer(model, temporary / TRANSFORMER)
         save_file(added, temporary / TENSORS)
+        for name, write in (files or {}).items():
+            write(temporary / name)
         config |= {**more, "notes": notes or {}, "sha256": hash_of(temporary / TENSORS)}
         (temporary / CONFIG).write_text(json.dumps(config, indent=2))
     return Path(folder)

@@ -13,6 +13,7 @@ from avsim.clip import ClipSpec
 from avsim.diffusion import JointDiT
 from avsim.errors import InputError
 from avsim.evaluation.ood import FAMILIAR, Familiar
+from avsim.models.joint_generator import JointGenerator
 from avsim.perception.sync import OffsetJudge
 from avsim.perception.video_detector import PictureDetector
 from avsim.separation.separator import Viewer
@@ -20,8 +21,8 @@ from avsim.simulator.simulator import Simulator
 from avsim.weights import CONFIG, TENSORS, allowing, load_model, notes_of
 
 HUB = re.compile(r"[\w.-]+/[\w.-]+(@[\w.-]+)?")  # a model's name there, and a revision
-PARTS: dict[str, type | None] = {
-    "generator": JointDiT,
+PARTS: dict[str, type | tuple[type, ...] | None] = {
+    "generator": (JointDiT, JointGenerator),
     "student": JointDiT,
     "video_codec": None,  # whatever meets codecs.protocol
     "audio_codec": None,

@@ -103,7 +103,7 @@ class Simulator:
     picture is drawn beside a sound, `offset` is the critic that `Guidance.sync_scale` turns it to.
     """
 
-    generator: JointDiT | None = None
+    generator: Any = None  # a JointDiT or a JointGenerator
     video_codec: Any = None  # a codecs.protocol.VideoCodec
     audio_codec: Any = None  # a codecs.protocol.AudioCodec
     separator: Separator | None = None
@@ -525,6 +525,8 @@ class Simulator:
         student = self.student if guidance is None and task.name in BY_THE_STUDENT else None
         if guidance is None:
             guidance = usual(task.name, student is not None, self.offset is not None)
+            if not isinstance(self.generator, JointDiT):  # a gradient of a large model takes too much memory
+                guidance = replace(guidance, sync_scale=0.0)
         elif not isinstance(guidance, Guidance):
             guidance = self.guided(task.name, guidance_scale=guidance)
         for prompt in prompts:
@@ -533,12 +535,14 @@ class Simulator:
         if self.offset is not None:
             heard = task.audio is everything  # it stays
             critic = timing(self.offset, self.video_codec, self.audio_codec, spec.clip, heard)
+        # A video model of one level per clip denoises all frames together.
+        ahead = AHEAD.get(task.name, 0) if getattr(model, "levels", "token") != "clip" else 0
         with quickest(self.device):
             drawn = [
                 generate(
                     model, prompts, spec, given, task, steps=steps, guidance=guidance, seed=take,
                     first_row=seed, student=student, critic=critic,
-                    ahead=round(AHEAD.get(task.name, 0) * steps),
+                    ahead=round(ahead * steps),
                 )
                 for take in range(takes if model.coupling.cross_modal else 1)
             ]  # fmt: skip
