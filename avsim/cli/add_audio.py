@@ -74,7 +74,8 @@ def run(arguments: argparse.Namespace) -> None:
     empty = empty_text(found)
     generator = JointGenerator(joint, found.text_config, found.text_length, empty, found.shift)
     source = {"source": arguments.model}
-    save_model(generator, arguments.out / "generator", **source)
+    spec = {**found.spec, "sample_rate": codec.sample_rate}
+    save_model(generator, arguments.out / "generator", **source, spec=spec)
     save_model(codec, arguments.out / "audio_codec")
     if found.video_codec is not None:
         save_model(found.video_codec, arguments.out / "video_codec", **source)

@@ -62,6 +62,8 @@ HARMLESS = re.compile(
     r"default_root_dir|num_sanity_val_steps|benchmark|plugins)\b|"
     r"data\.init_args\.(workers|num_workers)$"
 )
+# Weights that a model without coupling may get: what they add is zero at first.
+STARTS_AT_ZERO = re.compile(r"\.coupling\.|_modulation\.other_")
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
 
 
@@ -533,10 +535,15 @@ def initialise(system: LightningModule, folder: Path) -> frozenset[str]:
     place = part_folder(folder, name)
     loaded = load_model(place, expected=type(system.model))
     try:
-        system.model.load_state_dict(loaded.state_dict())  # type: ignore[union-attr, operator]
+        found: Any = system.model.load_state_dict(loaded.state_dict(), strict=False)  # type: ignore[union-attr, operator]
     except RuntimeError as error:
         detail = str(error).strip().splitlines()[-1].strip()
         raise InputError(f"{folder}: the weights of another architecture ({detail})") from error
+    wrong = [name for name in found.missing_keys if not STARTS_AT_ZERO.search(name)] + found.unexpected_keys
+    if wrong:
+        raise InputError(
+            f"{folder}: the weights of another architecture ({wrong[0]} is in one of them alone)"
+        )
     words = notes_of(place).get("vocabulary", [])
     return frozenset(map(str, words)) if isinstance(words, list) else frozenset()
 

@@ -20,10 +20,20 @@ from avsim.models.backbones import ADAPTERS, REFUSED, adapter_of
 from avsim.models.importing import import_codec
 from avsim.models.joint import JointDiT
 from avsim.models.joint_folder import load_transformer
-from avsim.weights import CONFIG, build, load_model, part_folder
+from avsim.weights import CONFIG, build, load_model, notes_of, part_folder
 
 HUB = re.compile(r"[\w.-]+/[\w.-]+(@[\w.-]+)?")  # a model's name there, and a revision
 FILES = ["*.json", "*.safetensors", "*.model", "*.txt"]  # of data; no code, nothing pickled
+SPECS = {  # of their pipelines' defaults
+    "WanTransformer3DModel": {"seconds": 5.0625, "height": 480, "width": 832, "frames_per_second": 16.0},
+    "Wan 2.2": {"seconds": 121 / 24, "height": 704, "width": 1280, "frames_per_second": 24.0},
+    "LTXVideoTransformer3DModel": {
+        "seconds": 161 / 25,
+        "height": 512,
+        "width": 704,
+        "frames_per_second": 25.0,
+    },
+}
 TEXT_LENGTHS = {"WanTransformer3DModel": 512, "LTXVideoTransformer3DModel": 128}  # of the pipelines
 
 
@@ -36,6 +46,7 @@ class VideoModel:
     text_config: dict[str, Any] | None  # of the text encoder, as `build` takes it
     text_length: int
     shift: float  # of timesteps
+    spec: dict[str, float]  # of the clips that it was trained on, as far as they are known; of `ClipSpec`
     source: Path | None  # the folder with the transformer's files
 
 
@@ -54,7 +65,7 @@ def load_video_model(name: str, text: str | None = None, text_length: int | None
     own = next((each for each in (folder, folder / "generator", folder / "simulator/generator")
                 if (each / CONFIG).is_file() and "class_path" in _json(each / CONFIG)), None)  # fmt: skip
     if own is not None:
-        return _own(folder, load_model(own, expected=JointDiT))
+        return _own(folder, own)
     index = _json(folder / "model_index.json") if (folder / "model_index.json").is_file() else {}
     place = folder / "transformer" if (folder / "transformer").is_dir() else folder
     if index.get("transformer_2", [None])[0] is not None:
@@ -80,6 +91,7 @@ def load_video_model(name: str, text: str | None = None, text_length: int | None
         text_config=_text_config(folder, text, length),
         text_length=length,
         shift=_shift(folder / "scheduler" / "scheduler_config.json"),
+        spec=SPECS["Wan 2.2" if architecture == "WanTransformer3DModel" and not once else architecture],
         source=place,
     )
 
@@ -104,11 +116,14 @@ def empty_text(model: VideoModel) -> Tensor | None:
     return text[0][present[0]]
 
 
-def _own(folder: Path, transformer: JointDiT) -> VideoModel:
-    """The video half of avsim's own generator."""
+def _own(folder: Path, own: Path) -> VideoModel:
+    """The video half of avsim's own generator, in a run's or model's folder."""
+    transformer = load_model(own, expected=JointDiT)
     codec = load_model(part_folder(folder, "video_codec"))
     length, shift = transformer.text.length, transformer.shifts.video
-    return VideoModel(as_backbone(transformer), codec, None, length, shift, None)
+    spec = notes_of(own).get("spec", {})
+    known = {name: spec[name] for name in SPECS["Wan 2.2"] if name in spec}
+    return VideoModel(as_backbone(transformer), codec, None, length, shift, known, None)
 
 
 def _folder_of(name: str) -> Path:

@@ -56,6 +56,7 @@ def load(
         folders["separator"] = the_part(separator, "separator")
     with allowing(allow_modules):
         parts: Any = {name: load_model(folder, device, PARTS[name]) for name, folder in folders.items()}
+    _check_channels(name_or_path, parts)
     notes = notes_of(folders["generator"]) if "generator" in folders else {}
     places = notes.get("places") or ()
     if not isinstance(places, list | tuple):
@@ -66,6 +67,22 @@ def load(
     return Simulator(
         **parts, spec=spec, source=str(name_or_path), places=places, familiar=familiar, vocabulary=vocabulary
     )
+
+
+def _check_channels(name_or_path: str | Path, parts: dict[str, Any]) -> None:
+    """Refuse codecs whose latents the generator doesn't take.
+
+    Raises:
+        InputError: a codec of other channels.
+    """
+    if "generator" not in parts:
+        return
+    for part, channels in zip(("video_codec", "audio_codec"), parts["generator"].channels, strict=True):
+        if part in parts and parts[part].channels != channels:
+            raise InputError(
+                f"{name_or_path}: its {part} has latents of {parts[part].channels} channels; the generator "
+                f"takes {channels}"
+            )
 
 
 def _vocabulary(notes: dict[str, Any], folders: dict[str, Path]) -> frozenset[str] | None:

@@ -128,17 +128,33 @@ def test_it_trains_resumes_exports_and_generates(made, mode, capsys):
     assert clip.wave.shape[0] == 2 and clip.sample_rate == RATE  # stereo at the codec's rate
 
 
-def test_a_silent_film_is_dubbed_and_keeps_its_frames(made, place):
+def test_a_silent_film_is_dubbed_by_a_codec_of_its_channels_alone(made, place, capsys):
     _, folder = made
     film = place / "films/one.mp4"
-    given = ("--video", film, "--seconds", 1, "--prompt", "a", "--steps", 2, "--out", folder / "dubbed.mp4")
-    assert avsim("generate", "--checkpoint", folder / "model", *given) == 0
-    assert Clip.read(folder / "dubbed.mp4").wave is not None
+    given = ("--video", film, "--seconds", 1, "--size", "32x32", "--prompt", "a", "--steps", 2)
+    out = folder / "dubbed.mp4"
+    assert avsim("generate", "--checkpoint", folder / "model", *given, "--out", out) == 0
+    assert Clip.read(out).wave is not None
+    shutil.copytree(folder / "model", folder / "mixed", dirs_exist_ok=True)
+    save_model(OobleckCodec(OOBLECK | {"decoder_input_channels": 5}), folder / "mixed/audio_codec")
+    assert avsim("generate", "--checkpoint", folder / "mixed", *given, "--out", out) == 2
+    assert "latents of 5 channels; the generator takes 8" in capsys.readouterr().err
 
 
 def test_what_one_level_per_clip_cannot_do_is_refused(made, place, capsys):
     kind, folder = made
-    given = ("--extend", place / "films/one.mp4", "--prompt", "a", "--seconds", 1, "--steps", 1)
+    given = (
+        "--extend",
+        place / "films/one.mp4",
+        "--prompt",
+        "a",
+        "--seconds",
+        1,
+        "--steps",
+        1,
+        "--size",
+        "32x32",
+    )
     code = avsim("generate", "--checkpoint", folder / "model", *given, "--out", folder / "longer.mp4")
     said = capsys.readouterr().err
     if kind == "wan 2.1":

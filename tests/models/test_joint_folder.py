@@ -199,3 +199,11 @@ def edit(**values):
 def test_a_folder_that_does_not_fit_is_refused(saved, tmp_path, change, message):
     with pytest.raises(InputError, match=message):
         load_joint(changed(saved, tmp_path, change))
+
+
+def test_what_no_file_can_describe_is_not_saved(tmp_path):
+    from tests.models.test_add_audio import MyBackbone
+
+    with pytest.raises(InputError, match="MyBackbone can't be saved"):
+        add_audio(MyBackbone(), DA, WIDTH).save(tmp_path / "mine")
+    assert not (tmp_path / "mine").exists()
