@@ -89,15 +89,15 @@ def _embed(folder: Path, device: str) -> Callable[[Sequence[str]], Tensor]:
 
     import torch
 
-    from avsim.models.joint_generator import JointGenerator
-    from avsim.weights import load_model, part_folder
+    from avsim.models.joint_generator import text_encoder_of
+    from avsim.weights import part_folder
 
-    model = load_model(part_folder(folder, "generator"), expected=JointGenerator)
-    model.text.to(device)
-    model.joint = None  # its weights are not needed
+    encoder = text_encoder_of(part_folder(folder, "generator")).to(device)
 
     @lru_cache(maxsize=4096)
+    @torch.no_grad()
     def one(caption: str) -> Tensor:
-        return model.embed([caption])[0].cpu()
+        text, present = encoder([caption])
+        return (text * present[..., None])[0].cpu()
 
     return lambda captions: torch.stack([one(caption) for caption in captions])

@@ -168,6 +168,19 @@ class JointGenerator(nn.Module):
             raise InputError(f"{folder}: no generator can be made of it ({error})") from error
 
 
+def text_encoder_of(folder: str | Path) -> TextEncoder:
+    """The text encoder of a generator's folder, without its transformer where that is another's.
+
+    Raises:
+        InputError: no such folder, or a model without a text encoder.
+    """
+    about = read_config(folder).get("generator")
+    if isinstance(about, dict) and isinstance(about.get("text"), dict):
+        encoder: Any = build(about["text"])
+        return encoder.eval().requires_grad_(False)
+    return JointGenerator.load_folder(folder).text
+
+
 def _padded(text: Tensor, length: int) -> Tensor:
     """Text (B, S, E) cut or padded with zeros to `length` tokens."""
     return F.pad(text[:, :length], (0, 0, 0, max(0, length - text.shape[1])))
