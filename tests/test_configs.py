@@ -23,7 +23,8 @@ SHARED = {
     "size/100m",  # below
     "size/300m",
     "size/1b",
-    "add_audio/wan-1.3b",  # all three in tests/cli/test_add_audio_command.py
+    "add_audio/small",
+    "add_audio/wan-1.3b",  # all four in tests/cli/test_add_audio_command.py
     "add_audio/wan-5b",
     "add_audio/ltx-video",
 }  # run with others, or below

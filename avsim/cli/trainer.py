@@ -654,5 +654,7 @@ def _quieten() -> None:
         ".*Detected pickle.*",
         ".*LeafSpec.*",
         ".*anonymous.*",
+        ".*module\\(s\\) in eval mode.*",  # a frozen part
+        ".*overridden `on_before_batch_transfer`.*",
     ):
         warnings.filterwarnings("ignore", text)

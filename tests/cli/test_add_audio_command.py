@@ -228,3 +228,21 @@ def test_fit_without_a_model_says_what_is_missing(made, capsys):
     shutil.rmtree(folder / "run", ignore_errors=True)
     _, code = fit(made)
     assert code == 2 and "--init DIR" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_video_half_of_the_shipped_generator_gets_audio(place, tmp_path, capsys):
+    given = ("--audio-codec", place / "codec", "--width", 16, "--out", tmp_path / "model")
+    assert avsim("add-audio", "small", *given) == 0
+    assert avsim("encode", place / "clips", "--model", tmp_path / "model", "--out", tmp_path / "latents") == 0
+    files = [
+        each for name in ("base", "add_audio/small", "size/tiny") for each in ("-c", f"configs/{name}.yaml")
+    ]
+    data = ("--data.folder", tmp_path / "latents", "--data.batch_size", 2, "--trainer.accelerator", "cpu")
+    run = tmp_path / "run"
+    assert avsim("fit", *files, *data, "--init", tmp_path / "model", "--run", run) == 0, (
+        capsys.readouterr().err
+    )
+    drawn = ("--prompt", "a", "--seconds", 0.5, "--steps", 2, "--out", tmp_path / "drawn.mp4")
+    assert avsim("generate", "--checkpoint", run, *drawn) == 0
+    assert Clip.read(tmp_path / "drawn.mp4").sample_rate == RATE
