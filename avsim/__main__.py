@@ -29,6 +29,8 @@ EXAMPLES = {
     "prepare": "avsim prepare videos/ --out data/clips",
     "encode": "avsim encode data/clips --video-codec small --audio-codec small --out data/latents",
     "generate": 'avsim generate --prompt "a golden metal ball falls in a studio" --out clip.mp4',
+    "import": "avsim import Wan-AI/Wan2.1-T2V-1.3B-Diffusers --part video_codec --out codecs/wan",
+    "add-audio": "avsim add-audio Wan-AI/Wan2.1-T2V-1.3B-Diffusers --audio-codec codecs/oobleck --out wan-av",
     "separate": "avsim separate clip.mp4 --auto --out stems/",
     "evaluate": "avsim evaluate clips/ --out scores/",
     "compare": "avsim compare runs/one runs/two --out compared.html",
@@ -87,13 +89,18 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"avsim {__version__}")
     subparsers = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     for verb in VERBS:
-        importlib.import_module(f"avsim.cli.{verb}").add(subparsers)
+        importlib.import_module(module_of(verb)).add(subparsers)
         subparsers.choices[verb].epilog = f"Example: {EXAMPLES[verb]}"
     for verb, text in TRAINER_VERBS.items():
         # Lightning parses their arguments: without prefix characters all are handed on, options too.
         trainer = subparsers.add_parser(verb, help=text, add_help=False, prefix_chars="\0")
         trainer.add_argument("rest", nargs=argparse.REMAINDER)
     return parser
+
+
+def module_of(verb: str) -> str:
+    """The module of a subcommand."""
+    return f"avsim.cli.{'trainer' if verb in TRAINER_VERBS else verb.replace('-', '_')}"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -111,9 +118,8 @@ def main(argv: list[str] | None = None) -> int:
         _show_any_name()
         arguments = build_parser().parse_args(argv)
         verb = f" {arguments.verb}"
-        name = "trainer" if arguments.verb in TRAINER_VERBS else arguments.verb
         keep_freed()  # for good: a caller in the same process keeps it too
-        module = importlib.import_module(f"avsim.cli.{name}")
+        module = importlib.import_module(module_of(arguments.verb))
         with _allowing(getattr(arguments, "allow_module", ())):
             module.run(arguments)
         sys.stdout.flush()  # here, where a pipe that is closed is still caught

@@ -236,6 +236,8 @@ def save_model(
     `dtype` is what floating-point tensors are stored as, their own by default; `notes` are plain data kept in
     config.json under "notes" (commit, command, step).
     """
+    if hasattr(model, "save_folder"):  # a format of its own
+        return model.save_folder(folder, notes)  # type: ignore[operator]
     tensors = model.state_dict() if tensors is None else tensors
     stored = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     if dtype is not None:
@@ -280,7 +282,11 @@ def hash_of(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def load_model(folder: str | Path, device: str | torch.device = "cpu", expected: type | None = None) -> Any:
+def load_model(
+    folder: str | Path,
+    device: str | torch.device = "cpu",
+    expected: type | tuple[type, ...] | None = None,
+) -> Any:
     """Build the model of a folder and load its tensors; it comes back in eval mode.
 
     Raises:
@@ -292,6 +298,8 @@ def load_model(folder: str | Path, device: str | torch.device = "cpu", expected:
         if not (folder / name).is_file():
             raise InputError(f"{folder}: no {name} here; expected a folder written by avsim's trainings")
     config = _read_config(folder)
+    if (own := _with_own_format(config)) is not None:
+        return _checked(own.load_folder(folder), folder, expected).eval().to(device)
     told = config.get("sha256")
     if not isinstance(told, str | None):
         raise InputError(f"{folder / CONFIG}: sha256 is {told!r:.60}; expected a text")
@@ -305,8 +313,7 @@ def load_model(folder: str | Path, device: str | torch.device = "cpu", expected:
         model = build(config)
     except InputError as error:
         raise InputError(f"{folder / CONFIG}: {error}") from error
-    if expected is not None and not isinstance(model, expected):
-        raise InputError(f"{folder}: holds a {type(model).__name__}; expected a {expected.__name__}")
+    _checked(model, folder, expected)
     try:
         model.load_state_dict(load_file(folder / TENSORS))
     except (SafetensorError, RuntimeError) as error:
@@ -314,6 +321,31 @@ def load_model(folder: str | Path, device: str | torch.device = "cpu", expected:
         detail = first[1].strip() if len(first) > 1 else first[0]
         raise InputError(f"{folder / TENSORS}: not the weights of this architecture ({detail})") from error
     return model.eval().to(device)
+
+
+def _checked(model: Any, folder: Path, expected: type | tuple[type, ...] | None) -> Any:
+    """The model, which is an `expected`.
+
+    Raises:
+        InputError: it is another.
+    """
+    if expected is not None and not isinstance(model, expected):
+        classes = expected if isinstance(expected, tuple) else (expected,)
+        names = " or a ".join(cls.__name__ for cls in classes)
+        raise InputError(f"{folder}: holds a {type(model).__name__}; expected a {names}")
+    return model
+
+
+def _with_own_format(config: dict[str, Any]) -> Any:
+    """The class that a config names, if it is an allowed one that reads folders by itself."""
+    module, _, name = str(config["class_path"]).rpartition(".")
+    if not _is_allowed(module):
+        return None
+    try:
+        cls = getattr(importlib.import_module(module), name, None)
+    except ImportError:
+        return None
+    return cls if isinstance(cls, type) and hasattr(cls, "load_folder") else None
 
 
 class _Unfilled(TorchFunctionMode):
@@ -325,7 +357,7 @@ class _Unfilled(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def _check_shapes(config: dict[str, Any], tensors: Path, expected: type | None) -> None:
+def _check_shapes(config: dict[str, Any], tensors: Path, expected: type | tuple[type, ...] | None) -> None:
     """Refuse a config whose model has other tensors than the file, before it takes memory.
 
     Raises:

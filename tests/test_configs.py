@@ -20,6 +20,13 @@ SHARED = {
     "predict",
     "replay",
     "latents",
+    "size/100m",  # below
+    "size/300m",
+    "size/1b",
+    "add_audio/small",
+    "add_audio/wan-1.3b",  # all four in tests/cli/test_add_audio_command.py
+    "add_audio/wan-5b",
+    "add_audio/ltx-video",
 }  # run with others, or below
 NAMES = sorted(str(path.relative_to(CONFIGS))[: -len(".yaml")] for path in CONFIGS.rglob("*.yaml"))
 SMALL = {  # what a config's own system is made smaller by
@@ -112,6 +119,22 @@ def test_a_config_trains_two_steps_and_moves_its_weights(name, place):
     assert "Unable to serialize" not in (run / "config.yaml").read_text()
     for part in (run / "simulator").iterdir():
         assert json.loads((part / "config.json").read_text())["notes"]["spec"]["frames_per_second"] == 16
+
+
+@pytest.mark.parametrize("name", ["100m", "300m", "1b"])
+def test_a_size_has_as_many_parameters_as_its_header_says(name):
+    import re
+
+    import yaml
+
+    from avsim.models.joint import JointDiT
+
+    text = (CONFIGS / "size" / f"{name}.yaml").read_text()
+    arguments = yaml.safe_load(text)["model"]["init_args"]["model"]["init_args"]
+    with torch.device("meta"):
+        model = JointDiT(**arguments)
+    said = re.search(r"([\d,]+) M parameters", text)[1].replace(",", "")
+    assert int(said) == round(sum(weight.numel() for weight in model.parameters()) / 1e6)
 
 
 def test_models_reload_without_lightning(place):

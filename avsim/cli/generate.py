@@ -64,6 +64,15 @@ def add(subparsers: Any) -> None:
         help="a run that trained a generator, or a hub id (default: the shipped model)",
     )
     parser.add_argument(
+        "--pipeline",
+        type=model,
+        metavar="NAME",
+        help="a pipeline of diffusers in place of --checkpoint: its folder, or owner/name on the hub",
+    )
+    parser.add_argument(
+        "--dub", type=model, metavar="RUN", help="with --pipeline: the run that makes the audio of its video"
+    )
+    parser.add_argument(
         "--prompt",
         type=words,
         help="description of video and audio (with --video: a caption of it by default; '': no prompt)",
@@ -137,6 +146,14 @@ def run(arguments: argparse.Namespace) -> None:
     count, out = arguments.count, arguments.out
     if count < 1:
         raise InputError(f"-n {count}: expected at least one clip")
+    if arguments.pipeline is not None:
+        from avsim.simulator.peers import generate_with
+
+        return generate_with(arguments)
+    if arguments.dub is not None:
+        raise InputError(
+            "--dub is for the video of a --pipeline; for a file it is --checkpoint RUN --video FILE"
+        )
     for option in ("strength", "keep"):
         if getattr(arguments, option) is not None and arguments.edit is None:
             raise InputError(f"--{option} is of an edit; --edit VIDEO is missing")

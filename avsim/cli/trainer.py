@@ -63,6 +63,8 @@ HARMLESS = re.compile(
     r"default_root_dir|num_sanity_val_steps|benchmark|plugins)\b|"
     r"data\.init_args\.(workers|num_workers)$"
 )
+# Weights that a model without coupling may get: what they add is zero at first.
+STARTS_AT_ZERO = re.compile(r"\.coupling\.|_modulation\.other_")
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
 
 
@@ -256,11 +258,23 @@ class RunCLI(LightningCLI):
                 # One name and id for all sessions of a run, so that wandb shows one curve.
                 logger.init_args.name = logger.init_args.name or self.run_folder.name
                 logger.init_args.id = logger.init_args.id or _run_id(self.output)
+        self._set_base(config)
         if config.seed is not None:
             config.seed_everything = config.seed
             for part in (config.model, config.get("data")):
                 if part is not None and "seed" in part.get("init_args", {}):
                     part.init_args.seed = config.seed
+
+    def _set_base(self, config: Any) -> None:
+        """Have `--init`, or the run's own config, name the model of a system that is built from a `base`."""
+        settings = (config.model or {}).get("init_args") or {}
+        if "base" not in settings:
+            return
+        if config.init is not None:
+            settings["base"] = str(config.init)
+        elif settings["base"] is None and (self.run_folder / "config.yaml").is_file():
+            before = read_config(self.run_folder / "config.yaml").get("model") or {}
+            settings["base"] = (before.get("init_args") or {}).get("base")
 
     def instantiate_classes(self) -> None:
         """Build the model, the data and the trainer, within this machine's memory."""
@@ -291,7 +305,7 @@ class RunCLI(LightningCLI):
         config = self.config[self.subcommand]
         if self.subcommand == "predict" and (config.init or config.compile):
             raise InputError("--init and --compile are of trainings; predict draws with the models of a run")
-        if config.init is not None:
+        if config.init is not None and not hasattr(self.model, "base"):
             words = initialise(self.model, Path(config.init))
             for callback in self.trainer.checkpoint_callbacks:
                 if isinstance(callback, Checkpoints):
@@ -519,10 +533,15 @@ def initialise(system: LightningModule, folder: Path) -> frozenset[str]:
     place = part_folder(folder, name)
     loaded = load_model(place, expected=type(system.model))
     try:
-        system.model.load_state_dict(loaded.state_dict())  # type: ignore[union-attr, operator]
+        found: Any = system.model.load_state_dict(loaded.state_dict(), strict=False)  # type: ignore[union-attr, operator]
     except RuntimeError as error:
         detail = str(error).strip().splitlines()[-1].strip()
         raise InputError(f"{folder}: the weights of another architecture ({detail})") from error
+    wrong = [name for name in found.missing_keys if not STARTS_AT_ZERO.search(name)] + found.unexpected_keys
+    if wrong:
+        raise InputError(
+            f"{folder}: the weights of another architecture ({wrong[0]} is in one of them alone)"
+        )
     words = notes_of(place).get("vocabulary", [])
     return frozenset(map(str, words)) if isinstance(words, list) else frozenset()
 
@@ -633,5 +652,7 @@ def _quieten() -> None:
         ".*Detected pickle.*",
         ".*LeafSpec.*",
         ".*anonymous.*",
+        ".*module\\(s\\) in eval mode.*",  # a frozen part
+        ".*overridden `on_before_batch_transfer`.*",
     ):
         warnings.filterwarnings("ignore", text)

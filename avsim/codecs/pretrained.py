@@ -1,4 +1,4 @@
-"""Pretrained codecs of `diffusers` behind avsim's protocol: LTX-2's video and audio, Wan's video, Oobleck.
+"""Pretrained codecs of `diffusers` behind avsim's protocol: Wan, LTX-2, CogVideoX; LTX-2's audio, Oobleck.
 
     codec = WanVideoCodec.from_pretrained("Wan-AI/Wan2.1-T2V-1.3B-Diffusers")
     save_model(codec, "codecs/wan")      # from here on a folder like that of avsim's own codecs
@@ -68,8 +68,12 @@ class _VideoCodec(nn.Module):
             InputError: latents that don't cover the clip that `spec` describes.
         """
         mean, std = (rearrange(value, "c -> c 1 1 1") for value in self.statistics())
-        frames = self.network.decode(latents * std + mean).sample
+        frames = self._decoded(latents * std + mean)
         return cropped(frames / 2 + 0.5, spec).clamp(0, 1)
+
+    def _decoded(self, latents: Tensor) -> Tensor:
+        """Raw latents -> frames in [-1, 1]."""
+        return self.network.decode(latents).sample
 
 
 @configured
@@ -116,11 +120,57 @@ class LTX2VideoCodec(_VideoCodec):
 
 
 @configured
+class LTXVideoCodec(_VideoCodec):
+    """LTX-Video's causal video autoencoder (2501.00103): 32 x 32 x 8, 128 channels."""
+
+    kind = "AutoencoderKLLTXVideo"
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        super().__init__(config)
+        self.channels = self.network.config.latent_channels
+        self.time_stride = int(self.network.temporal_compression_ratio)
+        self.space_stride = int(self.network.spatial_compression_ratio)
+
+    def statistics(self) -> tuple[Tensor, Tensor]:
+        """Mean and deviation of each latent channel, (Dv,) each, as the weights have them."""
+        return self.network.latents_mean, self.network.latents_std / self.network.config.scaling_factor
+
+    def _decoded(self, latents: Tensor) -> Tensor:
+        """Raw latents -> frames in [-1, 1]; a decoder that denoises gets latents without noise."""
+        clean = latents.new_zeros(len(latents)) if self.network.config.timestep_conditioning else None
+        return self.network.decode(latents, clean).sample
+
+
+@configured
+class CogVideoXVideoCodec(_VideoCodec):
+    """CogVideoX's causal video autoencoder (2408.06072): 8 x 8 x 4, 16 channels.
+
+    Its convolutions are causal; its group norms see the frames that are encoded together, so that the first
+    latent of a clip is near that of its first frame alone, and not the same.
+    """
+
+    kind = "AutoencoderKLCogVideoX"
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        super().__init__(config)
+        settings = self.network.config
+        self.channels = settings.latent_channels
+        self.time_stride = int(settings.temporal_compression_ratio)
+        self.space_stride = 2 ** (len(settings.block_out_channels) - 1)
+
+    def statistics(self) -> tuple[Tensor, Tensor]:
+        """Mean and deviation of each latent channel, (Dv,) each: one scale for all, as the config has it."""
+        like = next(self.network.parameters())
+        std = like.new_full((self.channels,), 1 / self.network.config.scaling_factor)
+        return torch.zeros_like(std), std
+
+
+@configured
 class LTX2AudioCodec(nn.Module):
     """LTX-2's audio autoencoder and vocoder: log-mel spectrograms in, 25 latents a second of 8 x 16 channels.
 
-    It is causal, and its first latent sees one mel frame: latent j sees the sound up to about j hops. The
-    vocoder's own rate (24 or 48 kHz) is resampled to the codec's.
+    It is causal, and its first latent sees one mel frame: latent j sees the sound up to about j hops. Its
+    rate is the vocoder's own (24 or 48 kHz); what it encodes is resampled to the spectrograms' 16 kHz.
     """
 
     kind = "AutoencoderKLLTX2Audio"
@@ -137,13 +187,20 @@ class LTX2AudioCodec(nn.Module):
         self.network = _made(self.kind, config)
         self.vocoder = _made(vocoder["kind"], {key: value for key, value in vocoder.items() if key != "kind"})
         settings = self.network.config
-        self.sample_rate = settings.sample_rate
-        self.hop = settings.mel_hop_length * self.network.temporal_compression_ratio
+        self.sample_rate = self.vocoder.config.output_sampling_rate
+        self.mel_rate = settings.sample_rate
+        self.mel_hop = settings.mel_hop_length * self.network.temporal_compression_ratio  # samples per latent
+        self.hop, rest = divmod(self.mel_hop * self.sample_rate, self.mel_rate)
+        if rest:
+            raise InputError(
+                f"this LTX-2 audio codec has a latent every {self.mel_hop} samples at {self.mel_rate} Hz, "
+                f"which is no whole number of samples at its vocoder's {self.sample_rate} Hz"
+            )
         self.bins = settings.mel_bins // self.network.mel_compression_ratio
         self.channels = settings.latent_channels * self.bins
         with torch.device("cpu"):
             self.mel = MelSpectrogram(
-                self.sample_rate,
+                self.mel_rate,
                 n_fft=self.window,
                 hop_length=settings.mel_hop_length,
                 n_mels=settings.mel_bins,
@@ -174,10 +231,14 @@ class LTX2AudioCodec(nn.Module):
 
     def encode(self, wave: Tensor) -> Tensor:
         """Wave (B, A, N), A 1 or 2 -> (B, Da, l), l = ceil(N / hop); mono is given to both channels."""
+        from torchaudio.functional import resample
+
         wave = _stereo(wave, self.network.config.in_channels)
         latents = -(-wave.shape[-1] // self.hop)
-        wave = F.pad(wave, (0, max(latents * self.hop, self.window) - wave.shape[-1]))
-        mel = self.mel(wave.float()).clamp(min=1e-5).log().transpose(-1, -2)  # (B, A, frames, bins)
+        wave = F.pad(wave, (0, latents * self.hop - wave.shape[-1]))
+        wave = resample(wave.float(), self.sample_rate, self.mel_rate)[..., : latents * self.mel_hop]
+        wave = F.pad(wave, (0, max(latents * self.mel_hop, self.window) - wave.shape[-1]))
+        mel = self.mel(wave).clamp(min=1e-5).log().transpose(-1, -2)  # (B, A, frames, bins)
         per_latent = self.network.temporal_compression_ratio
         z = self.network.encode(mel[:, :, : per_latent * latents]).latent_dist.mode()
         z = rearrange(z, "b c l m -> b l (c m)")
@@ -189,15 +250,12 @@ class LTX2AudioCodec(nn.Module):
         Raises:
             InputError: a spec of another sample rate or of more than two channels, or too few latents.
         """
-        from torchaudio.functional import resample
-
         check(spec, self.sample_rate, latents.shape[-1] * self.hop)
         # l latents decode to 4 l - 3 mel frames; the last one is repeated so that the sound is long enough.
         z = torch.cat([latents, latents[..., -1:]], -1).transpose(1, 2)
         z = z * self.network.latents_std + self.network.latents_mean
         mel = self.network.decode(rearrange(z, "b l (c m) -> b c l m", m=self.bins)).sample
-        wave = self.vocoder(mel)
-        wave = resample(wave.float(), self.vocoder.config.output_sampling_rate, self.sample_rate)
+        wave = self.vocoder(mel).float()
         return _channels(wave[..., : spec.samples], spec.channels)
 
 

@@ -66,7 +66,7 @@ class LatentBatch(_Movable):
     captions: list[str]
     names: list[str]
     first_row: int
-    text: Tensor | None = None  # the captions' token ids, (B, ...), if they are known
+    text: Tensor | None = None  # the captions' token ids (B, ...), or embeddings (B, S, E), if they are known
     images: LatentBatch | None = None  # first frames of other clips, trained on beside these
 
     @property

@@ -329,7 +329,8 @@ class _AssembleLatents:
     def __call__(self, rows: list[Row]) -> LatentBatch:
         videos, audios, captions, names = zip(*(self.source.take(index) for index, _, _ in rows), strict=True)
         video, audio, (_, first, _) = torch.stack(videos), torch.stack(audios), rows[0]
-        return LatentBatch(self.source.spec, video, audio, list(captions), list(names), first)
+        text = _stacked([self.source.text(index) for index, _, _ in rows])
+        return LatentBatch(self.source.spec, video, audio, list(captions), list(names), first, text)
 
 
 class _AssembleImages(_AssembleLatents):

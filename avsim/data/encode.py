@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,8 @@ from avsim.weights import TENSORS, hash_of, load_model, part_folder
 if TYPE_CHECKING:
     from avsim.codecs.protocol import AudioCodec, VideoCodec
 
+Embed = Callable[[Sequence[str]], Tensor]
+"""embed(captions) -> embeddings (B, S, E), zeros where no token is."""
 PART = 64  # clips in a shard: the most that a kill can lose
 
 
@@ -57,11 +59,13 @@ def encode(
     batch_size: int = 8,
     device: str = "cpu",
     seed: int = 0,
+    embed: Embed | None = None,
 ) -> dict[str, int]:
     """Encode the clips of each split's source at `spec`; returns how many latents each split has.
 
-    Writes float16 latents of unit variance, part by part: a run that was killed goes on where it stopped.
-    The index records the codecs' folders and the sha256 of their weights.
+    Writes float16 latents of unit variance, and with `embed` the captions' embeddings, part by part: a run
+    that was killed goes on where it stopped. The index records the codecs' folders and the sha256 of their
+    weights.
 
     Raises:
         InputError: a codec is missing or made for another sample rate, a source can't give the spec, or
@@ -76,13 +80,15 @@ def encode(
         raise InputError(
             f"{codecs['audio']['folder']}: hears {hear.sample_rate} Hz; the clips have {spec.sample_rate} Hz"
         )
-    about = {
+    about: dict[str, Any] = {
         "time_stride": see.time_stride,
         "space_stride": see.space_stride,
         "hop": hear.hop,
         "video_channels": see.channels,
         "audio_channels": hear.channels,
     }
+    if embed is not None:
+        about["text_width"] = int(embed([""]).shape[2])
     shape = LatentSpec(spec, see.time_stride, see.space_stride, hear.hop)
     settings = {
         "spec": asdict(spec),
@@ -90,6 +96,7 @@ def encode(
         "clips": {split: _digest(source) for split, source in sources.items()},
         "bfloat16": quick_in_bfloat16(device),
         "seed": seed,
+        **({} if embed is None else {"text_width": about["text_width"]}),
     }
     parts = [
         (split, first, min(first + PART, len(source)))
@@ -110,6 +117,8 @@ def encode(
                 found, tensors = _encode_part(
                     sources[split], range(first, last), shape, see, hear, batch_size, device, seed
                 )
+                if embed is not None:
+                    tensors["text"] = _embedded([item["caption"] or "" for item in found], embed, batch_size)
                 for row, item in enumerate(found):
                     item |= {"shard": shard, "row": row, "split": split}
                 write_shard(folder / SHARDS / shard, tensors)
@@ -122,6 +131,14 @@ def encode(
 def _is_part(found: Any, count: int) -> bool:
     fields = {"name": str, "group": str, "caption": str, "shard": str, "row": int, "split": str}
     return isinstance(found, list) and len(found) == count and all(holds(item, fields) for item in found)
+
+
+def _embedded(captions: list[str], embed: Embed, batch_size: int) -> Tensor:
+    """Embeddings (n, S, E) of captions, trimmed to the longest of them."""
+    batches = [captions[first : first + batch_size] for first in range(0, len(captions), batch_size)]
+    text = torch.cat([embed(batch).to("cpu", torch.float16) for batch in batches])
+    used = (text != 0).any(-1).any(0).nonzero()  # token positions that any caption has
+    return text[:, : int(used.max()) + 1 if len(used) else 1].contiguous()
 
 
 def _digest(source: Source) -> str:

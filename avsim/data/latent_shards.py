@@ -30,6 +30,12 @@ class LatentSource:
     def __len__(self) -> int:
         return len(self.items)
 
+    def text(self, index: int) -> Tensor | None:
+        """Embeddings (S, E) of item `index`'s caption, zeros where no token is; None: none were stored."""
+        if "text_width" not in self.shards.index["latents"]:
+            return None
+        return self.shards.read(self.items[index], ("text",))["text"].float()
+
     def take(self, index: int) -> tuple[Tensor, Tensor, str, str]:
         """Item `index`: video (Dv, t, h, w), audio (Da, l), its caption and its name."""
         item = self.items[index]

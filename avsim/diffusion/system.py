@@ -70,7 +70,8 @@ class GeneratorSystem(L.LightningModule):
         for name, weight in (("motion_weight", motion_weight), ("image_weight", image_weight)):
             if not 0 <= weight < float("inf"):
                 raise InputError(f"{name} is {weight}; it must be 0 or more")
-        self.model, self.recipe, self.seed, self.levels = model, recipe, seed, levels
+        self.model: Any = model
+        self.recipe, self.seed, self.levels = recipe, seed, levels
         self.dropout = CaptionDropout(caption_dropout, given)
         self.motion_weight, self.image_weight = motion_weight, image_weight
         self.codecs = {"video_codec": video_codec, "audio_codec": audio_codec}
@@ -154,7 +155,8 @@ class GeneratorSystem(L.LightningModule):
         alone = {name for sample in samples if not sample.coupled for name in _names(sample)}
         if not any(sample.coupled for sample in samples) or len(alone) < len(NAMES):
             # Without a kind of rows some weights have no gradient, for which DDP would wait.
-            total = total + 0 * torch.stack([weight.sum() for weight in self.model.parameters()]).sum()
+            weights = [weight for weight in self.model.parameters() if weight.requires_grad]
+            total = total + 0 * torch.stack([weight.sum() for weight in weights]).sum()
         return total
 
     def log_levels(self, samples: list[TrainingSample], losses: list[Pair[Tensor]]) -> None:
@@ -231,6 +233,8 @@ class GeneratorSystem(L.LightningModule):
             "conditional_audio_loss": own, "shuffled_audio_loss": shuffled, "conditioning_gain": shuffled -
             own
         }  # fmt: skip
+        if not isinstance(self.model, JointDiT):  # whose blocks are open
+            return found
         statistics = attention_statistics(self.model, Pair(videos, audio.x_s), Pair(given, s), context)
         where = {} if statistics is None else statistics._asdict()
         return found | {f"attention_{name}": value for name, value in where.items()}
@@ -255,8 +259,8 @@ def tokenised(batch: LatentBatch, model: JointDiT) -> LatentBatch:
     """The batch, and its images, with their captions' token ids, if the text encoder has any."""
     if batch.images is not None:
         batch = replace(batch, images=tokenised(batch.images, model))
-    if batch.text is not None:
-        return batch
+    if batch.text is not None and not batch.text.is_floating_point():
+        return batch  # token ids; embeddings are of another model's encoder
     return replace(batch, text=model.text.tokenize(batch.captions))
 
 

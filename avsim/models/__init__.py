@@ -7,12 +7,15 @@ joint_transformer      all of them as one model; `add_audio`
 
 from typing import Any
 
-__all__ = ["JointTransformer", "VideoBackbone", "add_audio"]
+__all__ = ["JointTransformer", "LoRA", "VideoBackbone", "add_audio", "add_lora", "load_joint"]
 
 _HOMES = {
     "JointTransformer": "avsim.models.joint_transformer",
     "VideoBackbone": "avsim.models.backbone",
+    "LoRA": "avsim.models.lora",
     "add_audio": "avsim.models.joint_transformer",
+    "add_lora": "avsim.models.lora",
+    "load_joint": "avsim.models.joint_folder",
 }
 
 

@@ -1,7 +1,9 @@
 """Sound for any video model: a video backbone, an audio tower beside it, and fusion at chosen blocks."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 from avsim.clip import LatentSpec
 from avsim.errors import InputError
-from avsim.models.audio_tower import AudioTower, audio_rotary, head_width_of
+from avsim.models.audio_tower import AudioTower, audio_rotary
 from avsim.models.backbone import VideoBackbone, as_backbone
 from avsim.models.fusion import CrossAttentionFusion, video_rotary
 
@@ -41,6 +43,8 @@ class JointTransformer(nn.Module):
         self.fusion = nn.ModuleDict({str(index): module for index, module in sorted(fusion.items())})
         self.gradient_checkpointing = False  # of the tower and the fusion
         self.video_frozen = False
+        self.video_source: Path | None = None  # the folder that holds the transformer's files
+        self.lora: Any = None  # a models.lora.LoRA of the video transformer
 
     def forward(
         self,
@@ -127,6 +131,16 @@ class JointTransformer(nn.Module):
         if hasattr(transformer, "enable_gradient_checkpointing"):
             transformer.enable_gradient_checkpointing()
 
+    def save(self, folder: str | Path) -> Path:
+        """Write the model to `folder`, from which `avsim.models.load_joint` reads it.
+
+        Raises:
+            InputError: a video model that no file can describe, or a folder that can't be written.
+        """
+        from avsim.models.joint_folder import save_joint
+
+        return save_joint(self, folder)
+
     def _begin(self, z: Tensor, s: Tensor, text: Tensor, spec: LatentSpec, text_mask: Tensor | None) -> Any:
         if text_mask is None:
             return self.video.begin(z, s, text, spec)
@@ -212,13 +226,26 @@ def add_audio(
     if text_width is None:
         raise InputError(f"{type(video).__name__} has no text_width; give add_audio(..., text_width=E)")
     depth = video.depth if depth is None else depth
-    audio = AudioTower(audio_channels, text_width, width, depth, heads, patch)
-    head_width = head_width_of(width, heads)
-    fusion = {
-        index: CrossAttentionFusion(video.width, width, head_width, to_video, to_audio)
-        for index in range(0, video.depth, every)
-    }
-    model = JointTransformer(video, audio, fusion)
+
+    def parts() -> tuple[AudioTower, dict[int, CrossAttentionFusion]]:
+        tower = AudioTower(audio_channels, text_width, width, depth, heads, patch)
+        flags = to_video, to_audio
+        return tower, {
+            index: CrossAttentionFusion(video.width, width, tower.head_width, *flags)
+            for index in range(0, video.depth, every)
+        }
+
+    with torch.device("meta"):  # takes no memory
+        tower, fusion = parts()
+    weights = [weight for part in (tower, *fusion.values()) for weight in part.parameters()]
+    size = sum(weight.numel() * weight.element_size() for weight in weights)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if size > memory:
+        raise InputError(
+            f"an audio tower of width {width} and {depth} blocks and its fusion are {size / 2**30:,.0f} GiB; "
+            f"this machine has {memory / 2**30:,.0f} GiB; take a smaller width or depth, or fuse less often"
+        )
+    model = JointTransformer(video, *parts())
     weight = next(iter(getattr(video, "parameters", lambda: iter(()))()), None)
     if weight is not None:
         model.audio.to(weight.device)

@@ -133,36 +133,63 @@ class TextLayer(nn.Module):
 
 @configured
 class PretrainedEncoder(TextEncoder):
-    """Any encoder of `transformers` (T5, CLIP's text tower, BERT ...), frozen; needs `avsim[pretrained]`.
+    """Any encoder of `transformers` (T5, UMT5, CLIP, Gemma, Qwen ...), frozen; needs `avsim[pretrained]`.
 
-    Its weights are not saved with the generator, which stores the name alone.
+    Of a model of text and images it is the text half. Its weights are not saved with the generator, which
+    stores the name alone.
 
     Args:
         name: a folder, or a name on the Hugging Face hub; safetensors only, no code of its own is run.
         length: tokens that a caption is cut to.
+        layers: whose hidden states are concatenated, 0 the embeddings, -1 the last; None: the model's output.
+        subfolder: of `name`, where the model lies; a pipeline of diffusers has "text_encoder".
+        tokenizer_subfolder: and the tokenizer; a pipeline has "tokenizer".
 
     Raises:
-        InputError: `transformers` is not installed, or no usable text encoder at `name`.
+        InputError: `transformers` is not installed, no usable text encoder at `name`, or one without such
+            layers.
     """
 
-    def __init__(self, name: str, length: int = 64) -> None:
+    def __init__(
+        self,
+        name: str,
+        length: int = 64,
+        layers: list[int] | None = None,
+        subfolder: str = "",
+        tokenizer_subfolder: str = "",
+    ) -> None:
         super().__init__()
         try:
-            from transformers import AutoModel, AutoTokenizer
+            import transformers
         except ImportError as error:
             raise InputError("pretrained text encoders need `pip install avsim[pretrained]`") from error
         try:
-            self.tokenizer: Any = AutoTokenizer.from_pretrained(name)
-            model: Any = AutoModel.from_pretrained(name, use_safetensors=True)
+            self.tokenizer: Any = transformers.AutoTokenizer.from_pretrained(
+                name, subfolder=tokenizer_subfolder
+            )
+            # T5's own class has no decoder; of other families the whole model is loaded, and halved.
+            kind = transformers.AutoConfig.from_pretrained(name, subfolder=subfolder).model_type
+            of_text = kind in ("t5", "umt5", "mt5")
+            auto = transformers.AutoModelForTextEncoding if of_text else transformers.AutoModel
+            model: Any = auto.from_pretrained(name, subfolder=subfolder, use_safetensors=True)
         except (OSError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise InputError(f"{name}: no text encoder could be loaded ({reason})") from error
-        if not hasattr(model, "get_encoder") or not model.config.is_encoder_decoder:
-            self.encoder = getattr(model, "text_model", model)
+        if getattr(model.config, "is_encoder_decoder", False) and not of_text:
+            self.encoder: Any = model.get_encoder()
         else:
-            self.encoder = model.get_encoder()
+            halves = (getattr(model, half, None) for half in ("text_model", "language_model"))
+            self.encoder = next((half for half in halves if half is not None), model)
         self.encoder.requires_grad_(False)
-        self.length, self.width = length, self.encoder.config.hidden_size
+        if self.tokenizer.pad_token is None:  # as of models that only continue texts
+            self.tokenizer.pad_token = self.tokenizer.eos_token
+        self.tokenizer.padding_side = "right"
+        settings = self.encoder.config.get_text_config()
+        count = settings.num_hidden_layers
+        if layers is not None and not (layers and all(-count - 1 <= each <= count for each in layers)):
+            raise InputError(f"layers is {layers}; {name} has hidden states 0 to {count}")
+        self.layers = layers
+        self.length, self.width = length, settings.hidden_size * (1 if layers is None else len(layers))
         self.register_state_dict_post_hook(_forget_frozen)
         self.register_load_state_dict_post_hook(_expect_no_frozen)
 
@@ -178,8 +205,14 @@ class PretrainedEncoder(TextEncoder):
         ).to(self.encoder.device)
         present = encoded.attention_mask.bool()
         present[:, 0] = True  # without special tokens, an empty caption has no token
-        tokens = self.encoder(input_ids=encoded.input_ids, attention_mask=present.long()).last_hidden_state
-        return tokens.float(), present
+        found = self.encoder(
+            input_ids=encoded.input_ids,
+            attention_mask=present.long(),
+            output_hidden_states=self.layers is not None,
+        )
+        if self.layers is None:
+            return found.last_hidden_state.float(), present
+        return torch.cat([found.hidden_states[layer] for layer in self.layers], -1).float(), present
 
     def check(self, caption: str) -> CaptionCheck:
         """Unknown are words that the tokenizer has no token for."""
@@ -200,6 +233,8 @@ def _forget_frozen(module: nn.Module, state: dict[str, Tensor], prefix: str, _: 
 
 
 def _expect_no_frozen(module: nn.Module, incompatible: Any) -> None:
-    frozen = {name for name, _ in module.named_parameters()} | {name for name, _ in module.named_buffers()}
+    frozen = {name for name, _ in module.named_parameters(remove_duplicate=False)} | {
+        name for name, _ in module.named_buffers()
+    }
     missing = incompatible.missing_keys
     missing[:] = [key for key in missing if not any(key.endswith(name) for name in frozen)]

@@ -13,6 +13,7 @@ from avsim.clip import ClipSpec
 from avsim.diffusion import JointDiT
 from avsim.errors import InputError
 from avsim.evaluation.ood import OODCheck
+from avsim.models.joint_generator import JointGenerator
 from avsim.perception.sync import SyncModel
 from avsim.perception.video_detector import VideoDetector
 from avsim.separation.separator import SeparationModel
@@ -20,8 +21,8 @@ from avsim.simulator.simulator import Simulator
 from avsim.weights import CONFIG, TENSORS, allowing, load_model, notes_of
 
 HUB = re.compile(r"[\w.-]+/[\w.-]+(@[\w.-]+)?")  # a model's name there, and a revision
-PARTS: dict[str, type | None] = {
-    "generator": JointDiT,
+PARTS: dict[str, type | tuple[type, ...] | None] = {
+    "generator": (JointDiT, JointGenerator),
     "student": JointDiT,
     "video_codec": None,  # whatever meets codecs.protocol
     "audio_codec": None,
@@ -55,6 +56,7 @@ def load(
         folders["separator"] = the_part(separator, "separator")
     with allowing(allow_modules):
         parts: Any = {name: load_model(folder, device, PARTS[name]) for name, folder in folders.items()}
+    _check_channels(name_or_path, parts)
     notes = notes_of(folders["generator"]) if "generator" in folders else {}
     places = notes.get("places") or ()
     if not isinstance(places, list | tuple):
@@ -71,6 +73,22 @@ def load(
         ood_check=ood_check,
         vocabulary=vocabulary,
     )
+
+
+def _check_channels(name_or_path: str | Path, parts: dict[str, Any]) -> None:
+    """Refuse codecs whose latents the generator doesn't take.
+
+    Raises:
+        InputError: a codec of other channels.
+    """
+    if "generator" not in parts:
+        return
+    for part, channels in zip(("video_codec", "audio_codec"), parts["generator"].channels, strict=True):
+        if part in parts and parts[part].channels != channels:
+            raise InputError(
+                f"{name_or_path}: its {part} has latents of {parts[part].channels} channels; the generator "
+                f"takes {channels}"
+            )
 
 
 def _vocabulary(notes: dict[str, Any], folders: dict[str, Path]) -> frozenset[str] | None:

@@ -102,7 +102,7 @@ class Simulator:
     generated beside audio, `sync_model` is the reward of `Guidance.sync_scale`.
     """
 
-    generator: JointDiT | None = None
+    generator: Any = None  # a JointDiT or a JointGenerator
     video_codec: Any = None  # a codecs.protocol.VideoCodec
     audio_codec: Any = None  # a codecs.protocol.AudioCodec
     separator: Separator | None = None
@@ -527,6 +527,8 @@ class Simulator:
         student = self.student if guidance is None and task.name in STUDENT_TASKS else None
         if guidance is None:
             guidance = default_guidance(task.name, student is not None, self.sync_model is not None)
+            if not isinstance(self.generator, JointDiT):  # a gradient of a large model takes too much memory
+                guidance = replace(guidance, sync_scale=0.0)
         elif not isinstance(guidance, Guidance):
             guidance = self.task_guidance(task.name, guidance_scale=guidance)
         for prompt in prompts:
@@ -537,12 +539,14 @@ class Simulator:
             reward_fn = sync_reward(
                 self.sync_model, self.video_codec, self.audio_codec, spec.clip, audio_given
             )
+        # A video model of one level per clip denoises all frames together.
+        lead = FIRST_FRAME_LEAD.get(task.name, 0) if getattr(model, "levels", "token") != "clip" else 0
         with quickest(self.device):
             candidates = [
                 generate(
                     model, prompts, spec, given, task, steps=steps, guidance=guidance, seed=candidate,
                     first_row=seed, student=student, reward_fn=reward_fn,
-                    first_frame_lead=round(FIRST_FRAME_LEAD.get(task.name, 0) * steps),
+                    first_frame_lead=round(lead * steps),
                 )
                 for candidate in range(num_candidates if model.coupling.cross_modal else 1)
             ]  # fmt: skip

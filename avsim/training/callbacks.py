@@ -268,7 +268,7 @@ def export(trainer: Trainer, pl_module: LightningModule, known: frozenset[str] =
     of_text = {} if words is None else {"vocabulary": sorted(words | known)}
     with averaged(trainer, pl_module):
         for name, part in parts_of(pl_module).items():
-            own = notes | of_text if hasattr(part, "text") else notes
+            own = notes | of_text if "text" in part._modules or hasattr(type(part), "text") else notes
             save_model(part, Path(trainer.default_root_dir) / "simulator" / name, **own)
 
 

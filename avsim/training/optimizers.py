@@ -2,6 +2,7 @@
 
 import math
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -132,26 +133,38 @@ class MuonAdamW(torch.optim.Optimizer):
             torch._foreach_add_(matrices, [move.view_as(matrices[0]) for move in turned])
 
 
-def configure(model: nn.Module, recipe: Recipe, total_steps: int) -> dict[str, Any]:
+def configure(
+    model: nn.Module, recipe: Recipe, total_steps: int, rates: Mapping[str, float] | None = None
+) -> dict[str, Any]:
     """Optimizer and per-step scheduler of `model`, as `configure_optimizers` returns them.
 
-    A model that offers `hidden_matrices()` has those trained by Muon where the recipe gives them a rate.
+    `rates` are AdamW's peaks of weights whose names begin so, in place of the recipe's. A model that offers
+    `hidden_matrices()` has those trained by Muon where the recipe gives them a rate.
     """
     matrices: list[nn.Parameter] = []
     if recipe.matrix_learning_rate is not None and (named := getattr(model, "hidden_matrices", None)):
         matrices = list(named())
     taken = {id(parameter) for parameter in matrices}
-    rest = [p for p in model.parameters() if p.requires_grad and id(p) not in taken]
-    plain = {"lr": recipe.learning_rate, "betas": recipe.betas, "muon": False}
-    groups: list[dict[str, Any]] = [
-        {"params": [p for p in rest if p.ndim >= 2], "weight_decay": recipe.weight_decay, **plain},
-        {"params": [p for p in rest if p.ndim < 2], "weight_decay": 0.0, **plain},
+    by_rate: dict[float, list[nn.Parameter]] = {recipe.learning_rate: []}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad and id(parameter) not in taken:
+            own = next((rate for start, rate in (rates or {}).items() if name.startswith(start)), None)
+            by_rate.setdefault(recipe.learning_rate if own is None else own, []).append(parameter)
+    groups: list[dict[str, Any]] = []
+    for rate, rest in by_rate.items():
+        plain = {"lr": rate, "betas": recipe.betas, "muon": False}
+        matrices_of, vectors = [p for p in rest if p.ndim >= 2], [p for p in rest if p.ndim < 2]
+        groups += [
+            {"params": matrices_of, "weight_decay": recipe.weight_decay, **plain},
+            {"params": vectors, "weight_decay": 0.0, **plain},
+        ]
+    groups += [
         {
             "params": matrices,
             "lr": recipe.matrix_learning_rate,
             "weight_decay": recipe.weight_decay,
             "muon": True,
-        },
+        }
     ]
     optimizer = MuonAdamW([group for group in groups if group["params"]])
     scheduler = LambdaLR(optimizer, lambda step: scale(step, recipe, total_steps))

@@ -376,3 +376,27 @@ def test_weights_and_chances_out_of_range_are_refused(make):
     }.items():
         with pytest.raises(InputError, match=f"{name} is {value}"):
             GeneratorSystem(make(), **{name: value})
+
+
+def test_a_model_without_coupling_goes_on_with_cross_coupling_unchanged(tmp_path):
+    from avsim.cli.trainer import initialise
+    from avsim.models.couplings import CrossCoupling
+    from avsim.models.tokens import lengths
+
+    def system(coupling, blocks=2):
+        return GeneratorSystem(JointDiT(4, 4, 32, blocks, 2, coupling=coupling))
+
+    silent = system(NoCoupling)
+    for weight in silent.model.parameters():
+        torch.nn.init.normal_(weight, std=0.1)
+    save_model(silent.model, tmp_path / "generator")
+    joined = system(CrossCoupling)
+    initialise(joined, tmp_path)
+    spec = LatentSpec(ClipSpec(0.5, 16, 16))
+    x = Pair(*(torch.randn(2, count, 4) for count in lengths(spec)))
+    s = Pair(torch.rand(2, 1), torch.rand(2, 1))
+    with torch.no_grad():
+        one, other = (each.model(x, s, each.model.context(["a", ""], spec)) for each in (silent, joined))
+    assert torch.allclose(one.video, other.video) and torch.allclose(one.audio, other.audio)
+    with pytest.raises(InputError, match="another architecture"):
+        initialise(system(CrossCoupling, blocks=3), tmp_path)

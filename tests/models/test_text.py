@@ -87,3 +87,60 @@ def test_no_encoder_at_a_name_is_one_clear_line(tmp_path):
     pytest.importorskip("transformers")
     with pytest.raises(InputError, match="no text encoder could be loaded"):
         PretrainedEncoder(str(tmp_path))
+
+
+TINY = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+FAMILIES = {
+    "UMT5": lambda t: t.UMT5EncoderModel(
+        t.UMT5Config(vocab_size=5, d_model=16, d_kv=8, d_ff=32, num_layers=2)
+    ),
+    "CLIP": lambda t: t.CLIPTextModel(
+        t.CLIPTextConfig(vocab_size=5, **TINY, eos_token_id=0, bos_token_id=0, pad_token_id=0)
+    ),
+    "CLIP, both halves": lambda t: t.CLIPModel(
+        t.CLIPConfig(
+            text_config={"vocab_size": 5, **TINY, "eos_token_id": 0},
+            vision_config={**TINY, "image_size": 32, "patch_size": 16},
+        )
+    ),
+    "Gemma 3": lambda t: t.Gemma3Model(
+        t.Gemma3Config(
+            text_config={"vocab_size": 5, **TINY, "head_dim": 8, "num_key_value_heads": 1, "pad_token_id": 0},
+            vision_config={**TINY, "image_size": 32, "patch_size": 16},
+        )
+    ),
+    "Qwen 2.5": lambda t: t.Qwen2Model(t.Qwen2Config(vocab_size=5, **TINY, num_key_value_heads=1)),
+    "Qwen 2.5 VL": lambda t: t.Qwen2_5_VLModel(
+        t.Qwen2_5_VLConfig(
+            text_config={
+                "vocab_size": 5, **TINY, "num_key_value_heads": 1, "pad_token_id": 0,
+                "rope_scaling": {"type": "default", "mrope_section": [1, 1, 2]},
+            },
+            vision_config={"depth": 1, "hidden_size": 16, "num_heads": 2, "out_hidden_size": 16},
+        )
+    ),
+    "Qwen 3": lambda t: t.Qwen3Model(
+        t.Qwen3Config(vocab_size=5, **TINY, num_key_value_heads=1, head_dim=8, pad_token_id=0)
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", FAMILIES)
+def test_text_encoders_of_many_families_and_their_layers(pretrained, family, tmp_path):
+    import transformers
+
+    transformers.AutoTokenizer.from_pretrained(pretrained).save_pretrained(tmp_path / "pipeline/tokenizer")
+    torch.manual_seed(0)
+    FAMILIES[family](transformers).save_pretrained(tmp_path / "pipeline/text_encoder")
+    folders = {"subfolder": "text_encoder", "tokenizer_subfolder": "tokenizer"}
+    encoder = PretrainedEncoder(str(tmp_path / "pipeline"), length=6, **folders)
+    text, here = encoder(["a ball falls", "a"])
+    assert text.shape == (2, 6, 16) and here.sum(1).tolist() == [3, 1] and text.isfinite().all()
+    both = PretrainedEncoder(str(tmp_path / "pipeline"), length=6, layers=[0, -1], **folders)
+    states, _ = both(["a ball falls", "a"])
+    assert states.shape == (2, 6, 32) == (2, 6, both.width)
+    assert not torch.equal(states[..., :16], states[..., 16:])
+    assert torch.equal(states[:, 0, :16][0], states[:, 0, :16][1])  # embeddings of the same first word
+    with pytest.raises(InputError, match="has hidden states 0 to 2"):
+        PretrainedEncoder(str(tmp_path / "pipeline"), layers=[9], **folders)

@@ -46,3 +46,41 @@ def spec_of(t, h, w, latents=9, time_stride=4, space_stride=8, frames_per_second
     spec = LatentSpec(clip, time_stride, space_stride, hop=10)
     assert spec.video == (t, h, w) and spec.audio == latents
     return spec
+
+
+def pipeline(folder, kind="wan 2.1"):
+    """A silent text-to-video pipeline in diffusers' format: transformer, vae, text encoder, scheduler."""
+    import json
+
+    import tokenizers
+    import transformers
+    from diffusers import AutoencoderKLLTXVideo, AutoencoderKLWan, FlowMatchEulerDiscreteScheduler
+
+    torch.manual_seed(0)
+    if kind == "ltx-video":
+        vae = AutoencoderKLLTXVideo(
+            latent_channels=8, block_out_channels=(8, 8, 8, 8), decoder_block_out_channels=(8, 8, 8, 8),
+            layers_per_block=(1, 1, 1, 1, 1), decoder_layers_per_block=(1, 1, 1, 1, 1),
+        )  # fmt: skip
+        transformer = ltx_video(caption_channels=16)
+    else:
+        vae = AutoencoderKLWan(base_dim=4, z_dim=16, dim_mult=[1, 1, 1, 1], num_res_blocks=1)
+        transformer = wan(in_channels=16, out_channels=16, text_dim=16)
+    vae.save_pretrained(folder / "vae")
+    transformer.save_pretrained(folder / "transformer")
+    FlowMatchEulerDiscreteScheduler(shift=3.0).save_pretrained(folder / "scheduler")
+    words = tokenizers.Tokenizer(
+        tokenizers.models.WordLevel({"<pad>": 0, "<unk>": 1, "</s>": 2, "a": 3}, unk_token="<unk>")
+    )
+    words.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    words.post_processor = tokenizers.processors.TemplateProcessing(
+        single="$A </s>", special_tokens=[("</s>", 2)]
+    )
+    transformers.PreTrainedTokenizerFast(
+        tokenizer_object=words, pad_token="<pad>", unk_token="<unk>", eos_token="</s>"
+    ).save_pretrained(folder / "tokenizer")
+    config = transformers.UMT5Config(vocab_size=5, d_model=16, d_kv=8, d_ff=32, num_layers=1, num_heads=2)
+    transformers.UMT5EncoderModel(config).save_pretrained(folder / "text_encoder")
+    index = {"_class_name": "WanPipeline", "expand_timesteps": kind == "wan 2.2"}
+    (folder / "model_index.json").write_text(json.dumps(index))
+    return folder
