@@ -33,12 +33,12 @@ class Peer:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise InputError(f"--pipeline {name}: no pipeline can be loaded from here ({reason})") from error
         self.name = name
-        self.num_candidates = inspect.signature(self.pipeline.__call__).parameters
-        missing = [each for each in ("prompt", "num_frames", "height", "width") if each not in self.takes]
+        self.arguments = inspect.signature(self.pipeline.__call__).parameters
+        missing = [each for each in ("prompt", "num_frames", "height", "width") if each not in self.arguments]
         if missing:
             raise InputError(
-                f"--pipeline {name}: a {type(self.pipeline).__name__} makes no video from text (it doesn't "
-                f"take {', '.join(missing)})"
+                f"--pipeline {name}: a {type(self.pipeline).__name__} makes no video from text (it does not "
+                f"accept {', '.join(missing)})"
             )
         self.pipeline.set_progress_bar_config(disable=True)
 
@@ -65,7 +65,7 @@ class Peer:
             options |= {"height": size[0], "width": size[1]}
         if steps is not None:
             options["num_inference_steps"] = steps
-        if "frame_rate" in self.takes:
+        if "frame_rate" in self.arguments:
             options["frame_rate"] = rate
         try:
             made = self.pipeline(**options, output_type="pt")
@@ -82,8 +82,11 @@ class Peer:
     @property
     def frame_rate(self) -> float:
         """Frames per second that the pipeline was trained for: its argument's default, else Wan's 16."""
-        if "frame_rate" in self.takes and self.takes["frame_rate"].default is not inspect.Parameter.empty:
-            return float(self.takes["frame_rate"].default)
+        if (
+            "frame_rate" in self.arguments
+            and self.arguments["frame_rate"].default is not inspect.Parameter.empty
+        ):
+            return float(self.arguments["frame_rate"].default)
         expands = bool(getattr(self.pipeline.config, "expand_timesteps", False))  # Wan 2.2 TI2V
         return 24.0 if expands else 16.0
 
