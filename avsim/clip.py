@@ -31,7 +31,7 @@ class ClipSpec:
         InputError: a rate, size or length that is not positive.
     """
 
-    seconds: float = 2.0  # asked for; rounded to whole frames
+    seconds: float = 2.0  # rounded to whole frames
     height: int = 64  # pixels
     width: int = 64  # pixels
     frames_per_second: float = 16.0

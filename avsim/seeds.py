@@ -1,4 +1,4 @@
-"""Random numbers that depend on where they are used, never on who asked first.
+"""Random numbers that depend on where they are used, not on the order of calls.
 
 Every draw of avsim (indices, crops, noise levels, noise, dropout, a world's scenes) comes from a generator
 named by a path, such as `generator(seed, "noise", step, row)`. So neither the number of workers, nor that of

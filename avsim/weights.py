@@ -200,7 +200,7 @@ def _check_types(cls: type, arguments: dict[str, Any]) -> None:
 
 
 def _fits(value: Any, hint: Any) -> bool:
-    """Whether a plain value is of a type; what can't be told fits."""
+    """Whether a plain value is of a type; what can't be expected fits."""
     if get_origin(hint) in (Union, UnionType):
         return any(_fits(value, each) for each in get_args(hint))
     if hint is float:
@@ -300,12 +300,12 @@ def load_model(
     config = _read_config(folder)
     if (own := _with_own_format(config)) is not None:
         return _checked(own.load_folder(folder), folder, expected).eval().to(device)
-    told = config.get("sha256")
-    if not isinstance(told, str | None):
-        raise InputError(f"{folder / CONFIG}: sha256 is {told!r:.60}; expected a text")
-    if told is not None and told != (found := hash_of(folder / TENSORS)):
+    expected = config.get("sha256")
+    if not isinstance(expected, str | None):
+        raise InputError(f"{folder / CONFIG}: sha256 is {expected!r:.60}; expected a text")
+    if expected is not None and expected != (found := hash_of(folder / TENSORS)):
         raise InputError(
-            f"{folder / TENSORS}: its sha256 is {found[:12]}…, {CONFIG} says {told[:12]}…; the file was "
+            f"{folder / TENSORS}: its sha256 is {found[:12]}…, {CONFIG} says {expected[:12]}…; the file was "
             "changed or cut short"
         )
     try:

@@ -26,7 +26,7 @@ def add(subparsers: argparse._SubParsersAction) -> None:
         help="generate, separate and measure a few clips, and write a page of them",
         description="With the shipped checkpoint: generate clips from eight prompts, audio for a silent "
         "clip, and a clip from an image; separate each by its regions, measure them, and write DIR/*.mp4 "
-        "and one page with players. Takes a minute on two cores; nothing is downloaded or trained.",
+        "and one page with players. SceneVariants a minute on two cores; nothing is downloaded or trained.",
     )
     parser.add_argument(
         "--checkpoint",

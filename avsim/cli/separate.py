@@ -142,7 +142,7 @@ def _check(arguments: argparse.Namespace, size: tuple[int, int]) -> None:
     """
     from avsim.clip import Region
     from avsim.errors import InputError
-    from avsim.perception.referring import asked
+    from avsim.perception.referring import parse_expression
     from avsim.weights import shipped
 
     for text in arguments.box:
@@ -154,7 +154,7 @@ def _check(arguments: argparse.Namespace, size: tuple[int, int]) -> None:
     if arguments.auto and not (arguments.auto.isdecimal() and int(arguments.auto)):
         raise InputError(f"--auto {arguments.auto!r}: expected a whole number, 1 or more, or nothing")
     for text in arguments.text:
-        asked(text)
+        parse_expression(text)
     arguments.video_detector = arguments.video_detector or shipped("video_detector")
     if arguments.text and not (arguments.video_detector and arguments.video_detector.is_dir()):
         raise InputError(
@@ -209,15 +209,16 @@ def _referred_regions(arguments: argparse.Namespace, picture: FrameSource) -> li
     """
     if not arguments.text:
         return []
-    from avsim.perception.referred_region import meant, overview, spans_of_film
+    from avsim.perception.referred_region import find_region, overview, video_spans
     from avsim.perception.video_detector import VideoDetector
     from avsim.weights import load_model, part_folder
 
     folder = part_folder(arguments.video_detector, "video_detector")
     detector: VideoDetector = load_model(folder, expected=VideoDetector)
-    seen = overview(detector, spans_of_film(arguments.clip, detector))
+    seen = overview(detector, video_spans(arguments.clip, detector))
     return [
-        meant(seen, text, picture.size, picture.frames, picture.frames_per_second) for text in arguments.text
+        find_region(seen, text, picture.size, picture.frames, picture.frames_per_second)
+        for text in arguments.text
     ]
 
 

@@ -301,7 +301,7 @@ class RunCLI(LightningCLI):
             raise InputError(f"trainer: {shortened(str(error))}") from error
 
     def after_instantiate_classes(self) -> None:
-        """Start from other weights, and compile, where asked to."""
+        """Start from other weights, and compile, if requested."""
         config = self.config[self.subcommand]
         if self.subcommand == "predict" and (config.init or config.compile):
             raise InputError("--init and --compile are of trainings; predict draws with the models of a run")

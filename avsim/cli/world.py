@@ -115,16 +115,20 @@ def _clips(arguments: argparse.Namespace, config: WorldConfig) -> tuple[Any, dic
     """The clips, and their settings."""
     from dataclasses import asdict
 
-    from avsim.data.worlds import Takes
+    from avsim.data.worlds import SceneVariants
     from avsim.world import WorldDataset
     from avsim.world.flat.scene_files import read_scene, said
 
     seed, split = arguments.seed, arguments.split or "train"
     if arguments.file is not None:
         scene = read_scene(arguments.file)
-        return Takes(scene, config.spec, seed), {"scene": scene.plain(), "seed": seed, "split": split}
+        return SceneVariants(scene, config.spec, seed), {"scene": scene.plain(), "seed": seed, "split": split}
     if arguments.say is not None:
         said(arguments.say, config.spec, seed)  # what can't be is said before anything is written
-        return Takes(arguments.say, config.spec, seed), {"said": arguments.say, "seed": seed, "split": split}
+        return SceneVariants(arguments.say, config.spec, seed), {
+            "said": arguments.say,
+            "seed": seed,
+            "split": split,
+        }
     world = WorldDataset(config, seed, split)
     return world, {"world": asdict(config), "seed": seed, "split": split}

@@ -14,10 +14,10 @@ def bounded(z: Tensor) -> Tensor:
 class LatentNorm(nn.Module):
     """Mean and standard deviation of each raw latent channel, stored with the weights.
 
-    Normalised latents have unit variance. Where it is known how much of the video a channel is, that is
-    shared out: half-way, in powers, between all alike and the video's own spectrum, of which a few channels
-    are nearly all. A generator that hears all channels alike spends itself on detail that nobody sees (which
-    can't be told from noise until the end); with the video's own it would never draw any.
+    Without `energy`, normalised latents have unit variance per channel. With it, the scale is half-way, in
+    logarithms, between unit variance and the spectrum of the video, in which few channels hold nearly all
+    energy: with unit variance a generator spends its capacity on invisible detail, with the spectrum it omits
+    detail.
 
     `observe` gathers them while training; encoding and decoding only read them. They are buffers, so that a
     checkpoint, an averaged copy and an exported folder carry them.

@@ -32,8 +32,8 @@ def cue_parts(found: Tensor, estimate: Tensor) -> dict[str, Tensor]:
 
     Levels are compared bin by bin in logarithms ("level": squared, as in the median of clips no bin has a
     tone), by the root of their magnitudes, which asks for what is loud ("root"), and by the power of patches
-    of 4 bins and 4 spectra ("patch") and of whole spectra ("frame"): of noise no bin can be told, and its
-    logarithm's mean is too soft. Sides are compared where a bin is loud ("balance", "delay").
+    of 4 bins and 4 spectra ("patch") and of whole spectra ("frame"): the bins of noise can't be predicted,
+    and their logarithm's mean is too soft. Sides are compared where a bin is loud ("balance", "delay").
     """
     level, made = found[:, 0], estimate[:, 0]  # (B, M, F)
     power, made_power = (2 * level).exp(), (2 * made).exp()

@@ -21,7 +21,7 @@ class VideoCodec(Protocol):
     def decode(self, latents: Tensor, spec: ClipSpec) -> Tensor:
         """Latents (B, Dv, t, h, w) -> frames (B, 3, T, H, W) in [0, 1], cropped to `spec`.
 
-        It has a gradient by the latents, where one is asked for.
+        It has a gradient by the latents, where one is requested.
         """
         ...
 

@@ -76,6 +76,6 @@ def lost(found: Tensor, made: Tensor) -> Tensor:
 
     Cues (B, 4, M, F), spectra (B, 2, M, F) -> the gains that make them as loud as the cues say, (B, F).
     """
-    told = ((2 * found[:, 0].float()).exp() - FLOOR).clamp(min=0).sum(1)
+    expected = ((2 * found[:, 0].float()).exp() - FLOOR).clamp(min=0).sum(1)
     kept = made.abs().square().mean(1).sum(1)
-    return ((told + FLOOR) / (kept + FLOOR)).clamp(1 / MOST, MOST).sqrt()
+    return ((expected + FLOOR) / (kept + FLOOR)).clamp(1 / MOST, MOST).sqrt()

@@ -161,7 +161,7 @@ class Decoder(nn.Module):
         """Raw latents (B, Dv, t, h, w) -> frames about 0, (B, 3, 1 + 4 (t - 1), H, W)."""
         latents = z.shape[2]
         count = 1 + 4 * (latents - 1)
-        x = torch.cat([z, z[:, :, :1].expand_as(z)], 1)  # what frame 0 told lies beside every later latent
+        x = torch.cat([z, z[:, :, :1].expand_as(z)], 1)  # latent 0 beside every later latent
         x = self.embed(_channels_last(rearrange(x, "b c t h w -> (b t) c h w")))
         for block in self.deep:
             x = block(x, latents)
@@ -267,12 +267,12 @@ class VideoAutoencoder(nn.Module):
     def _raw(self, frames: Tensor) -> Tensor:
         frames = frames - 0.5
         first = frames[:, :, :1]
-        told = bounded(self.encoder(first, torch.zeros_like(first)) + self.image.encode(first))
+        first_latent = bounded(self.encoder(first, torch.zeros_like(first)) + self.image.encode(first))
         if frames.shape[2] == 1:
-            return told
-        change = frames[:, :, 1:] - self.image.decode(told)
+            return first_latent
+        change = frames[:, :, 1:] - self.image.decode(first_latent)
         later = self.encoder(frames, torch.cat([torch.zeros_like(first), change], 2))[:, :, 1:]
-        return torch.cat([told, bounded(later + self.motion.encode(change))], 2)
+        return torch.cat([first_latent, bounded(later + self.motion.encode(change))], 2)
 
     def _denormalised(self, latents: Tensor) -> Tensor:
         return torch.cat([w.denormalise(part) for w, part in self._latent_norms(latents)], 2)

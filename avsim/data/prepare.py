@@ -138,8 +138,8 @@ def prepare(
         sizes = Counter(item["film" if by_film else "group"] for item in items)
         split = assign(sizes, seed, validation, test)
         for item in items:
-            told = None if listed is None else listed.find(film_of[item["film"]].path.stem)
-            item["split"] = told[0] if told else split[item["film" if by_film else "group"]]
+            assigned = None if listed is None else listed.find(film_of[item["film"]].path.stem)
+            item["split"] = assigned[0] if assigned else split[item["film" if by_film else "group"]]
         counts = Counter(item["split"] for item in items)
         about: dict[str, Any] = {
             "spec": asdict(spec),

@@ -74,8 +74,8 @@ def read_list(path: str | Path) -> list[Entry]:
         raise InputError(f"{path}: not a list as MUSIC, AVE or VGGSound publish theirs ({error})") from error
     if not entries:
         raise InputError(f"{path}: an empty list")
-    told = next((part for word, part in PARTS.items() if path.stem.lower() == f"{word}set"), None)
-    return [Entry(e.video, e.name, e.label, e.span, e.split or told) for e in entries]
+    assigned = next((part for word, part in PARTS.items() if path.stem.lower() == f"{word}set"), None)
+    return [Entry(e.video, e.name, e.label, e.span, e.split or assigned) for e in entries]
 
 
 def _music(text: str) -> list[Entry]:
@@ -246,11 +246,11 @@ def make_split(
             for video in by_part[later].keys() & by_part[earlier].keys():
                 del by_part[later][video]
     check_leaks(by_part, ", ".join(path.name for path in files))
-    told = {video: part for part, videos in by_part.items() for video in videos}
-    for video in free.keys() & told.keys():
-        by_part[told[video]][video] += free.pop(video)
-    shares = {"validation": validation, "test": test if not told else 0.0}
-    if told and not free and not by_part["validation"]:
+    assigned = {video: part for part, videos in by_part.items() for video in videos}
+    for video in free.keys() & assigned.keys():
+        by_part[assigned[video]][video] += free.pop(video)
+    shares = {"validation": validation, "test": test if not assigned else 0.0}
+    if assigned and not free and not by_part["validation"]:
         free = by_part["train"]
         by_part["train"] = {}
     if free and by_part["validation"]:

@@ -246,5 +246,5 @@ class SavedClips:
     def stored(self, index: int, spec: ClipSpec, *names: str) -> dict[str, Tensor]:
         """The named tensors of clip `index`, as they were stored."""
         if spec != self.spec:
-            raise InputError(f"{self.shards.folder}: its clips are {self.spec}; {spec} was asked for")
+            raise InputError(f"{self.shards.folder}: its clips are {self.spec}; {spec} was requested")
         return self.shards.read(self.items[index], names)

@@ -131,10 +131,10 @@ class ShardSource:
                 raise InputError(_mismatch(self.shards.folder, name, self.spec, spec, "is at most"))
 
 
-def _mismatch(folder: str, name: str, stored: ClipSpec, asked: ClipSpec, relation: str) -> str:
+def _mismatch(folder: str, name: str, stored: ClipSpec, wanted: ClipSpec, relation: str) -> str:
     return (
         f"{folder}: {name} of its clips {relation} {getattr(stored, name):g}; the spec asks for "
-        f"{getattr(asked, name):g} (prepare the videos again with that, or change the spec)"
+        f"{getattr(wanted, name):g} (prepare the videos again with that, or change the spec)"
     )
 
 
@@ -275,7 +275,7 @@ def made(clip: Clip, truth: Truth, name: str) -> Sample:
 
 
 class WorldSource:
-    """The world: endless clips with the truth, drawn at the spec that is asked for.
+    """The world: endless clips with the truth, drawn at the spec that is wanted for.
 
     `split` and `index` say which clip; nothing else about it is drawn.
     """

@@ -12,7 +12,7 @@ def assign(
     """The split of each unit (a video, a shot) from its size: all that comes from one unit stays together.
 
     Units are put in the order of their hashes and dealt out from one end: test, validation, then train, each
-    unit to where the middle of it falls. Every split that is asked for gets a unit where there are three.
+    unit to where the middle of it falls. Every split that is requested gets a unit where there are three.
 
     Raises:
         InputError: shares that are negative or leave nothing to train on.

@@ -36,7 +36,7 @@ PART_FILMS = 4
 
 
 class Clips(Protocol):
-    """A map from i to a clip and its truth: a `WorldDataset`, or `Takes` of a scene."""
+    """A map from i to a clip and its truth: a `WorldDataset`, or `SceneVariants` of a scene."""
 
     def __getitem__(self, index: int) -> tuple[Clip, Truth]:
         """Clip `index`."""
@@ -44,7 +44,7 @@ class Clips(Protocol):
 
 
 @dataclass(frozen=True)
-class Takes:
+class SceneVariants:
     """One scene again and again: take i differs from the first in what the scene's seed varies.
 
     Raises:

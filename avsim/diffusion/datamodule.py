@@ -366,7 +366,7 @@ class _Chunks(Dataset):
 
 
 class _Renderer:
-    """Takes what a loader renders, as it comes, into a queue; what goes wrong there is raised in `next`."""
+    """Puts what a loader renders into a queue; its exceptions are raised in `next`."""
 
     def __init__(self, loader: DataLoader[Any], ahead: int) -> None:
         self.queue: queue.Queue[Any] = queue.Queue(ahead)

@@ -49,14 +49,14 @@ class Diversity(ClipScorer):
     """How far apart the clips of one prompt are, over seeds, as a share of how far apart all are.
 
     Args:
-        usual: the mean distance between true clips of different prompts.
+        reference: the mean distance between true clips of different prompts.
     """
 
     width = 1  # mean distance between the clips of a prompt
 
-    def __init__(self, usual: float) -> None:
+    def __init__(self, reference: float) -> None:
         super().__init__()
-        self.usual = usual
+        self.reference = reference
 
     def update(self, embedded: Tensor) -> None:
         """Take in the embeddings of one prompt's clips, (seeds, d), two or more."""
@@ -64,7 +64,7 @@ class Diversity(ClipScorer):
 
     def numbers(self, rows: Tensor) -> dict[str, Tensor]:
         """0 where seeds change nothing."""
-        return {"spread over seeds, share of the usual": mean(rows[..., 0]) / self.usual}
+        return {"spread over seeds, share of the reference": mean(rows[..., 0]) / self.reference}
 
 
 def nearest(clips: Tensor, training: Tensor) -> Tensor:

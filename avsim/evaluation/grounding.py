@@ -78,12 +78,12 @@ class Grounding(ClipScorer):
         """Means over clips, and how well the truth is distinguished from swapped audio."""
         truth, swapped = rows[..., 0], rows[..., 1]
         flat = rows.reshape(-1, *rows.shape[-2:])
-        told = torch.tensor([auroc(each[:, 0], each[:, 1]) for each in flat], dtype=torch.float64)
+        aurocs = torch.tensor([auroc(each[:, 0], each[:, 1]) for each in flat], dtype=torch.float64)
         found = {"share of the energy that falls to what sounds": mean(truth)}
         found |= {f"the same, {name}": mean(rows[..., 1 + k]) for k, name in enumerate(CONTROLS)}
         return found | {
             "error of the share beside an unseen source": mean(rows[..., 1 + len(CONTROLS)]),
-            "AUROC against swapped audio": told.view(swapped.shape[:-1]),
+            "AUROC against swapped audio": aurocs.view(swapped.shape[:-1]),
         }
 
 
@@ -123,7 +123,7 @@ def oracle(stems: Tensor) -> Separate:
     controls.
 
     Raises:
-        InputError: (when it is asked) regions or a sound of another number than the stems.
+        InputError: (at the call) regions or a sound of another number than the stems.
     """
     window = torch.hann_window(MASK)
     spectra = torch.stft(stems.flatten(0, 1), MASK, MASK // 4, window=window, return_complex=True)

@@ -1,6 +1,6 @@
 """Do things stay what they are? Number, kind, colour and size along the clip, and how they fall.
 
-A frame is right where exactly the clip's things are seen in it, each of its usual size: no ghost, none
+A frame is right where exactly the clip's things are seen in it, each of its typical size: no ghost, none
 missing (unless it was last seen at the frame's edge), none changed. What the clip's things are is given, or
 is what most frames show. A lenient version of this hides everything: one wrong thing makes a frame wrong.
 """
@@ -46,7 +46,7 @@ class Integrity(ClipScorer):
             frames_per_second: of the video.
             expected: kind and colour of each thing that should be there; None: what most frames show.
         """
-        wanted = Counter(expected) if expected is not None else usual(frames)
+        wanted = Counter(expected) if expected is not None else typical_things(frames)
         if not wanted:
             self.skip(Reason.NOTHING_THERE)
             return
@@ -76,12 +76,12 @@ class Integrity(ClipScorer):
         """Of its frames, the mean share that are right, of right number, of right kinds, of right sizes.
 
         In shades, as with detectors that err once in most frames no frame of a true clip is wholly right,
-        and none could be told from a corruption; what the scorer says of clips stays strict.
+        and none could be distinguished from a corruption; the score of clips stays strict.
         """
         return rows[:, :4].mean(1)
 
 
-def usual(frames: Sequence[Sequence[DetectedThing]]) -> Counter[What]:
+def typical_things(frames: Sequence[Sequence[DetectedThing]]) -> Counter[What]:
     """How many of each kind and colour the middle one of all frames shows."""
     counts = [Counter((seen.kind, seen.colour) for seen in frame) for frame in frames]
     every = {what for count in counts for what in count}

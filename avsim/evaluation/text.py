@@ -13,7 +13,7 @@ from avsim.errors import InputError
 from avsim.evaluation.metric import ClipScorer
 from avsim.evaluation.result import NotJudged, Reason
 from avsim.perception.detections import AudioDetections, DetectedThing, VideoDetections
-from avsim.world.captions.facts import TARGET_WORDS, Facts, Noun, Told
+from avsim.world.captions.facts import TARGET_WORDS, Facts, Noun, ThingFacts
 from avsim.world.captions.parsing import facts_in
 
 SURE = 0.5  # probability above which something counts as audible
@@ -41,7 +41,7 @@ class TextAgreement(ClipScorer):
         if not checks:
             self.skip(Reason.NO_CAPTION)
             return
-        sure = [_surely(told, heard) for told in (*facts.things, *facts.unseen)] if heard else []
+        sure = [_surely(stated, heard) for stated in (*facts.things, *facts.unseen)] if heard else []
         if heard and facts.place is not None:
             sure.append([heard.places.get(facts.place, 0.0)])
         probabilities = [probability for each in sure for probability in each]
@@ -57,8 +57,7 @@ class TextAgreement(ClipScorer):
     def each(self, rows: Tensor) -> Tensor:
         """The lower of the share of visible facts that are right, and the probability of the audible ones.
 
-        A clip that looks as it was told and sounds like another isn't what was told, however much of it is
-        seen: a mean over all facts would let ten of the video hide one of the sound.
+        A mean over all facts would let ten visible facts hide a single audible one.
         """
         stated, right = rows[:, :-1].unflatten(-1, (2, len(FACTS))).unbind(-2)
         seen = [k for k, name in enumerate(FACTS) if not name.endswith("heard")]
@@ -83,8 +82,8 @@ def _seen(facts: Facts, view: VideoDetections) -> list[tuple[str, bool]]:
     """Each visible fact, and whether it is right."""
     found: list[tuple[str, bool]] = []
     shown = _tracks(view.things)
-    for told in facts.things:
-        noun = told.noun
+    for stated in facts.things:
+        noun = stated.noun
         tracks = [track for track in shown if _is(noun, track[0])]
         if noun.kind is not None:
             found.append(("things seen", bool(tracks)))
@@ -104,24 +103,24 @@ def _seen(facts: Facts, view: VideoDetections) -> list[tuple[str, bool]]:
 def _heard(facts: Facts, heard: AudioDetections) -> list[tuple[str, bool]]:
     """Each fact of the sound, and whether it is right."""
     found: list[tuple[str, bool]] = []
-    for told in (*facts.things, *facts.unseen):
-        if not _sounds(told):
+    for stated in (*facts.things, *facts.unseen):
+        if not _sounds(stated):
             continue
-        kind = kind_of(told.noun)
+        kind = kind_of(stated.noun)
         if kind in heard.kinds:
             found.append(("things heard", heard.kinds[kind] >= SURE))
-        if told.noun.material in heard.materials:
-            found.append(("materials heard", heard.materials[told.noun.material] >= SURE))
+        if stated.noun.material in heard.materials:
+            found.append(("materials heard", heard.materials[stated.noun.material] >= SURE))
     if facts.place is not None:
         found.append(("place heard", heard.place == facts.place))
     return found
 
 
-def _surely(told: Told, heard: AudioDetections) -> list[float]:
+def _surely(stated: ThingFacts, heard: AudioDetections) -> list[float]:
     """Probability that the kind and the material of something that should sound are audible."""
-    if not _sounds(told):
+    if not _sounds(stated):
         return []
-    found = heard.kinds.get(kind_of(told.noun) or ""), heard.materials.get(told.noun.material or "")
+    found = heard.kinds.get(kind_of(stated.noun) or ""), heard.materials.get(stated.noun.material or "")
     return [probability for probability in found if probability is not None]
 
 
@@ -135,8 +134,8 @@ def side(x: float) -> str:
     return "left" if x < 1 / 3 else "right" if x > 2 / 3 else "middle"
 
 
-def _sounds(told: Told) -> bool:
-    return told.does in SOUNDING and not told.silent and told.times != 0
+def _sounds(stated: ThingFacts) -> bool:
+    return stated.does in SOUNDING and not stated.silent and stated.times != 0
 
 
 def _is(noun: Noun, seen: DetectedThing) -> bool:

@@ -58,7 +58,7 @@ def read_sound(
     mixing = found > _PLANES or (found > 2 and own_order(film))
     if mixing and channels not in (None, 1, 2):
         raise InputError(
-            f"{path}: channels={channels} was asked for; it has {found}, which can become 1 or 2"
+            f"{path}: channels={channels} was requested; it has {found}, which can become 1 or 2"
         )
     pieces: list[tuple[float, NDArray[np.float32]]] = []
     own_rate, layout = 0, None
@@ -182,7 +182,7 @@ def _mixed(
     if wanted == found:
         return samples
     if wanted not in (1, 2):
-        raise InputError(f"{path}: channels={wanted} was asked for; it has {found}, which can become 1 or 2")
+        raise InputError(f"{path}: channels={wanted} was requested; it has {found}, which can become 1 or 2")
     if found > 2:
         gains = np.array([_DOWNMIX.get(name, (0.5, 0.5)) for name in names], np.float32).T  # (2, A)
         samples = (gains / gains.sum(1).max()) @ samples

@@ -58,7 +58,7 @@ def check_dubbed(film: str | Path, path: str | Path) -> None:
 
     Raises:
         InputError: an unknown suffix or one that holds no audio; a video that can't be read, has no video,
-            or has one that can neither be copied nor be encoded anew within memory.
+            or has one that can neither be copied nor be encoded again within memory.
     """
     path = Path(path)
     check_name(path)
@@ -83,7 +83,7 @@ def write_dubbed(film: str | Path, sound: Sound, path: str | Path, seconds: floa
     """Write a video's video under another sound; `seconds` of it where that is given.
 
     The video's packets are copied; where the container can't hold them, browsers would not play them, or
-    the video is cut short, it is encoded anew, frame by frame. A suffix for sound takes the audio alone.
+    the video is cut short, it is encoded again, frame by frame. A suffix for sound takes the audio alone.
 
     Raises:
         InputError: as `check_dubbed`, `write` and `read`.

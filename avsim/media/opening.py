@@ -233,7 +233,7 @@ class Decoding:
                 if self.kind == "video":
                     frames = _progressive(frames)
                 first = next(frames, None)
-                # Some formats seek past the moment that was asked for: then try from further back.
+                # Some formats seek past the moment that was requested: then try from further back.
                 if target <= 0 or (first is not None and first[0] <= max(0.0, self.since - self.preroll / 2)):
                     if first is not None:
                         yield first

@@ -44,7 +44,7 @@ _VP9 = _Codec(
     "libvpx-vp9", "yuv420p", {"crf": "24", "b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1"}
 )
 _FFV1 = _Codec("ffv1", "bgr0", {"level": "3", "slicecrc": "1"})
-# "fast" is nearer to the sound than the usual search, at 1.2 times the bytes and a fifth of the time.
+# "fast" is more accurate than the default search, at 1.2 times the bytes and a fifth of the time.
 _AAC = _Codec("aac", "fltp", {"b": "192k", "aac_coder": "fast"})
 _OPUS = _Codec("libopus", "flt", {"b": "160k"})
 _FLAC = _Codec("flac", "s32")
@@ -155,7 +155,7 @@ def mux(
     """Fill a container with packets in the order of time; `tracks` adds its streams and returns theirs."""
     options = {}
     if form.muxer in ("mp4", "mov"):
-        # Lengths are told in ticks of the sound's rate, so that a decoder's padding is cut to the sample.
+        # Lengths are given in ticks of the sound's rate, so that a decoder's padding is cut to the sample.
         options = {"movflags": "+faststart", "movie_timescale": str(int(sample_rate))}
     with ExitStack() as stack:
         output = stack.enter_context(
@@ -182,7 +182,7 @@ def _track(
     output: OutputContainer,
     stack: ExitStack,
 ) -> Iterator[Any] | None:
-    """The packets of one modality: copied where that is asked for and possible, else encoded."""
+    """The packets of one modality: copied where that is requested and possible, else encoded."""
     codec = form.video if kind == "video" else form.audio
     own = clip.frames if kind == "video" else clip.wave
     if codec is None or (own is None and source is None):

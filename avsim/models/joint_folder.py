@@ -171,7 +171,7 @@ def load_joint(folder: str | Path, device: str | torch.device = "cpu") -> JointT
     own = {name: tuple(value.shape) for name, value in planned.state_dict().items()}
     added = {name: shape for name, shape in own.items() if not name.startswith(BASE) or is_lora(name)}
     _compare(added, {name: shape for name, (shape, _) in shapes.items()}, folder / TENSORS)
-    if (told := config.get("sha256")) is not None and told != hash_of(folder / TENSORS):
+    if (expected := config.get("sha256")) is not None and expected != hash_of(folder / TENSORS):
         raise InputError(
             f"{folder / TENSORS}: not the file that {CONFIG} describes; it was changed or cut short"
         )

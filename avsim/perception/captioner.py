@@ -12,7 +12,7 @@ from avsim.perception.detections import VideoDetections
 from avsim.perception.tracks import Track, tracks, whose
 from avsim.perception.vocabulary import INSTRUMENTS
 from avsim.world.captions.compose import short_caption
-from avsim.world.captions.facts import Facts, Noun, Told
+from avsim.world.captions.facts import Facts, Noun, ThingFacts
 from avsim.world.flat.scene import MOST, SHAPES, TARGETS
 
 LEAST = 0.15  # of the frames must show a thing
@@ -30,7 +30,7 @@ def describe(view: VideoDetections, frames_per_second: float) -> str:
         return ""
     sounding = {whose(event, shown, frames_per_second) for event in view.events} - {None}
     sounding = sounding or {number for number, thing in enumerate(shown) if thing.kind in TARGETS}
-    things = tuple(_told(thing, number in sounding) for number, thing in enumerate(shown))
+    things = tuple(_stated(thing, number in sounding) for number, thing in enumerate(shown))
     facts = Facts(place=max(view.places, key=view.places.__getitem__), things=things)
     return short_caption(facts, np.random.default_rng(0))
 
@@ -57,14 +57,14 @@ def _together(one: Track, other: Track) -> float:
     return len(looks & others) / min(len(looks), len(others))
 
 
-def _told(thing: Track, sounds: bool) -> Told:
+def _stated(thing: Track, sounds: bool) -> ThingFacts:
     noun = replace(thing.noun, side=None)
-    noun = noun if noun.material else Noun(noun.kind)  # a drum's colour isn't told
+    noun = noun if noun.material else Noun(noun.kind)  # a drum's colour isn't stated
     if thing.kind in INSTRUMENTS:
-        return Told(noun, "plays" if sounds else "is held")
+        return ThingFacts(noun, "plays" if sounds else "is held")
     if thing.kind in TARGETS:
-        return Told(noun, "is struck" if sounds else "is left alone")
+        return ThingFacts(noun, "is struck" if sounds else "is left alone")
     heights = [seen.y for _, seen in thing.looks]
     if sounds or heights[-1] - heights[0] > FALLEN:
-        return Told(noun, "falls")
-    return Told(noun, "lies" if median(heights) > 0.6 else "hangs")
+        return ThingFacts(noun, "falls")
+    return ThingFacts(noun, "lies" if median(heights) > 0.6 else "hangs")

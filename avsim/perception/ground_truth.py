@@ -21,7 +21,7 @@ SLOWEST = 0.5  # m/s: what meets more slowly is too faint
 FAINTEST = -50.0  # dB of full scale
 MASKED = -15.0  # dB, of an onset against all that sounds with it
 OPEN_AIR = 0.05  # s, the reverberation time that stands for none
-ONSETS_APART = 0.05  # s: what sounds sooner after a clear onset isn't asked for
+ONSETS_APART = 0.05  # s: what sounds sooner after a clear onset isn't labeled
 EVENTS_APART = 0.1  # s: nor what the same thing does sooner after a clear event
 LEAST = 0.25  # share of a thing's width and height that must be seen
 
@@ -31,7 +31,7 @@ What = TypeVar("What", Onset, Event)
 
 @dataclass(frozen=True)
 class Moment(Generic[What]):
-    """Something that is heard or seen, and whether it is clear enough to be asked for."""
+    """Something that is heard or seen, and whether it is clear enough to be labeled."""
 
     what: What
     clear: bool

@@ -28,7 +28,7 @@ class Labels:
     """All that is to be found in a clip; stacked for a batch, each tensor gets a first axis more.
 
     Numbers of kinds, materials and colours are those of `vocabulary`. A heat is 1 where something is, less
-    around it, 0 elsewhere and -1 where nothing is asked.
+    around it, 0 elsewhere and -1 where nothing is labeled.
     """
 
     kind: Tensor  # (T, h, w) uint8, what a cell shows

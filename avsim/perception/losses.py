@@ -8,12 +8,12 @@ from avsim.perception.audio_detector import AudioPrediction
 from avsim.perception.labels import Labels
 from avsim.perception.video_detector import VideoPrediction
 
-HOT = 0.2  # of a heat: from here on what is asked at a moment or middle is asked
+HOT = 0.2  # of a heat: from here on what is labeled at a moment or middle is labeled
 UNLIKELY = 4.0  # power of the doubt about cells near a peak
 
 
 def heat_loss(logits: Tensor, heat: Tensor) -> Tensor:
-    """The focal loss of Objects as Points (1904.07850, equation 1), per peak; nothing is asked below 0.
+    """The focal loss of Objects as Points (1904.07850, equation 1), per peak; nothing is labeled below 0.
 
     -(1 - p)^2 log p  where h = 1,    -(1 - h)^4 p^2 log(1 - p)  elsewhere
     """
@@ -65,13 +65,13 @@ def audio_losses(predicted: AudioPrediction, labels: Labels) -> dict[str, Tensor
     }
 
 
-def _named(logits: Tensor, numbers: Tensor, asked: Tensor) -> Tensor:
-    """Mean cross-entropy of (..., K) where it is asked; 0 where nothing is."""
-    lost = F.cross_entropy(logits[asked].float(), numbers[asked], reduction="sum")
-    return lost / asked.sum().clamp(min=1)
+def _named(logits: Tensor, numbers: Tensor, labeled: Tensor) -> Tensor:
+    """Mean cross-entropy of (..., K) where it is labeled; 0 where nothing is."""
+    lost = F.cross_entropy(logits[labeled].float(), numbers[labeled], reduction="sum")
+    return lost / labeled.sum().clamp(min=1)
 
 
-def _near(values: Tensor, truth: Tensor, asked: Tensor) -> Tensor:
-    """Mean smooth L1 where it is asked; 0 where nothing is."""
-    lost = F.smooth_l1_loss(values[asked].float(), truth[asked].float(), reduction="sum", beta=0.25)
-    return lost / asked.sum().clamp(min=1)
+def _near(values: Tensor, truth: Tensor, labeled: Tensor) -> Tensor:
+    """Mean smooth L1 where it is labeled; 0 where nothing is."""
+    lost = F.smooth_l1_loss(values[labeled].float(), truth[labeled].float(), reduction="sum", beta=0.25)
+    return lost / labeled.sum().clamp(min=1)

@@ -14,7 +14,7 @@ from avsim import media
 from avsim.clip import Clip, Region
 from avsim.perception.detect import decode_things, predict_video
 from avsim.perception.detections import DetectedThing
-from avsim.perception.referring import asked, chosen
+from avsim.perception.referring import parse_expression, select
 from avsim.perception.tracks import Track, tracks
 from avsim.perception.video_detector import VideoDetector
 
@@ -38,7 +38,7 @@ class Overview:
         return tracks(self.looks)
 
 
-def spans_of_film(path: str | Path, detector: VideoDetector) -> Iterator[Clip]:
+def video_spans(path: str | Path, detector: VideoDetector) -> Iterator[Clip]:
     """The video of a video, small and piece by piece.
 
     Raises:
@@ -66,14 +66,16 @@ def overview(detector: VideoDetector, spans: Iterable[Clip]) -> Overview:
     return Overview(tuple(looks), torch.cat(shown), detector.grid.frames_per_second)
 
 
-def meant(seen: Overview, text: str, size: tuple[int, int], frames: int, frames_per_second: float) -> Region:
+def find_region(
+    seen: Overview, text: str, size: tuple[int, int], frames: int, frames_per_second: float
+) -> Region:
     """The thing that a phrase means, as a moving region of a video of `size` (H, W) and so many frames.
 
     Raises:
         InputError: words that say nothing of a thing, that fit nothing seen, or several things.
     """
-    asked(text)  # words first: what can't be read is said even where nothing is seen
-    found = outline(chosen(text, seen.things), seen, size[1] / size[0])
+    parse_expression(text)  # words first: what can't be read is said even where nothing is seen
+    found = outline(select(text, seen.things), seen, size[1] / size[0])
     shown = ((torch.arange(frames) + 0.5) / frames_per_second * seen.frames_per_second).long()
     scale = min(1.0, SHORT / min(size))
     small = max(1, round(size[0] * scale)), max(1, round(size[1] * scale))

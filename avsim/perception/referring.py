@@ -32,34 +32,34 @@ log = logging.getLogger("avsim")
 
 
 @dataclass(frozen=True)
-class Asked:
+class ReferringExpression:
     """What words say of a thing."""
 
     noun: Noun
-    instrument: bool = False  # it is asked for as an instrument, or as its player
+    instrument: bool = False  # it is requested as an instrument, or as its player
     order: tuple[str, float] | None = None  # of what fits: by what to choose, and where in that order
 
 
-def asked(text: str) -> Asked:
+def parse_expression(text: str) -> ReferringExpression:
     """What a phrase asks for: kind, material, colour and side in the world's own words, each or none.
 
     Raises:
         InputError: a word that isn't one of them, or none that says what is meant.
     """
     plain = re.sub(r"[^a-z\- ]", " ", text.lower())
-    rest, told = f" {' '.join(plain.split())} ", {}
+    rest, stated = f" {' '.join(plain.split())} ", {}
     for slot in SLOTS:
         for value, said in WORDS[slot].items():
             for words in sorted(said, key=len, reverse=True):
-                if slot not in told and f" {words} " in rest:
-                    told[slot], rest = value, rest.replace(f" {words} ", " ", 1)
-        if slot == "material" and slot not in told and " wood " in rest:
-            told[slot], rest = "wood", rest.replace(" wood ", " ", 1)
+                if slot not in stated and f" {words} " in rest:
+                    stated[slot], rest = value, rest.replace(f" {words} ", " ", 1)
+        if slot == "material" and slot not in stated and " wood " in rest:
+            stated[slot], rest = "wood", rest.replace(" wood ", " ", 1)
     order, instrument = None, False
     fillers = {*ARTICLES, *ANY, "of", "with", "who", "plays", "'s"}
     for word in rest.split():
-        if word in ("left", "right", "middle", "centre") and "side" not in told:
-            told["side"] = "middle" if word == "centre" else word
+        if word in ("left", "right", "middle", "centre") and "side" not in stated:
+            stated["side"] = "middle" if word == "centre" else word
         elif word in ORDERS and order is None:
             order = ORDERS[word]
         elif word not in fillers:
@@ -67,12 +67,12 @@ def asked(text: str) -> Asked:
             hint = f" (did you mean {near[0]!r}?)" if near else ""
             raise InputError(f"{text!r}: unknown word {word!r}{hint}; ask such as {EXAMPLE!r}")
         instrument = instrument or word in ("instrument", "player")
-    if not told and order is None and not instrument:
+    if not stated and order is None and not instrument:
         raise InputError(f"{text!r}: says nothing of a thing; ask such as {EXAMPLE!r}")
-    return Asked(Noun(**told), instrument, order)
+    return ReferringExpression(Noun(**stated), instrument, order)
 
 
-def chosen(text: str, things: Sequence[Track]) -> Track:
+def select(text: str, things: Sequence[Track]) -> Track:
     """The one thing that a phrase means.
 
     Detectors err: where nothing fits at all, but one thing fits all but one of three facts or more, it is
@@ -82,7 +82,7 @@ def chosen(text: str, things: Sequence[Track]) -> Track:
         InputError: nothing like it is seen, or several things are and the words don't tell them apart; both
             say what is seen.
     """
-    wanted = asked(text)
+    wanted = parse_expression(text)
     wrong = [_mismatches(wanted, thing) for thing in things]
     fits = [thing for thing, count in zip(things, wrong, strict=True) if count == 0]
     seen = ", ".join(thing.name for thing in things) or "nothing that the detector knows"
@@ -100,8 +100,8 @@ def chosen(text: str, things: Sequence[Track]) -> Track:
     return fits[0]
 
 
-def _mismatches(wanted: Asked, thing: Track) -> int:
-    """How many of the facts that are asked for a thing lacks; a side is that of its beginning."""
+def _mismatches(wanted: ReferringExpression, thing: Track) -> int:
+    """How many of the facts that are requested a thing lacks; a side is that of its beginning."""
     known = vars(thing.noun)
     wrong = [name for name, fact in vars(wanted.noun).items() if fact is not None and fact != known[name]]
     return len(wrong) + 2 * (wanted.instrument and thing.kind not in INSTRUMENTS)

@@ -55,7 +55,7 @@ class LabeledBatch(ClipBatch):
 
 
 class LabeledWorld:
-    """The world's clips, rendered when they are asked for; of several worlds, in turns.
+    """The world's clips, rendered when they are requested; of several worlds, in turns.
 
     Raises:
         InputError: no world, or one that `WorldDataset` refuses.

@@ -110,7 +110,7 @@ class _DetectorSystem(L.LightningModule):
     def conclude(self, scores: dict[str, MomentScore]) -> None:
         """Log all that was gathered, and keep it with the weights; thresholds too."""
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", ".*before the ``update``.*")  # of what was never asked
+            warnings.filterwarnings("ignore", ".*before the ``update``.*")  # of what never occurred
             means = {name: float(mean.compute()) for name, mean in self.means.items()}  # type: ignore[operator]
         values = {name: value for name, value in means.items() if not math.isnan(value)}
         for name, score in scores.items():
@@ -344,7 +344,7 @@ class SyncSystem(L.LightningModule):
         return configure(self.model, self.recipe, int(self.trainer.estimated_stepping_batches))
 
     def cut(self, batch: LabeledBatch, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Stretches of video and audio of each clip, how much later the sound comes, and what can be told.
+        """Stretches of video and audio of each clip, how much later the sound comes, and what can be stated.
 
         Shapes: frames (B, 3, T, H, W), wave (B, A, N), shift (B,) in s, telling (B,): whether anything begins
         to sound in what both stretches share.
@@ -375,7 +375,7 @@ class SyncSystem(L.LightningModule):
         )
 
     def training_step(self, batch: LabeledBatch, batch_index: int) -> Tensor:
-        """Cross-entropy of the shifts, where they can be told."""
+        """Cross-entropy of the shifts, where they can be stated."""
         frames, wave, shift, telling = self.cut(batch, self.global_step)
         logits = self.model(frames, wave)
         lost = nn.functional.cross_entropy(logits, soft_target(shift, self.model), reduction="none")

@@ -31,14 +31,14 @@ def write_page(simulator: Simulator, prompts: Sequence[str], folder: Path, seed:
     """
     detectors = Detectors.shipped()
     level, world_seed, split = UNSEEN
-    (muted, told), (pictured, shown) = (WorldDataset(level, world_seed, split)[index] for index in (0, 1))
+    (muted, truth), (pictured, shown) = (WorldDataset(level, world_seed, split)[index] for index in (0, 1))
     drawn = [
         Sample(clip, prompt, seed + index, "joint")
         for index, (clip, prompt) in enumerate(zip(simulator.batch(prompts, seed=seed), prompts, strict=True))
     ]
     samples = [
         *drawn,
-        Sample(simulator.foley(muted.silent(), told.caption, seed), told.caption, seed, "foley"),
+        Sample(simulator.foley(muted.silent(), truth.caption, seed), truth.caption, seed, "foley"),
         Sample(
             simulator.animate(pictured.first_frame(), shown.caption, seed=seed),
             shown.caption,
@@ -59,7 +59,7 @@ def write_page(simulator: Simulator, prompts: Sequence[str], folder: Path, seed:
     sections = [
         _about(simulator),
         _drawn(simulator, drawn, found[: len(drawn)]),
-        _foley(muted, told, samples[-2].clip),
+        _foley(muted, truth, samples[-2].clip),
         _animated(pictured, shown, samples[-1].clip),
         _pixels(simulator, samples[-2].clip, found[-2]),
         _judged(found),

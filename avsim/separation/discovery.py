@@ -13,7 +13,7 @@ from avsim.errors import InputError
 from avsim.separation.separator import Separator
 from avsim.separation.stems import FrameSource, audio_of, frame_source, windows
 
-LEAST = 0.05  # of all the sound's power: a quieter region is not found without being asked for
+LEAST = 0.05  # of all the sound's power: a quieter region is found only with a given count
 AT_MOST = 8  # regions that are found without a count
 EDGE = 0.2  # of the loudest cell's power: where a region ends
 ALIKE = 0.7  # cosine between the spectra of two cells of one region

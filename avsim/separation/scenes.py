@@ -1,6 +1,6 @@
 """Scenes of the world to separate: how many things sound, alike or not, seen or not, with the truth of each.
 
-`Scenes` renders them when they are asked for; `save_scenes` renders them once and for all, for trainings that
+`Scenes` renders them when they are requested; `save_scenes` renders them once and for all, for trainings that
 take less time than the rendering of what they see.
 """
 
@@ -82,7 +82,7 @@ def sounding(scene: Scene, seconds: float) -> list[tuple[str, str] | None]:
 
 
 def satisfies(constraint: Constraints, scene: Scene, seconds: float, silent: bool = False) -> bool:
-    """Whether a scene is as it was constraint for, as far as can be told before it is heard."""
+    """Whether a scene satisfies constraints, as far as is known before it is rendered."""
     found = sounding(scene, seconds)
     if constraint.off_screen:  # what falls beside the video is the last body
         found.pop(len(scene.bodies) - 1)

@@ -56,7 +56,7 @@ class Maps:
 
 
 class SeparationModel(nn.Module):
-    """Which frames a network sees, and how large: what it must be told of any clip."""
+    """The frame rate and size of a network's input."""
 
     frames_per_second: float  # of the video as the network sees it
     short_side: int  # pixels of its short side
@@ -96,7 +96,7 @@ class Separator(SeparationModel):
 
     After mix-and-separate (The Sound of Pixels, 1804.03160), with three changes: the masks of all pixels
     compete, so that stems add up; pixels have features at every frame, so that motion counts; and the halves
-    look at each other moment by moment, so that what moves when it sounds can be told from what only moves.
+    attend to each other at each time, so that motion with sound is distinguished from motion without.
     """
 
     def __init__(

@@ -50,7 +50,7 @@ class SeparatorSystem(L.LightningModule):
         augmentation: how training changes a mixture; None leaves it as the data made it.
         spectrum: weight of the magnitudes' L1 distance beside the shares' divergence.
         every: a training step asks for one of so many columns of the spectrum; a window is four.
-        diagnosed: batches of a validation that are asked whether the separator has collapsed.
+        diagnosed: validation batches with the tests for collapse.
         video_codec: run or folder of a codec; with both, some clips are seen and heard through them in
             training, as what a generator draws is.
         audio_codec: and of a sound's.

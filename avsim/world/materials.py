@@ -6,7 +6,8 @@ nearly the same at all frequencies and tells materials apart by ear (Wildes & Ri
 properties from sound", 1988; Klatzky, Pai & Krotkov, "Perception of material from contact sounds", Presence
 9, 2000). It was set by ear, not taken from tables: so high that a thing on a floor dies away within a second
 or two, then apart by factors of two to five from one material to the next (metal's was lowered for that,
-those of ceramic and wood raised), until a forest told them by their sounds (tests/world/test_telling.py).
+those of ceramic and wood raised), until a random forest distinguished them by their sounds
+(tests/world/test_telling.py).
 """
 
 from dataclasses import dataclass

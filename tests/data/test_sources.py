@@ -1,4 +1,4 @@
-"""Sources give clips of the spec that is asked for, whatever they are made of."""
+"""Sources give clips of the spec that is requested, whatever they are made of."""
 
 import dataclasses
 

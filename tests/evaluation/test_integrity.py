@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from avsim.evaluation.integrity import GRAVITY, VIEW, Integrity, falls, usual
+from avsim.evaluation.integrity import Integrity, typical_things
 from avsim.perception.detections import DetectedThing
 
 BALL = DetectedThing(0.0, 0.5, 0.5, "ball", "metal", "gold", 0.2, 1.0)
@@ -19,7 +19,7 @@ def judged(frames, **options) -> dict[str, float]:
 def test_all_is_well():
     found = judged([[BALL, CUBE]] * 20)
     assert list(found.values())[:5] == [1, 1, 1, 1, 1] and math.isnan(list(found.values())[5])
-    assert usual([[BALL, BALL], [BALL, BALL], [CUBE]]) == {("ball", "gold"): 2}
+    assert typical_things([[BALL, BALL], [BALL, BALL], [CUBE]]) == {("ball", "gold"): 2}
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from avsim.evaluation.text import TextAgreement, facts_of_caption, kind_of, side
 from avsim.perception import ground_truth as truths
 from avsim.perception.detections import AudioDetections, DetectedThing, VideoDetections
 from avsim.world import WorldDataset
-from avsim.world.captions.facts import Facts, Noun, Told
+from avsim.world.captions.facts import Facts, Noun, ThingFacts
 
 BALL = DetectedThing(0.0, 0.2, 0.5, "ball", "metal", "gold", 0.2, 1.0)
 BELL = DetectedThing(0.0, 0.8, 0.5, "bell", "metal", "copper", 0.2, 1.0)
@@ -23,8 +23,8 @@ FACTS = Facts(
     place="cave",
     count=2,
     things=(
-        Told(Noun("ball", "metal", "gold", side="left"), does="falls"),
-        Told(Noun("bell", None, "silver", side="left"), does="is struck"),
+        ThingFacts(Noun("ball", "metal", "gold", side="left"), does="falls"),
+        ThingFacts(Noun("bell", None, "silver", side="left"), does="is struck"),
     ),
 )
 
@@ -43,7 +43,7 @@ def test_every_fact_by_hand():
 
 def test_what_is_not_told_or_does_not_sound_is_not_asked_for():
     scorer = TextAgreement()
-    scorer.update(Facts(things=(Told(Noun("ball"), does="falls", silent=True),)), VIEW, HEARD)
+    scorer.update(Facts(things=(ThingFacts(Noun("ball"), does="falls", silent=True),)), VIEW, HEARD)
     found = scorer.compute()
     assert found["things heard, right"].isnan() and found["things seen, right"] == 1
     scorer.reset()

@@ -6,7 +6,7 @@ import pytest
 
 from avsim.perception.captioner import describe
 from avsim.perception.detections import DetectedThing, Event, VideoDetections
-from avsim.world.captions.facts import Noun, Told
+from avsim.world.captions.facts import Noun, ThingFacts
 from avsim.world.captions.parsing import facts_in
 
 FRAMES, RATE = 16, 16.0
@@ -30,7 +30,7 @@ def falling(*kinds: str) -> tuple[tuple[DetectedThing, ...], ...]:
     return tuple((replace(CUBE, y=0.1 + 0.05 * k, kind=kinds[k // each]),) for k in range(FRAMES))
 
 
-def told(seen: VideoDetections) -> list[Told]:
+def stated(seen: VideoDetections) -> list[ThingFacts]:
     return list(facts_in(describe(seen, RATE)).things)
 
 
@@ -45,8 +45,8 @@ def told(seen: VideoDetections) -> list[Told]:
     ],
 )
 def test_a_thing_is_told_by_what_it_does(thing, still, sounding, noun):
-    assert told(view(thing)) == [Told(noun, still)]
-    assert told(view(thing, events=[touched(thing)])) == [Told(noun, sounding)]
+    assert stated(view(thing)) == [ThingFacts(noun, still)]
+    assert stated(view(thing, events=[touched(thing)])) == [ThingFacts(noun, sounding)]
 
 
 def test_each_thing_has_its_own_events_and_the_place_is_told():
@@ -60,12 +60,12 @@ def test_each_thing_has_its_own_events_and_the_place_is_told():
 
 
 def test_what_falls_is_one_thing_whatever_its_shape_was_taken_for():
-    (thing,) = told(VideoDetections((), falling("cube", "bar", "ball", "cube"), CAVE))
+    (thing,) = stated(VideoDetections((), falling("cube", "bar", "ball", "cube"), CAVE))
     assert thing.does == "falls" and thing.noun.material == "glass"
 
 
 def test_two_alike_that_are_seen_at_once_are_two():
-    assert len(told(view(BELL, replace(BELL, x=0.2)))) == 2
+    assert len(stated(view(BELL, replace(BELL, x=0.2)))) == 2
 
 
 def test_of_nothing_nothing_is_said():

@@ -10,8 +10,8 @@ from avsim.errors import InputError
 from avsim.perception import Grid, VideoDetector
 from avsim.perception import ground_truth as truths
 from avsim.perception.detections import DetectedThing
-from avsim.perception.referred_region import Overview, meant, outline, overview, spans_of_film
-from avsim.perception.referring import asked, chosen
+from avsim.perception.referred_region import Overview, find_region, outline, overview, video_spans
+from avsim.perception.referring import parse_expression, select
 from avsim.perception.tracks import tracks
 from avsim.world import WorldConfig, WorldDataset
 from avsim.world.captions.facts import Noun
@@ -37,16 +37,16 @@ def seen(*things: DetectedThing, looks: int = 16) -> list:
     ],
 )
 def test_words_say_what_is_meant(text, noun):
-    assert asked(text).noun == noun
+    assert parse_expression(text).noun == noun
 
 
 def test_the_thing_that_is_meant():
     both = seen(VIOLIN, OTHER, BELL)
-    assert chosen("the violin on the left", both).x == pytest.approx(0.2)
-    assert chosen("the bigger violin", both).x == pytest.approx(0.8)
-    assert chosen("the rightmost instrument", both).x == pytest.approx(0.8)
-    assert chosen("the metal thing", both).kind == "bell"
-    assert chosen("the one in the middle", both).kind == "bell"
+    assert select("the violin on the left", both).x == pytest.approx(0.2)
+    assert select("the bigger violin", both).x == pytest.approx(0.8)
+    assert select("the rightmost instrument", both).x == pytest.approx(0.8)
+    assert select("the metal thing", both).kind == "bell"
+    assert select("the one in the middle", both).kind == "bell"
     assert [each.name for each in seen(VIOLIN, BELL)] == [
         "the violin on the left",
         "the gold metal bell in the middle",
@@ -67,10 +67,10 @@ def test_material_and_colour_are_one_fact_that_the_kind_allows():
 
 def test_one_error_of_a_detector_is_forgiven_and_said(caplog):
     things = seen(BELL, VIOLIN)
-    assert chosen("the silver metal bell in the middle", things).kind == "bell"
+    assert select("the silver metal bell in the middle", things).kind == "bell"
     assert "no such thing is seen; taken to mean the gold metal bell in the middle" in caplog.text
     with pytest.raises(InputError, match="no such thing"):
-        chosen("the tuba on the left", things)  # too little else that fits
+        select("the tuba on the left", things)  # too little else that fits
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_one_error_of_a_detector_is_forgiven_and_said(caplog):
 )
 def test_what_words_cannot_mean_is_said(text, message):
     with pytest.raises(InputError) as caught:
-        chosen(text, seen(VIOLIN, OTHER))
+        select(text, seen(VIOLIN, OTHER))
     assert message in str(caught.value)
 
 
@@ -116,10 +116,10 @@ def test_captions_of_the_world_find_their_things():
                 continue  # it comes or goes: what is seen at first is another question
             all_ += 1
             try:
-                region = meant(view, words, clip.spec.size, *clip.frames.shape[1:2], 16.0)
+                region = find_region(view, words, clip.spec.size, *clip.frames.shape[1:2], 16.0)
             except InputError:
                 continue
-            truly = chosen(words, view.things).kind == thing.kind
+            truly = select(words, view.things).kind == thing.kind
             inside = float((region.mask.float() * truth.masks[number]).sum() / truth.masks[number].sum())
             right += truly and inside > 0.5
             shares.append(inside)
@@ -132,7 +132,7 @@ def test_a_region_moves_with_its_thing():
     masks = outline(view.things[0], view, 1.5)
     columns = (masks.float().mean(1) * torch.arange(24)).sum(1) / masks.float().mean(1).sum(1)
     assert torch.allclose((columns + 0.5) / 24, 0.2 + 0.03 * torch.arange(16), atol=0.04)
-    region = meant(view, "the bell", (240, 360), 8, 8.0)
+    region = find_region(view, "the bell", (240, 360), 8, 8.0)
     assert region.mask.shape == (8, 128, 192) and region.name == "the bell"
 
 
@@ -140,7 +140,7 @@ def test_a_film_is_looked_at_piece_by_piece(tmp_path):
     film = Clip(torch.rand(3, 152, 32, 48), None, 16.0).write(tmp_path / "film.mp4")
     torch.manual_seed(0)
     detector = VideoDetector(fine=8, coarse=8, blocks=1).eval()
-    spans = list(spans_of_film(film, detector))
+    spans = list(video_spans(film, detector))
     assert [span.frames.shape[1] for span in spans] == [128, 24]
     view = overview(detector, spans)
     assert len(view.looks) == 152 and view.shown.shape == (152, 16, 24)

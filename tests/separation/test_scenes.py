@@ -39,7 +39,7 @@ def test_a_wish_is_granted(constraint, family):
 
 
 def test_what_is_said_to_sound_is_heard():
-    """Bodies may be struck by others that fall, so what should be silent isn't asked for."""
+    """Bodies may be struck by others that fall, so what should be silent isn't labeled."""
     for family in ("strike", "ensemble"):
         scenes = Scenes(constraints={"two": 0.5, "silent": 0.5}, families={family: 1.0})
         for index in range(2):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from avsim import InputError
-from avsim.world.captions.facts import Facts, Meeting, Noun, Told
+from avsim.world.captions.facts import Facts, Meeting, Noun, ThingFacts
 from avsim.world.captions.grammar import NUMERIC, Form
 from avsim.world.captions.lexicon import ALSO_READ, ANYWHERE, CORES, JOINTS, OF_ALL, TAILS, WORDS
 from avsim.world.captions.parsing import facts_in
@@ -25,12 +25,12 @@ def test_every_form_is_read_as_it_is_said(text):
         values = nouns if slot in ("thing", "other") else numbers.get(slot) or tuple(WORDS.get(slot, {"": 0}))
         for value in values:
             for _ in range(4):
-                told = {name: numbers[name][0] if name in numbers else next(iter(WORDS.get(name, [0])))
+                stated = {name: numbers[name][0] if name in numbers else next(iter(WORDS.get(name, [0])))
                         for name in form.slots}  # fmt: skip
-                told |= {name: BALL for name in ("thing", "other") if name in told}
-                told |= {slot: value} if slot else {}
-                said = form.say(told, random)
-                assert form.read(said, 0) == (told, len(said)), said
+                stated |= {name: BALL for name in ("thing", "other") if name in stated}
+                stated |= {slot: value} if slot else {}
+                said = form.say(stated, random)
+                assert form.read(said, 0) == (stated, len(said)), said
                 assert not any(joint in said for joint in JOINTS)
 
 
@@ -41,29 +41,29 @@ def test_no_word_means_two_things():
     assert not set(NUMERIC) & set(WORDS)
 
 
-STRUCK = Told(Noun("bottle", "glass"), "is struck", seconds=0.8, force="hard")
+STRUCK = ThingFacts(Noun("bottle", "glass"), "is struck", seconds=0.8, force="hard")
 READ = {
     "a stick strikes a glass bottle at 0.8 s, hard, in a cave": Facts("cave", things=(STRUCK,)),
     "In a cave, a stick strikes a glass bottle hard at 0.8 seconds.": Facts("cave", things=(STRUCK,)),
     "the glass bottle is struck, hard at 0.8s inside a cave": Facts("cave", things=(STRUCK,)),
     "a large golden metal ball on the left falls onto stone": Facts(
-        things=(Told(BALL, "falls", floor="stone"),)
+        things=(ThingFacts(BALL, "falls", floor="stone"),)
     ),
     "the drum is hit 3 times; a wooden stick taps": None,
     "a bell is left alone while a felt-tipped stick hits a wooden block twice": Facts(
         things=(
-            Told(Noun("bell"), "is left alone"),
-            Told(Noun("block", "wood"), "is struck", times=2, tip="felt"),
+            ThingFacts(Noun("bell"), "is left alone"),
+            ThingFacts(Noun("block", "wood"), "is struck", times=2, tip="felt"),
         )
     ),
     "someone plays a fiddle loudly, and someone holds a tuba in silence": Facts(
         things=(
-            Told(Noun("violin"), "plays", force="loudly"),
-            Told(Noun("tuba"), "is held", silent=True),
+            ThingFacts(Noun("violin"), "plays", force="loudly"),
+            ThingFacts(Noun("tuba"), "is held", silent=True),
         )
     ),
     "off screen, a glass cube falls. something is heard off screen": Facts(
-        unseen=(Told(Noun("cube", "glass"), "falls"), Told(Noun()))
+        unseen=(ThingFacts(Noun("cube", "glass"), "falls"), ThingFacts(Noun()))
     ),
     "the camera pans left in the first shot; the frame cuts at 0.7 s": Facts(
         cuts=(0.7,), moves=((0, "pans left"),)
@@ -71,7 +71,9 @@ READ = {
     "a ball and a red rubber cube collide twice": Facts(
         meetings=(Meeting(Noun("ball"), Noun("cube", "rubber", "red"), 2),)
     ),
-    "the large metal ball on the left": Facts(things=(Told(Noun("ball", "metal", None, "large", "left")),)),
+    "the large metal ball on the left": Facts(
+        things=(ThingFacts(Noun("ball", "metal", None, "large", "left")),)
+    ),
     "in a cave": Facts("cave"),
 }
 

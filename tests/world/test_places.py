@@ -1,4 +1,4 @@
-"""Places: told apart from frames alone, the same from every camera, at any size and aspect."""
+"""Places: stated apart from frames alone, the same from every camera, at any size and aspect."""
 
 import numpy as np
 import pytest

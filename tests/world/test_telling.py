@@ -1,4 +1,4 @@
-"""Materials and instruments can be told from the audio alone, not from the frame without the thing."""
+"""Materials and instruments are recognised from audio alone, not from frames without the thing."""
 
 from dataclasses import replace
 
@@ -87,7 +87,7 @@ def test_a_forest_tells_instruments_from_200_stems():
 
 @pytest.mark.slow
 def test_no_forest_tells_them_from_frames_without_the_thing():
-    """Of bodies. What is struck is told by the stick: by where it waits and how wide the thing is (numbers),
+    """Of bodies. What is struck is revealed by the stick: its position and the width of the thing (numbers),
     a forest names 83 % of the kinds (20 % are the commonest), by its whole path 96 %. Tables or stands that
     bring all tops to one height would still leave 55 % and 74 %, as bells, bottles and bowls are struck from
     the side; so nothing is hidden there."""

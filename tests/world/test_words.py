@@ -12,7 +12,7 @@ from avsim import ClipSpec
 from avsim.clip import OFF_SCREEN
 from avsim.world import LEVELS, Scene, WorldDataset
 from avsim.world.captions.compose import LONGEST, captions, full_caption, noun_of, short_caption, things_of
-from avsim.world.captions.facts import Facts, Noun, agree, facts_of, is_told_by
+from avsim.world.captions.facts import Facts, Noun, agree, facts_of, holds_in
 from avsim.world.captions.parsing import VOCABULARY, facts_in, unknown_words
 from avsim.world.flat.camera import Camera, Framing, Shot
 from avsim.world.flat.random_scenes import draw_scene
@@ -23,7 +23,7 @@ from avsim.world.sound.phrases import Note
 SPEC = ClipSpec(height=32, width=32, sample_rate=8000, channels=1)
 
 
-def told(scene) -> Facts:
+def stated(scene) -> Facts:
     """What is true of a scene, as far as it can be known without drawing it."""
     things = things_of(scene, SPEC)
     actors, _ = perform(scene, SPEC, things)
@@ -34,7 +34,7 @@ def told(scene) -> Facts:
 
 @cache
 def facts(level: str, count: int) -> list[Facts]:
-    return [told(draw_scene(LEVELS[level], np.random.default_rng(k))) for k in range(count)]
+    return [stated(draw_scene(LEVELS[level], np.random.default_rng(k))) for k in range(count)]
 
 
 @cache
@@ -56,7 +56,7 @@ def test_a_full_caption_tells_every_fact_and_a_short_one_only_true_ones(level):
         assert in_order(facts_in(said.full)) == in_order(true), said.full
         assert agree(facts_in(said.short), true), said.short
         for noun, text in zip(true.things, said.things, strict=True):
-            assert text.startswith("the ") and is_told_by(facts_in(text).things[0].noun, noun.noun)
+            assert text.startswith("the ") and holds_in(facts_in(text).things[0].noun, noun.noun)
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -97,7 +97,7 @@ def test_what_a_thing_is_called_singles_it_out():
     for number, true in enumerate(facts("full", 200)):
         nouns = [one.noun for one in true.things]
         for noun, text in zip(nouns, captions(true, np.random.default_rng(number)).things, strict=True):
-            meant = [other for other in nouns if is_told_by(facts_in(text).things[0].noun, other)]
+            meant = [other for other in nouns if holds_in(facts_in(text).things[0].noun, other)]
             assert meant == [noun] * nouns.count(noun)
 
 
@@ -168,7 +168,7 @@ def test_scenes_by_hand_are_told_whatever_is_in_them():
     shots = [Shot(0.2 * k, near if k % 2 else wide, replace(wide, x=0.3)) for k in range(12)]
     tuba = Player("tuba", (Note(0.2, 0.5, 40, 0.8),), x=4.0)
     for scene in (Scene(), Scene(players=(tuba,)), Scene(bodies=(Body(),), camera=Camera(tuple(shots)))):
-        true = told(scene)
+        true = stated(scene)
         for seed in range(20):
             said = captions(true, np.random.default_rng(seed))
             assert in_order(facts_in(said.full)) == in_order(true) and agree(facts_in(said.short), true)

@@ -17,7 +17,7 @@ from avsim.data.worlds import PART_CLIPS
 from avsim.report.gallery import cells
 from avsim.seeds import generator
 from avsim.world import LEVELS, Truth, WorldDataset
-from avsim.world.truth import Captions as Told
+from avsim.world.truth import Captions as ThingFacts
 from tests.running import Running
 
 SMALL = ["--size", "32x32", "--sample-rate", "8000", "--channels", "1", "--seconds", "1", "--jobs", "1"]
@@ -136,7 +136,7 @@ def test_the_gallery_is_one_page_that_needs_nothing_else(tmp_path):
 
 def test_captions_are_escaped():
     clip, truth = WorldDataset(replace(LEVELS["easy"], spec=SPEC))[0]
-    truth = replace(truth, captions=Told("<b>short</b>", "a & b <script>", ('"quoted"<i>',)))
+    truth = replace(truth, captions=ThingFacts("<b>short</b>", "a & b <script>", ('"quoted"<i>',)))
     page = "".join(cells(clip, truth))
     assert "<b>" not in page and "<script>" not in page and "<i>" not in page
     assert "&lt;b&gt;short" in page and "a &amp; b" in page

@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 import numpy as np
 
 from avsim.clip import ClipSpec
-from avsim.world.captions.facts import TARGET_WORDS, Facts, Meeting, Noun, Told, is_told_by
+from avsim.world.captions.facts import TARGET_WORDS, Facts, Meeting, Noun, ThingFacts, holds_in
 from avsim.world.captions.grammar import Form, noun_phrase, pick
 from avsim.world.captions.lexicon import ANYWHERE, CORES, OF_ALL, OFF_SCREEN, TAILS
 from avsim.world.flat.camera import half_width
@@ -74,7 +74,7 @@ def where(side: str) -> str:
 
 
 def noun_of(thing: Thing) -> Noun:
-    """What is told of a thing in words."""
+    """What is stated of a thing in words."""
     if thing.kind in TARGET_WORDS:
         kind, material = TARGET_WORDS[thing.kind]
         return Noun(kind, material, thing.colour if material else None, thing.size, thing.side)
@@ -90,7 +90,7 @@ def captions(facts: Facts, random: Generator) -> Captions:
         short=short_caption(facts, random),
         full=full_caption(facts, random),
         things=tuple(
-            noun_phrase(_singled_out(k, [told.noun for told in facts.things], random), random, "the")
+            noun_phrase(_singled_out(k, [stated.noun for stated in facts.things], random), random, "the")
             for k in range(len(facts.things))
         ),
     )
@@ -100,14 +100,14 @@ def _singled_out(number: int, nouns: Sequence[Noun], random: Generator) -> Noun:
     """A noun with one thing less in it, that still is no other's."""
     others = [*nouns[:number], *nouns[number + 1 :]]
     less = [replace(nouns[number], **{name: None}) for name in ("colour", "size", "side")]
-    clear = [noun for noun in less if not any(is_told_by(noun, other) for other in others)]
+    clear = [noun for noun in less if not any(holds_in(noun, other) for other in others)]
     return pick(clear or [nouns[number]], random)
 
 
 def full_caption(facts: Facts, random: Generator) -> str:
     """Everything that is known, in some order: the things, what they do to each other, then the rest."""
-    things = [_clause(told, random) for told in facts.things]
-    hidden = [_unseen(told, random) for told in facts.unseen]
+    things = [_clause(stated, random) for stated in facts.things]
+    hidden = [_unseen(stated, random) for stated in facts.unseen]
     meetings = [_of_all("meetings", _meeting(meeting), random) for meeting in facts.meetings]
     rest = [*_surroundings(facts, random), *_shots(facts, random)]
     random.shuffle(things)
@@ -162,7 +162,7 @@ def _length(text: str) -> int:
 
 def _short(facts: Facts, detail: int, random: Generator) -> str:
     """So many facts of each thing, at most; fewer by chance."""
-    clauses = [_clause(_shortened(told, detail, random), random) for told in facts.things]
+    clauses = [_clause(_shortened(stated, detail, random), random) for stated in facts.things]
     clauses = clauses or [_of_all("count", {"count": 0}, random)]
     if facts.unseen and (detail > 0 or len(clauses) < 4):
         clauses.append(_of_all("unseen", {}, random))
@@ -172,31 +172,31 @@ def _short(facts: Facts, detail: int, random: Generator) -> str:
     return f"{place}, {text}" if random.random() < 0.3 else f"{text} {place}"
 
 
-def _shortened(told: Told, detail: int, random: Generator) -> Told:
+def _shortened(stated: ThingFacts, detail: int, random: Generator) -> ThingFacts:
     """What a thing is and does, its colour before all else, and chance facts."""
-    tails = ["size", "side", "tip", "silent", *TAILS[told.does or ""]]
+    tails = ["size", "side", "tip", "silent", *TAILS[stated.does or ""]]
     kept = {*random.permutation(tails)[: int(random.integers(detail + 1))].tolist()}
     if detail > 0:
         kept.add("colour")
-    noun = replace(told.noun, **{name: None for name in ("colour", "size", "side") if name not in kept})
-    facts = {field.name: getattr(told, field.name) for field in fields(told) if field.name in kept}
-    return Told(noun, told.does, **facts)
+    noun = replace(stated.noun, **{name: None for name in ("colour", "size", "side") if name not in kept})
+    facts = {field.name: getattr(stated, field.name) for field in fields(stated) if field.name in kept}
+    return ThingFacts(noun, stated.does, **facts)
 
 
 # Clauses --------------------------------------------------------------------------------------------------
 
 
-def _clause(told: Told, random: Generator) -> str:
-    """What a thing is and does, and all that is told of how, in any order."""
-    does = told.does or ""
-    slots = {"thing": told.noun, "tip": told.tip}
-    cores = [core for core in CORES[does] if told.tip is None or "{tip}" in core]
+def _clause(stated: ThingFacts, random: Generator) -> str:
+    """What a thing is and does, and all that is stated of how, in any order."""
+    does = stated.does or ""
+    slots = {"thing": stated.noun, "tip": stated.tip}
+    cores = [core for core in CORES[does] if stated.tip is None or "{tip}" in core]
     text = Form(pick(cores, random)).say(slots, random)
     forms = TAILS[does] | ANYWHERE
-    facts = [name for name in forms if name != "side" and getattr(told, name) is not None]
+    facts = [name for name in forms if name != "side" and getattr(stated, name) is not None]
     if random.random() < 0.4:
         random.shuffle(facts)
-    tails = [_tail(forms[name], name, getattr(told, name), random) for name in facts]
+    tails = [_tail(forms[name], name, getattr(stated, name), random) for name in facts]
     for tail in sorted(tails, key=lambda tail: tail.startswith("and ")):
         comma = _comma(tail, random)
         first, _, rest = tail.partition(" ")
@@ -215,10 +215,10 @@ def _comma(tail: str, random: Generator) -> str:
     return " " if tail.startswith("and ") or random.random() < 0.5 else ", "
 
 
-def _unseen(told: Told, random: Generator) -> str:
+def _unseen(stated: ThingFacts, random: Generator) -> str:
     """What is heard off screen."""
     where_ = pick(OFF_SCREEN, random)
-    clause = _clause(told, random)
+    clause = _clause(stated, random)
     return f"{where_}, {clause}" if random.random() < 0.5 else f"{clause} {where_}"
 
 

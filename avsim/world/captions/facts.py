@@ -1,7 +1,7 @@
 """What can be said of a clip: facts, each of which a caption tells or leaves out.
 
 `facts_of` finds all that are true of a clip; a caption is made from them (`words.py`) and read back into
-those that it tells (`parsing.py`). A fact that isn't told is None, in a tuple of things the thing is absent.
+those that it tells (`parsing.py`). A fact that isn't stated is None; a thing that isn't is absent.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from avsim.world.sound.phrases import RANGES, Note
 
 GENTLE, HARD = 1.5, 3.0  # m/s: strokes below are gentle, from there on hard
 SOFT, LOUD = 0.45, 0.7  # loudness of notes: below it is soft, above loud
-QUIETEST = -30.0  # dB: a place that is told to be quieter than that isn't heard
+QUIETEST = -30.0  # dB: a place that is stated to be quieter than that isn't heard
 BACKGROUNDS = {  # what each place is always heard by
     "restaurant": "voices",
     "space station": "hum",
@@ -24,7 +24,7 @@ BACKGROUNDS = {  # what each place is always heard by
     "concert hall": "air",
     "cave": "drips",
 }
-TARGET_WORDS = {  # kind and material, as they are told
+TARGET_WORDS = {  # kind and material, as they are stated
     "wooden block": ("block", "wood"),
     "metal bar": ("bar", "metal"),
     "glass bottle": ("bottle", "glass"),
@@ -47,7 +47,7 @@ class Noun:
 
 
 @dataclass(frozen=True)
-class Told:
+class ThingFacts:
     """A thing and what it does."""
 
     noun: Noun
@@ -77,13 +77,13 @@ class Meeting:
 
 @dataclass(frozen=True)
 class Facts:
-    """What is told of a clip."""
+    """What is stated of a clip."""
 
     place: str | None = None
     background: str | None = None  # what the place itself is heard by
     count: int | None = None  # of things that are seen
-    things: tuple[Told, ...] = ()  # that are seen
-    unseen: tuple[Told, ...] = ()  # that are heard and never seen
+    things: tuple[ThingFacts, ...] = ()  # that are seen
+    unseen: tuple[ThingFacts, ...] = ()  # that are heard and never seen
     meetings: tuple[Meeting, ...] = ()
     walls: tuple[tuple[str, str], ...] = ()  # (side, material)
     pillars: int | None = None
@@ -101,7 +101,7 @@ def facts_of(
     seen: Sequence[int],
     last: Sequence[int],
 ) -> Facts:
-    """All that can be told of a clip.
+    """All that can be stated of a clip.
 
     Args:
         scene: what is there.
@@ -114,19 +114,21 @@ def facts_of(
     """
     end = spec.end
     contacts = [contact for actor in actors for contact in actor.contacts if contact.seconds < end]
-    told = []
+    stated = []
     for number, noun in enumerate(nouns):
         own = [contact for contact in contacts if names[number] in contact.things]
-        one = _told(scene, number, noun, own, actors[number].notes, end)
-        told.append(one if number in last else replace(one, leaves=True))
-    sounding = [number for number, one in enumerate(told) if not one.silent]
+        one = _stated(scene, number, noun, own, actors[number].notes, end)
+        stated.append(one if number in last else replace(one, leaves=True))
+    sounding = [number for number, one in enumerate(stated) if not one.silent]
     heard = scene.ambience > QUIETEST
     return Facts(
         place=scene.place,
         background=BACKGROUNDS.get(scene.place) if heard else None,
         count=len(seen),
-        things=tuple(told[number] for number in seen),
-        unseen=tuple(Told(replace(told[k].noun, side=None), told[k].does) for k in sounding if k not in seen),
+        things=tuple(stated[number] for number in seen),
+        unseen=tuple(
+            ThingFacts(replace(stated[k].noun, side=None), stated[k].does) for k in sounding if k not in seen
+        ),
         meetings=_meetings(names, nouns, contacts, seen),
         walls=tuple(("left" if wall.x < 0 else "right", wall.material) for wall in scene.walls)
         if all(_in_view(scene, spec, wall.x) for wall in scene.walls)
@@ -142,9 +144,9 @@ def facts_of(
     )
 
 
-def _told(
+def _stated(
     scene: Scene, number: int, noun: Noun, own: Sequence[Contact], notes: Sequence[Note], end: float
-) -> Told:
+) -> ThingFacts:
     each = scene.things[number]
     if isinstance(each, Player):
         return played(noun, each.instrument, [note for note in notes if note.seconds < end])
@@ -153,14 +155,14 @@ def _told(
     return _struck(noun, scene, number - len(scene.bodies), end)
 
 
-def _fallen(noun: Noun, body: Body, floor: str, own: Sequence[Contact], end: float) -> Told:
+def _fallen(noun: Noun, body: Body, floor: str, own: Sequence[Contact], end: float) -> ThingFacts:
     """Of a body."""
     silent = None if own else True
     if body.release >= end:
         lies = body.height == 0
-        return Told(noun, "lies" if lies else "hangs", floor=floor if lies else None, silent=silent)
+        return ThingFacts(noun, "lies" if lies else "hangs", floor=floor if lies else None, silent=silent)
     landings = sum(contact.things[1] == "floor" for contact in own)
-    return Told(
+    return ThingFacts(
         noun,
         "falls",
         times=landings,
@@ -171,16 +173,16 @@ def _fallen(noun: Noun, body: Body, floor: str, own: Sequence[Contact], end: flo
     )
 
 
-def _struck(noun: Noun, scene: Scene, number: int, end: float) -> Told:
+def _struck(noun: Noun, scene: Scene, number: int, end: float) -> ThingFacts:
     """Of a target."""
     aimed = [hit for hit in scene.stick.hits if hit.target == number and hit.seconds < end]
     hits = [hit for hit in aimed if not hit.miss]
     misses = len(aimed) - len(hits) or None
     if not hits:
-        return Told(noun, "is left alone", misses=misses, silent=True)
+        return ThingFacts(noun, "is left alone", misses=misses, silent=True)
     degrees = {"gently" if hit.speed < GENTLE else "hard" if hit.speed >= HARD else "firmly" for hit in hits}
     span = hits[-1].seconds - hits[0].seconds
-    return Told(
+    return ThingFacts(
         noun,
         "is struck",
         times=len(hits),
@@ -192,16 +194,16 @@ def _struck(noun: Noun, scene: Scene, number: int, end: float) -> Told:
     )
 
 
-def played(noun: Noun, instrument: str, notes: Sequence[Note]) -> Told:
-    """What is told of a player and these notes."""
+def played(noun: Noun, instrument: str, notes: Sequence[Note]) -> ThingFacts:
+    """What is stated of a player and these notes."""
     if not notes:
-        return Told(noun, "is held", silent=True)
+        return ThingFacts(noun, "is held", silent=True)
     loudness = sum(note.loudness for note in notes) / len(notes)
     low, high = RANGES[instrument]
     pitch = (sum(note.pitch for note in notes) / len(notes) - low) / (high - low)
     steps = [two.pitch - one.pitch for one, two in zip(notes, notes[1:], strict=False)]
     rising, falling = all(step > 0 for step in steps), all(step < 0 for step in steps)
-    return Told(
+    return ThingFacts(
         noun,
         "plays",
         times=len(notes),
@@ -255,19 +257,19 @@ def agree(said: Facts, true: Facts) -> bool:
     return True
 
 
-def _each_has_its_own(said: Sequence[Told | Meeting], true: Sequence[Told | Meeting]) -> bool:
+def _each_has_its_own(said: Sequence[ThingFacts | Meeting], true: Sequence[ThingFacts | Meeting]) -> bool:
     """Whether what is said can be assigned to what is there, one to one."""
     if not said:
         return True
     first, *rest = said
     return any(
-        is_told_by(first, other) and _each_has_its_own(rest, [*true[:k], *true[k + 1 :]])
+        holds_in(first, other) and _each_has_its_own(rest, [*true[:k], *true[k + 1 :]])
         for k, other in enumerate(true)
     )
 
 
-def is_told_by(said: object, true: object) -> bool:
-    """Whether all that `said` tells (a `Noun`, `Told` or `Meeting`, or a value) is so in `true`."""
-    if isinstance(said, Noun | Told | Meeting):
-        return all(is_told_by(getattr(said, f.name), getattr(true, f.name)) for f in fields(said))
+def holds_in(said: object, true: object) -> bool:
+    """Whether all that `said` tells (a `Noun`, `ThingFacts` or `Meeting`, or a value) is so in `true`."""
+    if isinstance(said, Noun | ThingFacts | Meeting):
+        return all(holds_in(getattr(said, f.name), getattr(true, f.name)) for f in fields(said))
     return said is None or said == true

@@ -47,8 +47,8 @@ def number(value: int, random: Generator) -> str:
 class Form:
     """One way to say some facts.
 
-    {slot} is a fact's place; [...] is left out where the fact in it isn't told; "(s)" and "(es)" are endings
-    of more, or fewer, than one.
+    {slot} is a fact's place; [...] is left out where its fact isn't stated; "(s)" and "(es)" are endings of
+    numbers other than one.
     """
 
     text: str
@@ -58,16 +58,16 @@ class Form:
         """The names of all of them."""
         return re.findall(r"\{(\w+)\}", self.text)
 
-    def say(self, told: Mapping[str, Any], random: Generator) -> str:
-        """The form with words in it for what is told."""
+    def say(self, stated: Mapping[str, Any], random: Generator) -> str:
+        """The form with words in it for what is stated."""
 
         def optional(match: re.Match[str]) -> str:
             slots = Form(match[1]).slots
-            return match[1] if all(told.get(slot) is not None for slot in slots) else ""
+            return match[1] if all(stated.get(slot) is not None for slot in slots) else ""
 
         text = re.sub(r"\[(.*?)\]", optional, self.text)
-        text = re.sub(r"\((e?s)\)", "" if told.get("count") == 1 else r"\1", text)
-        return re.sub(r"\{(\w+)\}", lambda match: _said(match[1], told[match[1]], random), text)
+        text = re.sub(r"\((e?s)\)", "" if stated.get("count") == 1 else r"\1", text)
+        return re.sub(r"\{(\w+)\}", lambda match: _said(match[1], stated[match[1]], random), text)
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
@@ -77,12 +77,12 @@ class Form:
         return re.compile(re.sub(r"\{(\w+)\}", lambda match: _expected(match[1]), text) + r"(?![\w-])")
 
     def read(self, text: str, start: int) -> tuple[dict[str, Any], int] | None:
-        """What is told from `start` on, and where that ends; None where the text doesn't have this form."""
+        """What is stated from `start` on, and where that ends; None where the text doesn't have this form."""
         found = self.pattern.match(text, start)
         if found is None:
             return None
-        told = {slot: _meant(slot, found) for slot in self.slots}
-        return {slot: value for slot, value in told.items() if value is not None}, found.end()
+        stated = {slot: _meant(slot, found) for slot in self.slots}
+        return {slot: value for slot, value in stated.items() if value is not None}, found.end()
 
 
 def _said(slot: str, value: Any, random: Generator) -> str:

@@ -1,7 +1,7 @@
 """The words of captions: every fact's, with their synonyms, and the forms of clauses that they stand in.
 
 One table serves both ways: a clause is said by choosing among its forms and synonyms, and read by matching
-them. In a form, {slot} stands for a word of that fact, and [...] is left out where its fact isn't told.
+them. In a form, {slot} stands for a word of that fact, and [...] is left out where its fact isn't stated.
 """
 
 from typing import Any

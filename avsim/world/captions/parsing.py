@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from avsim.errors import InputError
-from avsim.world.captions.facts import Facts, Meeting, Noun, Told
+from avsim.world.captions.facts import Facts, Meeting, Noun, ThingFacts
 from avsim.world.captions.grammar import Form
 from avsim.world.captions.lexicon import (
     ALSO_READ,
@@ -93,8 +93,8 @@ class _Reader:
     """What was read so far."""
 
     of_all: dict[str, Any] = field(default_factory=dict)
-    things: list[Told] = field(default_factory=list)
-    unseen: list[Told] = field(default_factory=list)
+    things: list[ThingFacts] = field(default_factory=list)
+    unseen: list[ThingFacts] = field(default_factory=list)
     meetings: list[Meeting] = field(default_factory=list)
     walls: list[tuple[str, str]] = field(default_factory=list)
     moves: list[tuple[int, str]] = field(default_factory=list)
@@ -131,27 +131,27 @@ class _Reader:
             found = form.read(clause, 0)
             if found is None or self._place(clause, found[1]) != len(clause):
                 continue
-            told = found[0]
+            stated = found[0]
             match fact:
                 case "count" | "pillars":
-                    self.of_all[fact] = told["count"]
+                    self.of_all[fact] = stated["count"]
                 case "walls":
-                    self.walls.append((told["at"], told["wall"]))
+                    self.walls.append((stated["at"], stated["wall"]))
                 case "cuts":
-                    cuts = [told[slot] for slot in ("seconds", "again") if slot in told]
+                    cuts = [stated[slot] for slot in ("seconds", "again") if slot in stated]
                     self.of_all[fact] = tuple(sorted([*self.of_all.get(fact, ()), *cuts]))
                 case "moves":
-                    self.moves.append((told["shot"], told["move"]))
+                    self.moves.append((stated["shot"], stated["move"]))
                 case "no cuts" | "no moves":
                     self.of_all[fact.removeprefix("no ")] = ()
                 case "silent":
                     self.of_all[fact] = True
                 case "unseen":
-                    self.unseen.append(Told(Noun()))
+                    self.unseen.append(ThingFacts(Noun()))
                 case "meetings":
-                    self.meetings.append(Meeting(told["thing"], told["other"], told.get("often")))
+                    self.meetings.append(Meeting(stated["thing"], stated["other"], stated.get("often")))
                 case _:
-                    self.of_all[fact] = told[fact]
+                    self.of_all[fact] = stated[fact]
             return True
         return False
 
@@ -169,16 +169,16 @@ class _Reader:
             found = form.read(clause, 0)
             if found is None:
                 continue
-            told, place, off = _tails(clause, found[1], does)
-            if told is None:
+            stated, place, off = _tails(clause, found[1], does)
+            if stated is None:
                 continue
             if place:
                 self.of_all["place"] = place
             noun = found[0]["thing"]
-            if "side" in told:
-                noun = replace(noun, side=told.pop("side"))
+            if "side" in stated:
+                noun = replace(noun, side=stated.pop("side"))
             tip = {"tip": found[0]["tip"]} if "tip" in found[0] else {}
-            whole = Told(noun, does or None, **tip, **told)
+            whole = ThingFacts(noun, does or None, **tip, **stated)
             (self.unseen if hidden or off else self.things).append(whole)
             return True
         return False
@@ -196,7 +196,7 @@ def _gap(clause: str, start: int) -> int:
 
 def _tails(clause: str, start: int, does: str) -> tuple[dict[str, Any] | None, str | None, bool]:
     """What follows a thing's core: facts, or None where it can't be read; a place; whether off screen."""
-    told: dict[str, Any] = {}
+    stated: dict[str, Any] = {}
     place, off = None, False
     while start < len(clause):
         start = _gap(clause, start)
@@ -210,5 +210,5 @@ def _tails(clause: str, start: int, does: str) -> tuple[dict[str, Any] | None, s
         if not matches:
             return None, None, False
         fact, (values, start) = max(matches, key=lambda match: match[1][1])
-        told[fact] = next(iter(values.values())) if values else True
-    return told, place, off
+        stated[fact] = next(iter(values.values())) if values else True
+    return stated, place, off

@@ -10,7 +10,7 @@ import yaml
 from avsim.clip import ClipSpec
 from avsim.errors import InputError
 from avsim.seeds import derive
-from avsim.world.captions.facts import TARGET_WORDS, Facts, Noun, Told, is_told_by, played
+from avsim.world.captions.facts import TARGET_WORDS, Facts, Noun, ThingFacts, holds_in, played
 from avsim.world.captions.parsing import facts_in
 from avsim.world.flat.camera import Camera, Framing, Shot, half_width
 from avsim.world.flat.random_scenes import NEVER
@@ -83,30 +83,30 @@ def staged(facts: Facts, spec: ClipSpec, seed: int = 0) -> Scene:
         InputError: facts that contradict each other, or that only physics decides.
     """
     _check(facts, spec)
-    places = _places([told.noun for told in facts.things], spec)
+    places = _places([stated.noun for stated in facts.things], spec)
     bodies: list[Body] = []
     targets: list[Target] = []
     players: list[Player] = []
     hits: list[Hit] = []
-    for number, (told, (x, room)) in enumerate(zip(facts.things, places, strict=True)):
-        if told.noun.kind in INSTRUMENTS:
-            players.append(_player(told, x, room, spec, seed, number))
-        elif told.noun.kind in SHAPES and told.does not in ("is struck", "is left alone"):
-            bodies.append(_body(told, x, room))
+    for number, (stated, (x, room)) in enumerate(zip(facts.things, places, strict=True)):
+        if stated.noun.kind in INSTRUMENTS:
+            players.append(_player(stated, x, room, spec, seed, number))
+        elif stated.noun.kind in SHAPES and stated.does not in ("is struck", "is left alone"):
+            bodies.append(_body(stated, x, room))
         else:
-            hits += _hits(told, len(targets), spec)
-            targets.append(_target(told, x, room))
-    for number, told in enumerate(facts.unseen):
+            hits += _hits(stated, len(targets), spec)
+            targets.append(_target(stated, x, room))
+    for number, stated in enumerate(facts.unseen):
         beside = half_width(spec) + 1.2 + 0.8 * number
-        noun = told.noun if told.noun.kind else replace(told.noun, kind="ball")
-        if noun.kind not in SHAPES or told.does not in (None, "falls"):
-            what = f"{noun.kind} that {told.does}" if told.does else noun.kind
+        noun = stated.noun if stated.noun.kind else replace(stated.noun, kind="ball")
+        if noun.kind not in SHAPES or stated.does not in (None, "falls"):
+            what = f"{noun.kind} that {stated.does}" if stated.does else noun.kind
             raise InputError(f"off screen a ball, cube, bar or ring can fall; found a {what}")
-        bodies.append(_body(replace(told, noun=noun), beside, 0.7))
+        bodies.append(_body(replace(stated, noun=noun), beside, 0.7))
     if not (bodies or targets or players):
         raise InputError("says of no thing what it does; expected such as 'a metal ball falls'")
-    floors = {told.floor for told in facts.things if told.floor}
-    tips = {told.tip for told in facts.things if told.tip}
+    floors = {stated.floor for stated in facts.things if stated.floor}
+    tips = {stated.tip for stated in facts.things if stated.tip}
     for name, found in (("floor", floors), ("stick", tips)):
         if len(found) > 1:
             raise InputError(f"one {name} is of {' and of '.join(sorted(found))}; a scene has one {name}")
@@ -126,7 +126,7 @@ def staged(facts: Facts, spec: ClipSpec, seed: int = 0) -> Scene:
 
 
 def _check(facts: Facts, spec: ClipSpec) -> None:
-    """Refuse what can't be staged as it is told.
+    """Refuse what can't be staged as it is stated.
 
     Raises:
         InputError: it is so.
@@ -139,24 +139,24 @@ def _check(facts: Facts, spec: ClipSpec) -> None:
         raise InputError(f"{facts.pillars} pillars; there is room for {len(PILLARS)}")
     if (last := max(facts.cuts or (0.0,))) >= spec.end:
         raise InputError(f"the last cut would be at {last:g} s; the clip ends at {spec.end:g} s")
-    for told in facts.things:
-        _check_told(told)
-    if facts.silent and (facts.unseen or any(told.does in LOUD for told in facts.things)):
+    for stated in facts.things:
+        _check_stated(stated)
+    if facts.silent and (facts.unseen or any(stated.does in LOUD for stated in facts.things)):
         raise InputError("nothing is to make a sound, and something does")
 
 
-def _check_told(told: Told) -> None:
+def _check_stated(stated: ThingFacts) -> None:
     """Refuse what a thing can't do.
 
     Raises:
         InputError: things of its kind don't do that, or not in silence.
     """
-    kind = told.noun.kind or "thing"
+    kind = stated.noun.kind or "thing"
     doings = PLAYERS_DO if kind in INSTRUMENTS else (*BODIES_DO, *TARGETS_DO)
-    if told.does not in (None, *doings):
-        raise InputError(f"a {kind} {told.does}: it can't; its like {', '.join(doings)}")
-    if told.silent and told.does in LOUD:
-        raise InputError(f"a {kind} {told.does}: it can't in silence")
+    if stated.does not in (None, *doings):
+        raise InputError(f"a {kind} {stated.does}: it can't; its like {', '.join(doings)}")
+    if stated.silent and stated.does in LOUD:
+        raise InputError(f"a {kind} {stated.does}: it can't in silence")
 
 
 def _places(nouns: Sequence[Noun], spec: ClipSpec) -> list[tuple[float, float]]:
@@ -174,12 +174,12 @@ def _places(nouns: Sequence[Noun], spec: ClipSpec) -> list[tuple[float, float]]:
     return places
 
 
-def _body(told: Told, x: float, room: float) -> Body:
-    if told.times is not None or told.walls is not None or told.leaves is not None:
+def _body(stated: ThingFacts, x: float, room: float) -> Body:
+    if stated.times is not None or stated.walls is not None or stated.leaves is not None:
         raise InputError("how often a thing lands and where it rolls comes of how it falls; leave it out")
-    noun = told.noun
+    noun = stated.noun
     made_of = [name for name in COLOURS if noun.colour in (None, *COLOURS[name])]
-    still = told.does in ("hangs", "lies")
+    still = stated.does in ("hangs", "lies")
     size = BODY_SIZES[noun.size] if noun.size else min(BODY_SIZES["medium"], 0.68 * room)  # a cube, turned
     return Body(
         noun.kind or "ball",
@@ -187,16 +187,16 @@ def _body(told: Told, x: float, room: float) -> Body:
         noun.colour or "",
         size,
         x,
-        height=0.0 if told.does == "lies" else 0.9,
-        release=NEVER if still else 0.2 if told.seconds is None else told.seconds,
+        height=0.0 if stated.does == "lies" else 0.9,
+        release=NEVER if still else 0.2 if stated.seconds is None else stated.seconds,
     )
 
 
-def _target(told: Told, x: float, room: float) -> Target:
-    noun = told.noun
+def _target(stated: ThingFacts, x: float, room: float) -> Target:
+    noun = stated.noun
     for kind, (word, material) in TARGET_WORDS.items():
         if word == noun.kind and noun.material in (None, material):
-            if told.does in (None, "is struck", "is left alone"):
+            if stated.does in (None, "is struck", "is left alone"):
                 size = TARGET_SIZES[noun.size] if noun.size else min(TARGET_SIZES["medium"], 0.9 * room)
                 return Target(kind, noun.colour or "", size, x)
             raise InputError(f"a {kind} can be struck or left alone; balls, cubes, bars and rings can fall")
@@ -204,45 +204,47 @@ def _target(told: Told, x: float, room: float) -> Target:
     raise InputError(f"a {what} can't be struck; there are {', '.join(TARGET_WORDS)}")
 
 
-def _hits(told: Told, target: int, spec: ClipSpec) -> list[Hit]:
+def _hits(stated: ThingFacts, target: int, spec: ClipSpec) -> list[Hit]:
     """The strokes on a target, evenly spaced, and then those that miss it."""
-    fewest = 3 if told.rate else 2 if told.force == "unequally" else 1  # of which that can be said
-    times = 0 if told.does == "is left alone" else fewest if told.times is None else told.times
+    fewest = 3 if stated.rate else 2 if stated.force == "unequally" else 1  # of which that can be said
+    times = 0 if stated.does == "is left alone" else fewest if stated.times is None else stated.times
     if 0 < times < fewest:
-        raise InputError(f"of {times} strokes no rate and no unequal force can be told; expected {fewest}")
-    if told.rate is not None and told.rate <= 0:
-        raise InputError(f"{told.rate:g} strokes a second are none; say that it is left alone")
-    first = FIRST + 0.2 * target if told.seconds is None else told.seconds
-    gap = 1 / told.rate if told.rate else GAP
-    count, speeds = times + (told.misses or 0), SPEEDS[told.force or "firmly"]
+        raise InputError(f"of {times} strokes no rate and no unequal force can be stated; expected {fewest}")
+    if stated.rate is not None and stated.rate <= 0:
+        raise InputError(f"{stated.rate:g} strokes a second are none; say that it is left alone")
+    first = FIRST + 0.2 * target if stated.seconds is None else stated.seconds
+    gap = 1 / stated.rate if stated.rate else GAP
+    count, speeds = times + (stated.misses or 0), SPEEDS[stated.force or "firmly"]
     last = first + (count - 1) * gap
     if count and last >= spec.end:
         raise InputError(f"the last stroke would be at {last:g} s; the clip ends at {spec.end:g} s")
     return [Hit(first + k * gap, speeds[k % len(speeds)], target, miss=k >= times) for k in range(count)]
 
 
-def _player(told: Told, x: float, room: float, spec: ClipSpec, seed: int, number: int) -> Player:
-    instrument = told.noun.kind
+def _player(stated: ThingFacts, x: float, room: float, spec: ClipSpec, seed: int, number: int) -> Player:
+    instrument = stated.noun.kind
     assert instrument is not None
     size = min(1.0, room / 0.7)
-    if told.does == "is held":
+    if stated.does == "is held":
         return Player(instrument, (), x, size)
     for attempt in range(PHRASES):
         random = np.random.default_rng(derive(seed, "phrase", number, attempt))
-        notes = _notes(told, instrument, spec.end, random)
-        if notes and is_told_by(replace(told, does="plays"), played(told.noun, instrument, notes)):
+        notes = _notes(stated, instrument, spec.end, random)
+        if notes and holds_in(replace(stated, does="plays"), played(stated.noun, instrument, notes)):
             return Player(instrument, notes, x, size)
     raise InputError(f"no phrase of {spec.end:g} s was found that the {instrument} plays like that")
 
 
-def _notes(told: Told, instrument: str, seconds: float, random: np.random.Generator) -> tuple[Note, ...]:
-    """A phrase that begins when it is told to, of as many notes, as loud."""
-    begin = told.seconds or 0.0
+def _notes(
+    stated: ThingFacts, instrument: str, seconds: float, random: np.random.Generator
+) -> tuple[Note, ...]:
+    """A phrase that begins when it is stated to, of as many notes, as loud."""
+    begin = stated.seconds or 0.0
     if seconds - begin < CLOSEST:
         raise InputError(f"the {instrument} would begin at {begin:g} s; the clip ends at {seconds:g} s")
-    notes = phrase(instrument, seconds - begin, random)[: told.times]
-    shift = 0.0 if told.seconds is None else begin - notes[0].seconds if notes else 0.0
-    loud = LOUDNESS.get(told.force or "")
+    notes = phrase(instrument, seconds - begin, random)[: stated.times]
+    shift = 0.0 if stated.seconds is None else begin - notes[0].seconds if notes else 0.0
+    loud = LOUDNESS.get(stated.force or "")
     return tuple(
         replace(note, seconds=note.seconds + shift, loudness=note.loudness if loud is None else loud)
         for note in notes
@@ -250,7 +252,7 @@ def _notes(told: Told, instrument: str, seconds: float, random: np.random.Genera
 
 
 def _camera(facts: Facts) -> Camera:
-    """Shots that are wide and near in turn, and move as told."""
+    """Shots that are wide and near in turn, and move as stated."""
     moves = dict(facts.moves or ())
     starts = (0.0, *(facts.cuts or ()))
     if any(shot >= len(starts) for shot in moves):

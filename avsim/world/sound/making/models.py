@@ -1,7 +1,7 @@
 """Models of the instruments: the erhu of the bank "fluidr3", and all eleven of the bank "modelled".
 
 Each is a function of a MIDI pitch that returns a note held for `HELD` s, (n,) float64 at `RATE` Hz. They are
-textbook models, tuned to be told apart, and imitate no recording:
+textbook models, tuned to be distinguishable, and imitate no recording:
 
 - bowed strings: a waveguide with a friction table (McIntyre, Schumacher and Woodhouse, JASA 74, 1983; Smith,
   "Physical Audio Signal Processing", 2010), through the resonances of a body;
