@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from avsim.evaluation.integrity import Integrity, typical_things
+from avsim.evaluation.integrity import GRAVITY, VIEW, Integrity, falls, typical_things
 from avsim.perception.detections import DetectedThing
 
 BALL = DetectedThing(0.0, 0.5, 0.5, "ball", "metal", "gold", 0.2, 1.0)
