@@ -10,7 +10,7 @@ import importlib
 import inspect
 import json
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
@@ -300,12 +300,12 @@ def load_model(
     config = _read_config(folder)
     if (own := _with_own_format(config)) is not None:
         return _checked(own.load_folder(folder), folder, expected).eval().to(device)
-    expected = config.get("sha256")
-    if not isinstance(expected, str | None):
-        raise InputError(f"{folder / CONFIG}: sha256 is {expected!r:.60}; expected a text")
-    if expected is not None and expected != (found := hash_of(folder / TENSORS)):
+    recorded = config.get("sha256")
+    if not isinstance(recorded, str | None):
+        raise InputError(f"{folder / CONFIG}: sha256 is {recorded!r:.60}; expected a text")
+    if recorded is not None and recorded != (found := hash_of(folder / TENSORS)):
         raise InputError(
-            f"{folder / TENSORS}: its sha256 is {found[:12]}…, {CONFIG} says {expected[:12]}…; the file was "
+            f"{folder / TENSORS}: its sha256 is {found[:12]}…, {CONFIG} says {recorded[:12]}…; the file was "
             "changed or cut short"
         )
     try:
@@ -346,6 +346,24 @@ def _with_own_format(config: dict[str, Any]) -> Any:
     except ImportError:
         return None
     return cls if isinstance(cls, type) and hasattr(cls, "load_folder") else None
+
+
+def load_parts(paths: Mapping[str, str | Path | None]) -> dict[str, nn.Module]:
+    """The models of several runs or folders, by part; a part without a path is left out.
+
+    Raises:
+        InputError: as `part_folder` and `load_model`.
+    """
+    return {part: load_model(part_folder(path, part)) for part, path in paths.items() if path is not None}
+
+
+def codec_records(paths: Mapping[str, str | Path]) -> dict[str, dict[str, str]]:
+    """Folder and sha256 of the weights of the codecs of latents, by modality."""
+    folders = {part: part_folder(path, part) for part, path in paths.items()}
+    return {
+        part.partition("_")[0]: {"folder": str(folder), "sha256": hash_of(folder / TENSORS)}
+        for part, folder in folders.items()
+    }
 
 
 class _Unfilled(TorchFunctionMode):

@@ -21,7 +21,7 @@ from avsim.devices import quick_in_bfloat16, quickest
 from avsim.errors import InputError
 from avsim.files import claimed
 from avsim.seeds import generator
-from avsim.weights import TENSORS, hash_of, load_model, part_folder
+from avsim.weights import codec_records, load_model
 
 if TYPE_CHECKING:
     from avsim.codecs.protocol import AudioCodec, VideoCodec
@@ -29,24 +29,6 @@ if TYPE_CHECKING:
 Embed = Callable[[Sequence[str]], Tensor]
 """embed(captions) -> embeddings (B, S, E), zeros where no token is."""
 PART = 64  # clips in a shard: the most that a kill can lose
-
-
-def load_codecs(paths: Mapping[str, str | Path | None]) -> dict[str, nn.Module]:
-    """The codecs of a training, by part ("video_codec", "audio_codec"); one without a path is left out.
-
-    Raises:
-        InputError: as `part_folder` and `load_model`.
-    """
-    return {part: load_model(part_folder(path, part)) for part, path in paths.items() if path is not None}
-
-
-def codec_records(paths: Mapping[str, str | Path]) -> dict[str, dict[str, str]]:
-    """What identifies the codecs of latents: the folder and the weights' sha256, by modality."""
-    folders = {part: part_folder(path, part) for part, path in paths.items()}
-    return {
-        part.partition("_")[0]: {"folder": str(folder), "sha256": hash_of(folder / TENSORS)}
-        for part, folder in folders.items()
-    }
 
 
 def encode(

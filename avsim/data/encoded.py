@@ -9,10 +9,10 @@ import torch
 from avsim.clip import ClipSpec, LatentSpec
 from avsim.data.batch import ClipBatch, LatentBatch
 from avsim.data.datamodule import ClipData
-from avsim.data.encode import codec_records, load_codecs
 from avsim.data.sources import Source
 from avsim.devices import quickest
 from avsim.errors import InputError
+from avsim.weights import codec_records, load_parts
 
 
 class EncodedClips(ClipData):
@@ -51,7 +51,7 @@ class EncodedClips(ClipData):
         super().__init__(spec, train, validation, test, batch_size, workers, seed)
         paths = {"video_codec": video_codec, "audio_codec": audio_codec}
         self.codecs = codec_records(paths)
-        models: Any = load_codecs(paths)
+        models: Any = load_parts(paths)
         self.video_codec, self.audio_codec = models["video_codec"], models["audio_codec"]
         if (made_for := self.audio_codec.sample_rate) != spec.sample_rate:
             folder = self.codecs["audio"]["folder"]

@@ -32,11 +32,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from avsim.clip import ClipSpec, LatentSpec
 from avsim.data.batch import LatentBatch
-from avsim.data.encode import codec_records, load_codecs
 from avsim.data.shards import as_bytes, as_shorts, from_bytes, from_shorts
 from avsim.devices import quickest
 from avsim.errors import InputError
 from avsim.seeds import derive, generator
+from avsim.weights import codec_records, load_parts
 from avsim.world import WorldConfig, WorldDataset, configured
 
 CHUNK = 16  # clips that are rendered, and encoded, together
@@ -160,7 +160,7 @@ class ReplayData(LightningDataModule):
         self.lengths, self.images, self.seed = tuple(lengths), images, seed
         self.clips_per_step, self.minimum, self.held_out_clips = clips_per_step, minimum, held_out
         self.paths = {"video_codec": video_codec, "audio_codec": audio_codec}
-        self.models: dict[str, Any] = dict(load_codecs(self.paths))
+        self.models: dict[str, Any] = dict(load_parts(self.paths))
         see, hear = self.models["video_codec"], self.models["audio_codec"]
         if hear.sample_rate != spec.sample_rate:
             raise InputError(

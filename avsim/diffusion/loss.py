@@ -42,8 +42,9 @@ def motion_weight(noised: Noised, frames: int, motion: float) -> Tensor:
 
 
 def level_only(noised: Noised) -> Tensor:
-    """The best velocity from x_s and the level alone, for data of unit variance, (B, L, D).
+    """The best linear estimate of the velocity from x_s, the level, and the variances of a clip's channels.
 
-    Its loss is 1 / (s^2 + (1 - s)^2) from the level `MIN_LEVEL` on.
+    Returns (B, L, D). For unit variance its loss is 1 / (s^2 + (1 - s)^2) from the level `MIN_LEVEL` on.
     """
-    return level_only_velocity(noised.x_s, noised.level)
+    energy = noised.x.square().mean(1, keepdim=True)  # (B, 1, D)
+    return level_only_velocity(noised.x_s, noised.level, energy)

@@ -10,7 +10,6 @@ import torch.distributed
 from torch import Tensor, nn
 
 from avsim.data.batch import LatentBatch
-from avsim.data.encode import load_codecs
 from avsim.diffusion.attention_statistics import attention_statistics
 from avsim.diffusion.guidance import conditional_audio_loss
 from avsim.diffusion.levels import LevelMixture, shifted
@@ -24,7 +23,7 @@ from avsim.models.pair import NAMES, Latents, Pair
 from avsim.models.tokens import to_tokens
 from avsim.seeds import generator, normal_like
 from avsim.training.optimizers import Recipe, configure
-from avsim.weights import TENSORS, hash_of, part_folder
+from avsim.weights import TENSORS, hash_of, load_parts, part_folder
 
 BINS = 5  # of the noise level, for the logs
 
@@ -81,7 +80,7 @@ class GeneratorSystem(L.LightningModule):
     def parts(self) -> dict[str, nn.Module]:
         """The exported models: the generator, and the codecs of its latents."""
         if self.loaded is None:
-            self.loaded = load_codecs(self.codecs)
+            self.loaded = load_parts(self.codecs)
         return {"generator": self.model, **self.loaded}
 
     def on_fit_start(self) -> None:

@@ -78,7 +78,7 @@ def read_sound(
     runs = _runs(pieces, own_rate, float(film.audio.time_base))
     end = runs[-1][0] + runs[-1][1].shape[1] / own_rate
     if ended:
-        check_whole(path, "sound", math.inf if seconds is None else start + seconds, end, declared)
+        check_whole(path, "audio", math.inf if seconds is None else start + seconds, end, declared)
     if decoding.damage is not None and decoding.damage < until:
         raise InputError(f"{path}: its sound is damaged at {decoding.damage:.2f} s; choose a span without it")
     if declared is not None and "mov" in film.container.format.name.split(","):

@@ -126,7 +126,7 @@ def pictures(
         end = declared if film.is_uneven and declared is not None else moment + lasts
         yield from show(frame, math.inf if film.is_image and start == 0 else end)
         until = math.inf if seconds is None else start + seconds
-        check_whole(path, "picture", until, end, declared)
+        check_whole(path, "video", until, end, declared)
         if start >= end:
             raise InputError(f"{path}: start {start:g} s lies beyond the end of its video at {end:.2f} s")
         if not made:  # the file ends within half a frame of `start`

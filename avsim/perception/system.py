@@ -128,7 +128,7 @@ class _DetectorSystem(L.LightningModule):
 class VideoDetectorSystem(_DetectorSystem):
     """Trains a `VideoDetector`; its events are right within a frame, its things within 1.5 cells."""
 
-    name, codec = "picture", "video_codec"
+    name, codec = "video_detector", "video_codec"
     model: VideoDetector
 
     def __init__(
@@ -216,7 +216,7 @@ class VideoDetectorSystem(_DetectorSystem):
 class AudioDetectorSystem(_DetectorSystem):
     """Trains a `AudioDetector`; its onsets are right within half a frame."""
 
-    name, codec = "sound", "audio_codec"
+    name, codec = "audio_detector", "audio_codec"
     model: AudioDetector
 
     def __init__(
@@ -331,14 +331,14 @@ class SyncSystem(L.LightningModule):
             part.requires_grad_(tune)
         self.model, self.recipe, self.seed, self.seconds = model, recipe or Recipe(), seed, seconds
         if detectors is not None:
-            for name, part in (("picture", model.video), ("sound", model.audio)):
+            for name, part in (("video_detector", model.video), ("audio_detector", model.audio)):
                 folder = part_folder(Path(detectors) / f"perception-{name}", name)
                 part.load_state_dict(load_model(folder, expected=type(part)).state_dict())
         self.means = nn.ModuleDict({name: MeanMetric() for name in model.errors.names})
 
     def parts(self) -> dict[str, nn.Module]:
         """What a run exports."""
-        return {"offset": self.model}
+        return {"sync_model": self.model}
 
     def configure_optimizers(self) -> Any:  # noqa: D102
         return configure(self.model, self.recipe, int(self.trainer.estimated_stepping_batches))

@@ -9,7 +9,6 @@ from torchmetrics import MeanMetric
 
 from avsim import seeds
 from avsim.data.batch import ClipBatch
-from avsim.data.encode import load_codecs
 from avsim.errors import InputError
 from avsim.measures import si_sdr
 from avsim.separation.augment import NO_CHANGE, Augmentation, augment, through, truth
@@ -24,6 +23,7 @@ from avsim.separation.loss import (
 )
 from avsim.separation.separator import Separator, region_shares
 from avsim.training.optimizers import Recipe, configure
+from avsim.weights import load_parts
 
 SCORES = (
     "si_sdr",
@@ -78,7 +78,7 @@ class SeparatorSystem(L.LightningModule):
             raise InputError("a separator's clips go through both codecs or none; one is given")
         if not 0 <= coded <= 1:
             raise InputError(f"coded is {coded}; it is a chance, 0 to 1")
-        codecs = load_codecs({"video_codec": video_codec, "audio_codec": audio_codec})
+        codecs = load_parts({"video_codec": video_codec, "audio_codec": audio_codec})
         self.codecs: list[Any] = list(codecs.values())  # in a list, so not of this module's weights
         self.coded = coded
         self.model, self.recipe, self.seed, self.spectrum = model, recipe, seed, spectrum

@@ -62,8 +62,8 @@ def load(
     if not isinstance(places, list | tuple):
         raise InputError(f"{folders['generator'] / CONFIG}: places is {places!r:.60}; expected a list")
     spec, places = _spec(notes, folders, parts), tuple(map(str, places))
-    picture = folders.get("picture")
-    ood_check = None if picture is None else OODCheck.of(weights.hash_of(picture / TENSORS))
+    detector = folders.get("video_detector")
+    ood_check = None if detector is None else OODCheck.of(weights.hash_of(detector / TENSORS))
     vocabulary = _vocabulary(notes, folders)
     return Simulator(
         **parts,

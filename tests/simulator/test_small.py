@@ -41,7 +41,7 @@ def test_it_is_whole_and_small_enough():
         "separator",
         "video_detector",
         "audio_detector",
-        "offset",
+        "sync_model",
     }
     assert needed <= set(parts)
     for name, config in parts.items():
