@@ -93,7 +93,10 @@ def test_the_model_is_the_pipelines_with_audio_beside_it(made):
     assert torch.allclose(uncond.video, empty.video, atol=1e-5) and not torch.equal(uncond.video, one.video)
 
 
-@pytest.mark.parametrize("mode", ["freeze", "lora", "full"])
+SLOW = [pytest.param(mode, marks=pytest.mark.slow) for mode in ("lora", "full")]
+
+
+@pytest.mark.parametrize("mode", ["freeze", *SLOW])
 def test_it_trains_resumes_exports_and_generates(made, mode, capsys):
     kind, folder = made
     shutil.rmtree(folder / "run", ignore_errors=True)
