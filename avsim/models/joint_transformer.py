@@ -106,7 +106,15 @@ class JointTransformer(nn.Module):
         spec: LatentSpec,
         text_mask: Tensor | None = None,
     ) -> tuple[Tensor | None, Tensor | None]:
-        """As `forward`."""
+        """Velocities v = noise - x of noisy latents, in their shapes; None of a modality that is absent.
+
+        Shapes: z_video (B, C, t, h, w); z_audio (B, Da, l); s_video (B,) or (B, t) and s_audio (B,) or
+        (B, l), noise levels from 0, clean, to 1, noise; text (B, S, E) embeddings; text_mask (B, S) bool,
+        which of them are there. `spec` has the rates and strides of the latents.
+
+        Raises:
+            InputError: shapes that disagree with the spec, the models or each other.
+        """
         return self(z_video, z_audio, s_video, s_audio, text, spec, text_mask)
 
     def freeze_video(self) -> None:
@@ -174,8 +182,9 @@ class JointTransformer(nn.Module):
         rows = len(text)
         if text_mask is not None and text_mask.shape != text.shape[:2]:
             raise InputError(f"text_mask is {tuple(text_mask.shape)}; expected {tuple(text.shape[:2])}")
+        channels: Any = getattr(self.video, "channels", None if z_video is None else z_video.shape[1])
         sizes: tuple[tuple[str, Tensor | None, Tensor | None, tuple[int, ...]], ...] = (
-            ("video", z_video, s_video, (rows, self.video.channels, *spec.video)),
+            ("video", z_video, s_video, (rows, channels, *spec.video)),
             ("audio", z_audio, s_audio, (rows, self.audio.channels, spec.audio)),
         )
         for name, z, s, shape in sizes:

@@ -26,6 +26,7 @@ OOBLECK = {
     "encoder_hidden_size": 16, "downsampling_ratios": [8, 10, 10], "channel_multiples": [1, 1, 2],
     "decoder_channels": 4, "decoder_input_channels": 8, "sampling_rate": RATE,
 }  # fmt: skip
+OTHER = OOBLECK | {"encoder_hidden_size": 10, "decoder_input_channels": 5}
 
 
 def avsim(*arguments):
@@ -93,7 +94,10 @@ def test_the_model_is_the_pipelines_with_audio_beside_it(made):
     assert torch.allclose(uncond.video, empty.video, atol=1e-5) and not torch.equal(uncond.video, one.video)
 
 
-@pytest.mark.parametrize("mode", ["freeze", "lora", "full"])
+SLOW = [pytest.param(mode, marks=pytest.mark.slow) for mode in ("lora", "full")]
+
+
+@pytest.mark.parametrize("mode", ["freeze", *SLOW])
 def test_it_trains_resumes_exports_and_generates(made, mode, capsys):
     kind, folder = made
     shutil.rmtree(folder / "run", ignore_errors=True)
@@ -136,7 +140,7 @@ def test_a_silent_film_is_dubbed_by_a_codec_of_its_channels_alone(made, place, c
     assert avsim("generate", "--checkpoint", folder / "model", *given, "--out", out) == 0
     assert Clip.read(out).wave is not None
     shutil.copytree(folder / "model", folder / "mixed", dirs_exist_ok=True)
-    save_model(OobleckCodec(OOBLECK | {"decoder_input_channels": 5}), folder / "mixed/audio_codec")
+    save_model(OobleckCodec(OTHER), folder / "mixed/audio_codec")
     assert avsim("generate", "--checkpoint", folder / "mixed", *given, "--out", out) == 2
     assert "latents of 5 channels; the generator takes 8" in capsys.readouterr().err
 
@@ -212,7 +216,7 @@ def test_bad_input_is_one_line(change, more, message, place, tmp_path, capsys):
 
 def test_latents_without_embeddings_or_of_another_codec_are_refused(made, place, tmp_path, capsys):
     kind, folder = made
-    save_model(OobleckCodec(OOBLECK | {"decoder_input_channels": 5}), tmp_path / "other")
+    save_model(OobleckCodec(OTHER), tmp_path / "other")
     pair = ("--video-codec", folder / "model", "--audio-codec")
     assert avsim("encode", place / "clips", *pair, folder / "model", "--out", tmp_path / "bare") == 0
     assert avsim("encode", place / "clips", *pair, tmp_path / "other", "--out", tmp_path / "wrong") == 0

@@ -24,7 +24,8 @@ DA, WIDTH, TEXT = 6, 24, 20  # audio latents' channels, tower's width, text embe
 
 def latents(model, spec, rows=2, seed=1, dtype=torch.float32):
     random = torch.Generator().manual_seed(seed)
-    z_video = torch.randn(rows, model.video.channels, *spec.video, generator=random)
+    channels = getattr(model.video, "channels", 3)
+    z_video = torch.randn(rows, channels, *spec.video, generator=random)
     z_audio = torch.randn(rows, DA, spec.audio, generator=random)
     text = torch.randn(rows, 5, TEXT, generator=random)
     s = torch.rand(2, rows, generator=random)
@@ -290,7 +291,7 @@ class MyState(State):
 class MyBackbone(nn.Module):
     """The least that a backbone is."""
 
-    width, depth, patch, levels, channels, text_width = 12, 2, (1, 1, 1), "clip", 3, TEXT
+    width, depth, patch, levels, text_width = 12, 2, (1, 1, 1), "clip", TEXT
 
     def __init__(self):
         super().__init__()
