@@ -97,6 +97,7 @@ def separate_film(
     film, out = Path(film), Path(out)
     if out.exists() and not (out.is_dir() and (not any(out.iterdir()) or (out / LISTING).is_file())):
         raise InputError(f"{out}: is there and holds other things than stems; choose a new folder")
+    media.check_dubbed(film, out / "stem.mp4")
     picture = picture_of_film(film, model)
     wave, rate = sound_of_film(film)
     with atomic(out) as folder:
