@@ -30,7 +30,7 @@ EQUIVALENT = (
     "RemoveDecorator",
     "Variable",  # operators that need a name to be given
 )
-LONGEST = 600  # seconds of the tests of a mutant
+SLOWER = 4.0  # times as long as without a mutant is too long
 
 
 def places(path: Path) -> dict[tuple[int, int], list[tuple[str, int]]]:
@@ -71,22 +71,20 @@ def tests_of(root: Path, module: str) -> list[list[str]]:
     return [own, [folder]] if own else [[folder]]
 
 
-def killed(root: Path, module: str) -> str | None:
-    """The first failure of a module's tests, or None."""
+def failure(root: Path, tests: Sequence[str], longest: float | None = None) -> str | None:
+    """The first failure of some tests, or that they took longer than `longest` seconds; None: they passed."""
     environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
-    for tests in tests_of(root, module):
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--tb=no", *tests]
-        try:
-            done = subprocess.run(
-                command, cwd=root, env=environment, capture_output=True, text=True, timeout=LONGEST
-            )
-        except subprocess.TimeoutExpired:
-            return "took too long"
-        if done.returncode:
-            return next(
-                (line for line in done.stdout.splitlines() if "FAILED" in line or "ERROR" in line), "?"
-            )
-    return None
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--tb=no", *tests]
+    try:
+        done = subprocess.run(
+            command, cwd=root, env=environment, capture_output=True, text=True, timeout=longest
+        )
+    except subprocess.TimeoutExpired:
+        return f"took longer than {longest:.0f} s"
+    if not done.returncode:
+        return None
+    lines = done.stdout.splitlines()
+    return next((line for line in lines if line.startswith(("FAILED", "ERROR"))), "?")
 
 
 def main() -> None:
@@ -107,22 +105,32 @@ def main() -> None:
         subprocess.run(["tar", "-x", "-C", folder], input=archive, check=True)
         lines, draws, seen = modules(root, arguments.only), random.Random(arguments.seed), set()
         known: dict[str, dict[tuple[int, int], list[tuple[str, int]]]] = {}
+        usual: dict[tuple[str, ...], float] = {}  # seconds of tests without a mutant
         until = time.monotonic() + 60 * arguments.minutes
-        while time.monotonic() < until:
+        while lines and time.monotonic() < until:
             (module,) = draws.choices(list(lines), list(lines.values()))
             if module not in known:
                 known[module] = places(root / module)
             left = sorted(place for place in known[module] if (module, *place) not in seen)
             if not left:
+                del lines[module]
                 continue
             line, column = place = draws.choice(left)
             seen.add((module, *place))
             name, occurrence = draws.choice(known[module][place])
+            suites = tests_of(root, module)
+            for tests in suites:
+                if tuple(tests) not in usual:
+                    began = time.monotonic()
+                    if (said := failure(root, tests)) is not None:
+                        raise SystemExit(f"fails without a mutant: {said}")
+                    usual[tuple(tests)] = time.monotonic() - began
             with use_mutation(root / module, get_operator(name)(), occurrence) as (before, after):
                 if after is None or after == before:
                     continue
                 changed = after.splitlines()[line - 1].strip()
-                why = killed(root, module)
+                judged = (failure(root, tests, SLOWER * usual[tuple(tests)]) for tests in suites)
+                why = next((said for said in judged if said is not None), None)
             results.append(
                 {"place": f"{module}:{line}:{column}", "operator": name, "line": changed, "by": why}
             )
