@@ -1,5 +1,7 @@
 """One clock: every length and time follows from rates, and a clip can't hold two lengths."""
 
+from dataclasses import FrozenInstanceError
+
 import pytest
 import torch
 from hypothesis import given
@@ -144,3 +146,17 @@ def test_stems_are_one_more_than_their_regions():
     assert len(Stems(torch.rand(4, 2, 10), boxes, 16000).names) == 4
     with pytest.raises(InputError, match="expected \\(4, A, N\\)"):
         Stems(torch.rand(3, 2, 10), boxes, 16000)
+
+
+def test_a_still_is_one_frame():
+    assert ClipSpec(2.0, frames_per_second=8.0).still.frames == 1
+    assert ClipSpec(2.0, frames_per_second=8.0).still.seconds == 1 / 8
+
+
+def test_values_do_not_change_and_are_equal_to_themselves_alone():
+    clip, region = Clip(FRAMES, WAVE), Region(torch.ones(6, 8))
+    stems = Stems(torch.rand(2, 2, 10), [region], 16000)
+    for value, name in ((clip, "wave"), (region, "mask"), (stems, "wave"), (ClipSpec(), "seconds")):
+        with pytest.raises(FrozenInstanceError):
+            setattr(value, name, None)
+    assert clip != Clip(FRAMES, WAVE) and region != Region(torch.ones(6, 8)) and stems in [stems]
