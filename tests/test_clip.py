@@ -160,3 +160,16 @@ def test_values_do_not_change_and_are_equal_to_themselves_alone():
         with pytest.raises(FrozenInstanceError):
             setattr(value, name, None)
     assert clip != Clip(FRAMES, WAVE) and region != Region(torch.ones(6, 8)) and stems in [stems]
+
+
+def test_regions_are_fixed_or_move():
+    assert Region(torch.ones(4, 6, 8)).mask.shape == (4, 6, 8)
+    for shape in ((8,), (1, 4, 6, 8), (0, 8)):
+        with pytest.raises(InputError, match="expected \\(H, W\\) or \\(T, H, W\\)"):
+            Region(torch.ones(shape))
+
+
+def test_defaults_of_a_fitted_clip_are_those_of_any():
+    clip = Clip.fitted(FRAMES, WAVE)
+    assert (clip.frames_per_second, clip.sample_rate) == (16.0, 16000)
+    assert (Clip(FRAMES, WAVE).frames_per_second, Clip(FRAMES, WAVE).sample_rate) == (16.0, 16000)
