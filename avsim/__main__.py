@@ -15,6 +15,7 @@ import io
 import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NoReturn
@@ -112,7 +113,17 @@ def main(argv: list[str] | None = None) -> int:
             os._exit(128 + signum)
         raise Stopped(signum)
 
+    unraisable = sys.unraisablehook
+
+    def again(lost: Any) -> None:
+        """Send a signal once more that met a finalizer or a callback, whose exceptions Python ignores."""
+        if isinstance(lost.exc_value, Stopped):
+            threading.Timer(0.05, os.kill, (os.getpid(), lost.exc_value.signum)).start()
+        else:
+            unraisable(lost)
+
     handlers = {signum: signal.signal(signum, stop) for signum in (signal.SIGINT, signal.SIGTERM)}
+    sys.unraisablehook = again
     verb = ""
     try:
         _show_any_name()
@@ -141,6 +152,7 @@ def main(argv: list[str] | None = None) -> int:
         return _end(128 + stopped.signum, f"avsim{verb}: stopped by {signal.Signals(stopped.signum).name}")
     finally:
         _install(handlers)  # a caller in the same process gets its own back
+        sys.unraisablehook = unraisable
 
 
 def _allowing(modules: Sequence[str]) -> AbstractContextManager[Any]:

@@ -215,3 +215,22 @@ def test_an_unknown_flag_points_to_its_own_help_and_the_nearest_flag(capsys):
     assert main(["generate", "--promt", "x", "--out", "a.mp4"]) == 2
     said = capsys.readouterr().err
     assert "did you mean --prompt?" in said and "see avsim generate --help" in said
+
+
+def test_a_signal_that_meets_a_finalizer_is_not_lost(tmp_path):
+    code = (
+        "import os, signal, sys, time\n"
+        "import avsim.cli.demo as demo\n"
+        "from avsim.__main__ import main\n"
+        "class Grave:\n"
+        "    def __del__(self):\n"
+        "        os.kill(os.getpid(), signal.SIGTERM)\n"
+        "        time.sleep(0.01)\n"  # the handler runs, and what it raises is ignored
+        "def run(arguments):\n"
+        "    Grave()\n"
+        "    time.sleep(30)\n"
+        "demo.run = run\n"
+        "sys.exit(main(['demo', '--out', 'x']))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 143 and done.stderr == "avsim demo: stopped by SIGTERM\n", done

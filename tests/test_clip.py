@@ -1,5 +1,7 @@
 """One clock: every length and time follows from rates, and a clip can't hold two lengths."""
 
+from dataclasses import FrozenInstanceError
+
 import pytest
 import torch
 from hypothesis import given
@@ -97,3 +99,77 @@ def test_regions_and_stems():
     )
     with pytest.raises(InputError, match="expected \\(2"):
         Stems(torch.rand(3, 2, 10), [box], 16000)
+
+
+def test_the_spec_of_what_has_one_modality_alone():
+    assert Clip(None, WAVE[:1]).spec == ClipSpec(0.25, 64, 64, 16, 16000, 1)
+    assert Clip(FRAMES, None).spec == ClipSpec(0.25, 6, 8, 16, 16000, 2)
+    assert ClipSpec() == ClipSpec(2.0, 64, 64, 16.0, 16000, 2)
+
+
+def test_a_clip_is_shown_by_what_it_has():
+    assert repr(Clip(FRAMES, WAVE)) == "Clip(frames (3, 4, 6, 8) at 16 fps, wave (2, 4000) at 16000 Hz)"
+    assert repr(Clip(None, WAVE)) == "Clip(wave (2, 4000) at 16000 Hz)"
+    assert repr(Clip(FRAMES, None)) == "Clip(frames (3, 4, 6, 8) at 16 fps)"
+
+
+def test_a_clip_is_read_from_its_beginning(tmp_path):
+    path = Clip(FRAMES, None).write(tmp_path / "clip.mkv")
+    assert (Clip.read(path).frames - FRAMES).abs().max() < 0.01
+    assert (Clip.read(path, 1 / 16).frames - FRAMES[:, 1:]).abs().max() < 0.01
+
+
+def test_masks_lie_in_0_to_1():
+    assert Region(torch.full((6, 8), 0.5)).mask.min() == 0.5  # no pixel need be outside
+    assert Region(torch.ones(6, 8)).mask.all()
+    for value in (-0.1, 1.1, float("nan")):
+        mask = torch.zeros(6, 8)
+        mask[0, 0], mask[1, 1] = 1.0, value
+        with pytest.raises(InputError, match="must lie in"):
+            Region(mask)
+
+
+@pytest.mark.parametrize(("x", "y", "fits"), [(0, 0, True), (7.9, 5.9, True), (0, 6, False), (8, 0, False)])
+def test_points_lie_inside_the_picture(x, y, fits):
+    if fits:
+        assert Region.point(x, y, (6, 8)).mask[int(y), int(x)] == 1
+        return
+    for make in (lambda: Region.point(x, y, (6, 8)), lambda: Region.box(x, y, 1, 1, (6, 8))):
+        with pytest.raises(InputError, match="8 wide and 6 high"):
+            make()
+    with pytest.raises(InputError, match="inside"):
+        Region.point(-0.1, 3, (6, 8))
+
+
+def test_stems_are_one_more_than_their_regions():
+    boxes = [Region.box(k, 0, 1, 1, (6, 8)) for k in range(3)]
+    assert len(Stems(torch.rand(4, 2, 10), boxes, 16000).names) == 4
+    with pytest.raises(InputError, match="expected \\(4, A, N\\)"):
+        Stems(torch.rand(3, 2, 10), boxes, 16000)
+
+
+def test_a_still_is_one_frame():
+    assert ClipSpec(2.0, frames_per_second=8.0).still.frames == 1
+    assert ClipSpec(2.0, frames_per_second=8.0).still.seconds == 1 / 8
+
+
+def test_values_do_not_change_and_are_equal_to_themselves_alone():
+    clip, region = Clip(FRAMES, WAVE), Region(torch.ones(6, 8))
+    stems = Stems(torch.rand(2, 2, 10), [region], 16000)
+    for value, name in ((clip, "wave"), (region, "mask"), (stems, "wave"), (ClipSpec(), "seconds")):
+        with pytest.raises(FrozenInstanceError):
+            setattr(value, name, None)
+    assert clip != Clip(FRAMES, WAVE) and region != Region(torch.ones(6, 8)) and stems in [stems]
+
+
+def test_regions_are_fixed_or_move():
+    assert Region(torch.ones(4, 6, 8)).mask.shape == (4, 6, 8)
+    for shape in ((8,), (1, 4, 6, 8), (0, 8)):
+        with pytest.raises(InputError, match="expected \\(H, W\\) or \\(T, H, W\\)"):
+            Region(torch.ones(shape))
+
+
+def test_defaults_of_a_fitted_clip_are_those_of_any():
+    clip = Clip.fitted(FRAMES, WAVE)
+    assert (clip.frames_per_second, clip.sample_rate) == (16.0, 16000)
+    assert (Clip(FRAMES, WAVE).frames_per_second, Clip(FRAMES, WAVE).sample_rate) == (16.0, 16000)

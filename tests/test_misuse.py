@@ -133,6 +133,51 @@ BARE = [
     *(["split", value] for value in ABSENT),
 ]
 
+ROOT = Path(__file__).parent.parent
+FIT = [
+    "fit", "-c", str(ROOT / "configs/base.yaml"), "-c", str(ROOT / "tests/small/line.yaml"), "--run", "OUT",
+]  # fmt: skip
+CODEC = [  # a system with a recipe
+    "--model=avsim.codecs.system.VideoCodecSystem",
+    "--model.init_args.model=avsim.codecs.video.VideoAutoencoder",
+]
+RATES = ("", "x", "-1", "nan", "inf")
+RECIPE = "--model.init_args.recipe"
+TRAININGS: dict[str, tuple[str, ...]] = {
+    "--run": PATHS,
+    "--init": ("", "absent", *PATHS[2:5]),
+    "--ckpt_path": ("", "absent.ckpt", "/dev/null", *PATHS[2:5]),
+    "--config": ("", "absent.yaml", "/dev/null/x", "http://host/x.yaml"),
+    "--seed": ("x", "1.5"),
+    "--checkpoint-every": ("0", "-1", "1.5", "x"),
+    "--allow-changes": ("x", "2"),
+    "--allow-module": ("absent_module", "../x", "os/path"),
+    "--compile": ("x",),
+    "--model": ("x", "x.y", "os.system", "3"),
+    "--model.init_args.width": ("-1", "x", "1.5"),
+    "--model.init_args.unknown": ("1",),
+    "--data": ("x", "x.y", "3"),
+    "--data.init_args.unknown": ("1",),
+    "--trainer.unknown": ("1",),
+    "--trainer.max_steps": ("-1", "0", "-5", "x", "1.5", "nan", ""),
+    "--trainer.max_time": ("x", "00:00"),
+    "--trainer.accelerator": ("", "abacus", "tpu", "3"),
+    "--trainer.devices": ("100", "0", "-2", "x", "1.5", "[7]"),
+    "--trainer.num_nodes": ("0", "-1", "x"),
+    "--trainer.strategy": ("x", "3"),
+    "--trainer.precision": ("8", "x", "128-true"),
+    "--trainer.val_check_interval": ("-1", "0", "x", "nan"),
+    "--trainer.log_every_n_steps": ("-1", "0", "x"),
+    "--trainer.accumulate_grad_batches": ("0", "-1", "x"),
+    "--trainer.gradient_clip_val": ("-1", "x", "nan"),
+    "--trainer.limit_val_batches": ("-1", "1.5", "x"),
+    "--trainer.callbacks": ("x", "3", "[x]", "[{class_path: os.system}]"),
+    "--trainer.logger": ("x", "[{class_path: x.y}]"),
+    **{f"{RECIPE}.{name}": RATES for name in ("learning_rate", "matrix_learning_rate", "weight_decay")},
+    **{f"{RECIPE}.{name}": ("x", "-1") for name in ("warmup_steps", "decay_from", "final")},
+    f"{RECIPE}.betas": ("x", "[0.5]", "[2, 0.5]", "[0.9, -1]"),
+}
+
 
 def refuse(arguments: list[str], folder: Path, capsys) -> None:
     capsys.readouterr()
@@ -155,3 +200,17 @@ def test_a_wrong_line(arguments, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     refuse(arguments, tmp_path, capsys)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [(o, v) for o, values in TRAININGS.items() for v in values], ids=lambda t: t[-24:]
+)
+def test_a_wrong_training(option, value, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    codec = CODEC if option.startswith(RECIPE) else []
+    refuse([*FIT, *codec, f"{option}={value}"], tmp_path, capsys)
+    assert not list(tmp_path.iterdir())
+
+
+def test_there_are_many_wrong_lines():
+    assert len(LINES) + len(BARE) + sum(map(len, TRAININGS.values())) >= 233

@@ -98,6 +98,8 @@ def run(arguments: argparse.Namespace) -> None:
         inner: BaseException | None = error
         while inner is not None and not isinstance(inner, InputError):
             inner = inner.__cause__ or inner.__context__
+        if inner is None and str(error).startswith("Does not validate"):  # a constructor of torch's complains
+            inner = InputError(f"config: can't be built ({shortened(str(error))})")
         raise (error if inner is None else inner) from None
 
 
@@ -243,6 +245,14 @@ class RunCLI(LightningCLI):
         config.trainer.default_root_dir = str(self.output)
         if self.subcommand == "fit" and config.trainer.max_steps < 1:
             raise InputError(f"trainer.max_steps is {config.trainer.max_steps}; it must be at least 1")
+        for name in ("val_check_interval", "log_every_n_steps", "accumulate_grad_batches"):
+            value = config.trainer.get(name)
+            if isinstance(value, int | float) and not value > 0:  # Lightning takes a time as text, too
+                raise InputError(f"trainer.{name} is {value}; it must be above 0")
+        if not (config.trainer.get("gradient_clip_val") or 0) >= 0:
+            raise InputError(
+                f"trainer.gradient_clip_val is {config.trainer.gradient_clip_val}; 0 is the least"
+            )
         devices = config.trainer.devices
         if str(devices).isdecimal() and int(devices) > max(os.cpu_count() or 1, torch.cuda.device_count()):
             raise InputError(f"trainer.devices is {devices}; this machine has fewer")
@@ -297,7 +307,7 @@ class RunCLI(LightningCLI):
             return super()._instantiate_trainer(config, callbacks)
         except InputError:
             raise
-        except (ValueError, RuntimeError, MisconfigurationException) as error:
+        except (ValueError, RuntimeError, ImportError, MisconfigurationException) as error:
             raise InputError(f"trainer: {shortened(str(error))}") from error
 
     def after_instantiate_classes(self) -> None:

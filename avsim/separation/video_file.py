@@ -98,6 +98,7 @@ def separate_video(
     source, out = Path(video), Path(out)
     if out.exists() and not (out.is_dir() and (not any(out.iterdir()) or (out / LISTING).is_file())):
         raise InputError(f"{out}: is there and holds other things than stems; choose a new folder")
+    media.check_dubbed(source, out / "stem.mp4")
     picture = frames_of_video(source, model)
     wave, rate = audio_of_video(source)
     with atomic(out) as folder:

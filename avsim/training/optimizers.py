@@ -29,10 +29,14 @@ class Recipe:
     final: float = 0.05  # final rate as a share of its peak
 
     def __post_init__(self) -> None:
-        for name in ("learning_rate", "matrix_learning_rate", "weight_decay"):
+        for name in (
+            "learning_rate", "matrix_learning_rate", "weight_decay", "warmup_steps", "decay_from", "final"
+        ):  # fmt: skip
             value = getattr(self, name)
             if value is not None and not 0 <= value < math.inf:
                 raise InputError(f"{name} is {value}; it must be a finite number that is not negative")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise InputError(f"betas are {self.betas}; each must lie in [0, 1)")
 
 
 def scale(step: int, recipe: Recipe, total_steps: int) -> float:

@@ -131,6 +131,44 @@ def test_the_packets_of_a_given_film_are_kept(run, silent, tmp_path):
     )
 
 
+def test_a_part_of_a_film_gets_its_sound(run, silent, tmp_path):
+    out = tmp_path / "out.mp4"
+    done = generate(tmp_path, run, "--video", silent, "--seconds", "0.5", "--out", out)
+    assert done.code == 0, done
+    info = media.probe(out)
+    assert info.size == (720, 1280) and info.video_seconds == pytest.approx(0.5, abs=0.01)
+    assert info.audio_seconds == pytest.approx(0.5, abs=0.03)
+    shown, before = (media.read(path, seconds=0.5, want="frames").frames for path in (out, silent))
+    assert shown.shape == before.shape and (shown - before).abs().mean() < 0.02
+
+
+@pytest.mark.parametrize("task", ["edit", "image", "extend", "video"])
+def test_what_is_given_is_read_at_the_size_and_rate_of_the_model(task, silent, tmp_path, monkeypatch, capsys):
+    film = tmp_path / "film.mp4"
+    film.write_bytes(silent.read_bytes())
+    if task == "extend":
+        film = media.write(Clip.fitted(torch.rand(3, 12, 48, 64), torch.rand(2, 16000) - 0.5), film)
+    given: list[Clip] = []
+
+    def drawn(clip: Clip, *_: object, **__: object) -> Clip:
+        given.append(clip)
+        return noise()
+
+    def soundtrack(windows, seconds, *_: object):
+        given.append(Clip(windows(0.0, spec), None, spec.frames_per_second))
+        yield torch.zeros(2, round(16000 * seconds))
+
+    spec = ClipSpec(0.5, 24, 32, 8.0, 16000, 2)
+    stand = SimpleNamespace(edit=drawn, animate=drawn, extend=drawn, soundtrack=soundtrack, spec=spec)
+    stand.is_foreign = lambda clip: True
+    monkeypatch.setattr("avsim.simulator.load", lambda *_, **__: stand)
+    line = ["generate", f"--{task}", str(film), "--prompt", "a bell", "--out", str(tmp_path / "out.mp4")]
+    assert main(line) == 0
+    (clip,) = given
+    assert clip.frames.shape[2:] == (24, 32) and clip.frames.shape[1] <= 8
+    assert f"{film}: looks unlike what the model was trained on" in capsys.readouterr().err
+
+
 def test_the_packets_of_a_given_sound_are_kept(run, spoken, tmp_path):
     out = tmp_path / "out.mp4"
     done = generate(tmp_path, run, "--audio", spoken, "--out", out)
