@@ -35,6 +35,7 @@ CAPTIONED = 8.0  # seconds of a video by which it is captioned, where there is n
 # Fields of `Guidance`, each a flag. Without any of them a distilled student generates, if there is one.
 SCALES = {
     "guidance_scale": "how much video and audio follow the prompt (default 2, with --audio 1.5; 1: off)",
+    "audio_guidance_scale": "the same for the audio alone (default: --guidance-scale)",
     "modality_scale": "how much the video follows its audio (default 3, with --audio 4; 1: off)",
     "audio_modality_scale": "how much the audio follows its video (default 8; 1: off)",
     "modality_start": "lowest noise level, as a share, of both modality scales and --sync-scale "
@@ -76,6 +77,9 @@ def add(subparsers: Any) -> None:
         "--prompt",
         type=words,
         help="description of video and audio (with --video: a caption of it by default; '': no prompt)",
+    )
+    parser.add_argument(
+        "--negative-prompt", type=words, metavar="PROMPT", help="what to move away from (default: none)"
     )
     given = parser.add_mutually_exclusive_group()
     given.add_argument(
@@ -218,7 +222,7 @@ def run(arguments: argparse.Namespace) -> None:
 def _settings(arguments: argparse.Namespace, prompt: str) -> dict[str, Any]:
     """The settings that all clips of a folder share, other than their number."""
     names = ("checkpoint", "video", "audio", "image", "edit", "extend", "only", "strength", "keep", "seconds")
-    more = ("size", "num_candidates", "steps", "seed", *SCALES)
+    more = ("negative_prompt", "size", "num_candidates", "steps", "seed", *SCALES)
     said = {name: getattr(arguments, name) for name in (*names, *more)}
     plain = {name: str(value) if isinstance(value, Path) else value for name, value in said.items()}
     return {"prompt": prompt, **plain, "size": arguments.size and list(arguments.size)}
@@ -281,7 +285,8 @@ def _soundtrack(
 
 def _guidance_of(simulator: Simulator, arguments: argparse.Namespace, task: str) -> Guidance | None:
     """The task's guidance with the scales that were given; None: its defaults."""
-    said = {name: getattr(arguments, name) for name in SCALES if getattr(arguments, name) is not None}
+    names = (*SCALES, "negative_prompt")
+    said = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
     if "modality_start" in said:
         said["sync_start"] = said["modality_start"]
     return simulator.task_guidance(task, **said) if said else None

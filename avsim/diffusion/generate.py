@@ -66,10 +66,8 @@ def generate(
     levels = start.each(
         lambda start: shortest_runs(start, spec).to(device).expand(len(captions), -1)
     )  # (B, K)
-    if not any(captions):
-        guidance = replace(
-            guidance, guidance_scale=1.0, audio_text_scale=1.0
-        )  # all captions are empty: a pass without them is the same
+    if not any(captions) and not guidance.negative_prompt:  # a pass without captions would be the same
+        guidance = replace(guidance, guidance_scale=1.0, audio_guidance_scale=None, audio_text_scale=1.0)
     cond = model.context(captions, spec)
     both = len(start.present()) == 2
     free = [both and bool((start > 0).any()) for start in start]
@@ -80,8 +78,8 @@ def generate(
 
     guidance = guidance.starting_at(highest)
     if student is None:
-        unguided = guidance.guidance_scale == guidance.audio_text_scale == 1
-        uncond = cond if unguided else model.context([""] * len(captions), spec)
+        unguided = {*guidance.text_scales, guidance.audio_text_scale} == {1}
+        uncond = cond if unguided else model.context([guidance.negative_prompt] * len(captions), spec)
         denoise = guide(model, cond, uncond, guidance, free)
     else:
         denoise = conditioned(student, student.context(captions, spec))

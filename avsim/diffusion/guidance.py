@@ -14,9 +14,9 @@ the device.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import astuple, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from itertools import count
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -60,9 +60,9 @@ class Guidance:
     sync_samples: int = 1  # noises over which the gradient of the audio's likelihood is averaged
     audio_text_scale: float = 1.0  # how much the audio follows the caption, its video left out; at all levels
     sync_start: float = 0.0  # the lowest level of `sync_scale`
-    sync_end: float = (
-        0.93  # the highest, an absolute level: above it a noisy video has no information on its audio
-    )
+    sync_end: float = 0.93  # the highest, as an absolute level: noisier video has no information on its audio
+    audio_guidance_scale: float | None = None  # `guidance_scale` of the audio; None: the same
+    negative_prompt: str = ""  # caption of the unconditional branch
 
     def __post_init__(self) -> None:
         for name in ("modality_start", "guidance_start", "sync_start", "sync_end"):
@@ -81,6 +81,16 @@ class Guidance:
         ):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise InputError(f"guidance: {name} is {getattr(self, name)}; it must be 0 or more")
+        if not 0 <= self.text_scales[1] < float("inf"):
+            raise InputError(
+                f"guidance: audio_guidance_scale is {self.audio_guidance_scale}; it must be 0 or more"
+            )
+
+    @property
+    def text_scales(self) -> tuple[Any, Any]:
+        """`guidance_scale` of the video and of the audio."""
+        audio = self.guidance_scale if self.audio_guidance_scale is None else self.audio_guidance_scale
+        return self.guidance_scale, audio
 
     def starting_at(self, highest: float) -> "Guidance":
         """The same with its starts as noise levels, of clips that begin at `highest`."""
@@ -111,12 +121,25 @@ class GuidanceRows(NamedTuple):
     audio_text_scale: Tensor
     sync_start: Tensor
     sync_end: Tensor
+    audio_guidance_scale: Tensor
+
+    @property
+    def text_scales(self) -> tuple[Any, Any]:
+        """`guidance_scale` of the video and of the audio."""
+        return self.guidance_scale, self.audio_guidance_scale
 
     @classmethod
     def table(cls, guidances: Sequence[Guidance], device: torch.device | str) -> Tensor:
-        """(G, 10), a row for each."""
-        assert cls._fields == tuple(field.name for field in fields(Guidance))
-        return torch.tensor([astuple(each) for each in guidances], dtype=torch.float32, device=device)
+        """(G, 11), a row for each.
+
+        Raises:
+            InputError: a guidance with a negative prompt.
+        """
+        if any(each.negative_prompt for each in guidances):
+            raise InputError("guidance: targets of distillation have no negative_prompt")
+        complete = [replace(each, audio_guidance_scale=each.text_scales[1]) for each in guidances]
+        rows = [[getattr(each, name) for name in cls._fields] for each in complete]
+        return torch.tensor(rows, dtype=torch.float32, device=device)
 
     @classmethod
     def of(cls, table: Tensor, which: Tensor) -> "GuidanceRows":
@@ -170,9 +193,13 @@ def guide(
         v = model(x, s, cond).each(torch.Tensor.float)
         level = torch.stack([highest(s) for s in s.present()]).amax(0)  # (B, 1, 1)
         total = v
-        weight = _weight(guidance.guidance_scale, guidance.guidance_start, level)
-        if weight is not None:
-            total = total.each(lambda total, v, less: total + weight * (v - less), v, model(x, s, uncond))
+        weights = Pair(*(_weight(scale, guidance.guidance_start, level) for scale in guidance.text_scales))
+        if v.each(lambda v, weight: weight, weights).present():
+            less = model(x, s, uncond)
+            total = total.each(
+                lambda total, v, less, weight: total if weight is None else total + weight * (v - less),
+                v, less, weights,
+            )  # fmt: skip
         weight = _weight(guidance.modality_scale, guidance.modality_start, level) if generated[0] else None
         if weight is not None:
             total = total._replace(video=total.video + weight * (v.video - video_alone(x, s).video))

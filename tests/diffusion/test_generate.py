@@ -446,3 +446,40 @@ def test_a_lesson_is_of_clips_as_a_sampler_meets_them(make):
         plain = model(data, Pair(level, heard), told)
     same = (found.video.v - plain.video).abs().mean((1, 2))
     assert (same[:3] < 1e-4).all() and same[3] > 1e-3  # the second sample is of given sounds
+
+
+@torch.no_grad()
+def test_the_audio_can_have_a_text_scale_of_its_own(make):
+    model = make()
+    x, s = tokens(model, 2), levels(2)
+    cond, uncond = (model.context([text] * 2, SPEC) for text in ("a bell", ""))
+    v, v_uncond = model(x, s, cond), model(x, s, uncond)
+    own = guide(model, cond, uncond, Guidance(1.0, audio_guidance_scale=3.0))(x, s)
+    assert torch.equal(own.video, v.video)
+    torch.testing.assert_close(own.audio, v.audio + 2 * (v.audio - v_uncond.audio))
+    same, both = (Guidance(3.0, audio_guidance_scale=scale) for scale in (None, 3.0))
+    for one, other in zip(*(guide(model, cond, uncond, each)(x, s) for each in (same, both)), strict=True):
+        assert torch.equal(one, other)
+    rows = GuidanceRows.of(GuidanceRows.table([both], "cpu"), torch.zeros(2, dtype=torch.long))
+    torch.testing.assert_close(guide(model, cond, uncond, rows)(x, s), guide(model, cond, uncond, both)(x, s))
+
+
+def test_a_negative_prompt_takes_the_place_of_the_empty_caption(make):
+    model = make()
+    how = dict(steps=2, seed=3)
+    plain, empty, bell = (
+        generate(model, ["rain"], SPEC, guidance=Guidance(2.0, negative_prompt=text), **how)
+        for text in ("", "", "a bell")
+    )
+    assert torch.equal(plain.video, empty.video) and not torch.equal(plain.video, bell.video)
+    same = generate(model, ["a bell"], SPEC, guidance=Guidance(2.0, negative_prompt="a bell"), **how)
+    unguided = generate(model, ["a bell"], SPEC, guidance=Guidance(1.0), **how)
+    torch.testing.assert_close(same.video, unguided.video, rtol=1e-3, atol=1e-3)
+    assert not torch.equal(
+        generate(model, [""], SPEC, guidance=Guidance(2.0, negative_prompt="a bell"), **how).video,
+        generate(model, [""], SPEC, guidance=Guidance(2.0), **how).video,
+    )
+    with pytest.raises(InputError, match="negative_prompt"):
+        GuidanceRows.table([Guidance(negative_prompt="a bell")], "cpu")
+    with pytest.raises(InputError, match="audio_guidance_scale is -1"):
+        Guidance(audio_guidance_scale=-1)
