@@ -37,7 +37,7 @@ from avsim.errors import InputError
 from avsim.models.couplings import NoCoupling
 from avsim.models.pair import Pair
 from avsim.models.tokens import to_latents, to_tokens
-from tests.diffusion.conftest import COUPLINGS, SPEC, tokens
+from tests.diffusion.conftest import COUPLINGS, SPEC, levels, tokens
 
 FAST = dict(steps=2, guidance=Guidance(1.0))
 TASKS = [
