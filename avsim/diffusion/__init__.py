@@ -5,10 +5,10 @@
     loss               flow loss, motion weight           tasks          which latents are given
     training_sample    levels, noise, dropout of a step   generate       captions -> latents
     system             training under Lightning           rerank         best-of-n sampling
-    datamodule         worlds -> a pool of latents        sync_reward    the reward of sync guidance
+    datamodule         worlds -> a replay buffer        sync_reward    the reward of sync guidance
     student            guidance distillation              distillation   its targets
 
-Importing this package imports neither Lightning nor wandb; only `system.py` does.
+Importing this package imports neither Lightning nor wandb; only the training modules do.
 """
 
 from avsim.diffusion.generate import generate

@@ -15,15 +15,15 @@ VideoMode = Literal["freeze", "lora", "full"]
 
 
 class AddAudioSystem(GeneratorSystem):
-    """Trains what `avsim add-audio` put beside a video transformer, on latents with text embeddings.
+    """Trains what `avsim add-audio` added to a video transformer, on latents with text embeddings.
 
     Args:
         base: the folder that `avsim add-audio` wrote, or a run to go on from; `--init` on the command line.
         video: what is trained of the video transformer: "freeze" nothing, "lora" adapters, "full" all of it.
-        lora: the adapters' size and places.
+        lora: the adapters' rank and target layers.
         fusion_learning_rate: of the fusion; None: the recipe's, as of the audio tower.
         video_learning_rate: of the video transformer or its adapters; None: the recipe's.
-        gradient_checkpointing: compute blocks again in the backward pass, in exchange for memory.
+        gradient_checkpointing: recompute blocks in the backward pass, to save memory.
         **settings: as `GeneratorSystem`'s, but for its model. The codecs are by default those of `base`.
 
     Raises:

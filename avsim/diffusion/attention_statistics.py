@@ -21,7 +21,7 @@ class AttentionStatistics(NamedTuple):
     offset: Tensor  # seconds by which the attended video is later than the audio; 0 when in sync
     spread: Tensor  # seconds, root mean square distance from the audio token's own time
     near: Tensor  # attention within NEAR of that time, over that of uniform attention
-    sharpest: Tensor  # the same of the head in which it is highest
+    sharpest: Tensor  # `near` of the head in which it is highest
 
 
 @torch.no_grad()

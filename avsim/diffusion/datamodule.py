@@ -1,15 +1,15 @@
-"""Worlds -> latents on the device: a data module that renders while it trains, and keeps what it rendered.
+"""Worlds -> latents on the device: clips are rendered during training and kept in a replay buffer.
 
 Worker processes render clips of a world, the device encodes them, and their latents stay there in a replay
 buffer until newer ones take their place. A step trains on clips that are picked from it.
 
-What depends on what:
+Reproducibility:
 - Clip i, its place in the buffer, and the noise, levels and dropped captions of row r of step k are functions
   of (seed, i) and of (seed, k, r) alone.
 - With `clips_per_step` the buffer before step k holds what has been rendered up to `minimum + clips_per_step
   k` clips: training waits for rendering where it has to, nothing is dropped, and a run that was killed
   renders the buffer again and goes on with the same bits.
-- Without it the buffer takes what has been rendered by then. Which clips a step is picked from then depends
+- Without it the buffer takes all that is rendered by then. Which clips a step samples from then depends
   on how fast they are rendered, and a resumed run begins with an empty buffer and with clips that it has not
   rendered before.
 - Each process of several has a buffer of its own, of every n-th chunk.
@@ -54,8 +54,8 @@ class ReplayLength:
     seconds: float = 2.0
     batch_size: int = 32  # clips of a step
     capacity: int = 4096  # clips that the buffer keeps
-    rendered: float = 1.0  # share of what is rendered
-    trained: float = 1.0  # share of the steps
+    rendered: float = 1.0  # fraction of the rendered clips
+    trained: float = 1.0  # fraction of the steps
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -94,7 +94,7 @@ class ReplayBuffer:
         self.seen += len(names)
 
     def take(self, clips: Sequence[int], first_row: int, image: bool = False) -> LatentBatch:
-        """Clips, numbered from the oldest that is there, as a batch; of images, their first frames alone."""
+        """Clips, numbered from the oldest one held, as a batch; with `image`, their first frames alone."""
         oldest = self.seen - self.held
         slots = [(oldest + clip) % self.capacity for clip in clips]
         at = torch.tensor(slots)
@@ -112,15 +112,15 @@ class ReplayData(LightningDataModule):
 
     Args:
         video_codec: run or folder of the codec that encodes the frames.
-        audio_codec: and the waves.
+        audio_codec: the same for the waves.
         world: a level's name, or a config.
-        spec: of the clips, but for their length.
-        lengths: clips of which lengths there are; a batch is of one of them.
+        spec: of the clips, except for their length.
+        lengths: the lengths of the clips; all clips of a batch have the same.
         scenes: shares of the clips that are of one kind of scene alone, such as {strike: 0.25}.
-        images: first frames beside each clip of a batch, as a share of them.
+        images: first frames added to a batch, as a fraction of its clips.
         clips_per_step: clips that are rendered for each step; None: as many as the workers can render.
-        minimum: clips of a length that are rendered before it is trained on.
-        held_out: clips of the split "validation" that are validated on.
+        minimum: clips of a length to render before training on it begins.
+        held_out: number of clips of the split "validation".
         workers: processes that render; None: all cores but two.
         seed: of the world, and of what a step picks.
 
@@ -257,7 +257,7 @@ class ReplayData(LightningDataModule):
             return see.encode(from_bytes(frames)).float(), hear.encode(from_shorts(waves)).float()
 
     def begin(self, step: int) -> None:
-        """Empty buffers, filled up to `step` where what they hold is a function of it; start rendering."""
+        """Reset the buffers, refilled up to `step` where they are a function of it; start rendering."""
         self.teardown("fit")
         self.buffers = [
             ReplayBuffer(spec, self.channels, each.capacity, self.device)
@@ -293,7 +293,7 @@ class ReplayData(LightningDataModule):
         self.buffers[chunk["length"]].add(*self.encode(chunk), chunk["captions"], chunk["names"])
 
     def fill(self, step: int) -> None:
-        """Take in what has to be there before a step, or else what there is."""
+        """Add the chunks a step requires; without `clips_per_step`, also those ready."""
         assert self.renderer is not None
         while self.waits(step):
             self.take(self.renderer.next())
@@ -407,7 +407,7 @@ class _Renderer:
         return what
 
     def stop(self) -> None:
-        """End rendering, once its processes are done with what they are at."""
+        """Stop rendering, once each process has finished its current chunk."""
         self.stopped.set()
         self.thread.join()
 

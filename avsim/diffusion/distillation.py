@@ -30,9 +30,9 @@ SYNC_TARGETS = (  # with a reward for synchrony; text guidance costs a student n
     replace(GUIDANCE, sync_scale=0.4, sync_start=0.4, sync_end=0.88, guidance_start=0.5),
     replace(FOR_AUDIO, sync_scale=0.5, sync_start=0.25, sync_end=0.9, sync_samples=1),
 )
-DELAYED = 0.5  # share of clips whose audio is rotated in time against its video
+DELAYED = 0.5  # fraction of clips whose audio is circularly shifted in time
 PREDICTED = 0.5  # share of clips that are the teacher's prediction from a higher level
-HIGHER = 0.2, 0.5  # how much higher, as a share of the rest to 1: about one step of eight
+HIGHER = 0.2, 0.5  # how much higher, as a fraction of the distance to 1: about one step of eight
 
 
 @torch.no_grad()
@@ -89,7 +89,7 @@ def targets(
     noise: Tensor,
     reward: Gradient | None = None,
 ) -> Pair[Noised]:
-    """Clips, noised as they are, whose velocity is the guided teacher's.
+    """The noised clips, with the guided teacher's velocity as the target.
 
     Args:
         teacher: the guided model.

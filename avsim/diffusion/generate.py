@@ -91,7 +91,7 @@ def generate(
             denoise = add_gradient(denoise, gradient, guidance)
 
     def step_noise(step: int) -> Pair[Tensor]:
-        of = seed, "anew", step  # the names of random streams stay: clips of a seed depend on them
+        of = seed, "anew", step  # don't rename random streams: clips of a seed depend on them
         return x.each(lambda x, name: normal_rows(tuple(x.shape), *of, name, first_row=first_row), NAMES)
 
     points = lead_first_frame(level_schedule(levels, steps, model.shifts), spec.video[0], first_frame_lead)
@@ -134,7 +134,7 @@ def mix_noise(noise: Tensor, start: Tensor, given: Tensor | None) -> Tensor:
 
 
 def checked(latents: Tensor | None, name: str, shape: tuple[int, ...]) -> Tensor:
-    """Given latents as float32 of `shape` on the CPU; one row serves all.
+    """Given latents as float32 of `shape` on the CPU; one row is broadcast.
 
     Raises:
         InputError: as of `initial_tokens`.

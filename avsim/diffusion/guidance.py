@@ -33,11 +33,11 @@ Denoise = Callable[[Pair[Tensor], Pair[Tensor]], Pair[Tensor]]
 """denoise(x, s) -> v: tokens (B, L, D) and levels (B, K) of each modality -> their velocity."""
 
 RewardFn = Callable[[Latents], Tensor]
-"""reward_fn(latents) -> how well each video fits its audio, (B,), differentiable by the video.
+"""reward_fn(latents) -> how well each video fits its audio, (B,), differentiable w.r.t. the video.
 
-Its scale: the gradient of a clip counts in full from norm `MAX_NORM` on.
+Its scale: gradients above norm `MAX_NORM` are normalised; smaller ones count less.
 """
-MAX_NORM = 1.0  # norm of a reward's gradient from which it counts in full
+MAX_NORM = 1.0  # norm of a reward's gradient from which on it is normalised
 EPS = 1e-12
 
 
@@ -45,7 +45,7 @@ EPS = 1e-12
 class Guidance:
     """Guidance scales and intervals of noise levels; a scale of 1 (`sync_scale`: 0) is off and costs nothing.
 
-    An interval's start is a share of the level at which the tokens begin; guidance is on from it upwards.
+    An interval's start is a fraction of the starting level of the tokens; guidance is on above it.
 
     Raises:
         InputError: a scale that is negative or not a number, or a level outside [0, 1].
@@ -58,7 +58,7 @@ class Guidance:
     sync_scale: float = 0.0  # step along the gradient of the audio likelihood, or of a reward
     guidance_start: float = 0.0  # the lowest level of `guidance_scale`
     sync_samples: int = 1  # noises over which the gradient of the audio's likelihood is averaged
-    audio_text_scale: float = 1.0  # how much the audio follows the caption, its video left out; at all levels
+    audio_text_scale: float = 1.0  # text guidance of the audio, computed without the video; at all levels
     sync_start: float = 0.0  # the lowest level of `sync_scale`
     sync_end: float = 0.93  # the highest, as an absolute level: noisier video has no information on its audio
     audio_guidance_scale: float | None = None  # `guidance_scale` of the audio; None: the same
@@ -70,7 +70,7 @@ class Guidance:
                 raise InputError(f"guidance: {name} is {getattr(self, name)}; it must lie in [0, 1]")
         if self.sync_samples < 1 or self.sync_samples != int(self.sync_samples):
             raise InputError(
-                f"guidance: sync_samples is {self.sync_samples}; it must be a whole number from 1 on"
+                f"guidance: sync_samples is {self.sync_samples}; it must be an integer of at least 1"
             )
         for name in (
             "guidance_scale",
@@ -153,7 +153,7 @@ def conditioned(model: JointDiT, context: Context) -> Denoise:
 
 
 def without_partner(model: JointDiT, context: Context, modality: str) -> Denoise:
-    """The prediction of one modality ("video" or "audio") as if the other were absent, which gets none."""
+    """The prediction of one modality ("video" or "audio") without the other, whose value is None."""
     keep = Pair(modality == "video", modality == "audio")
 
     def unimodal(x: Pair[Tensor], s: Pair[Tensor]) -> Pair[Tensor]:
@@ -235,8 +235,8 @@ class Gradient(NamedTuple):
     """The gradient of a loss by the video, for `add_gradient`."""
 
     of: Callable[[Pair[Tensor], Pair[Tensor], Pair[Tensor]], Tensor]
-    """of(x, s, clean) -> a loss's gradient by the video, (B, Lv, Dv); `clean`: the predicted clean tokens."""
-    max_norm: float = EPS  # from which on a clip's gradient counts in full
+    """of(x, s, clean) -> a gradient w.r.t. the video, (B, Lv, Dv); `clean`: the predicted clean tokens."""
+    max_norm: float = EPS  # from which on a clip's gradient is normalised
 
 
 def add_gradient(denoise: Denoise, gradient: Gradient, guidance: Guidance | GuidanceRows) -> Denoise:
@@ -298,7 +298,7 @@ AUDIO_LEVEL = 0.8  # noise level of the audio whose likelihood is computed
 def audio_likelihood_gradient(
     model: JointDiT, context: Context, noise: Callable[[int], Tensor], samples: int = 1
 ) -> Gradient:
-    """The gradient of the model's own audio loss by the noisy video: a classifier guidance (2105.05233).
+    """The gradient of the model's own audio loss w.r.t. the noisy video: classifier guidance (2105.05233).
 
     By Bayes' rule p(video | audio) ~ p(video) p(audio | video), and the model is the classifier. The audio is
     the predicted clean one. Each of the `samples` costs a forward and a backward pass.

@@ -20,7 +20,7 @@ from avsim.seeds import row_normal, row_uniform
 
 
 def shifted(u: Tensor, shift: float) -> Tensor:
-    """The noise level at the point u of a modality's path, u and level in [0, 1] (SD3, 2403.03206, eq. 23).
+    """The noise level of a timestep u before the shift, u and level in [0, 1] (SD3, 2403.03206, eq. 23).
 
     A shift above 1 spends more steps at high noise, which redundant signals need.
     """
@@ -29,19 +29,19 @@ def shifted(u: Tensor, shift: float) -> Tensor:
 
 @dataclass(frozen=True)
 class LevelMixture:
-    """The shares of the kinds of noise levels in training.
+    """Fractions of each kind of noise levels in training.
 
     Raises:
         InputError: shares of the five kinds that don't add up to 1, or a share outside [0, 1].
     """
 
-    joint: float = 0.34  # both modalities at the same point of their paths: text -> video and audio
-    independent: float = 0.24  # each modality at a point of its own
+    joint: float = 0.34  # both modalities at the same timestep u: text -> video and audio
+    independent: float = 0.24  # each modality at its own timestep u
     video_given: float = 0.20  # foley
     audio_given: float = 0.12  # visualize
     unimodal: float = 0.10  # each modality as if the other were absent
-    logit_std: float = 1.0  # standard deviation of the points' logits
-    pure_noise: float = 0.05  # share of points that are exactly 1, where sampling starts
+    logit_std: float = 1.0  # standard deviation of logit(u)
+    pure_noise: float = 0.05  # fraction of u that are exactly 1, where sampling starts
     along_time: float = (
         0.20  # share of clips whose levels vary in time: half with a given span, half with a level per frame
     )
@@ -59,7 +59,7 @@ class LevelMixture:
         """Which of the rows `first_row` ... `first_row + count - 1` train each modality alone.
 
         They are spaced evenly over the rows of all steps: they are known on the host, and every step has its
-        share of them, up to one.
+        share of them, to within one row.
         """
         before = step * batch_size + first_row
         marks = [int((before + i) * self.unimodal) for i in range(count + 1)]
@@ -78,7 +78,7 @@ class LevelMixture:
         """The levels of rows (B,) of step `step`: video (B, t) by latent frame, audio (B, l) by audio latent.
 
         They are made on the device of `rows`; row i depends on (seed, step, rows[i]) alone. Rows that are not
-        `coupled` train each modality alone: neither is given, and each has an independent point.
+        `coupled` train each modality alone: neither is given, and each has an independent timestep u.
         """
         kind, along, which, cut = row_uniform(rows, (4,), seed, name, step)[:, :, None].unbind(1)  # (B, 1)
         if not coupled:
@@ -106,7 +106,7 @@ class LevelMixture:
         return s.each(lambda s, given: torch.where(given, 0.0, s), given)
 
     def _points(self, rows: Tensor, count: int, seed: int, name: str, step: int) -> Pair[Tensor]:
-        """Points of both paths in (0, 1], (B, t): logit-normal, or 1 with probability `pure_noise`."""
+        """Timesteps u of both in (0, 1], (B, t): logit-normal, or 1 with probability `pure_noise`."""
         logits = row_normal(rows, (2, count), seed, name, step, "logits")
         pure = row_uniform(rows, (2, count), seed, name, step, "pure") < self.pure_noise
         return Pair(*torch.where(pure, 1.0, torch.sigmoid(self.logit_std * logits)).unbind(1))

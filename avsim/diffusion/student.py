@@ -51,7 +51,7 @@ class DistillationSystem(GeneratorSystem):
         folder = part_folder(teacher, "generator")
         model = load_model(folder, expected=JointDiT)
         super().__init__(copy.deepcopy(model).train(), **settings)
-        # In a dict: they are not this module's weights, and no checkpoint keeps them.
+        # In a dict, so that they are not submodules and not saved in checkpoints.
         self.frozen: dict[str, nn.Module] = {"generator": model.eval().requires_grad_(False)}
         self.targets = tuple(targets or (SYNC_TARGETS if sync_model else TARGETS))
         self.teacher_hash = hash_of(folder / TENSORS)

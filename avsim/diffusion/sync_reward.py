@@ -13,7 +13,7 @@ from avsim.models.pair import Latents
 from avsim.perception.sync import SyncModel, in_sync_score
 
 DECODER_ITERATIONS = 4  # of phase retrieval, enough for onsets
-FULL_NORM = 1.15  # gradient norm of a clip that counts in full: 1.5 to 6 where something sounds, else 0.3
+FULL_NORM = 1.15  # gradient norm of a clip that counts in full: 1.5 to 6 with audible events, else 0.3
 
 
 def sync_reward(

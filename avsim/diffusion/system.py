@@ -34,11 +34,11 @@ class GeneratorSystem(L.LightningModule):
     Args:
         model: the model.
         recipe: optimizer and schedule.
-        seed: of all randomness, with the step and the row.
+        seed: of all random numbers, together with step and row.
         video_codec: run or folder of the codec that made the video latents; exported along, never trained.
         audio_codec: and of the audio latents.
         levels: the mixture of noise levels.
-        caption_dropout: chance of a clip to train without its caption, for classifier-free guidance.
+        caption_dropout: probability that a clip trains without its caption, for classifier-free guidance.
         caption_dropout_given_video: the same for clips whose video is given, which has most of the caption's
             information; None: as `caption_dropout`.
         motion_weight: additional weight of video tokens with motion (`loss.motion_weight`).
@@ -153,7 +153,7 @@ class GeneratorSystem(L.LightningModule):
         total = torch.stack(means).sum()
         alone = {name for sample in samples if not sample.coupled for name in _names(sample)}
         if not any(sample.coupled for sample in samples) or len(alone) < len(NAMES):
-            # Without a kind of rows some weights have no gradient, for which DDP would wait.
+            # Where a kind of rows is absent, some weights have no gradient, and DDP would hang.
             weights = [weight for weight in self.model.parameters() if weight.requires_grad]
             total = total + 0 * torch.stack([weight.sum() for weight in weights]).sum()
         return total
@@ -180,7 +180,7 @@ class GeneratorSystem(L.LightningModule):
             found = self.trainer.strategy.reduce(found, reduce_op="sum")  # over processes
             self.log(f"train/{name}", found[0].sum() / found[1].sum(), rank_zero_only=True)
             for i in range(0 if name == "image" else BINS):
-                # Lightning logs a value again until another comes: that of an empty bin is 0 / 0, NaN.
+                # Lightning logs the last value again if none is given; an empty bin logs 0 / 0, NaN.
                 label = f"train/{name}_s_{i / BINS:.1f}-{(i + 1) / BINS:.1f}"
                 self.log(label, found[0, i] / found[1, i], rank_zero_only=True)
 
@@ -197,7 +197,7 @@ class GeneratorSystem(L.LightningModule):
         self.report("test")
 
     def score(self, batch: LatentBatch, batch_index: int) -> dict[str, Tensor]:
-        """Losses at points spread evenly over both paths, and the gain of conditioning on video; (B,)."""
+        """Losses at timesteps spread evenly over [0, 1], and the gain of conditioning on video; (B,)."""
         x = to_tokens(Latents(batch.video, batch.audio))
         rows = range(batch.first_row, batch.first_row + len(batch.names))
         random = [generator(self.seed, "validation", batch_index, row) for row in rows]
@@ -221,7 +221,7 @@ class GeneratorSystem(L.LightningModule):
     def conditioning_gain(self, noised: Pair[Noised], s: Tensor, context: Context) -> dict[str, Tensor]:
         """The audio loss at level s (B, 1) given the clean video, and given another clip's; each (B,).
 
-        Noise and caption are the same. Beside them, statistics of the attention to the own video.
+        Noise and caption are the same. Also returns statistics of the attention to the clip's video.
         """
         audio, videos, given = noised.audio, noised.video.x, torch.zeros_like(s)
         own, shuffled = (
@@ -232,14 +232,14 @@ class GeneratorSystem(L.LightningModule):
             "conditional_audio_loss": own, "shuffled_audio_loss": shuffled, "conditioning_gain": shuffled -
             own
         }  # fmt: skip
-        if not isinstance(self.model, JointDiT):  # whose blocks are open
+        if not isinstance(self.model, JointDiT):  # statistics need its blocks
             return found
         statistics = attention_statistics(self.model, Pair(videos, audio.x_s), Pair(given, s), context)
         where = {} if statistics is None else statistics._asdict()
         return found | {f"attention_{name}": value for name, value in where.items()}
 
     def report(self, stage: str) -> None:
-        """Log means over all processes' rows; of the conditioning gain its 95 % interval too."""
+        """Log means over all processes' rows, and the 95 % interval of the conditioning gain."""
         seen = gathered(self.seen)
         self.seen.clear()
         names = dict.fromkeys(name for found in seen for name in found)

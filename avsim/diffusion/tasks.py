@@ -1,4 +1,4 @@
-"""Tasks: which latents are given, and at which level the rest starts. No task has code elsewhere.
+"""Tasks: which latents are given, and at which level the rest starts. No task needs other code.
 
 FOLEY                                            the video is given, the audio is generated
 Task("extend", until(1.0), until(1.0))           the first second of both is given
@@ -39,17 +39,17 @@ def first(spans: Tensor) -> Tensor:
 
 
 def until(end: float) -> Part:
-    """What ends by the second `end`."""
+    """Latents that end by `end` seconds."""
     return lambda spans: spans[:, 1] <= end + 1e-6
 
 
 def since(start: float) -> Part:
-    """What begins at the second `start` or after."""
+    """Latents that begin at `start` seconds or later."""
     return lambda spans: spans[:, 0] >= start - 1e-6
 
 
 def outside(start: float, end: float) -> Part:
-    """What ends by `start` or begins at `end` or after: the seconds between are generated."""
+    """Latents that end by `start` or begin at `end` or later: those between are generated."""
     return lambda spans: until(start)(spans) | since(end)(spans)
 
 

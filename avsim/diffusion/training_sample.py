@@ -22,7 +22,7 @@ from avsim.seeds import row_normal, row_uniform
 
 @dataclass(frozen=True)
 class CaptionDropout:
-    """The chance of a clip to train without its caption."""
+    """The probability that a clip trains without its caption."""
 
     always: float
     given_video: float  # where all of its video is given

@@ -1,4 +1,4 @@
-"""Networks: one value per modality, blocks, how the two streams are coupled, the joint DiT, text encoders.
+"""Networks: `Pair` (video, audio), blocks, couplings of the two streams, the joint DiT, text encoders.
 
 backbone, backbones/   video transformers that are run block by block: avsim's own, Wan, LTX-Video
 audio_tower, fusion    what is added for sound

@@ -44,7 +44,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tenso
     """Softmax attention, (B, heads, L, head width) -> (B, L, heads x head width); a mask as torch takes it.
 
     For training on a CPU the softmax is written out: over a few hundred keys torch's fused kernel takes 2 to
-    5 times as long in bfloat16, over 640 as long (`experiments/benchmarks/attention.py`).
+    5 times as long in bfloat16, over 640 equally long (`experiments/benchmarks/attention.py`).
     """
     scores_held = q.shape[:-1].numel() * k.shape[-2]
     if q.device.type != "cpu" or not torch.is_grad_enabled() or scores_held > MAX_SCORES:

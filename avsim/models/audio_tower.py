@@ -73,7 +73,7 @@ class AudioBlock(nn.Module):
         hidden = int(mlp_ratio * width)
         self.head_width = head_width
         # Small and not zero: from the first step on every weight has a gradient.
-        self.table = nn.Parameter(torch.randn(6, width) / width**0.5)  # to the modulation that all share
+        self.table = nn.Parameter(torch.randn(6, width) / width**0.5)  # added to the shared modulation
         self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.q_norm, self.k_norm = HeadNorm(head_width), HeadNorm(head_width)
         self.out = nn.Linear(width, width)
@@ -172,8 +172,8 @@ class AudioTower(nn.Module):
 
 @lru_cache(maxsize=32)
 def audio_rotary(spec: LatentSpec, patch: int, head_width: int, device: torch.device) -> Rotary:
-    """How heads are turned at each audio token: by its seconds alone."""
-    with torch.inference_mode(False):  # a training may ask for them next
+    """RoPE cosines and sines of each audio token, by its seconds alone."""
+    with torch.inference_mode(False):  # training may use what inference cached
         spans = spec.audio_spans()
         starts, ends = spans[::patch, 0], spans[patch - 1 :: patch, 1]
         ends = torch.cat([ends, spans[-1:, 1]])[: len(starts)]

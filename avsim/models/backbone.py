@@ -1,7 +1,7 @@
 """The video model as a part that can be exchanged: a transformer that is run block by block.
 
 A backbone takes latents and noise levels and returns velocities in avsim's convention, v = noise - x, which
-is also that of Wan and LTX-Video. Between two blocks its hidden tokens are open: there audio is fused in.
+is also that of Wan and LTX-Video. Between blocks its hidden tokens are accessible: audio is fused there.
 """
 
 import math
@@ -34,17 +34,17 @@ class VideoBackbone(Protocol):
     width: int  # W of its hidden tokens
     depth: int  # blocks
     patch: Patch  # latents per token in time, height and width
-    levels: Levels  # what its timestep can express
+    levels: Levels  # granularity of its noise levels
     channels: int  # C of its latents
     text_width: int  # E of its text embeddings
 
     def begin(
         self, x_s: Tensor, s: Tensor, text: Tensor, spec: LatentSpec, text_mask: Tensor | None = None
     ) -> Any:
-        """Patchify, embed, modulate, place: what the first block takes.
+        """Patchify, embed, modulate, compute RoPE: the first block's input.
 
         Shapes: x_s (B, C, t, h, w) noisy latents; s (B,) or (B, t) noise levels, 0 clean, 1 noise; text
-        (B, S, E) embeddings; text_mask (B, S) bool, which of them are there (None: all).
+        (B, S, E) embeddings; text_mask (B, S) bool, which are not padding (None: all).
         """
         ...
 
@@ -113,7 +113,7 @@ def token_levels(s: Tensor, patch: Patch, size: tuple[int, ...]) -> Tensor:
 
 
 def run_block(transformer: Any, block: Callable[..., Any], *arguments: Any) -> Any:
-    """Run a block of a diffusers transformer, checkpointed where that model checkpoints its gradients."""
+    """Run a block of a diffusers transformer, with gradient checkpointing where that model enables it."""
     if torch.is_grad_enabled() and getattr(transformer, "gradient_checkpointing", False):
         return transformer._gradient_checkpointing_func(block, *arguments)
     return block(*arguments)

@@ -98,7 +98,7 @@ class CrossCoupling(Coupling):
     def audio_to_video(
         self, video_qkv: QKV, audio_qkv: QKV, video: Tensor, audio: Tensor, rotary: Pair[Rotary]
     ) -> tuple[Tensor, Tensor]:
-        """As `Coupling.audio_to_video`, from the cross-attention to video."""
+        """As `Coupling.audio_to_video`, from the audio's cross-attention."""
         a, v = self._norm(audio), self._norm(video)
         qkv = self.to_audio.qkv(a, v, rotary.audio, rotary.video)
         return qkv.q, qkv.k

@@ -37,13 +37,13 @@ class CrossAttention(nn.Module):
 
 
 class CrossAttentionFusion(nn.Module):
-    """Audio attends to video, and video to audio, in rotary seconds; each adds what it takes to its stream.
+    """Audio attends to video, and video to audio, with RoPE in seconds; each result is added to its stream.
 
     Args:
         video_width: of the backbone's hidden tokens.
         audio_width: of the tower's, and of the attention.
         head_width: of the attention, a multiple of 8.
-        to_video: whether video attends to audio. False keeps the video model's output as it is for good.
+        to_video: whether video attends to audio. False keeps the video model's output unchanged.
         to_audio: whether audio attends to video.
     """
 
@@ -74,11 +74,11 @@ class CrossAttentionFusion(nn.Module):
 
 @lru_cache(maxsize=32)
 def video_rotary(spec: LatentSpec, patch: Patch, head_width: int, device: torch.device) -> Rotary:
-    """How heads are turned at each video token: by the seconds, row and column of its centre.
+    """RoPE cosines and sines of each video token, by the seconds, row and column of its centre.
 
     Row and column are measured from the middle of the image in units of sqrt(height x width).
     """
-    with torch.inference_mode(False):  # a training may ask for them next
+    with torch.inference_mode(False):  # training may use what inference cached
         t, h, w = token_grid(spec.video, patch)
         spans = spec.video_spans()
         starts, ends = spans[:: patch[0], 0], spans[patch[0] - 1 :: patch[0], 1]

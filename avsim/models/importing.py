@@ -1,4 +1,4 @@
-"""Codecs and text encoders of others -> folders of avsim's own kind."""
+"""Third-party codecs and text encoders -> folders in avsim's format."""
 
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ def import_codec(name: str, part: str) -> nn.Module:
     """The video or audio codec of a model or pipeline: a local folder, or a name on the hub.
 
     Raises:
-        InputError: none there, or one of a class that avsim doesn't know; it lists those that it knows.
+        InputError: none there, or one of an unsupported class; the message lists the supported ones.
     """
     known = VIDEO_CODECS if part == "video_codec" else AUDIO_CODECS
     found: list[str] = []

@@ -145,7 +145,7 @@ class JointDiT(nn.Module):
         heads: number of attention heads; width / heads must be a multiple of 8.
         mlp_ratio: hidden width of an MLP over `width`.
         coupling: how the streams are coupled.
-        text: the text encoder; by default one that is trained along.
+        text: the text encoder; by default one that is trained jointly.
         video_shift: timestep shift of the video (`levels.shifted`); above 1, more steps at high noise.
         audio_shift: timestep shift of the audio.
 

@@ -4,7 +4,7 @@
     model.safetensors    audio tower, fusion and, where there is one, the LoRA of the video transformer
     transformer/         the video transformer in its own library's format; diffusers alone can load it
 
-Nothing is pickled, no class is imported that a file names freely, and Lightning is not needed.
+Nothing is pickled, only known classes are imported, and Lightning is not needed.
 """
 
 import json
@@ -78,7 +78,7 @@ def save_joint(
 ) -> Path:
     """Write a joint model to `folder`, whole or not at all; `more` goes to config.json.
 
-    `files` are further ones, by name, each with what writes it to a path.
+    `files`: further files, by name, each with a function that writes it.
 
     A video transformer that came from a folder and is frozen is linked or copied from there.
 
@@ -124,7 +124,7 @@ def _save_transformer(model: JointTransformer, folder: Path) -> None:
 
 
 def _linked(source: str, target: str) -> None:
-    """A hard link, which takes no space; a copy where the disk has none."""
+    """A hard link, to save space; a copy where links aren't supported."""
     try:
         os.link(os.path.realpath(source), target)
     except OSError:

@@ -36,8 +36,8 @@ class JointGenerator(nn.Module):
     """A `JointTransformer` as generator: tokens and levels -> velocities, as `JointDiT`.
 
     Text comes as captions, which the text encoder embeds, or as embeddings that were computed before: (B, S,
-    E), in which a token of zeros is absent. The encoder is loaded when the first caption comes; no training
-    on embeddings ever loads it.
+    E), in which a token of zeros is padding. The encoder is loaded at the first caption; training
+    on embeddings never loads it.
 
     Args:
         joint: the model.
@@ -67,7 +67,7 @@ class JointGenerator(nn.Module):
         self.channels = Pair(joint.video.channels, joint.audio.channels)
         empty = torch.zeros(1, joint.audio.text_width) if empty is None else empty
         self.register_buffer("empty", empty.float(), persistent=False)
-        self.encoders: list[TextEncoder] = []  # in a list: it is no part of this model's weights
+        self.encoders: list[TextEncoder] = []  # in a list, so that it is not a submodule
         self.register_state_dict_post_hook(_forget_frozen)
         self.register_load_state_dict_post_hook(_expect_no_frozen)
 
@@ -158,7 +158,7 @@ class JointGenerator(nn.Module):
         about = read_config(folder).get("generator")
         if not isinstance(about, dict):
             raise InputError(
-                f"{folder / CONFIG}: describes a joint model, and no generator with text and shifts"
+                f"{folder / CONFIG}: describes a joint model, but no generator with text and shifts"
             )
         try:
             empty = load_file(folder / EMPTY)["empty"]
@@ -169,7 +169,7 @@ class JointGenerator(nn.Module):
 
 
 def text_encoder_of(folder: str | Path) -> TextEncoder:
-    """The text encoder of a generator's folder, without its transformer where that is another's.
+    """The text encoder of a generator's folder, without its transformer if that isn't avsim's.
 
     Raises:
         InputError: no such folder, or a model without a text encoder.

@@ -23,7 +23,7 @@ class JointTransformer(nn.Module):
     Args:
         video: the backbone.
         audio: the tower; its blocks are spread evenly over the backbone's.
-        fusion: by the index of the backbone's block after which it acts.
+        fusion: the modules, by index of the backbone's block they follow.
 
     Raises:
         InputError: a fusion after a block that the backbone doesn't have.
@@ -121,7 +121,7 @@ class JointTransformer(nn.Module):
         """Train the tower and the fusion alone: no weight of the video transformer gets a gradient."""
         for weight in self.video.parameters():
             weight.requires_grad_(False)
-            weight.grad = None  # an optimizer would still step along one that is there
+            weight.grad = None  # an optimizer would still apply an existing one
         self.video_frozen = True
         self.video.eval()
 
@@ -133,7 +133,7 @@ class JointTransformer(nn.Module):
         return self
 
     def enable_gradient_checkpointing(self) -> None:
-        """Compute blocks again in the backward pass, in exchange for memory."""
+        """Recompute blocks in the backward pass, to save memory."""
         self.gradient_checkpointing = True
         transformer: Any = getattr(self.video, "transformer", None)
         if hasattr(transformer, "enable_gradient_checkpointing"):
@@ -221,16 +221,16 @@ def add_audio(
         depth: of the tower; None: as many blocks as the video transformer.
         heads: of the tower; None: heads of about 64.
         patch: audio latents per token.
-        to_video: whether video attends to audio; False keeps the video model's output as it is for good.
+        to_video: whether video attends to audio; False keeps the video model's output unchanged.
         to_audio: whether audio attends to video.
-        text_width: E of the text embeddings, for a backbone that doesn't say.
+        text_width: E of the text embeddings, for a backbone without `text_width`.
 
     Raises:
         InputError: an unknown architecture, or a size that can't be used.
     """
     video = as_backbone(transformer)
     if every < 1:
-        raise InputError(f"every is {every}; fusion acts at every first, second, ... block")
+        raise InputError(f"every is {every}; it must be at least 1")
     text_width = text_width or getattr(video, "text_width", None)
     if text_width is None:
         raise InputError(f"{type(video).__name__} has no text_width; give add_audio(..., text_width=E)")

@@ -12,7 +12,7 @@ TARGETS = ("to_q", "to_k", "to_v", "to_out.0")
 
 @dataclass(frozen=True)
 class LoRA:
-    """The adapters' size and places.
+    """The adapters' rank and layers.
 
     Raises:
         InputError: a rank or scale that is not positive.

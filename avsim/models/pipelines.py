@@ -1,4 +1,4 @@
-"""Video models as others publish them -> what a generator needs: transformer, text encoder, shift, codec.
+"""Published video models -> what a generator needs: transformer, text encoder, shift, codec.
 
 A pipeline of diffusers is a folder, here or on the hub, with `transformer`, `vae`, `text_encoder`,
 `tokenizer` and `scheduler`. A run of avsim's own holds a generator and its video codec.
@@ -70,7 +70,7 @@ def load_video_model(name: str, text: str | None = None, text_length: int | None
     place = folder / "transformer" if (folder / "transformer").is_dir() else folder
     if index.get("transformer_2", [None])[0] is not None:
         raise InputError(
-            f"{name}: has two transformers, for high and low noise; one with a single one is needed"
+            f"{name}: has two transformers, for high and low noise; only a single one is supported"
         )
     if not (place / CONFIG).is_file():
         raise InputError(f"{name}: no transformer here; expected a folder with transformer/{CONFIG}")

@@ -1,4 +1,4 @@
-"""Captions -> text tokens: a small encoder that is trained along, or a frozen pretrained one."""
+"""Captions -> text tokens: a small encoder trained jointly, or a frozen pretrained one."""
 
 import re
 import zlib
@@ -91,7 +91,7 @@ class WordEncoder(TextEncoder):
         return rows + [[0] * NGRAMS] * (self.length - 1 - len(rows))
 
     def check(self, caption: str) -> CaptionCheck:
-        """Any word has table rows; unknown are those that no caption of avsim's world has, numbers aside."""
+        """Every word has table rows; unknown are those in no caption of avsim's world, numbers excepted."""
         from avsim.world.captions.parsing import VOCABULARY
 
         words = re.findall(r"[^\W\d_]+(?:-[^\W\d_]+)*", caption.lower())
@@ -135,15 +135,15 @@ class TextLayer(nn.Module):
 class PretrainedEncoder(TextEncoder):
     """Any encoder of `transformers` (T5, UMT5, CLIP, Gemma, Qwen ...), frozen; needs `avsim[pretrained]`.
 
-    Of a model of text and images it is the text half. Its weights are not saved with the generator, which
+    Of a text-image model, the text tower is used. Its weights are not saved with the generator, which
     stores the name alone.
 
     Args:
-        name: a folder, or a name on the Hugging Face hub; safetensors only, no code of its own is run.
+        name: a folder, or a name on the Hugging Face hub; safetensors only, no remote code is run.
         length: tokens that a caption is cut to.
         layers: whose hidden states are concatenated, 0 the embeddings, -1 the last; None: the model's output.
         subfolder: of `name`, where the model lies; a pipeline of diffusers has "text_encoder".
-        tokenizer_subfolder: and the tokenizer; a pipeline has "tokenizer".
+        tokenizer_subfolder: the same for the tokenizer; a pipeline has "tokenizer".
 
     Raises:
         InputError: `transformers` is not installed, no usable text encoder at `name`, or one without such
@@ -167,7 +167,7 @@ class PretrainedEncoder(TextEncoder):
             self.tokenizer: Any = transformers.AutoTokenizer.from_pretrained(
                 name, subfolder=tokenizer_subfolder
             )
-            # T5's own class has no decoder; of other families the whole model is loaded, and halved.
+            # T5 has an encoder-only class; other families are loaded whole, and the text part kept.
             kind = transformers.AutoConfig.from_pretrained(name, subfolder=subfolder).model_type
             of_text = kind in ("t5", "umt5", "mt5")
             auto = transformers.AutoModelForTextEncoding if of_text else transformers.AutoModel
@@ -181,7 +181,7 @@ class PretrainedEncoder(TextEncoder):
             halves = (getattr(model, half, None) for half in ("text_model", "language_model"))
             self.encoder = next((half for half in halves if half is not None), model)
         self.encoder.requires_grad_(False)
-        if self.tokenizer.pad_token is None:  # as of models that only continue texts
+        if self.tokenizer.pad_token is None:  # as in decoder-only models
             self.tokenizer.pad_token = self.tokenizer.eos_token
         self.tokenizer.padding_side = "right"
         settings = self.encoder.config.get_text_config()

@@ -1,14 +1,14 @@
 """A loaded model: every direction from one checkpoint, and the stems of what it made.
 
-    simulator   Simulator: generate, foley, visualize, animate, extend, edit, image, sound, separate
-    usual       how a task is drawn when nobody says otherwise
+    simulator   Simulator: generate, foley, visualize, animate, extend, edit, image, audio, separate
+    defaults    the sampling defaults of each task
     loading     a run's folder -> Simulator
-    timing      the judge of offsets as a reward_fn of what is being drawn
-    fitting     clips of any rate and size -> what the codecs take
-    samples     drawn clips as files, and how they are shown
-    system, datamodule, writer      Lightning's `predict`: prompts -> clips -> stems, over many devices
+    peers       pipelines of diffusers as generators
+    resize      clips of any rate and size -> what the codecs accept
+    samples     generated clips as files, and how they are shown
+    system, datamodule      Lightning's `predict`: prompts -> clips -> stems, over many devices
 
-Importing this room imports neither Lightning nor wandb; only the last line's files do.
+Importing this package imports neither Lightning nor wandb; only the last line's files do.
 """
 
 from avsim.simulator.loading import load

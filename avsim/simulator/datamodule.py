@@ -13,7 +13,7 @@ from avsim.untrusted import read_text
 
 @dataclass  # not frozen: Lightning takes batches apart and puts them together again
 class Prompts:
-    """Clips to draw together, one for each prompt; clip i has the seed `seed` + i, the number `first` + i."""
+    """Clips of one batch, one for each prompt; clip i has the seed `seed` + i, the number `first` + i."""
 
     captions: list[str]
     seed: int

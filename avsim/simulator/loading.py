@@ -41,12 +41,12 @@ def load(
     """Load the models of a run.
 
     Args:
-        name_or_path: "small", what ships with the package; a run's folder, or the `simulator` folder in it;
+        name_or_path: "small", bundled with the package; a run's folder, or the `simulator` folder in it;
             or a model on the Hugging Face hub, "owner/name" or "owner/name@revision". Whichever parts are
             there are loaded.
         separator: another such folder, whose separator is used.
         device: where the models go.
-        allow_modules: packages of yours, whose classes the models may be of; their code is run.
+        allow_modules: your packages, whose classes the models may have; their code is run.
 
     Raises:
         InputError: no such folder, no model in it, a class of another package, or weights that don't fit.
@@ -92,7 +92,7 @@ def _check_channels(name_or_path: str | Path, parts: dict[str, Any]) -> None:
 
 
 def _vocabulary(notes: dict[str, Any], folders: dict[str, Path]) -> frozenset[str] | None:
-    """The words of the generator's training captions, where its run noted them down."""
+    """The words of the generator's training captions, if its run recorded them."""
     words = notes.get("vocabulary")
     if words is None:
         return None
@@ -159,7 +159,7 @@ def _from_hub(name: str) -> Path:
 
 
 def _spec(notes: dict[str, Any], folders: dict[str, Path], parts: dict[str, Any]) -> ClipSpec:
-    """The clips of the generator's training, which its run noted down; else the usual ones."""
+    """The spec of the generator's training clips, as its run recorded it; else the default."""
     spec = ClipSpec()
     if "audio_codec" in parts:
         spec = replace(spec, sample_rate=parts["audio_codec"].sample_rate)

@@ -100,7 +100,7 @@ class Peer:
             for key in ("output_sampling_rate", "sampling_rate", "sample_rate"):
                 if config.get(key):
                     return int(config[key])
-        raise InputError(f"--pipeline {self.name}: returns audio, and says nothing of its sample rate")
+        raise InputError(f"--pipeline {self.name}: returns audio, but its configs have no sample rate")
 
     @staticmethod
     def _wave(audio: Any) -> Tensor:
@@ -109,7 +109,7 @@ class Peer:
 
 
 def generate_with(arguments: Any) -> None:
-    """`avsim generate --pipeline NAME [--dub RUN]`: clips of a pipeline, silent ones with audio by a run.
+    """`avsim generate --pipeline NAME [--dub RUN]`: clips of a pipeline; with --dub, their audio by a run.
 
     Raises:
         InputError: options of avsim's own generators beside `--pipeline`.

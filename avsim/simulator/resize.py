@@ -64,7 +64,7 @@ def frames_over(seconds: float, frames_per_second: float) -> int:
 
 
 def clip_with_frames(frames: Tensor, frames_per_second: float, wave: Tensor, sample_rate: int) -> Clip:
-    """A clip of these frames, untouched, with as much of `wave` as they own."""
+    """A clip of these frames, unchanged, with as much of `wave` as they span."""
     return Clip.fitted(frames, wave, frames_per_second, sample_rate)
 
 
@@ -76,15 +76,15 @@ def clip_with_wave(frames: Tensor, frames_per_second: float, wave: Tensor, sampl
 
 
 def pad_with_last(part: Tensor, length: int) -> Tensor:
-    """Frames (3, T, H, W) or a wave (A, N), their last moment held up to `length` along dimension 1."""
+    """Frames (3, T, H, W) or a wave (A, N), padded with their last to `length` along dimension 1."""
     return torch.cat([part, part[:, -1:].expand(-1, length - part.shape[1], *part.shape[2:])], 1)
 
 
-GLIDE = 0.005  # seconds in which a step between two waves fades
+GLIDE = 0.005  # time constant in s of the fade of a step between waves
 
 
 def joined(before: Tensor, after: Tensor, sample_rate: int) -> Tensor:
-    """`after` (A, N), whose beginning was drawn as `before` (A, M) sounds, from sample M on without a click.
+    """`before` (A, M), continued by `after` (A, N) from sample M on without a click.
 
     Returns (A, N), its first M samples `before`'s.
     """

@@ -1,4 +1,4 @@
-"""Clips that a model drew, in a folder that pages and comparisons read: files and `samples.json`."""
+"""Generated clips in a folder, for report pages and comparisons: files and `samples.json`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LISTING = "samples.json"
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """A drawn clip and what it was drawn from; with a separator, its stems and where its power comes from.
+    """A generated clip and its inputs; with a separator, its stems and the map of its audio power.
 
     Shapes: energy (T, h, w), as `separation.energy_map` gives it.
     """
@@ -33,12 +33,12 @@ class Sample:
     energy: Tensor | None = None
 
     def entry(self, file: str) -> dict[str, Any]:
-        """Its line of the listing."""
+        """Its entry in `samples.json`."""
         return entry(file, self.prompt, self.seed, self.task)
 
 
 def entry(file: str, prompt: str, seed: int, task: str) -> dict[str, Any]:
-    """A clip's line of the listing."""
+    """A clip's entry in `samples.json`."""
     return {"file": file, "prompt": prompt, "seed": seed, "task": task}
 
 
@@ -61,7 +61,7 @@ def write_listing(entries: Sequence[dict[str, Any]], folder: Path) -> None:
 
 
 def shown_stems(clip: Clip, stems: Stems) -> list[tuple[str, Clip]]:
-    """Each stem's name, and a clip to look at: the video, dimmed outside the region, with that sound."""
+    """Each stem's name, and a clip to display: the video, dimmed outside the region, with that audio."""
     shown = []
     for index, name in enumerate(stems.names):
         frames = clip.frames
@@ -77,7 +77,7 @@ def shown_stems(clip: Clip, stems: Stems) -> list[tuple[str, Clip]]:
 
 
 def shown_energy(clip: Clip, energy: Tensor) -> Clip:
-    """A clip to look at: the video in grey, red where its sound comes from, with that sound.
+    """A clip to display: the video in grey, red where its audio comes from, with that audio.
 
     Shapes: energy (T, h, w), mean square; red is even in dB, from 40 below its loudest cell.
     """

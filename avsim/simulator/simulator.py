@@ -67,7 +67,7 @@ MAX_LENGTH = 1.5  # times the length of the training clips; longer audio is gene
 CONTEXT = 0.5  # seconds of audio before a window that the window is conditioned on
 EDGE = 2  # frames
 CHUNK = 4  # windows of long audio that are decoded together
-MARGIN = 8  # audio latents beside them, which keep the decoder's edges out
+MARGIN = 8  # audio latents on both sides, against the decoder's edge effects
 FADE = 0.02  # seconds in which one such piece fades into the next
 MAX_WORDS = 8  # unknown words of a prompt that a warning names
 SEED_STEP = 1_000_003  # between the seeds of windows, so that they differ from those of other clips
@@ -221,7 +221,7 @@ class Simulator:
         """Audio latents (1, Da, n) of a long video; a window is conditioned on the end of the one before.
 
         The last `EDGE` frames of a window are dropped, for lack of context. Latents are carried from
-        window to window: decoding and encoding them would raise their level by several dB each time.
+        window to window: decoding and encoding them would raise the loudness by several dB each time.
         """
         rate, length = spec.clip.frames_per_second, spec.clip.frames
         context = max(1, min(round(CONTEXT * rate), (length - EDGE) // 2))
@@ -293,7 +293,7 @@ class Simulator:
         return describe(detect_video(self.video_detector, Clip(frames, None, rate)), rate)
 
     def is_foreign(self, clip: Clip) -> bool:
-        """Whether a clip's beginning looks unlike what `video_detector` was trained on; False: unknown."""
+        """Whether a clip's beginning is out of distribution for `video_detector`; False: unknown."""
         if self.ood_check is None or self.video_detector is None or clip.frames is None:
             return False
         from avsim.evaluation.ood import is_foreign

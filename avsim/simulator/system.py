@@ -14,16 +14,16 @@ from avsim.simulator.samples import Sample
 
 
 class SimulatorSystem(LightningModule):
-    """Draws a clip for each prompt and, with a separator, finds its regions and takes their stems apart.
+    """Generates a clip for each prompt and, with a separator, finds its regions and separates them.
 
     Args:
         simulator: a run's folder (or its `simulator` folder) with the generator and the codecs;
-            "small": what ships.
-        separator: another with the separator; None: that of `simulator`, if it has one.
+            "small": the bundled model.
+        separator: the separator's own folder; None: that of `simulator`, if it has one.
         seconds: length of the clips; that of the training clips by default.
         steps: of the sampler.
-        guidance: scale of the text, or all of them; None: the usual ones.
-        regions: how many to find in each clip; None: as many as there seem to be.
+        guidance: text guidance scale, or a `Guidance`; None: the defaults.
+        regions: number to find in each clip; None: it is estimated.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The metrics file of a run: one curve, also when the run was killed and resumed."""
+"""The metrics file of a run: one continuous curve, even if the run was killed and resumed."""
 
 import csv
 from pathlib import Path
@@ -42,7 +42,7 @@ class Metrics(CSVLogger):
         return self._experiment
 
     def log_metrics(self, metrics: dict[str, Any], step: int | None = None) -> None:
-        """Write a row; what is not a number (nothing was measured) stays empty."""
+        """Write a row; a NaN (nothing was measured) stays empty."""
         super().log_metrics({name: value for name, value in metrics.items() if value == value}, step)
 
     def rewind(self, step: int) -> None:

@@ -142,7 +142,7 @@ def configure(
 ) -> dict[str, Any]:
     """Optimizer and per-step scheduler of `model`, as `configure_optimizers` returns them.
 
-    `rates` are AdamW's peaks of weights whose names begin so, in place of the recipe's. A model that offers
+    `rates` are AdamW's peak rates by prefix of a weight's name, in place of the recipe's. A model that offers
     `hidden_matrices()` has those trained by Muon where the recipe gives them a rate.
     """
     matrices: list[nn.Parameter] = []

@@ -36,7 +36,7 @@ class LTXVideoBackbone(nn.Module):
 
     Args:
         transformer: the model of diffusers.
-        levels: "token" runs frames at levels of their own, as LTX-Video was trained; "clip" refuses that.
+        levels: "token" allows a level per frame, as LTX-Video was trained; "clip" one per clip.
     """
 
     def __init__(self, transformer: Any, levels: Levels = "token") -> None:
@@ -51,7 +51,7 @@ class LTXVideoBackbone(nn.Module):
     def begin(
         self, x_s: Tensor, s: Tensor, text: Tensor, spec: LatentSpec, text_mask: Tensor | None = None
     ) -> LTXVideoState:
-        """What the first block takes."""
+        """The first block's input."""
         model, size = self.transformer, x_s.shape[2:]
         if s.ndim == 2:
             s = (

@@ -55,7 +55,7 @@ class OwnBackbone(nn.Module):
     def begin(
         self, x_s: Tensor, s: Tensor, text: Tensor, spec: LatentSpec, text_mask: Tensor | None = None
     ) -> OwnState:
-        """What the first block takes."""
+        """The first block's input."""
         model = self.transformer
         x = rearrange(x_s, "b d t h w -> b (t h w) d")
         s = s[:, None] if s.ndim == 1 else s

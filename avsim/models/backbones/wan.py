@@ -35,8 +35,8 @@ class WanBackbone(nn.Module):
 
     Args:
         transformer: the model of diffusers.
-        levels: "token" runs frames at levels of their own, as Wan 2.2 TI2V was trained; "clip" refuses that,
-            as for Wan 2.1, which was trained with one level per clip.
+        levels: "token" allows a level per frame, as Wan 2.2 TI2V was trained; "clip" one per clip,
+            as Wan 2.1 was trained.
 
     Raises:
         InputError: an image-to-video model, which takes more than noisy latents and text.
@@ -58,7 +58,7 @@ class WanBackbone(nn.Module):
     def begin(
         self, x_s: Tensor, s: Tensor, text: Tensor, spec: LatentSpec, text_mask: Tensor | None = None
     ) -> WanState:
-        """What the first block takes; text that is not there is zero, as Wan's pipeline pads it."""
+        """The first block's input; padding of the text is zero, as in Wan's pipeline."""
         model, size = self.transformer, x_s.shape[2:]
         if s.ndim == 2:
             s = clip_levels(s, "this Wan") if self.levels == "clip" else token_levels(s, self.patch, size)
