@@ -10,7 +10,7 @@ def accelerator() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def quick_in_bfloat16(device: torch.device | str) -> bool:
+def fast_in_bfloat16(device: torch.device | str) -> bool:
     """Whether `device` multiplies faster in bfloat16 than in float32: GPUs since Ampere, CPUs with AVX-512's
     or AMX's instructions for it. A CPU without them is some sixty times slower.
     """
@@ -23,6 +23,6 @@ def quick_in_bfloat16(device: torch.device | str) -> bool:
     return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
 
 
-def quickest(device: torch.device | str) -> AbstractContextManager:
+def autocast_if_faster(device: torch.device | str) -> AbstractContextManager:
     """Autocast to bfloat16 where that is quicker, else nothing; for models that are not trained here."""
-    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=quick_in_bfloat16(device))
+    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=fast_in_bfloat16(device))

@@ -151,7 +151,7 @@ def run(arguments: argparse.Namespace) -> None:
     if count < 1:
         raise InputError(f"-n {count}: expected at least one clip")
     if arguments.pipeline is not None:
-        from avsim.simulator.peers import generate_with
+        from avsim.simulator.diffusers_pipeline import generate_with
 
         return generate_with(arguments)
     if arguments.dub is not None:
@@ -182,7 +182,7 @@ def run(arguments: argparse.Namespace) -> None:
         if prompt:
             print(f"seen: {prompt}", file=sys.stderr)
     if given is not None and not (task == "foley" and arguments.prompt is None):  # else it is said already
-        if simulator.is_foreign(_beginning(given, simulator)):
+        if simulator.is_out_of_distribution(_beginning(given, simulator)):
             print(f"{_source(arguments)}: looks unlike what the model was trained on", file=sys.stderr)
     entries = []
     if not single:

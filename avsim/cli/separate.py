@@ -83,7 +83,7 @@ def run(arguments: argparse.Namespace) -> None:
     from avsim.report.pixels import check_length, check_model, write_pixels
     from avsim.separation.separator import SeparationModel
     from avsim.separation.video_file import audio_of_video, frames_of_video, separate_video
-    from avsim.simulator.loading import the_part
+    from avsim.simulator.loading import resolve_part
 
     path, out = arguments.clip, arguments.out
     given = (arguments.box, arguments.mask, arguments.point, arguments.text, arguments.auto is not None)
@@ -97,12 +97,12 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.page:
         check_length(info.video_seconds, str(path))
     _check(arguments, info.size)
-    folder = the_part(arguments.checkpoint, "separator")
+    folder = resolve_part(arguments.checkpoint, "separator")
     model: Separator = weights.load_model(folder, expected=SeparationModel)
     if arguments.page:
         check_model(model)
     picture = frames_of_video(path, model)
-    if _is_foreign(path, folder):
+    if _is_out_of_distribution(path, folder):
         print(
             f"{path}: looks unlike what the separator was trained on: its stems may be meaningless",
             file=sys.stderr,
@@ -164,14 +164,14 @@ def _check(arguments: argparse.Namespace, size: tuple[int, int]) -> None:
         )
 
 
-def _is_foreign(video: Path, separator: Path) -> bool:
+def _is_out_of_distribution(video: Path, separator: Path) -> bool:
     """Whether a video's beginning looks unlike what a checkpoint was trained on; False where unknown.
 
     The check uses the video detector beside the checkpoint's separator, if there is one.
     """
     from avsim import media, weights
     from avsim.clip import ClipSpec
-    from avsim.evaluation.ood import OODCheck, is_foreign
+    from avsim.evaluation.ood import OODCheck, is_out_of_distribution
     from avsim.perception.video_detector import VideoDetector
 
     folder, spec = separator.parent / "video_detector", ClipSpec()
@@ -182,7 +182,7 @@ def _is_foreign(video: Path, separator: Path) -> bool:
         return False
     detector = weights.load_model(folder, expected=VideoDetector)
     clip = media.read(video, 0.0, spec.seconds, spec.size, spec.frames_per_second, want="frames")
-    return is_foreign(clip, detector, ood_check)
+    return is_out_of_distribution(clip, detector, ood_check)
 
 
 def _given_regions(arguments: argparse.Namespace, picture: FrameSource) -> list[Region]:

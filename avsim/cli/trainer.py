@@ -44,7 +44,7 @@ from torch.nn.modules.module import (
 
 import avsim
 from avsim.cli import local_path
-from avsim.devices import quick_in_bfloat16
+from avsim.devices import fast_in_bfloat16
 from avsim.errors import InputError
 from avsim.files import atomic, claimed
 from avsim.training.callbacks import Checkpoints
@@ -238,7 +238,7 @@ class RunCLI(LightningCLI):
         allow([config.allow_module] if isinstance(config.allow_module, str) else config.allow_module)
         if config.trainer.precision is None:
             on_gpu = config.trainer.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
-            quick = quick_in_bfloat16("cuda" if on_gpu else "cpu")
+            quick = fast_in_bfloat16("cuda" if on_gpu else "cpu")
             config.trainer.precision = "bf16-mixed" if quick else "32-true"
         self.run_folder = Path(config.run)
         self.output = self.run_folder if self.subcommand == "fit" else self.run_folder / str(self.subcommand)

@@ -17,7 +17,7 @@ from avsim.data.resuming import PARTS, check_settings, holds, kept_result
 from avsim.data.shards import SHARDS, write_index, write_json, write_shard
 from avsim.data.sources import Source
 from avsim.data.workers import bar
-from avsim.devices import quick_in_bfloat16, quickest
+from avsim.devices import autocast_if_faster, fast_in_bfloat16
 from avsim.errors import InputError
 from avsim.files import claimed
 from avsim.seeds import generator
@@ -76,7 +76,7 @@ def encode(
         "spec": asdict(spec),
         "codecs": {name: codec["sha256"] for name, codec in codecs.items()},
         "clips": {split: _digest(source) for split, source in sources.items()},
-        "bfloat16": quick_in_bfloat16(device),
+        "bfloat16": fast_in_bfloat16(device),
         "seed": seed,
         **({} if embed is None else {"text_width": about["text_width"]}),
     }
@@ -159,7 +159,7 @@ def _encode_part(
         waves = [sample.wave for sample in samples if sample.wave is not None]
         if len(frames) < len(samples) or len(waves) < len(samples):
             raise InputError(f"{samples[0].name}: lacks video or audio; latents need both")
-        with quickest(device):
+        with autocast_if_faster(device):
             video_latents = see.encode(torch.stack(frames).to(device))
             audio_latents = hear.encode(torch.stack(waves).to(device))
         videos.append(video_latents.to("cpu", torch.float16))

@@ -10,7 +10,7 @@ from avsim.clip import ClipSpec, LatentSpec
 from avsim.data.batch import ClipBatch, LatentBatch
 from avsim.data.datamodule import ClipData
 from avsim.data.sources import Source
-from avsim.devices import quickest
+from avsim.devices import autocast_if_faster
 from avsim.errors import InputError
 from avsim.weights import codec_records, load_parts
 
@@ -76,7 +76,7 @@ class EncodedClips(ClipData):
             missing = "video" if batch.frames is None else "audio"
             raise InputError(f"{batch.names[0]}: has no {missing}; latents need both")
         device = batch.frames.device
-        with quickest(device):
+        with autocast_if_faster(device):
             video = self.video_codec.to(device).encode(batch.frames).float()
             audio = self.audio_codec.to(device).encode(batch.wave).float()
         return LatentBatch(self.latent_spec, video, audio, batch.captions, batch.names, int(batch.rows[0]))

@@ -22,7 +22,7 @@ from avsim.clip import Clip, ClipSpec, samples_of
 from avsim.data import filters, shots
 from avsim.data.published import Split
 from avsim.data.resuming import PARTS, check_settings, holds, kept_result
-from avsim.data.shards import SHARDS, as_bytes, as_shorts, write_index, write_json, write_shard
+from avsim.data.shards import SHARDS, to_int16, to_uint8, write_index, write_json, write_shard
 from avsim.data.splits import assign
 from avsim.data.videos import Captions, find_films, identity
 from avsim.data.workers import Crashed, run_all
@@ -330,8 +330,8 @@ def _cut(part: _Part) -> dict[str, Any]:
                 "start": start,
             }
         )
-        pictures.append(as_bytes(frames))
-        sounds.append(as_shorts(wave))
+        pictures.append(to_uint8(frames))
+        sounds.append(to_int16(wave))
     if items:
         write_shard(part.shard, {"frames": torch.stack(pictures), "wave": torch.stack(sounds)})
     result = {"items": items, "dropped": dict(dropped), "places": list(map(list, part.places))}

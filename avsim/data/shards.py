@@ -39,23 +39,23 @@ def write_shard(path: Path, tensors: dict[str, Tensor]) -> None:
         save_file({name: value.contiguous() for name, value in tensors.items()}, temporary)
 
 
-def as_bytes(values: Tensor) -> Tensor:
+def to_uint8(values: Tensor) -> Tensor:
     """Values in [0, 1] (frames, masks) -> uint8."""
     return (values * 255).round().to(torch.uint8)
 
 
-def as_shorts(wave: Tensor) -> Tensor:
+def to_int16(wave: Tensor) -> Tensor:
     """Samples -> int16; what lies outside [-1, 1] is clipped."""
     return (wave.clamp(-1, 1) * 32767).round().to(torch.int16)
 
 
-def from_bytes(stored: Tensor) -> Tensor:
-    """What `as_bytes` made, in [0, 1]."""
+def from_uint8(stored: Tensor) -> Tensor:
+    """What `to_uint8` made, in [0, 1]."""
     return stored.float().div_(255.0)
 
 
-def from_shorts(stored: Tensor) -> Tensor:
-    """What `as_shorts` made, in [-1, 1]."""
+def from_int16(stored: Tensor) -> Tensor:
+    """What `to_int16` made, in [-1, 1]."""
     return stored.float().div_(32767.0)
 
 

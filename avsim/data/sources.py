@@ -17,7 +17,7 @@ from torch import Generator, Tensor
 
 from avsim.clip import Clip, ClipSpec, samples_of
 from avsim.data.published import VIDEO, source_of
-from avsim.data.shards import SPLITS, ShardFolder, from_bytes, from_shorts
+from avsim.data.shards import SPLITS, ShardFolder, from_int16, from_uint8
 from avsim.data.splits import assign
 from avsim.data.videos import Captions, find_films, identity
 from avsim.data.vocabulary import vocabulary_of
@@ -114,11 +114,11 @@ class ShardSource:
             box = stored["frames"][
                 :, first : first + spec.frames, top : top + spec.height, left : left + spec.width
             ]
-            frames = from_bytes(box)
+            frames = from_uint8(box)
         if self.wave:
             start = samples_of(first, spec.frames_per_second, spec.sample_rate)
             start = min(start, self.spec.samples - spec.samples)  # rounding may ask for one sample too many
-            wave = from_shorts(stored["wave"][:, start : start + spec.samples])
+            wave = from_int16(stored["wave"][:, start : start + spec.samples])
             wave = wave.mean(0, keepdim=True) if spec.channels < wave.shape[0] else wave
         return Sample(frames, wave, item["caption"], item["name"])
 

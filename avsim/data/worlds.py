@@ -23,7 +23,7 @@ from torch import Tensor
 from avsim import media
 from avsim.clip import Clip, ClipSpec
 from avsim.data.resuming import PARTS, check_settings, holds, kept_result
-from avsim.data.shards import SHARDS, SPLITS, as_bytes, as_shorts, write_index, write_json, write_shard
+from avsim.data.shards import SHARDS, SPLITS, to_int16, to_uint8, write_index, write_json, write_shard
 from avsim.data.workers import Crashed, run_all
 from avsim.errors import InputError
 from avsim.files import atomic, claimed
@@ -178,8 +178,8 @@ def _make(part: _Part) -> list[dict[str, Any]]:
         if part.form.shards:
             assert clip.frames is not None and clip.wave is not None
             item |= {"shard": part.shard, "row": index - part.first}
-            frames.append(as_bytes(clip.frames))
-            waves.append(as_shorts(clip.wave))
+            frames.append(to_uint8(clip.frames))
+            waves.append(to_int16(clip.wave))
         else:
             item["file"] = f"{FILMS}/{name}.mp4"
             media.write(clip, part.folder / item["file"])

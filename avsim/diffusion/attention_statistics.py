@@ -36,7 +36,7 @@ def attention_statistics(
     video, audio = model.embed(x, context)
     found = []
     for block, text in zip(model.blocks, context.text, strict=True):
-        attention = block.audio_to_video(video, audio, modulation, context.rotary)
+        attention = block.audio_queries_video_keys(video, audio, modulation, context.rotary)
         if attention is None:
             return None
         q, k = attention

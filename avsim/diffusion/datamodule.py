@@ -32,8 +32,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from avsim.clip import ClipSpec, LatentSpec
 from avsim.data.batch import LatentBatch
-from avsim.data.shards import as_bytes, as_shorts, from_bytes, from_shorts
-from avsim.devices import quickest
+from avsim.data.shards import from_int16, from_uint8, to_int16, to_uint8
+from avsim.devices import autocast_if_faster
 from avsim.errors import InputError
 from avsim.seeds import derive, generator
 from avsim.weights import codec_records, load_parts
@@ -253,8 +253,8 @@ class ReplayData(LightningDataModule):
         device = self.device
         see, hear = (self.models[name].to(device).eval() for name in ("video_codec", "audio_codec"))
         frames, waves = (chunk[name].to(device, non_blocking=True) for name in ("frames", "waves"))
-        with quickest(device):
-            return see.encode(from_bytes(frames)).float(), hear.encode(from_shorts(waves)).float()
+        with autocast_if_faster(device):
+            return see.encode(from_uint8(frames)).float(), hear.encode(from_int16(waves)).float()
 
     def begin(self, step: int) -> None:
         """Reset the buffers, refilled up to `step` where they are a function of it; start rendering."""
@@ -358,8 +358,8 @@ class _Chunks(Dataset):
         clips, truths = zip(*(world[i] for i in indices), strict=True)
         return {
             "length": length,
-            "frames": torch.stack([as_bytes(clip.frames) for clip in clips]),
-            "waves": torch.stack([as_shorts(clip.wave) for clip in clips]),
+            "frames": torch.stack([to_uint8(clip.frames) for clip in clips]),
+            "waves": torch.stack([to_int16(clip.wave) for clip in clips]),
             "captions": [truth.caption for truth in truths],
             "names": [f"world/{self.split}/{i}" for i in indices],
         }

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from avsim.diffusion.guidance import (
-    FOR_AUDIO,
-    GUIDANCE,
+    DEFAULT_GUIDANCE,
+    GUIDANCE_GIVEN_AUDIO,
     Gradient,
     GuidanceRows,
     add_gradient,
@@ -25,10 +25,13 @@ from avsim.models.pair import Pair
 
 # Of generation from text, and of video for given audio. `sync_samples` is 1 in distillation; a student
 # learns the average over many clips, so its `sync_scale` is higher than a sampler's.
-TARGETS = (replace(GUIDANCE, sync_scale=0.35), replace(FOR_AUDIO, sync_scale=0.55, sync_samples=1))
+TARGETS = (
+    replace(DEFAULT_GUIDANCE, sync_scale=0.35),
+    replace(GUIDANCE_GIVEN_AUDIO, sync_scale=0.55, sync_samples=1),
+)
 SYNC_TARGETS = (  # with a reward for synchrony; text guidance costs a student nothing
-    replace(GUIDANCE, sync_scale=0.4, sync_start=0.4, sync_end=0.88, guidance_start=0.5),
-    replace(FOR_AUDIO, sync_scale=0.5, sync_start=0.25, sync_end=0.9, sync_samples=1),
+    replace(DEFAULT_GUIDANCE, sync_scale=0.4, sync_start=0.4, sync_end=0.88, guidance_start=0.5),
+    replace(GUIDANCE_GIVEN_AUDIO, sync_scale=0.5, sync_start=0.25, sync_end=0.9, sync_samples=1),
 )
 DELAYED = 0.5  # fraction of clips whose audio is circularly shifted in time
 PREDICTED = 0.5  # share of clips that are the teacher's prediction from a higher level

@@ -98,11 +98,11 @@ class Guidance:
         return replace(self, **{name: highest * getattr(self, name) for name in starts})
 
 
-GUIDANCE = Guidance(
+DEFAULT_GUIDANCE = Guidance(
     guidance_scale=2.0, modality_scale=3.0, audio_modality_scale=8.0, modality_start=0.5, sync_scale=0.3,
     guidance_start=0.88, audio_text_scale=2.0, sync_start=0.5,
 )  # fmt: skip  # the default
-FOR_AUDIO = Guidance(  # the default of video for given audio
+GUIDANCE_GIVEN_AUDIO = Guidance(  # the default of video for given audio
     guidance_scale=1.5, modality_scale=4.0, audio_modality_scale=8.0, modality_start=0.2, sync_scale=0.4,
     sync_samples=3, sync_start=0.2,
 )  # fmt: skip
@@ -152,7 +152,7 @@ def conditioned(model: JointDiT, context: Context) -> Denoise:
     return lambda x, s: model(x, s, context)
 
 
-def without_partner(model: JointDiT, context: Context, modality: str) -> Denoise:
+def unimodal_velocity(model: JointDiT, context: Context, modality: str) -> Denoise:
     """The prediction of one modality ("video" or "audio") without the other, whose value is None."""
     keep = Pair(modality == "video", modality == "audio")
 
@@ -185,7 +185,7 @@ def guide(
             given, absent or alone is skipped.
     """
     video_alone, audio_alone, audio_alone_uncond = (
-        without_partner(model, context, name)
+        unimodal_velocity(model, context, name)
         for context, name in ((cond, "video"), (cond, "audio"), (uncond, "audio"))
     )
 

@@ -79,7 +79,7 @@ class OODCheck:
         )
 
 
-def is_foreign(clip: Clip, detector: VideoDetector | None, ood_check: OODCheck | None) -> bool:
+def is_out_of_distribution(clip: Clip, detector: VideoDetector | None, ood_check: OODCheck | None) -> bool:
     """Whether a clip, at the training's size and rate, looks unlike what a detector was trained on.
 
     False where the clip has no video, or detector or check are unknown.

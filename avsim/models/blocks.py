@@ -134,14 +134,14 @@ class Block(nn.Module):
         audio = self.audio.add_text_and_mlp(audio, audio_m, text.audio, mask)  # (B, La, W)
         return video, audio
 
-    def audio_to_video(
+    def audio_queries_video_keys(
         self, video: Tensor, audio: Tensor, modulation: Pair[Tensor], rotary: Pair[Rotary]
     ) -> tuple[Tensor, Tensor] | None:
-        """Queries and keys of the attention from audio to video (`Coupling.audio_to_video`)."""
+        """Queries and keys of the attention from audio to video (`Coupling.audio_queries_video_keys`)."""
         video_m, audio_m = self.video.modulation(modulation.video), self.audio.modulation(modulation.audio)
         video_qkv = self.video.project(video, video_m, rotary.video)
         audio_qkv = self.audio.project(audio, audio_m, rotary.audio)
         from_video, from_audio = self.coupling.attention(video_qkv, audio_qkv)
         video = self.video.add_attention(video, from_video, video_m)  # (B, Lv, W)
         audio = self.audio.add_attention(audio, from_audio, audio_m)  # (B, La, W)
-        return self.coupling.audio_to_video(video_qkv, audio_qkv, video, audio, rotary)
+        return self.coupling.audio_queries_video_keys(video_qkv, audio_qkv, video, audio, rotary)

@@ -42,7 +42,7 @@ class Coupling(nn.Module):
         """Both streams after attention, (B, Lv, W) and (B, La, W) -> the same: here, unchanged."""
         return video, audio
 
-    def audio_to_video(
+    def audio_queries_video_keys(
         self, video_qkv: QKV, audio_qkv: QKV, video: Tensor, audio: Tensor, rotary: Pair[Rotary]
     ) -> tuple[Tensor, Tensor] | None:
         """The audio's queries and the video's keys, (B, heads, L, head width): for statistics of attention.
@@ -67,10 +67,10 @@ class JointCoupling(Coupling):
         from_video, from_audio = attend(q, k, v).split([video.q.shape[2], audio.q.shape[2]], dim=1)
         return from_video, from_audio
 
-    def audio_to_video(
+    def audio_queries_video_keys(
         self, video_qkv: QKV, audio_qkv: QKV, video: Tensor, audio: Tensor, rotary: Pair[Rotary]
     ) -> tuple[Tensor, Tensor]:
-        """As `Coupling.audio_to_video`, from the joint attention."""
+        """As `Coupling.audio_queries_video_keys`, from the joint attention."""
         return audio_qkv.q, video_qkv.k
 
 
@@ -95,10 +95,10 @@ class CrossCoupling(Coupling):
         audio = audio + self.to_audio(a, v, rotary.audio, rotary.video)  # (B, La, W)
         return video, audio
 
-    def audio_to_video(
+    def audio_queries_video_keys(
         self, video_qkv: QKV, audio_qkv: QKV, video: Tensor, audio: Tensor, rotary: Pair[Rotary]
     ) -> tuple[Tensor, Tensor]:
-        """As `Coupling.audio_to_video`, from the audio's cross-attention."""
+        """As `Coupling.audio_queries_video_keys`, from the audio's cross-attention."""
         a, v = self._norm(audio), self._norm(video)
         qkv = self.to_audio.qkv(a, v, rotary.audio, rotary.video)
         return qkv.q, qkv.k

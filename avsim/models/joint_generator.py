@@ -68,8 +68,8 @@ class JointGenerator(nn.Module):
         empty = torch.zeros(1, joint.audio.text_width) if empty is None else empty
         self.register_buffer("empty", empty.float(), persistent=False)
         self.encoders: list[TextEncoder] = []  # in a list, so that it is not a submodule
-        self.register_state_dict_post_hook(_forget_frozen)
-        self.register_load_state_dict_post_hook(_expect_no_frozen)
+        self.register_state_dict_post_hook(_drop_frozen_keys)
+        self.register_load_state_dict_post_hook(_ignore_missing_frozen_keys)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -191,13 +191,13 @@ def _is_frozen(module: JointGenerator, name: str) -> bool:
     return name.startswith(BASE) and module.joint.video_frozen and not is_lora(name)
 
 
-def _forget_frozen(module: Any, state: dict[str, Tensor], prefix: str, _: Any) -> None:
+def _drop_frozen_keys(module: Any, state: dict[str, Tensor], prefix: str, _: Any) -> None:
     start = f"{prefix}joint."
     for name in [name for name in state if name.startswith(start)]:
         if _is_frozen(module, name.removeprefix(start)):
             del state[name]
 
 
-def _expect_no_frozen(module: Any, incompatible: Any) -> None:
+def _ignore_missing_frozen_keys(module: Any, incompatible: Any) -> None:
     missing = incompatible.missing_keys  # with the prefix of whatever holds this module
     missing[:] = [key for key in missing if not _is_frozen(module, key[max(0, key.find(BASE)) :])]

@@ -190,8 +190,8 @@ class PretrainedEncoder(TextEncoder):
             raise InputError(f"layers is {layers}; {name} has hidden states 0 to {count}")
         self.layers = layers
         self.length, self.width = length, settings.hidden_size * (1 if layers is None else len(layers))
-        self.register_state_dict_post_hook(_forget_frozen)
-        self.register_load_state_dict_post_hook(_expect_no_frozen)
+        self.register_state_dict_post_hook(_drop_frozen_keys)
+        self.register_load_state_dict_post_hook(_ignore_missing_frozen_keys)
 
     def train(self, mode: bool = True) -> "PretrainedEncoder":
         """Stay in eval mode, whatever the generator's mode."""
@@ -227,12 +227,12 @@ class PretrainedEncoder(TextEncoder):
         return CaptionCheck(len(self.tokenizer(caption, verbose=False).input_ids), unknown)
 
 
-def _forget_frozen(module: nn.Module, state: dict[str, Tensor], prefix: str, _: Any) -> None:
+def _drop_frozen_keys(module: nn.Module, state: dict[str, Tensor], prefix: str, _: Any) -> None:
     for name in [name for name in state if name.startswith(f"{prefix}encoder.")]:
         del state[name]
 
 
-def _expect_no_frozen(module: nn.Module, incompatible: Any) -> None:
+def _ignore_missing_frozen_keys(module: nn.Module, incompatible: Any) -> None:
     frozen = {name for name, _ in module.named_parameters(remove_duplicate=False)} | {
         name for name, _ in module.named_buffers()
     }

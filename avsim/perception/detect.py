@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from avsim.clip import Clip
-from avsim.devices import quickest
+from avsim.devices import autocast_if_faster
 from avsim.errors import InputError
 from avsim.perception.audio_detector import AudioDetector, AudioPrediction
 from avsim.perception.detections import AudioDetections, DetectedThing, Event, Onset, VideoDetections
@@ -113,7 +113,7 @@ def predict_audio(detector: AudioDetector, clip: Clip) -> AudioPrediction:
     if clip.wave is None:
         raise InputError("onsets need a clip with audio; its wave is None")
     device = detector.melody.device
-    with quickest(device):
+    with autocast_if_faster(device):
         return detector(detector.grid.resample_audio(clip.wave[None].to(device), clip.sample_rate))
 
 
@@ -123,7 +123,7 @@ def predict_video(detector: VideoDetector, clip: Clip) -> VideoPrediction:
     if clip.frames is None:
         raise InputError("events and things need a clip with video; its frames are None")
     device = detector.event_threshold.device
-    with quickest(device):
+    with autocast_if_faster(device):
         return detector(detector.grid.resample_video(clip.frames[None].to(device), clip.frames_per_second))
 
 

@@ -17,10 +17,10 @@ from avsim.data.shards import (
     SHARDS,
     SPLITS,
     SavedClips,
-    as_bytes,
-    as_shorts,
-    from_bytes,
-    from_shorts,
+    from_int16,
+    from_uint8,
+    to_int16,
+    to_uint8,
     write_index,
     write_shard,
 )
@@ -108,7 +108,7 @@ class SavedLabeledClips(SavedClips):
         stored = self.stored(index, spec, "frames", "wave", *names)
         found = Labels(**{name: _whole(stored[name]) for name in names})
         return LabeledClip(
-            from_bytes(stored["frames"]), from_shorts(stored["wave"]), found, self.items[index]["name"]
+            from_uint8(stored["frames"]), from_int16(stored["wave"]), found, self.items[index]["name"]
         )
 
 
@@ -150,8 +150,8 @@ def save_labeled_clips(
 def _stored(samples: Sequence[LabeledClip]) -> dict[str, Tensor]:
     found = Labels.stack([each.labels for each in samples])
     return {
-        "frames": torch.stack([as_bytes(each.frames) for each in samples]),
-        "wave": torch.stack([as_shorts(each.wave) for each in samples]),
+        "frames": torch.stack([to_uint8(each.frames) for each in samples]),
+        "wave": torch.stack([to_int16(each.wave) for each in samples]),
         **{name: value.half() if value.is_floating_point() else value for name, value in vars(found).items()},
     }
 

@@ -12,7 +12,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from avsim.clip import Clip
-from avsim.devices import quickest
+from avsim.devices import autocast_if_faster
 from avsim.errors import InputError
 from avsim.perception.audio_detector import AudioDetector
 from avsim.perception.blocks import Errors, TemporalConv
@@ -145,7 +145,7 @@ def shift(model: SyncModel, clip: Clip) -> Shift:
     if clip.frames is None or clip.wave is None:
         raise InputError("a shift is between video and audio; the clip lacks one of them")
     device = model.scale.device
-    with quickest(device):
+    with autocast_if_faster(device):
         frames = model.video.grid.resample_video(clip.frames[None].to(device), clip.frames_per_second)
         wave = model.audio.grid.resample_audio(clip.wave[None].to(device), clip.sample_rate)
         seconds, probability = estimate(model(frames, wave), model)

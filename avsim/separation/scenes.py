@@ -23,10 +23,10 @@ from avsim.data.shards import (
     INDEX,
     SHARDS,
     SavedClips,
-    as_bytes,
-    as_shorts,
-    from_bytes,
-    from_shorts,
+    from_int16,
+    from_uint8,
+    to_int16,
+    to_uint8,
     write_index,
     write_json,
     write_shard,
@@ -213,12 +213,12 @@ class SavedScenes(SavedClips):
         stored, item = self.stored(index, spec, "frames", "wave", "stems", "masks"), self.items[index]
         count = item["regions"]
         return Sample(
-            from_bytes(stored["frames"]),
-            from_shorts(stored["wave"]),
+            from_uint8(stored["frames"]),
+            from_int16(stored["wave"]),
             item["caption"],
             item["name"],
-            from_shorts(stored["stems"][:count]),
-            from_bytes(stored["masks"][:count]),
+            from_int16(stored["stems"][:count]),
+            from_uint8(stored["masks"][:count]),
         )
 
 
@@ -292,10 +292,10 @@ def _stored(samples: list[Sample]) -> dict[str, Tensor]:
     for each in samples:
         assert each.frames is not None and each.wave is not None
         assert each.stems is not None and each.masks is not None
-        whole["frames"].append(as_bytes(each.frames))
-        whole["wave"].append(as_shorts(each.wave))
-        whole["stems"].append(as_shorts(_filled(each.stems)))
-        whole["masks"].append(as_bytes(_filled(each.masks)))
+        whole["frames"].append(to_uint8(each.frames))
+        whole["wave"].append(to_int16(each.wave))
+        whole["stems"].append(to_int16(_filled(each.stems)))
+        whole["masks"].append(to_uint8(_filled(each.masks)))
     return {name: torch.stack(values) for name, values in whole.items()}
 
 

@@ -3,7 +3,7 @@
     simulator   Simulator: generate, foley, visualize, animate, extend, edit, image, audio, separate
     defaults    the sampling defaults of each task
     loading     a run's folder -> Simulator
-    peers       pipelines of diffusers as generators
+    diffusers_pipeline  pipelines of diffusers as generators
     resize      clips of any rate and size -> what the codecs accept
     samples     generated clips as files, and how they are shown
     system, datamodule      Lightning's `predict`: prompts -> clips -> stems, over many devices

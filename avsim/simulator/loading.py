@@ -53,7 +53,7 @@ def load(
     """
     folders = part_folders(name_or_path)
     if separator is not None:
-        folders["separator"] = the_part(separator, "separator")
+        folders["separator"] = resolve_part(separator, "separator")
     with allowing(allow_modules):
         parts: Any = {name: load_model(folder, device, PARTS[name]) for name, folder in folders.items()}
     _check_channels(name_or_path, parts)
@@ -127,7 +127,7 @@ def part_folders(name_or_path: str | Path, *needed: str) -> dict[str, Path]:
     return found
 
 
-def the_part(name_or_path: str | Path, part: str) -> Path:
+def resolve_part(name_or_path: str | Path, part: str) -> Path:
     """The folder of one part of a run or model, or that folder itself.
 
     Raises:

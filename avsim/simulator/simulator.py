@@ -18,7 +18,7 @@ from torch.nn.functional import pad
 from avsim import separation
 from avsim.clip import Clip, ClipSpec, LatentSpec, Region, Stems, samples_of
 from avsim.data.vocabulary import words_of
-from avsim.devices import quickest
+from avsim.devices import autocast_if_faster
 from avsim.diffusion import (
     ANIMATE,
     AUDIO,
@@ -264,7 +264,7 @@ class Simulator:
                 part.shape[2] * spec.hop * spec.clip.frames_per_second / spec.clip.sample_rate
             )
             lasting = replace(spec.clip, seconds=frames / spec.clip.frames_per_second)
-            with torch.no_grad(), quickest(self.device):
+            with torch.no_grad(), autocast_if_faster(self.device):
                 wave = self.audio_codec.decode(part, lasting)[0].float().cpu()
             wave = wave[:, min(before, MARGIN) * spec.hop :]
             if tail is not None:
@@ -282,7 +282,7 @@ class Simulator:
         """
         if self.video_detector is None:
             return ""
-        if self.is_foreign(clip):
+        if self.is_out_of_distribution(clip):
             _warn_once(
                 "this video looks unlike what the model was trained on: no caption is made of it, and its "
                 "audio is generated without a prompt (--prompt gives one)"
@@ -292,14 +292,14 @@ class Simulator:
         rate = self.spec.frames_per_second
         return describe(detect_video(self.video_detector, Clip(frames, None, rate)), rate)
 
-    def is_foreign(self, clip: Clip) -> bool:
+    def is_out_of_distribution(self, clip: Clip) -> bool:
         """Whether a clip's beginning is out of distribution for `video_detector`; False: unknown."""
         if self.ood_check is None or self.video_detector is None or clip.frames is None:
             return False
-        from avsim.evaluation.ood import is_foreign
+        from avsim.evaluation.ood import is_out_of_distribution
 
         beginning = Clip(frames_for(clip, self.spec), None, self.spec.frames_per_second)
-        return is_foreign(beginning, self.video_detector, self.ood_check)
+        return is_out_of_distribution(beginning, self.video_detector, self.ood_check)
 
     def visualize(
         self,
@@ -467,7 +467,7 @@ class Simulator:
 
     def _limit(self, clip: Clip, wave: Tensor, prompt: str) -> float:
         """The largest RMS that an extension of a clip with the audio `wave` may have."""
-        foreign = self.is_foreign(clip)
+        foreign = self.is_out_of_distribution(clip)
         level = float(wave.square().mean().sqrt())
         loud = re.search(r"\b(loud|hard)", prompt.lower()) if foreign else prompt
         if loud or (level < FAINT and not foreign):  # a silent clip may begin to sound
@@ -496,7 +496,7 @@ class Simulator:
     ) -> list[Clip]:
         """Clips of `spec`, one for each prompt: `_sample_latents`, decoded."""
         latents = self._sample_latents(prompts, spec, task, given, seed, steps, guidance, num_candidates)
-        with quickest(self.device):
+        with autocast_if_faster(self.device):
             frames, wave = (  # (B, 3, T, H, W), (B, A, N)
                 [None] * len(prompts) if each is None else codec.decode(each, spec.clip).float().cpu()
                 for each, codec in zip(latents, (self.video_codec, self.audio_codec), strict=True)
@@ -541,7 +541,7 @@ class Simulator:
             )
         # A video model of one level per clip denoises all frames together.
         lead = FIRST_FRAME_LEAD.get(task.name, 0) if getattr(model, "levels", "token") != "clip" else 0
-        with quickest(self.device):
+        with autocast_if_faster(self.device):
             candidates = [
                 generate(
                     model, prompts, spec, given, task, steps=steps, guidance=guidance, seed=candidate,
@@ -575,13 +575,13 @@ class Simulator:
     @torch.no_grad()
     def _encode_video(self, frames: Tensor) -> Tensor:
         """(3, T, H, W) -> latents (1, Dv, t, h, w)."""
-        with quickest(self.device):
+        with autocast_if_faster(self.device):
             return self.video_codec.encode(frames[None].to(self.device))
 
     @torch.no_grad()
     def _encode_audio(self, wave: Tensor) -> Tensor:
         """(A, N) -> latents (1, Da, l)."""
-        with quickest(self.device):
+        with autocast_if_faster(self.device):
             return self.audio_codec.encode(wave[None].to(self.device))
 
     def _spec(self, seconds: float | None, size: tuple[int, int] | None) -> LatentSpec:
@@ -610,7 +610,7 @@ class Simulator:
 
     def decode_video(self, video: Tensor, spec: ClipSpec) -> Clip:
         """Video latents (Dv, t, h, w) as a silent clip of `spec`."""
-        with torch.no_grad(), quickest(self.device):
+        with torch.no_grad(), autocast_if_faster(self.device):
             frames = self.part("video_codec").decode(video[None].to(self.device), spec)
         return Clip(frames[0].float().cpu(), None, spec.frames_per_second, spec.sample_rate)
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from avsim.devices import quick_in_bfloat16
+from avsim.devices import fast_in_bfloat16
 from avsim.errors import InputError
 
 
@@ -62,7 +62,7 @@ def orthogonalised(update: Tensor) -> Tensor:
     Five Newton-Schulz steps (Muon, Jordan 2024), in bfloat16 where the device is quick at it.
     """
     x = update.flatten(0, -3) if update.ndim > 2 else update[None]  # (k, m, n)
-    x = x.to(torch.bfloat16 if quick_in_bfloat16(update.device) else torch.float32)
+    x = x.to(torch.bfloat16 if fast_in_bfloat16(update.device) else torch.float32)
     x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
     tall = x.shape[1] > x.shape[2]
     x = x.mT if tall else x

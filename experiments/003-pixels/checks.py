@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from avsim.clip import Clip, ClipSpec, Region
 from avsim.data.datamodule import ClipData, stack
-from avsim.devices import quickest
+from avsim.devices import autocast_if_faster
 from avsim.evaluation.calibration import auroc
 from avsim.measures import bootstrap
 from avsim.seeds import generator
@@ -40,7 +40,7 @@ def taken(model, split: str, count: int) -> tuple[torch.Tensor, torch.Tensor]:
         rows = range(first, first + BATCH)
         clips = stack([scenes.take(i, SPEC, generator(0)) for i in rows], SPEC, torch.tensor(rows))
         for found, batch in ((own, clips), (other, swapped(clips))):
-            with quickest("cpu"):
+            with autocast_if_faster("cpu"):
                 shares, bins = region_shares(model, batch.frames, batch.wave, batch.masks, SPEC)
             stems = share_out(bins, shares.float(), SPEC.samples, SPEC.sample_rate, model.scale)
             found.append(energy_share(stems))

@@ -21,7 +21,7 @@ from avsim.data.resuming import check_settings
 from avsim.data.shards import write_json
 from avsim.data.sources import Sample
 from avsim.data.workers import Crashed, run_all
-from avsim.devices import quickest
+from avsim.devices import autocast_if_faster
 from avsim.evaluation.bss import bss_eval
 from avsim.measures import si_sdr
 from avsim.seeds import generator
@@ -206,7 +206,7 @@ class Found:
 def listen(network: Any, frames: Tensor, wave: Tensor, masks: Tensor) -> Found:
     """Separate one clip, (1, ...) each."""
     seen = network.frames_seen(FRAMES, SPEC.frames_per_second)
-    with quickest(wave.device):
+    with autocast_if_faster(wave.device):
         maps, columns_frame, bins = network._encode(frames[:, :, seen], wave, RATE)
     shares = maps.shares(columns_frame, cell_weights(masks[:, :, seen], maps.grid))[:, :-1].float()
     stems = share_out(bins, shares, wave.shape[-1], RATE, network.scale)

@@ -15,8 +15,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from avsim.data.latent_shards import LatentSource
-from avsim.data.shards import from_bytes
-from avsim.devices import quickest
+from avsim.data.shards import from_uint8
+from avsim.devices import autocast_if_faster
 from avsim.evaluation.diversity import Memorization, nearest
 from avsim.measures import bootstrap
 from avsim.weights import SMALL, load_model
@@ -35,8 +35,8 @@ def generated(folder: Path) -> Iterator[Tensor]:
     """Embeddings of the clips in a folder of score.py, in batches."""
     see = load_model(SMALL / "video_codec")
     for file in sorted(folder.glob("*.safetensors")):
-        with quickest("cpu"):
-            yield embedded(see.encode(from_bytes(load_file(file)["frames"])).float())
+        with autocast_if_faster("cpu"):
+            yield embedded(see.encode(from_uint8(load_file(file)["frames"])).float())
 
 
 @torch.no_grad()
@@ -46,7 +46,7 @@ def unseen(count: int) -> Tensor:
     found = []
     for first in range(0, count, BATCH):
         frames = torch.stack([world[i][0].frames for i in range(first, min(first + BATCH, count))])
-        with quickest("cpu"):
+        with autocast_if_faster("cpu"):
             found.append(embedded(see.encode(frames).float()))
     return torch.cat(found)
 

@@ -22,8 +22,8 @@ from safetensors.torch import load_file
 
 from avsim.clip import Clip
 from avsim.data.resuming import check_settings
-from avsim.data.shards import as_bytes, as_shorts, from_bytes, from_shorts, write_json, write_shard
-from avsim.devices import quickest
+from avsim.data.shards import from_int16, from_uint8, to_int16, to_uint8, write_json, write_shard
+from avsim.devices import autocast_if_faster
 from avsim.diffusion import FOLEY, JOINT, VISUALIZE, Latents
 from avsim.diffusion.generate import STEPS
 from avsim.evaluation.events import EventSynchrony
@@ -85,7 +85,7 @@ def generate_all(model: str, out: Path, level: str, split: str, count: int, step
         clips = [data[number] for number in range(first, first + BATCH)] if missing else []
         for way in missing:
             frames, wave = ways(simulator, way, clips, first, steps)
-            write_shard(files[way], {"frames": as_bytes(frames.clamp(0, 1)), "wave": as_shorts(wave)})
+            write_shard(files[way], {"frames": to_uint8(frames.clamp(0, 1)), "wave": to_int16(wave)})
 
 
 @torch.no_grad()
@@ -100,7 +100,7 @@ def ways(
     spec = simulator._spec(clips[0][0].seconds, None)
     video_codec, audio_codec = simulator.video_codec, simulator.audio_codec
     task = TASKS.get(way)
-    with quickest("cpu"):
+    with autocast_if_faster("cpu"):
         video = video_codec.encode(frames) if task in (None, FOLEY) else None
         audio = audio_codec.encode(wave) if task in (None, VISUALIZE) else None
         if task is None:
@@ -141,7 +141,7 @@ def scores(out: Path, way: str, clips: Iterator[tuple[Clip, Truth]]) -> dict[str
     for number, (clip, truth) in enumerate(clips):
         row = number % BATCH
         stored = load_file(out / way / f"{number - row:05d}.safetensors")
-        made = replace(clip, frames=from_bytes(stored["frames"][row]), wave=from_shorts(stored["wave"][row]))
+        made = replace(clip, frames=from_uint8(stored["frames"][row]), wave=from_int16(stored["wave"][row]))
         found, known = Features(made, detectors, truth.caption), oracle_features(clip, truth)
         suite.update(found)
         things["one object" if len(truth.things) == 1 else "more objects"].update(

@@ -22,7 +22,7 @@ from scipy import stats
 from avsim.clip import Clip, LatentSpec
 from avsim.data.resuming import check_settings
 from avsim.data.shards import write_json
-from avsim.devices import quickest
+from avsim.devices import autocast_if_faster
 from avsim.diffusion import FOLEY, IMAGE, JOINT, Guidance, Latents, generate
 from avsim.errors import InputError
 from avsim.evaluation.events import EventSynchrony
@@ -56,7 +56,7 @@ def generated(
         given, how = Latents(video, None), {"steps": STEPS, "guidance": Guidance(1.5)}
         return generate(simulator.generator, captions, spec, given, task, seed=first, **how)
 
-    with quickest("cpu"):
+    with autocast_if_faster("cpu"):
         true = simulator.video_codec.encode(torch.stack([clip.frames for clip, _ in known]))
         latents = {
             JOINTLY: sample(FOLEY, sample(IMAGE).video) if cascade else sample(JOINT),
@@ -140,7 +140,7 @@ def of_truth(count: int) -> dict[str, float]:
             frames, waves = (
                 torch.stack([getattr(clip, name) for clip, _ in batch]) for name in ("frames", "wave")
             )
-            with quickest("cpu"):
+            with autocast_if_faster("cpu"):
                 latents = Latents(video_codec.encode(frames), audio_codec.encode(waves))
                 ones = clips(simulator, latents, spec_of(simulator, batch[0][0]))
             for one, (clip, truth) in zip(ones, batch, strict=True):

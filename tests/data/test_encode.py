@@ -123,7 +123,7 @@ def test_a_second_run_encodes_what_is_missing(shards, spec, codecs, tmp_path, mo
 
 def test_latents_in_bfloat16_are_near_those_in_float32(shards, spec, codecs, tmp_path, monkeypatch):
     for quick in (False, True):
-        monkeypatch.setattr(devices, "quick_in_bfloat16", lambda device, quick=quick: quick)
+        monkeypatch.setattr(devices, "fast_in_bfloat16", lambda device, quick=quick: quick)
         encode(sources(shards), spec, *codecs, tmp_path / str(quick))
     for a, b in zip(
         *(LatentSource(tmp_path / str(quick)).take(0)[:2] for quick in (False, True)), strict=True

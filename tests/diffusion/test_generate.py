@@ -28,7 +28,7 @@ from avsim.diffusion.guidance import (
     conditioned,
     guide,
     reward_gradient,
-    without_partner,
+    unimodal_velocity,
 )
 from avsim.diffusion.loss import token_loss
 from avsim.diffusion.noising import Noised
@@ -160,7 +160,7 @@ def test_a_sound_follows_its_words_beside_its_picture(make):
     model = make()
     told, untold = model.context(["a bell"], SPEC), model.context([""], SPEC)
     x, s = tokens(model, 1), Pair(torch.full((1, 1), 0.5), torch.full((1, 1), 0.4))
-    alone = [without_partner(model, each, "audio") for each in (told, untold)]
+    alone = [unimodal_velocity(model, each, "audio") for each in (told, untold)]
     with torch.no_grad():
         plain = conditioned(model, told)(x, s)
         more, less = (each(x, s).audio for each in alone)
@@ -329,7 +329,7 @@ def test_a_critic_is_asked_in_the_place_of_the_ear_and_each_clip_by_itself(make)
 
 def test_without_the_other_one_no_other_one_is_heard(make):
     model = make()
-    denoise = without_partner(model, model.context(["a"], SPEC), "audio")
+    denoise = unimodal_velocity(model, model.context(["a"], SPEC), "audio")
     x = tokens(model, 1)
     s = Pair(torch.ones(1, 1), torch.ones(1, 1))
     with torch.no_grad():

@@ -81,7 +81,7 @@ def test_attention_statistics_are_those_of_the_pass_itself(make, coupling, most,
     offsets, h = [], model.embed(x, context)
     modulation, _ = model.modulation(s, context)
     for block, text in zip(model.blocks, context.text, strict=True):
-        q, k = block.audio_to_video(*h, modulation, context.rotary)
+        q, k = block.audio_queries_video_keys(*h, modulation, context.rotary)
         weights = (q @ k.mT / q.shape[-1] ** 0.5).softmax(-1)
         offsets.append((weights * later).sum(-1).mean((1, 2)))
         h = block(*h, modulation, context.rotary, text, context.text_mask)

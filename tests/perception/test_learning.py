@@ -5,7 +5,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from avsim.clip import ClipSpec
-from avsim.devices import quickest
+from avsim.devices import autocast_if_faster
 from avsim.perception.audio_detector import AudioDetector
 from avsim.perception.losses import audio_losses, video_losses
 from avsim.perception.samples import LabeledBatch, LabeledWorld, stacked
@@ -29,7 +29,7 @@ def learn(model, losses, clips, labels, steps: int):
     recipe = Recipe(learning_rate=6e-3, warmup_steps=5, decay_from=0.5)
     parts = configure(model, recipe, steps)
     for _ in range(steps):
-        with quickest("cpu"):
+        with autocast_if_faster("cpu"):
             loss = torch.stack(list(losses(model(clips), labels).values())).sum()
         parts["optimizer"].zero_grad()
         loss.backward()

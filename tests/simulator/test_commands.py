@@ -160,7 +160,7 @@ def test_what_is_given_is_read_at_the_size_and_rate_of_the_model(task, silent, t
 
     spec = ClipSpec(0.5, 24, 32, 8.0, 16000, 2)
     stand = SimpleNamespace(edit=drawn, animate=drawn, extend=drawn, soundtrack=soundtrack, spec=spec)
-    stand.is_foreign = lambda clip: True
+    stand.is_out_of_distribution = lambda clip: True
     monkeypatch.setattr("avsim.simulator.load", lambda *_, **__: stand)
     line = ["generate", f"--{task}", str(film), "--prompt", "a bell", "--out", str(tmp_path / "out.mp4")]
     assert main(line) == 0

@@ -7,7 +7,7 @@ from typing import Any
 ADAPTERS = {
     "WanTransformer3DModel": ("avsim.models.backbones.wan", "WanBackbone"),
     "LTXVideoTransformer3DModel": ("avsim.models.backbones.ltx_video", "LTXVideoBackbone"),
-    "JointDiT": ("avsim.models.backbones.own", "OwnBackbone"),
+    "JointDiT": ("avsim.models.backbones.joint_dit", "JointDiTBackbone"),
 }
 
 # Known architectures that have no adapter, and why.

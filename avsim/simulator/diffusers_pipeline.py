@@ -11,7 +11,7 @@ from avsim.clip import Clip, samples_of
 from avsim.errors import InputError
 
 
-class Peer:
+class DiffusersPipeline:
     """A text-to-video pipeline of diffusers, with or without audio.
 
     Args:
@@ -134,7 +134,7 @@ def generate_with(arguments: Any) -> None:
     if single:
         media.check_name(out)
     device = accelerator()
-    peer = Peer(arguments.pipeline, device)
+    peer = DiffusersPipeline(arguments.pipeline, device)
     dub = None if arguments.dub is None else load(arguments.dub, device=device)
 
     def made(seed: int) -> Clip:

@@ -15,7 +15,7 @@ from avsim.models.tokens import repeat_levels
 
 
 @dataclass(frozen=True)
-class OwnState(State):
+class JointDiTState(State):
     """Hidden tokens and what all blocks share."""
 
     x: Tensor  # (B, L, D), the noisy tokens
@@ -26,7 +26,7 @@ class OwnState(State):
     size: tuple[int, ...]  # (t, h, w) of the latents
 
 
-class OwnBackbone(nn.Module):
+class JointDiTBackbone(nn.Module):
     """A `JointDiT` on video alone, without audio. Its text encoder runs outside.
 
     Args:
@@ -54,7 +54,7 @@ class OwnBackbone(nn.Module):
 
     def begin(
         self, x_s: Tensor, s: Tensor, text: Tensor, spec: LatentSpec, text_mask: Tensor | None = None
-    ) -> OwnState:
+    ) -> JointDiTState:
         """The first block's input."""
         model = self.transformer
         x = rearrange(x_s, "b d t h w -> b (t h w) d")
@@ -74,9 +74,9 @@ class OwnBackbone(nn.Module):
         modulation, final = model.modulation(Pair(s), context)
         hidden, _ = model.embed(Pair(x), context)  # (B, L, W)
         assert hidden is not None
-        return OwnState(hidden, x, s, context, modulation.video, final.video, tuple(x_s.shape[2:]))
+        return JointDiTState(hidden, x, s, context, modulation.video, final.video, tuple(x_s.shape[2:]))
 
-    def block(self, index: int, state: OwnState) -> OwnState:
+    def block(self, index: int, state: JointDiTState) -> JointDiTState:
         """Run block `index`."""
         context, block = state.context, self.transformer.blocks[index]
         hidden, _ = run_block(
@@ -85,7 +85,7 @@ class OwnBackbone(nn.Module):
         )  # fmt: skip
         return replace(state, hidden=hidden)  # (B, L, W)
 
-    def end(self, state: OwnState) -> Tensor:
+    def end(self, state: JointDiTState) -> Tensor:
         """The velocity (B, Dv, t, h, w)."""
         h = modulate(state.hidden, *state.final.unbind(2))  # (B, L, W)
         level = repeat_levels(state.s, h.shape[1])[..., None]  # (B, L, 1)

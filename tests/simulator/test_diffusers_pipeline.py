@@ -11,7 +11,7 @@ from avsim.clip import Clip
 
 diffusers = pytest.importorskip("diffusers", reason="the pipelines are diffusers': pip install avsim[test]")
 
-from avsim.simulator.peers import Peer  # noqa: E402
+from avsim.simulator.diffusers_pipeline import DiffusersPipeline  # noqa: E402
 from tests.models import tiny  # noqa: E402
 
 
@@ -87,7 +87,7 @@ class Loud:
 
 def test_a_pipeline_with_audio_keeps_its_own_rate(monkeypatch):
     monkeypatch.setattr(diffusers.DiffusionPipeline, "from_pretrained", lambda *_, **__: Loud())
-    clip = Peer("owner/name").generate("a bell", seconds=1.0, size=(32, 64))
+    clip = DiffusersPipeline("owner/name").generate("a bell", seconds=1.0, size=(32, 64))
     assert clip.frames.shape == (3, 25, 32, 64) and clip.frames_per_second == 24.0
     assert clip.wave.shape == (2, 25000) and clip.sample_rate == 24000
 
