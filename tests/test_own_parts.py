@@ -106,7 +106,7 @@ def test_own_parts_train_and_then_work_in_every_command(package, tmp_path, capsy
     line = refused(capsys, *generate)
     assert "config.json" in line and "mylib." in line and "--allow-module mylib" in line
     assert main([*generate, *allow]) == 0
-    evaluate = ["evaluate", "out", "--picture", "detector", "--out", "report"]
+    evaluate = ["evaluate", "out", "--video-detector", "detector", "--out", "report"]
     assert "mylib.Detector" in refused(capsys, *evaluate)
     assert main([*evaluate, *allow]) == 0
     with pytest.raises(InputError, match="mylib"):  # what was allowed ended with its command

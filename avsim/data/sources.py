@@ -227,7 +227,7 @@ def probed(path: Path, label: str) -> Film:
 
     info = media.probe(path)
     if not (info.has_frames and info.has_wave):
-        raise InputError(f"{path}: has no {'sound' if info.has_frames else 'picture'}")
+        raise InputError(f"{path}: has no {'audio' if info.has_frames else 'video'}")
     return Film(path, identity(path), info.seconds, Captions.beside(path), label)
 
 

@@ -50,7 +50,7 @@ class Film:
         """The stream of a kind; InputError where the file has none."""
         found = self.video if kind == "video" else self.audio
         if found is None:
-            raise InputError(f"{self.path}: has no {'picture' if kind == 'video' else 'sound'}")
+            raise InputError(f"{self.path}: has no {kind}")
         return found
 
     @property

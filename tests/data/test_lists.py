@@ -110,7 +110,7 @@ def test_refusals(tmp_path, music):
         ListSource(tmp_path / "b.csv", tmp_path, split="train")
 
 
-@pytest.mark.parametrize("name, videos", [("MUSIC_solo", 520), ("MUSIC_duet", 130)])
+@pytest.mark.parametrize("name, films", [("MUSIC_solo", 520), ("MUSIC_duet", 130)])
 def test_the_published_format(name, films, tmp_path, music):
     """The shape of the published files (instruments, names that begin with a dash), without the files."""
     videos = {"flute": [f"-{name}{k}" for k in range(films - 1)], "cello": ["-a1"]}

@@ -70,5 +70,5 @@ def test_captions_of_whole_and_spans(tmp_path):
     ],
 )
 def test_bad_captions(tmp_path, suffix, text):
-    with pytest.raises(InputError, match=f"video{suffix}: not captions"):
+    with pytest.raises(InputError, match=f"film{suffix}: not captions"):
         captions(tmp_path, suffix, text)

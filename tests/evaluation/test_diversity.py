@@ -31,9 +31,9 @@ def test_a_copyist_is_found_and_new_clips_are_at_chance():
 
 def test_spread_over_seeds():
     clips = cloud(200, "clips")
-    scorer = Diversity(usual=spread(clips))
+    scorer = Diversity(reference=spread(clips))
     scorer.update(clips[:100])
-    assert scorer.compute()["spread over seeds, share of the usual"] == pytest.approx(1, abs=0.1)
+    assert scorer.compute()["spread over seeds, share of the reference"] == pytest.approx(1, abs=0.1)
     scorer.reset()
     scorer.update(clips[:1].expand(4, 5))
-    assert scorer.compute()["spread over seeds, share of the usual"] == 0
+    assert scorer.compute()["spread over seeds, share of the reference"] == 0

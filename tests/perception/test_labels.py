@@ -71,8 +71,13 @@ def test_labels_are_as_long_as_what_is_seen_and_heard():
     spec = ClipSpec(seconds=1.28, frames_per_second=8)  # 10 frames, 1.25 s
     clip, truth = falling(spec)
     found = labels(truth, clip.spec, GRID)
-    assert found.event.shape[0] == found.kind.shape[0] == GRID.see(clip.frames[None], 8.0).shape[2] == 20
-    assert found.onset.shape[0] * GRID.hop == GRID.hear(clip.wave[None], 16000).shape[-1] == 20000
+    assert (
+        found.event.shape[0]
+        == found.kind.shape[0]
+        == GRID.resample_video(clip.frames[None], 8.0).shape[2]
+        == 20
+    )
+    assert found.onset.shape[0] * GRID.hop == GRID.resample_audio(clip.wave[None], 16000).shape[-1] == 20000
     assert labels(truth, spec, GRID).event.shape[0] == 20
 
 

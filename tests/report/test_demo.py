@@ -46,7 +46,7 @@ def page(tmp_path_factory):
 def test_the_page_shows_every_part_of_the_path(page):
     text = page.read_text()
     headings = re.findall(r"<h2>(.*?)</h2>", text)
-    assert headings[0] == "What this is" and headings[-1] == "What the scorers say" and len(headings) == 6
+    assert headings[0] == "What this is" and headings[-1] == "Metrics" and len(headings) == 6
     assert len(re.findall("<video controls(?![^>]* muted)", text)) >= len(WORDS) + 4
     assert not re.findall(r"https?://", text) and text.count("<script") == 2  # a clip's maps, the page's own
     assert "<b>" not in text and "&lt;b&gt;" in text  # prompts are escaped

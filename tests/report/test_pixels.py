@@ -36,7 +36,7 @@ class Oracle(Separator):
         self.truth = stems, masks
         return self
 
-    def listen(self, frames, wave, sample_rate):
+    def _encode(self, frames, wave, sample_rate):
         _, columns_frame, bins = super()._encode(frames, wave, sample_rate)
         stems, masks = self.truth
         shares = ideal_shares(stem_power(with_off_screen(stems[None], wave), sample_rate, self.scale))
@@ -256,7 +256,7 @@ def test_any_place_of_any_rate_in_time_with_the_picture(tmp_path, band, rate):
             assert correlation(rendered(browser), pixel_stem(model, clip, *place)) > 0.99
         answers = """(async () => { const view = window.pixels[0], answers = [];
           for (let k = 0; k < 12; k++) {
-            view._encode(20 + k);
+            view.listen(20 + k);
             answers.push(view.answered);
             await new Promise((done) => setTimeout(done, 50));
           }

@@ -2,7 +2,7 @@ import math
 from dataclasses import replace
 
 from avsim.evaluation.result import Score
-from avsim.evaluation.suite import QUESTIONS, Result
+from avsim.evaluation.suite import METRICS, Result
 from avsim.report.html import Html
 from avsim.report.scores import HEADER, cells, plot, shown, write_scores
 
@@ -25,8 +25,8 @@ def test_a_plot_places_value_floor_and_ceiling_on_a_line():
 
 
 def test_what_can_be_believed_comes_first_and_markup_is_harmless(tmp_path):
-    believed = Result(QUESTIONS[0], {"F1": Score(math.nan, math.nan, math.nan, 0, {"is silent": 2})}, None)
-    shown_score = Result(QUESTIONS[1], {"<offset>": SCORE}, None)
+    believed = Result(METRICS[0], {"F1": Score(math.nan, math.nan, math.nan, 0, {"is silent": 2})}, None)
+    shown_score = Result(METRICS[1], {"<offset>": SCORE}, None)
     path = write_scores(tmp_path / "page.html", "A & B", [believed, shown_score], ["3 clips."])
     text = path.read_text()
     assert "A &amp; B" in text and "<offset>" not in text and "&lt;offset&gt;" in text

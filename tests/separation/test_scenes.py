@@ -82,7 +82,7 @@ def test_saved_scenes_are_those_that_were_rendered(tmp_path):
     before = shard.stat().st_mtime_ns
     save_scenes(tmp_path, sources, SHORT)  # nothing is rendered twice
     assert shard.stat().st_mtime_ns == before
-    with pytest.raises(InputError, match="asked for"):
+    with pytest.raises(InputError, match="requested"):
         saved.take(0, SPEC, generator(0))
 
 

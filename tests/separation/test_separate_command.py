@@ -199,7 +199,11 @@ def test_writing_again_replaces_stems_and_nothing_else(place):
         ("film.mp4", ["--mask", "nowhere.png"], "nowhere.png: no such mask"),
         ("film.mp4", ["--mask", "WIDE"], "aspects must agree"),
         ("film.mp4", ["--auto", "none"], "expected a whole number"),
-        ("film.mp4", ["--text", "the violin"], "no such folder; --text needs a detector: --video MODEL"),
+        (
+            "film.mp4",
+            ["--text", "the violin"],
+            "no such folder; --text needs a detector: --video-detector MODEL",
+        ),
         ("film.mp4", ["--text", "the violyn"], "did you mean 'violin'?"),
         (
             "film.mp4",
@@ -232,7 +236,7 @@ def test_what_cannot_be_used_is_said_in_one_line(place, film, arguments, message
 
 def test_what_ships_is_used_where_nothing_is_named(place, tmp_path, capsys, monkeypatch):
     save_model(load_model(place / "run" / "simulator" / "separator"), tmp_path / "small" / "separator")
-    save_model(load_model(place / "looks"), tmp_path / "small" / "picture")
+    save_model(load_model(place / "looks"), tmp_path / "small" / "video_detector")
     monkeypatch.setattr("avsim.weights.SMALL", tmp_path / "small")
     film = str(place / "film.mp4")
     assert main(["separate", film, "--box", "0,0,9,9", "--out", str(tmp_path / "out")]) == 0

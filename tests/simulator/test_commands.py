@@ -17,7 +17,7 @@ from avsim.__main__ import main
 from avsim.cli.generate import SCALES
 from avsim.clip import Clip, ClipSpec
 from avsim.simulator import Simulator
-from avsim.simulator.defaults import usual
+from avsim.simulator.defaults import default_guidance
 from tests.running import Running, avsim
 from tests.small.models import SPEC
 
@@ -109,12 +109,12 @@ def test_a_folder_of_clips_goes_on_and_takes_no_others(tmp_path, monkeypatch, ca
     ],
 )
 def test_scales_that_are_given_change_the_defaults_and_no_others(said, other, tmp_path, monkeypatch):
-    drawn = SimpleNamespace(guided=Simulator().guided, how=None)
+    drawn = SimpleNamespace(guided=Simulator().task_guidance, how=None)
     drawn.generate = lambda prompt, seconds, **how: setattr(drawn, "how", how) or noise()
     monkeypatch.setattr("avsim.simulator.load", lambda *_, **__: drawn)
     flags = [f"--{name.replace('_', '-')}={value}" for name, value in said.items()]
     assert main(["generate", "--prompt", "a", *flags, "--out", str(tmp_path / "a.mkv")]) == 0
-    assert drawn.how["guidance"] == replace(usual("joint"), **said, **other)
+    assert drawn.how["guidance"] == replace(default_guidance("joint"), **said, **other)
 
 
 def noise() -> Clip:
@@ -239,7 +239,7 @@ def test_what_cannot_be_written_is_not_drawn(arguments, message, capsys, monkeyp
 def test_the_listing_says_what_was_seen_where_nothing_was_told(tmp_path, silent, monkeypatch):
     pieces = [torch.zeros(2, 2000), torch.zeros(2, 2000)]
     drawn = SimpleNamespace(
-        described=lambda clip: "a ball falls", soundtrack=lambda *_: iter(pieces), spec=ClipSpec()
+        describe=lambda clip: "a ball falls", soundtrack=lambda *_: iter(pieces), spec=ClipSpec()
     )
     monkeypatch.setattr("avsim.simulator.load", lambda *_, **__: drawn)
     assert (

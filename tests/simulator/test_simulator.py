@@ -11,7 +11,7 @@ import avsim
 from avsim.clip import Clip, Region
 from avsim.diffusion import Guidance, generate
 from avsim.errors import InputError
-from avsim.simulator.defaults import usual
+from avsim.simulator.defaults import default_guidance
 from avsim.simulator.resize import joined
 from avsim.simulator.simulator import Simulator
 from avsim.world import LEVELS, WorldDataset
@@ -42,9 +42,9 @@ def test_a_clip_from_words_has_the_rates_and_size_of_the_training(simulator):
 def test_from_words_frame_0_is_drawn_sooner_by_an_eighth_of_the_steps(simulator, monkeypatch):
     asked = []
 
-    def drawn(*args, ahead, **how):
-        asked.append(ahead)
-        return generate(*args, first_frame_lead=ahead, **how)
+    def drawn(*args, first_frame_lead, **how):
+        asked.append(first_frame_lead)
+        return generate(*args, first_frame_lead=first_frame_lead, **how)
 
     monkeypatch.setattr("avsim.simulator.simulator.generate", drawn)
     for steps in (8, 3, 16):
@@ -128,7 +128,7 @@ def test_foley_hears_what_it_sees(simulator):
     assert not torch.allclose(one.wave, other.wave, atol=1e-3)
 
 
-def test_a_sound_without_a_prompt_follows_what_is_seen(simulator):
+def test_a_sound_without_a_prompt_follows_what_is_encode_video(simulator):
     eyes = avsim.load("small").video_detector
     clip, truth = WorldDataset("medium", seed=5, split="test")[0]  # a stick hits a wooden block
     blind, silent = replace(simulator, spec=clip.spec), clip.silent()
@@ -214,7 +214,7 @@ def test_an_edit_of_little_noise_stays_near_what_it_was_made_from(float32, simul
     clip = spoken_film()
     with torch.no_grad():
         seen = avsim.simulator.resize.frames_for(clip, simulator._spec(1.0, None).clip)
-        copy = simulator.video_codec.decode(simulator._seen(seen), simulator._spec(1.0, None).clip)[0]
+        copy = simulator.video_codec.decode(simulator._encode_video(seen), simulator._spec(1.0, None).clip)[0]
     how = {**HOW, "guidance": Guidance(1.0)}
     little, much = (simulator.edit(clip, "a bell", strength, **how) for strength in (0.05, 1.0))
     assert little.frames.shape == much.frames.shape == copy.shape
@@ -282,8 +282,8 @@ def test_lengths_and_sizes_that_no_training_had_are_tried_with_one_warning(simul
     for _ in range(2):
         clip = simulator.generate("a", seconds=long, steps=1)
     assert clip.seconds >= long
-    assert [record.message.partition(";")[0] for record in caplog.records] == [
-        f"asked for {long:g} s of {SPEC['width']} x {SPEC['height']}"
+    assert [record.message.partition(":")[0] for record in caplog.records] == [
+        f"{long:g} s of {SPEC['width']} x {SPEC['height']}"
     ]
 
 
@@ -296,8 +296,8 @@ def unwarned(monkeypatch):
 def test_strange_words_are_told_of_once_in_a_process(simulator, caplog):
     for prompt in ("a zeppelin falls", "a submarine falls"):
         simulator.generate(prompt, seconds=0.5, steps=1)
-    assert [record.message for record in caplog.records if "may mean nothing" in record.message] == [
-        "words that may mean nothing to the model: zeppelin"
+    assert [record.message for record in caplog.records if "not trained with" in record.message] == [
+        "words that the model was not trained with: zeppelin"
     ]
 
 
@@ -316,8 +316,8 @@ def test_what_a_prompt_says_in_vain_is_told_once(simulator, caplog):
     for prompt in ("", "a zeppelin falls", "a zeppelin falls", "a ball falls " * 3000):
         simulator.generate(prompt, seconds=0.5, steps=1)
     assert [record.message for record in caplog.records] == [
-        "words that may mean nothing to the model: zeppelin",
-        f"a prompt of 9001 tokens: the first {simulator.generator.text.length} are read, the rest is cut",
+        "words that the model was not trained with: zeppelin",
+        f"a prompt of 9001 tokens: the first {simulator.generator.text.length} are used, the rest is cut",
     ]
 
 
@@ -325,8 +325,8 @@ def test_places_that_the_model_was_never_shown_are_told(simulator, caplog):
     shown = replace(simulator, places=("dry studio", "concert hall"))
     for prompt in ("a ball falls in a cave", "a ball falls in a concert hall", "a concave ball falls"):
         shown.generate(prompt, seconds=0.5, steps=1)
-    places = [record.message for record in caplog.records if "never shown" in record.message]
-    assert places == ["the model was never shown a cave; its places are: dry studio, concert hall"]
+    places = [record.message for record in caplog.records if "not trained on" in record.message]
+    assert places == ["the model was not trained on a cave; its places are: dry studio, concert hall"]
     assert avsim.load("small").places == LEVELS["medium"].places
 
 
@@ -369,7 +369,7 @@ def test_windows_of_an_extension_meet_without_a_click():
 
 def test_an_extension_needs_picture_sound_and_a_frame_more(simulator):
     clip = simulator.generate("a", seconds=0.5, **HOW)
-    for part, missing in ((clip.silent(), "sound is missing"), (clip.unseen(), "video is missing")):
+    for part, missing in ((clip.silent(), "audio is missing"), (clip.unseen(), "video is missing")):
         with pytest.raises(InputError, match=missing):
             simulator.extend(part)
     for seconds in (0.01, -0.5, float("nan"), float("inf")):
@@ -378,20 +378,22 @@ def test_an_extension_needs_picture_sound_and_a_frame_more(simulator):
 
 
 def test_a_window_is_told_what_came_before_it(simulator, monkeypatch):
-    told, draw = [], Simulator._draw
+    told, draw = [], Simulator._generate
 
     def noted(self, prompts, spec, task, given, *rest):
         told.append((task.given(spec), given))
         return draw(self, prompts, spec, task, given, *rest)
 
     clip = simulator.generate("a", seconds=1.0, **HOW)
-    monkeypatch.setattr(Simulator, "_draw", noted)
+    monkeypatch.setattr(Simulator, "_generate", noted)
     longer = simulator.extend(clip, "a", seconds=0.5, **HOW)
     assert longer.frames.shape[1] == 12
     start, given = told[0]
     known = 5  # frames of a window of 8: one and the first four that share a latent
     assert (start.video[:2] == 0).all() and (start.audio == 0).sum() == 20  # 5 / 8 s of latents of 1 / 32 s
-    torch.testing.assert_close(given.video[:, :, :2], simulator._seen(clip.frames[:, -known:])[:, :, :2])
+    torch.testing.assert_close(
+        given.video[:, :, :2], simulator._encode_video(clip.frames[:, -known:])[:, :, :2]
+    )
 
 
 def test_a_film_of_another_rate_size_and_channels_goes_on(simulator):
@@ -404,7 +406,8 @@ def test_a_film_of_another_rate_size_and_channels_goes_on(simulator):
 def test_a_picture_for_a_sound_has_a_guidance_of_its_own(simulator):
     heard = sound(16000, 16000, 2)
     by_default, told, other = (
-        simulator.visualize(heard, **HOW, guidance=how) for how in (None, usual("visualize"), usual("joint"))
+        simulator.visualize(heard, **HOW, guidance=how)
+        for how in (None, default_guidance("visualize"), default_guidance("joint"))
     )
     assert torch.equal(by_default.frames, told.frames)
     assert not torch.equal(by_default.frames, other.frames)
@@ -417,7 +420,7 @@ def test_a_picture_for_a_sound_is_one_of_several_takes(simulator):
     first = [simulator.visualize(heard, **HOW, seed=seed, num_candidates=1).frames for seed in seeds]
     same = [torch.equal(one, other) for one, other in zip(kept, first, strict=True)]
     assert 0 < sum(same) < len(seeds)  # some first takes are the best, some aren't
-    with pytest.raises(InputError, match="takes is 0"):
+    with pytest.raises(InputError, match="num_candidates is 0"):
         simulator.visualize(heard, num_candidates=0)
 
 
@@ -432,7 +435,7 @@ def test_a_student_draws_what_it_was_taught_unless_guidance_is_told(simulator):
     by_heart, taught = both.generate("a", **how), alone.generate("a", **how, guidance=Guidance(1.0))
     assert not torch.equal(by_heart.frames, simulator.generate("a", **how).frames)
     assert not torch.equal(by_heart.frames, taught.frames)  # its teacher hears
-    for guidance in (2.0, usual("joint")):
+    for guidance in (2.0, default_guidance("joint")):
         told = [each.generate("a", **how, guidance=guidance) for each in (both, simulator)]
         assert torch.equal(told[0].frames, told[1].frames)
     silent = film()
@@ -451,7 +454,7 @@ def test_an_extension_begins_with_the_first_frame_that_its_window_was_not_given(
         frames = light.expand(3, -1, *spec.clip.size)
         return [Clip(frames, torch.zeros(2, spec.clip.samples), spec.clip.frames_per_second, 16000)]
 
-    monkeypatch.setattr(Simulator, "_draw", drawn)
+    monkeypatch.setattr(Simulator, "_generate", drawn)
     start = simulator.generate("a", seconds=1.0)
     windows.clear()
     longer = simulator.extend(start, "b", seconds=1.5, **HOW)
