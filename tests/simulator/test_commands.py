@@ -109,7 +109,7 @@ def test_a_folder_of_clips_goes_on_and_takes_no_others(tmp_path, monkeypatch, ca
     ],
 )
 def test_scales_that_are_given_change_the_defaults_and_no_others(said, other, tmp_path, monkeypatch):
-    drawn = SimpleNamespace(guided=Simulator().task_guidance, how=None)
+    drawn = SimpleNamespace(task_guidance=Simulator().task_guidance, how=None)
     drawn.generate = lambda prompt, seconds, **how: setattr(drawn, "how", how) or noise()
     monkeypatch.setattr("avsim.simulator.load", lambda *_, **__: drawn)
     flags = [f"--{name.replace('_', '-')}={value}" for name, value in said.items()]
