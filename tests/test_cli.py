@@ -70,6 +70,7 @@ PACKAGES = """
     clip errors seeds files memory devices weights measures training
     media
     world
+    prompting
     data
     codecs
     models

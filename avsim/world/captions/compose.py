@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -190,7 +191,7 @@ def _clause(stated: ThingFacts, random: Generator) -> str:
     """What a thing is and does, and all that is stated of how, in any order."""
     does = stated.does or ""
     slots = {"thing": stated.noun, "tip": stated.tip}
-    cores = [core for core in CORES[does] if stated.tip is None or "{tip}" in core]
+    cores = [core for core in CORES.get(does, ("{thing}",)) if stated.tip is None or "{tip}" in core]
     text = Form(pick(cores, random)).say(slots, random)
     forms = TAILS[does] | ANYWHERE
     facts = [name for name in forms if name != "side" and getattr(stated, name) is not None]
@@ -232,3 +233,50 @@ def _of_all(fact: str, slots: dict, random: Generator) -> str:
 
 def _word(slot: str, value: object, random: Generator) -> str:
     return Form(f"{{{slot}}}").say({slot: value}, random)
+
+
+# A caption of what is stated, and nothing else ----------------------------------------------------------
+
+
+class _First(Generator):
+    """Always the first choice, so that the same facts are always said in the same words."""
+
+    def __init__(self) -> None:
+        super().__init__(np.random.PCG64(0))
+
+    def integers(self, *_: Any, **__: Any) -> Any:
+        """The first."""
+        return 0
+
+    def random(self, *_: Any, **__: Any) -> Any:
+        """As likely as can be said in words, but in the usual order."""
+        return 0.45
+
+
+def plain_caption(facts: Facts) -> str:
+    """Exactly the stated facts, always in the same words; "" for none.
+
+    Things and what they do come first, then the place, then the rest. In a caption that is longer than
+    `LONGEST` the place comes first, lest it be cut.
+    """
+    first = _First()
+    clauses = [_clause(stated, first) for stated in facts.things]
+    clauses += [_unseen(stated, first) if stated != ThingFacts(Noun()) else _of_all("unseen", {}, first)
+                for stated in facts.unseen]  # fmt: skip
+    clauses += [_of_all("meetings", _meeting(meeting), first) for meeting in facts.meetings]
+    rest = [] if facts.count is None else [_of_all("count", {"count": facts.count}, first)]
+    rest += _surroundings(facts, first) + _stated_shots(facts, first)
+    place = None if facts.place is None else _word("place", facts.place, first)
+    text = "; ".join([*clauses, *rest])
+    if place is None or not text:
+        return place or text
+    if not clauses or _length(f"{text} {place}") > LONGEST:
+        return f"{place}, {text}"
+    return "; ".join([*clauses[:-1], f"{clauses[-1]} {place}", *rest])
+
+
+def _stated_shots(facts: Facts, random: Generator) -> list[str]:
+    """Cuts and moves of the camera, where something is stated of them."""
+    said = _shots(facts, random)
+    cuts = max(1, (len(facts.cuts or ()) + 1) // 2)
+    return (said[:cuts] if facts.cuts is not None else []) + (said[cuts:] if facts.moves is not None else [])

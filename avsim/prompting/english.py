@@ -1,0 +1,186 @@
+"""English -> tags: inflections, spelling, and what an ambiguous word is by its neighbours."""
+
+import re
+import unicodedata
+from dataclasses import replace
+from difflib import get_close_matches
+from functools import cache
+
+from avsim.prompting import english_words as english
+from avsim.prompting.lexicons import Lexicon
+from avsim.prompting.tags import Part, Tag
+from avsim.world.captions.lexicon import ORDINALS
+
+WORD = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+(?:['’][^\W\d_]+)*|[.,;:!?\n–—…()\"“”]|[^\s\w]|_")
+STOPS, COMMAS = frozenset(".;!?\n…:"), frozenset(",–—()")
+QUIET_MARKS = frozenset("\"“”'’‘-/*_`")
+CORRECTED = 200  # unknown words of a prompt, whose spelling is looked at
+SHORTEST = 4  # letters of a word that is corrected
+CUTOFF = 0.8  # share of letters in common, as difflib counts them
+NOUN_BEFORE = (Part.ARTICLE, Part.NUMBER, Part.COLOUR, Part.MATERIAL, Part.SIZE, Part.SIDE, Part.ACTION)
+
+
+def inflections(verb: str) -> list[str]:
+    """A regular verb's forms; of a phrase, those of its first word. Doubled consonants are among them."""
+    first, _, rest = verb.partition(" ")
+    stem = first.removesuffix("e")
+    forms = [first, f"{first}es" if first.endswith(("s", "sh", "ch", "x", "z", "o")) else f"{first}s"]
+    forms += [f"{stem}ed", f"{stem}ing"]
+    if first.endswith("y") and first[-2:-1] not in "aeiou":
+        forms += [f"{first[:-1]}ies", f"{first[:-1]}ied"]
+    if re.search(r"[^aeiou][aeiou][bdgklmnpt]$", first):
+        forms += [f"{first}{first[-1]}{end}" for end in ("ed", "ing")]
+    return [f"{form} {rest}".strip() for form in forms]
+
+
+def plural(noun: str) -> str:
+    """Of a regular noun, or of a phrase's last word."""
+    if noun.endswith(("s", "sh", "ch", "x")):
+        return f"{noun}es"
+    return f"{noun[:-1]}ies" if re.search(r"[^aeiou]y$", noun) else f"{noun}s"
+
+
+@cache
+def lexicon() -> Lexicon:
+    """All English words and phrases; where one has two meanings, the one that is added first."""
+    words = Lexicon()
+    for part, table in (
+        (Part.NOTHING_SOUNDS, english.NOTHING_SOUNDS), (Part.NO_CUT, english.NO_CUTS),
+        (Part.NO_MOVE, english.NO_MOVES), (Part.MOVE, english.MOVES), (Part.CUT, english.CUTS),
+        (Part.THINGS_SEEN, english.THINGS_SEEN), (Part.SILENT, english.SILENT),
+        (Part.LEAVES, english.LEAVES), (Part.HIDDEN, english.HIDDEN), (Part.REGISTER, english.REGISTERS),
+        (Part.LINE, english.LINES), (Part.BACKGROUND, english.BACKGROUNDS),
+        (Part.SECONDS, english.SECONDS), (Part.TIMES, english.TIMES),
+        (Part.FORCE, english.FORCES), (Part.SPEED, english.SPEEDS),
+    ):  # fmt: skip
+        words.add_table(part, table)
+    for kind, nouns in english.KINDS.items():
+        for noun in nouns.split("|"):
+            words.add(noun.split(), Part.KIND, kind)
+            words.add(plural(noun).split(), Part.KIND, kind, plural=True)
+    for kind, nouns in english.PLAYERS.items():
+        for noun in nouns.split("|"):
+            words.add(noun.split(), Part.AGENT, kind)
+            words.add(plural(noun).split(), Part.AGENT, kind, plural=True)
+    for part, table in (
+        (Part.MATERIAL, english.MATERIALS), (Part.COLOUR, english.COLOURS), (Part.SIZE, english.SIZES),
+        (Part.SIDE, english.SIDES), (Part.NUMBER, english.NUMBERS),
+    ):  # fmt: skip
+        words.add_table(part, table)
+    for part, table in ((Part.PLACE, english.PLACES), (Part.FLOOR, english.FLOORS)):
+        for value, phrases in table.items():
+            for phrase in phrases.split("|"):
+                words.add(phrase.split(), part, value)
+                words.add(plural(phrase).split(), part, value)
+    for phrase in english.LAWNS.split("|"):
+        words.add(phrase.split(), Part.FLOOR, "lawn")
+        words.add(plural(phrase).split(), Part.FLOOR, "lawn")
+    for does, verbs in english.ACTIONS.items():
+        for verb in verbs.split("|"):
+            for form in inflections(verb):
+                words.add(form.split(), Part.ACTION, does)
+    for part, nouns in (
+        (Part.COUNTED, english.COUNTED), (Part.STICK, english.STICKS), (Part.WALL, english.WALLS),
+        (Part.PILLAR, english.PILLARS), (Part.GROUND, "floor|ground"), (Part.SHOT, "shot"),
+    ):  # fmt: skip
+        for noun in nouns.split("|"):
+            words.add(noun.split(), part)
+            words.add(plural(noun).split(), part)
+    for part, phrases in (
+        (Part.AGENT, english.AGENTS), (Part.SOMETHING, english.SOMETHING), (Part.PRONOUN, english.PRONOUNS),
+        (Part.NEGATION, english.NEGATIONS), (Part.THEN, english.THEN), (Part.BEFORE, english.BEFORE),
+        (Part.AFTER, english.AFTER), (Part.AND, "and|plus|as well as|along with|together with"), (Part.OR, "or"),
+        (Part.OF, "of|made of|made from|made out of"), (Part.ON, "on|onto|upon|down on|on top of|against"),
+        (Part.BE, "is|are|was|were|be|being|been|get|gets|got|getting"), (Part.FOR, "for|lasting"),
+        (Part.ARTICLE, "a|an|the|this|that|its|another"), (Part.TIMES_UNIT, "times|time|x"),
+        (Part.PER_SECOND, "a second|per second|each second|every second|strokes a second|times a second"
+         "|strokes per second|beats per second|hits per second|hits a second|in a second|times per second"
+         "|times every second|times each second|beats a second"),
+        (Part.SECONDS_UNIT, "s|sec|secs|second|seconds"),
+        (Part.UNKNOWN, ""),
+    ):  # fmt: skip
+        for phrase in filter(None, phrases.split("|")):
+            words.add(phrase.split(), part)
+    for number, word in enumerate(ORDINALS):
+        words.add([word, "shot"], Part.ORDINAL, number)
+        words.add(["shot", str(number + 1)], Part.ORDINAL, number)
+    return words
+
+
+@cache
+def spelled() -> tuple[str, ...]:
+    """Words to which a misspelt one is corrected."""
+    words = {word for phrase in lexicon().phrases for word in phrase if len(word) >= SHORTEST}
+    return tuple(sorted(words | {word for word in english.FUNCTION if len(word) > SHORTEST}))
+
+
+def corrected(word: str) -> str | None:
+    """A word of the lexicon that a misspelt one stands for."""
+    if len(word) < 3 or word in english.PROTECTED:
+        return None
+    near = get_close_matches(word, spelled(), n=3, cutoff=CUTOFF if len(word) > SHORTEST else 0.85)
+    return next((each for each in near if each[0] == word[0] or len(word) > 6), None)
+
+
+def units_of(text: str) -> list[str]:
+    """Lower-case words, numbers and marks."""
+    text = unicodedata.normalize("NFKC", text).lower().replace("’", "'")
+    text = re.sub(r"\bcan't\b|\bcannot\b", "can not", re.sub(r"\bwon't\b", "will not", text))
+    text = re.sub(r"(\w)n't\b", r"\1 not", text)
+    text = re.sub(r"'(?:s|re|ve|ll|d|m)\b", "", text)
+    text = re.sub(r"(\d)x\b", r"\1 times", text)
+    return [unit for unit in WORD.findall(text) if unit not in QUIET_MARKS]
+
+
+def tags_of(text: str) -> list[Tag]:
+    """The tags of a text, in its order; function words have none, unknown words are tagged so."""
+    words, function = lexicon(), frozenset(english.FUNCTION)
+    units = units_of(text)
+    known = {word for phrase in words.phrases for word in phrase} | function
+    looked: dict[str, str | None] = {}
+    for unit in units:
+        if unit[0].isalpha() and unit not in known and unit not in looked and len(looked) < CORRECTED:
+            looked[unit] = corrected(unit)
+    units = [looked.get(unit) or unit for unit in units]
+    tags: list[Tag] = []
+    place = 0
+    while place < len(units):
+        unit = units[place]
+        if unit in STOPS or unit in COMMAS:
+            tags.append(Tag(Part.STOP if unit in STOPS else Part.COMMA, words=unit))
+            place += 1
+        elif found := words.find(units, place):
+            tag, end = found
+            tags.append(replace(tag, words=" ".join(units[place:end])))
+            place = end
+        elif unit[0].isdigit():
+            tags.append(Tag(Part.NUMBER, float(unit), unit))
+            place += 1
+        else:
+            if unit not in function:
+                tags.append(Tag(Part.UNKNOWN, words=unit))
+            place += 1
+    return [_by_neighbours(tags, number) for number in range(len(tags))]
+
+
+def _by_neighbours(tags: list[Tag], number: int) -> Tag:
+    """A tag, of a word that is a noun or a verb by what stands beside it."""
+    tag = tags[number]
+    before = tags[number - 1] if number else Tag(Part.STOP)
+    after = tags[number + 1] if number + 1 < len(tags) else Tag(Part.STOP)
+    if tag.words in ("ring", "rings"):
+        starts = before.part in (Part.STOP, Part.COMMA, Part.AND, Part.THEN)
+        if before.part in (Part.KIND, Part.PRONOUN) or (before.part is Part.AGENT):
+            return Tag(Part.ACTION, "is struck", tag.words)
+        if starts and after.part in (Part.ARTICLE, Part.PRONOUN, Part.NUMBER, Part.KIND):
+            return Tag(Part.ACTION, "is struck", tag.words)
+    if tag.words in ("block", "bowl", "box", "fiddle") and before.part is Part.AGENT:
+        return Tag(Part.UNKNOWN, words=tag.words)
+    if tag.words == "second" and before.part is not Part.NUMBER:
+        return Tag(Part.ARTICLE, words=tag.words)
+    if tag.words == "falling" and after.part is Part.COUNTED:
+        return Tag(Part.LINE, "falling", tag.words)
+    if tag.part is Part.ACTION and before.part is Part.ARTICLE and before.words in ("a", "an", "the"):
+        if after.part not in (Part.KIND, Part.COLOUR, Part.MATERIAL, Part.SIZE):
+            return tag  # "a tap on the bell"
+    return tag

@@ -1,0 +1,95 @@
+"""Tags that only mean something together: "three times", "0.8 s", "felt stick", "stone floor"."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from avsim.prompting.tags import Part, Tag
+
+DESCRIBING = (Part.COLOUR, Part.MATERIAL, Part.SIZE, Part.ARTICLE, Part.OF)
+A_SECOND = ("a second", "一秒", "每秒")
+BOTH = ("both", "两个都", "都")
+
+
+def combined(tags: Sequence[Tag]) -> list[Tag]:
+    """The tags with numbers, sticks, floors and walls put together with what they belong to."""
+    found: list[Tag] = []
+    place = 0
+    while place < len(tags):
+        tag, used = _combined_at(tags, place)
+        if tag is not None:
+            found.append(tag)
+        place += used
+    return found
+
+
+def _combined_at(tags: Sequence[Tag], place: int) -> tuple[Tag | None, int]:
+    """What begins at a place, and of how many tags it is."""
+    tag = tags[place]
+    parts = [each.part for each in tags[place : place + 5]]
+    words = " ".join(each.words for each in tags[place : place + 2])
+    match parts:
+        case [Part.NUMBER, Part.TIMES_UNIT, Part.PER_SECOND, *_]:
+            return Tag(Part.PER_SECOND, tag.value, words), 3
+        case [Part.NUMBER, Part.TIMES_UNIT, Part.SECONDS, *_] if tags[place + 2].words in A_SECOND:
+            return Tag(Part.PER_SECOND, tag.value, words), 3
+        case [Part.PER_SECOND, Part.NUMBER, Part.TIMES_UNIT, *_]:
+            return Tag(Part.PER_SECOND, tags[place + 1].value, words), 3
+        case [Part.TIMES, Part.PER_SECOND, *_]:
+            return Tag(Part.PER_SECOND, tag.value, words), 2
+        case [Part.TIMES, Part.SECONDS, *_] if tags[place + 1].words in A_SECOND:
+            return Tag(Part.PER_SECOND, tag.value, words), 2
+        case [Part.NUMBER, Part.PER_SECOND, *_]:
+            return Tag(Part.PER_SECOND, tag.value, words), 2
+        case [Part.NUMBER, Part.TIMES_UNIT, *_] | [Part.NUMBER, Part.COUNTED, *_]:
+            return Tag(Part.TIMES, int(tag.value), words), 2
+        case [Part.NUMBER, Part.FORCE | Part.SPEED | Part.REGISTER | Part.LINE as part, Part.COUNTED, *_]:
+            return Tag(Part.TIMES, (int(tag.value), part, tags[place + 1].value), words), 3
+        case [Part.FOR, Part.NUMBER, Part.SECONDS_UNIT, *_]:
+            return None, 3
+        case [Part.FOR, Part.SECONDS, *_]:
+            return None, 2
+        case [Part.AFTER, Part.NUMBER, Part.SECONDS_UNIT, *_]:
+            return Tag(Part.SECONDS, float(tags[place + 1].value), words), 3
+        case [Part.NUMBER, Part.SECONDS_UNIT, *_]:
+            return Tag(Part.SECONDS, float(tag.value), words), 2
+        case [Part.AFTER, Part.SECONDS, *_]:
+            return tags[place + 1], 2
+        case [Part.MATERIAL, Part.STICK, *_]:
+            return Tag(Part.STICK, tag.value, words), 2
+        case [Part.STICK, Part.OF, Part.MATERIAL, *_]:
+            return Tag(Part.STICK, tags[place + 2].value, words), 3
+        case [Part.MATERIAL, Part.WALL, *_]:
+            return Tag(Part.WALL, tag.value, words), 2
+        case [Part.WALL, Part.OF, Part.MATERIAL, *_]:
+            return Tag(Part.WALL, tags[place + 2].value, words), 3
+        case [Part.MATERIAL | Part.FLOOR, Part.GROUND, *_]:
+            return Tag(Part.FLOOR, tag.value, words), 2
+        case [Part.GROUND, Part.OF, Part.MATERIAL, *_]:
+            return Tag(Part.FLOOR, tags[place + 2].value, words), 3
+        case [Part.ON, Part.MATERIAL, *rest] if not _describes_a_thing(rest, tags[place + 2 :]):
+            return Tag(Part.FLOOR, tags[place + 1].value, words), 2
+        case [Part.MATERIAL, *rest] if tag.value == "stone" and not _describes_a_thing(
+            rest, tags[place + 1 :]
+        ):
+            return Tag(Part.FLOOR, "stone", tag.words), 1
+        case [Part.NUMBER, Part.ACTION, *_] if tags[place + 1].value != "collide" and tag.words not in BOTH:
+            if _is_noun(tags[place + 1]):
+                return Tag(Part.TIMES, (int(tag.value), Part.ACTION, tags[place + 1].value), words), 2
+        case [Part.NUMBER, *_] if tag.words in BOTH and not _describes_a_thing(
+            [each.part for each in tags[place + 1 :]], tags[place + 1 :]
+        ):
+            return replace(tag, part=Part.PRONOUN), 1
+    return tag, 1
+
+
+def _is_noun(tag: Tag) -> bool:
+    """Whether a verb behind a number is a noun, such as "three hits"."""
+    return not tag.words.endswith(("ing", "ed")) and tag.words not in ("fell", "struck", "falls")
+
+
+def _describes_a_thing(parts: Sequence[Part], tags: Sequence[Tag]) -> bool:
+    """Whether adjectives end in a thing."""
+    for part, _ in zip(parts, tags, strict=False):
+        if part not in DESCRIBING:
+            return part in (Part.KIND, Part.STICK, Part.WALL, Part.AGENT)
+    return False
