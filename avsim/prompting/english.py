@@ -6,8 +6,7 @@ from dataclasses import replace
 from difflib import get_close_matches
 from functools import cache
 
-from avsim.prompting import english_words as english
-from avsim.prompting.lexicons import Lexicon
+from avsim.prompting.lexicons import Lexicon, entries, split, words_of_language
 from avsim.prompting.tags import Part, Tag
 from avsim.world.captions.lexicon import ORDINALS
 
@@ -17,7 +16,19 @@ QUIET_MARKS = frozenset("\"“”'’‘-/*_`")
 CORRECTED = 200  # unknown words of a prompt, whose spelling is looked at
 SHORTEST = 4  # letters of a word that is corrected
 CUTOFF = 0.8  # share of letters in common, as difflib counts them
-NOUN_BEFORE = (Part.ARTICLE, Part.NUMBER, Part.COLOUR, Part.MATERIAL, Part.SIZE, Part.SIDE, Part.ACTION)
+COUNTABLE = (
+    "kinds",
+    "players",
+    "places",
+    "floors",
+    "lawns",
+    "counted",
+    "sticks",
+    "walls",
+    "pillars",
+    "ground",
+)
+ADVERBS_OF_THE_MIDDLE = ("central", "centrally", "centred", "centered", "right in the middle", "dead centre")
 
 
 def inflections(verb: str) -> list[str]:
@@ -43,64 +54,19 @@ def plural(noun: str) -> str:
 @cache
 def lexicon() -> Lexicon:
     """All English words and phrases; where one has two meanings, the one that is added first."""
-    words = Lexicon()
-    for part, table in (
-        (Part.NOTHING_SOUNDS, english.NOTHING_SOUNDS), (Part.NO_CUT, english.NO_CUTS),
-        (Part.NO_MOVE, english.NO_MOVES), (Part.MOVE, english.MOVES), (Part.CUT, english.CUTS),
-        (Part.THINGS_SEEN, english.THINGS_SEEN), (Part.SILENT, english.SILENT),
-        (Part.LEAVES, english.LEAVES), (Part.HIDDEN, english.HIDDEN), (Part.REGISTER, english.REGISTERS),
-        (Part.LINE, english.LINES), (Part.BACKGROUND, english.BACKGROUNDS),
-        (Part.SECONDS, english.SECONDS), (Part.TIMES, english.TIMES),
-        (Part.FORCE, english.FORCES), (Part.SPEED, english.SPEEDS),
-    ):  # fmt: skip
-        words.add_table(part, table)
-    for kind, nouns in english.KINDS.items():
-        for noun in nouns.split("|"):
-            words.add(noun.split(), Part.KIND, kind)
-            words.add(plural(noun).split(), Part.KIND, kind, plural=True)
-    for kind, nouns in english.PLAYERS.items():
-        for noun in nouns.split("|"):
-            words.add(noun.split(), Part.AGENT, kind)
-            words.add(plural(noun).split(), Part.AGENT, kind, plural=True)
-    for part, table in (
-        (Part.MATERIAL, english.MATERIALS), (Part.COLOUR, english.COLOURS), (Part.SIZE, english.SIZES),
-        (Part.SIDE, english.SIDES), (Part.NUMBER, english.NUMBERS),
-    ):  # fmt: skip
-        words.add_table(part, table)
-    for part, table in ((Part.PLACE, english.PLACES), (Part.FLOOR, english.FLOORS)):
-        for value, phrases in table.items():
-            for phrase in phrases.split("|"):
-                words.add(phrase.split(), part, value)
-                words.add(plural(phrase).split(), part, value)
-    for phrase in english.LAWNS.split("|"):
-        words.add(phrase.split(), Part.FLOOR, "lawn")
-        words.add(plural(phrase).split(), Part.FLOOR, "lawn")
-    for does, verbs in english.ACTIONS.items():
-        for verb in verbs.split("|"):
-            for form in inflections(verb):
-                words.add(form.split(), Part.ACTION, does)
-    for part, nouns in (
-        (Part.COUNTED, english.COUNTED), (Part.STICK, english.STICKS), (Part.WALL, english.WALLS),
-        (Part.PILLAR, english.PILLARS), (Part.GROUND, "floor|ground"), (Part.SHOT, "shot"),
-    ):  # fmt: skip
-        for noun in nouns.split("|"):
-            words.add(noun.split(), part)
-            words.add(plural(noun).split(), part)
-    for part, phrases in (
-        (Part.AGENT, english.AGENTS), (Part.SOMETHING, english.SOMETHING), (Part.PRONOUN, english.PRONOUNS),
-        (Part.NEGATION, english.NEGATIONS), (Part.THEN, english.THEN), (Part.BEFORE, english.BEFORE),
-        (Part.AFTER, english.AFTER), (Part.AND, "and|plus|as well as|along with|together with"), (Part.OR, "or"),
-        (Part.OF, "of|made of|made from|made out of"), (Part.ON, "on|onto|upon|down on|on top of|against"),
-        (Part.BE, "is|are|was|were|be|being|been|get|gets|got|getting"), (Part.FOR, "for|lasting"),
-        (Part.ARTICLE, "a|an|the|this|that|its|another"), (Part.TIMES_UNIT, "times|time|x"),
-        (Part.PER_SECOND, "a second|per second|each second|every second|strokes a second|times a second"
-         "|strokes per second|beats per second|hits per second|hits a second|in a second|times per second"
-         "|times every second|times each second|beats a second"),
-        (Part.SECONDS_UNIT, "s|sec|secs|second|seconds"),
-        (Part.UNKNOWN, ""),
-    ):  # fmt: skip
-        for phrase in filter(None, phrases.split("|")):
-            words.add(phrase.split(), part)
+    words, ways = Lexicon(), split(words_of_language("english")["side_ways"])
+    for table, part, value, phrase in entries("english"):
+        forms = [phrase]
+        if table == "sides":
+            forms = [way.format(phrase) for way in ways]
+        elif table == "actions":
+            forms = inflections(phrase)
+        for form in forms:
+            words.add(form.split(), part, value)
+        if table in COUNTABLE:
+            words.add(plural(phrase).split(), part, value, plural=True)
+    for phrase in ADVERBS_OF_THE_MIDDLE:
+        words.add(phrase.split(), Part.SIDE, "middle")
     for number, word in enumerate(ORDINALS):
         words.add([word, "shot"], Part.ORDINAL, number)
         words.add(["shot", str(number + 1)], Part.ORDINAL, number)
@@ -108,15 +74,27 @@ def lexicon() -> Lexicon:
 
 
 @cache
+def function_words() -> frozenset[str]:
+    """Words that say nothing of a scene."""
+    return frozenset(words_of_language("english")["function"].split())
+
+
+@cache
+def protected() -> frozenset[str]:
+    """Words that are never taken for misspelt ones."""
+    return frozenset(words_of_language("english")["protected"].split())
+
+
+@cache
 def spelled() -> tuple[str, ...]:
     """Words to which a misspelt one is corrected."""
     words = {word for phrase in lexicon().phrases for word in phrase if len(word) >= SHORTEST}
-    return tuple(sorted(words | {word for word in english.FUNCTION if len(word) > SHORTEST}))
+    return tuple(sorted(words | {word for word in function_words() if len(word) > SHORTEST}))
 
 
 def corrected(word: str) -> str | None:
     """A word of the lexicon that a misspelt one stands for."""
-    if len(word) < 3 or word in english.PROTECTED:
+    if len(word) < 3 or word in protected():
         return None
     near = get_close_matches(word, spelled(), n=3, cutoff=CUTOFF if len(word) > SHORTEST else 0.85)
     return next((each for each in near if each[0] == word[0] or len(word) > 6), None)
@@ -134,7 +112,7 @@ def units_of(text: str) -> list[str]:
 
 def tags_of(text: str) -> list[Tag]:
     """The tags of a text, in its order; function words have none, unknown words are tagged so."""
-    words, function = lexicon(), frozenset(english.FUNCTION)
+    words, function = lexicon(), function_words()
     units = units_of(text)
     known = {word for phrase in words.phrases for word in phrase} | function
     looked: dict[str, str | None] = {}
