@@ -11,7 +11,7 @@ from typing import Any
 from avsim.prompting.numbers import DESCRIBING, combined
 from avsim.prompting.tags import Part, Tag
 from avsim.world.captions.facts import TARGET_WORDS, Facts, Meeting, Noun, ThingFacts
-from avsim.world.captions.lexicon import ANYWHERE, TAILS
+from avsim.world.captions.lexicon import ANYWHERE, TAILS, WORDS
 from avsim.world.flat.scene import MOST, SHAPES
 from avsim.world.sound.phrases import INSTRUMENTS
 
@@ -105,6 +105,11 @@ class _Thing:
             self.details.setdefault(name, value)
 
 
+def _name_of(value: str) -> str:
+    """Of which of a noun's facts a compound's second half is: "bell/copper", "block/wood"."""
+    return "colour" if value in WORDS["colour"] else "material"
+
+
 def read(tags: Sequence[Tag]) -> Reading:
     """What the tags of a prompt say."""
     reader = _Reader(combined(tags))
@@ -131,6 +136,7 @@ class _Reader:
         self.negated = self.swallow = self.of = self.hidden = self.something = self.cutting = self.agent = (
             False
         )
+        self.referred = False  # the last noun is one that was named before
         self.player = ""
         self.refined = 0
         self.colliding: list[_Thing] | None = None
@@ -272,16 +278,16 @@ class _Reader:
             return
         self.swallow = False
         mods, self.mods = self.mods, {}
-        noun = {"kind": tag.value} | mods
-        if tag.words == "woodblock" or tag.words == "wood block":
-            noun.setdefault("material", "wood")
+        kind, _, made_of = tag.value.partition("/")
+        noun = {"kind": kind} | ({_name_of(made_of): made_of} if made_of else {}) | mods
         named = self._named(noun)
         count = self.number or (2 if tag.plural else 1)
-        if self.player == tag.value and self.sentence and self.sentence[-1].noun["kind"] == tag.value:
+        if self.player == kind and self.sentence and self.sentence[-1].noun["kind"] == kind:
             self.player = ""
             self._describe(self.recent, mods)
             return  # "a violinist plays the violin"
-        if named and self.number is None:
+        self.referred = bool(named) and self.number is None
+        if self.referred:
             found = named
         else:
             room = max(0, MOST - len(self.things))
@@ -298,7 +304,7 @@ class _Reader:
         self.sentence += found
         if self.colliding is not None:
             self.colliding += found
-        elif self.pending is not None:
+        elif self.pending is not None and not (self.group and self._acts_itself(place)):
             self._act(found, self.pending, joined=True)
         else:
             self.waiting += found
@@ -338,11 +344,26 @@ class _Reader:
                 self.walls.append((tag.value, self.wall))
             self.wall = None
             return
+        if self.referred and self.here and self.here[0].noun.get("side", tag.value) != tag.value:
+            self._another(tag.value)
+            return
         bare = [thing for thing in self.here if "side" not in thing.noun]
         if bare and not self.mods and self.number is None:
             self._describe(bare, {"side": tag.value})
         else:
             self.mods.setdefault("side", tag.value)
+
+    def _another(self, side: str) -> None:
+        """What seemed to be named again is another thing of its kind, on the other side."""
+        (old,) = self.here
+        new = _Thing({"kind": old.noun["kind"], "side": side}, self.clause, self.rank, does=None)
+        self.things.append(new)
+        for names in (self.waiting, self.group, self.sentence):
+            names[:] = [new if thing is old else thing for thing in names]
+        self.here = self.recent = [new]
+        self.referred = False
+        if any(thing is new for thing in self.group) and self.previous:
+            new.do(self.previous)
 
     def _spare_mods(self) -> None:
         """Adjectives behind their noun, or of one of several."""
@@ -459,6 +480,15 @@ class _Reader:
                 return False
         return False
 
+    def _acts_itself(self, place: int) -> bool:
+        """Whether an action follows a noun in the same part of the sentence."""
+        for tag in self.tags[place + 1 :]:
+            if tag.part is Part.ACTION:
+                return True
+            if tag.part in BREAKS and tag.part is not Part.BE:
+                return False
+        return False
+
     def _detail(self, name: str, value: Any, words: str) -> None:
         """Give the things of the clause a detail, or keep it for those that are still to come."""
         if self.waiting or self.pending is not None and not self.group or not self.group:
@@ -510,9 +540,9 @@ class _Reader:
             self.negated = self.swallow = False
         if tag.part is Part.COMMA:
             self.player = ""
+            self.clause += 1
             if self.after_comma is not None:
                 self.rank, self.after_comma = self.after_comma, None
-                self.clause += 1
                 self._settle()
         if following is Part.AGENT or tag.part is Part.COMMA and following is not Part.KIND:
             self._settle_collision()

@@ -22,7 +22,7 @@ TABLES = {  # of a language's file -> what their phrases are
     "ground": Part.GROUND, "agents": Part.AGENT, "something": Part.SOMETHING, "pronouns": Part.PRONOUN,
     "negations": Part.NEGATION, "then": Part.THEN, "before": Part.BEFORE, "after": Part.AFTER,
     "and": Part.AND, "or": Part.OR, "of": Part.OF, "on": Part.ON, "be": Part.BE, "for": Part.FOR,
-    "articles": Part.ARTICLE, "times_unit": Part.TIMES_UNIT, "per_second": Part.PER_SECOND,
+    "articles": Part.ARTICLE, "with": Part.WITH, "times_unit": Part.TIMES_UNIT, "per_second": Part.PER_SECOND,
     "seconds_unit": Part.SECONDS_UNIT, "shots": Part.ORDINAL,
 }  # fmt: skip
 

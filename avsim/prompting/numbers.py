@@ -14,8 +14,9 @@ def combined(tags: Sequence[Tag]) -> list[Tag]:
     """The tags with numbers, sticks, floors and walls put together with what they belong to."""
     found: list[Tag] = []
     place = 0
+    struck = any(tag.part is Part.ACTION and tag.value == "is struck" for tag in tags)
     while place < len(tags):
-        tag, used = _combined_at(tags, place)
+        tag, used = (struck and _tool(tags, place)) or _combined_at(tags, place)
         if tag is not None:
             found.append(tag)
         place += used
@@ -80,6 +81,24 @@ def _combined_at(tags: Sequence[Tag], place: int) -> tuple[Tag | None, int]:
         ):
             return replace(tag, part=Part.PRONOUN), 1
     return tag, 1
+
+
+def _tool(tags: Sequence[Tag], place: int) -> tuple[Tag, int] | None:
+    """A bar by which something is struck, "with a metal rod": a stick."""
+    if tags[place].part is not Part.WITH:
+        return None
+    material = None
+    for end in range(place + 1, min(len(tags), place + 5)):
+        tag = tags[end]
+        if tag.part is Part.MATERIAL:
+            material = tag.value
+        elif tag.part is Part.KIND and tag.value.startswith("bar"):
+            return Tag(
+                Part.STICK, material or tag.value.partition("/")[2] or None, tag.words
+            ), end - place + 1
+        elif tag.part not in DESCRIBING and tag.part is not Part.NUMBER:
+            return None
+    return None
 
 
 def _is_noun(tag: Tag) -> bool:

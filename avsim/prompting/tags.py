@@ -51,6 +51,7 @@ class Part(Enum):
     BE = auto()  # of a passive
     FOR = auto()  # of a duration
     ARTICLE = auto()
+    WITH = auto()  # an instrument that strikes
     ORDINAL = auto()
     SHOT = auto()
     CUT = auto()
