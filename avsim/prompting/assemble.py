@@ -282,6 +282,9 @@ class _Reader:
         noun = {"kind": kind} | ({_name_of(made_of): made_of} if made_of else {}) | mods
         named = self._named(noun)
         count = self.number or (2 if tag.plural else 1)
+        if count > 1 and not tag.plural and tag.words.isascii() and self._next(place) is Part.ACTION:
+            self.details.append(("times", count, tag.words))  # "three drum hits"
+            count = self.number = 1
         if self.player == kind and self.sentence and self.sentence[-1].noun["kind"] == kind:
             self.player = ""
             self._describe(self.recent, mods)
@@ -420,6 +423,10 @@ class _Reader:
             if does == "silent":
                 self._detail("silent", True, words)
                 return
+        if not self.waiting and self.number == 1 and self.mods and len(self.recent) > 1:
+            one = self.recent[min(self.refined, len(self.recent) - 1)]  # "the left one is struck"
+            self._spare_mods()
+            self.waiting = [one]
         behind = self._object(place)
         if does == "is struck" and self._next(place) in (Part.FLOOR, Part.GROUND):
             does = "falls"

@@ -11,11 +11,12 @@ from avsim.prompting.tags import Part, Tag
 from avsim.world.captions.lexicon import ORDINALS
 
 WORD = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+(?:['’][^\W\d_]+)*|[.,;:!?\n–—…()\"“”]|[^\s\w]|_")
-STOPS, COMMAS = frozenset(".;!?\n…:"), frozenset(",–—()")
+STOPS, COMMAS = frozenset(".;!?\n…"), frozenset(",:–—()")
 QUIET_MARKS = frozenset("\"“”'’‘-/*_`")
 CORRECTED = 200  # unknown words of a prompt, whose spelling is looked at
 SHORTEST = 4  # letters of a word that is corrected
-CUTOFF = 0.8  # share of letters in common, as difflib counts them
+SHORT = 5  # letters up to which a word is corrected only if that is nearly certain
+CUTOFF, STRICT = 0.8, 0.85  # share of letters in common, as difflib counts them
 COUNTABLE = (
     "kinds",
     "players",
@@ -92,12 +93,26 @@ def spelled() -> tuple[str, ...]:
     return tuple(sorted(words | {word for word in function_words() if len(word) > SHORTEST}))
 
 
+@cache
+def spelled_names() -> tuple[str, ...]:
+    """Those of things, colours and materials, to which short words are corrected more readily."""
+    names = (Part.KIND, Part.COLOUR, Part.MATERIAL)
+    words = {word for phrase, tag in lexicon().phrases.items() if tag.part in names for word in phrase}
+    return tuple(sorted(word for word in words if len(word) >= SHORTEST))
+
+
 def corrected(word: str) -> str | None:
     """A word of the lexicon that a misspelt one stands for."""
     if len(word) < 3 or word in protected():
         return None
-    near = get_close_matches(word, spelled(), n=3, cutoff=CUTOFF if len(word) > SHORTEST else 0.85)
-    return next((each for each in near if each[0] == word[0] or len(word) > 6), None)
+    if len(word) > SHORT:
+        near = get_close_matches(word, spelled(), n=3, cutoff=CUTOFF)
+        return next((each for each in near if each[0] == word[0] or len(word) > SHORT + 1), None)
+    swapped = [each for each in spelled() if len(each) == len(word) and sorted(each) == sorted(word)]
+    near = get_close_matches(word, spelled(), n=3, cutoff=STRICT) + swapped
+    if len(word) >= SHORTEST:
+        near += get_close_matches(word, spelled_names(), n=3, cutoff=0.75)
+    return next((each for each in near if each[0] == word[0] and abs(len(each) - len(word)) < 2), None)
 
 
 def units_of(text: str) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 from avsim.prompting.tags import Part, Tag
 
 TABLES = {  # of a language's file -> what their phrases are
+    "ignored": Part.IGNORED,
     "nothing_sounds": Part.NOTHING_SOUNDS, "no_cuts": Part.NO_CUT, "no_moves": Part.NO_MOVE,
     "moves": Part.MOVE, "cuts": Part.CUT, "things_seen": Part.THINGS_SEEN, "silent": Part.SILENT,
     "leaves": Part.LEAVES, "hidden": Part.HIDDEN, "registers": Part.REGISTER, "lines": Part.LINE,

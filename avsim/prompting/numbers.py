@@ -12,6 +12,7 @@ BOTH = ("both", "两个都", "都")
 
 def combined(tags: Sequence[Tag]) -> list[Tag]:
     """The tags with numbers, sticks, floors and walls put together with what they belong to."""
+    tags = [tag for tag in tags if tag.part is not Part.IGNORED]
     found: list[Tag] = []
     place = 0
     struck = any(tag.part is Part.ACTION and tag.value == "is struck" for tag in tags)

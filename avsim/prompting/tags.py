@@ -60,6 +60,7 @@ class Part(Enum):
     NO_MOVE = auto()
     NOTHING_SOUNDS = auto()
     THINGS_SEEN = auto()  # "things can be seen": a number before it counts all of them
+    IGNORED = auto()  # phrases that say nothing of a scene
     UNKNOWN = auto()
 
 
