@@ -81,6 +81,12 @@ def add(subparsers: Any) -> None:
     parser.add_argument(
         "--negative-prompt", type=words, metavar="PROMPT", help="what to move away from (default: none)"
     )
+    parser.add_argument(
+        "--no-rewrite",
+        action="store_true",
+        help="pass the prompt to the model as it is (default: a model of the synthetic worlds gets it as one "
+        "of their captions)",
+    )
     given = parser.add_mutually_exclusive_group()
     given.add_argument(
         "--video", type=local_path, metavar="VIDEO", help="generate audio for this video (foley)"
@@ -181,6 +187,7 @@ def run(arguments: argparse.Namespace) -> None:
         prompt = simulator.describe(_beginning(given, simulator)) if task == "foley" else ""
         if prompt:
             print(f"seen: {prompt}", file=sys.stderr)
+    written, prompt = prompt, _rewritten(arguments, simulator, prompt)
     if given is not None and not (task == "foley" and arguments.prompt is None):  # else it is said already
         if simulator.is_out_of_distribution(_beginning(given, simulator)):
             print(f"{_source(arguments)}: looks unlike what the model was trained on", file=sys.stderr)
@@ -193,7 +200,7 @@ def run(arguments: argparse.Namespace) -> None:
         for index in track(range(count), description="generating", disable=count == 1, transient=True):
             seed = arguments.seed + index
             path = out if single else out / f"{index:04d}{SUFFIXES.get(task, '.mp4')}"
-            entries.append(entry(path.name, prompt, seed, task))
+            entries.append(entry(path.name, written, seed, task, prompt))
             if not single and path.exists():
                 continue  # of an earlier run
             if isinstance(given, Windows):
@@ -217,6 +224,22 @@ def run(arguments: argparse.Namespace) -> None:
         if not single:
             write_listing(entries, out)
     print(out)
+
+
+def _rewritten(arguments: argparse.Namespace, simulator: Simulator, prompt: str) -> str:
+    """The prompt as the model's captions are written, if it was trained on the synthetic worlds."""
+    if arguments.no_rewrite or not (simulator.places and arguments.prompt):
+        return prompt
+    from avsim.prompting.rules import rewritten
+
+    found = rewritten(prompt)
+    if found.prompt != prompt:
+        print(f'rewritten: "{found.prompt}"', file=sys.stderr)
+    if found.dropped:
+        print(f"dropped: {', '.join(found.dropped)}", file=sys.stderr)
+    if found.negative_prompt:
+        print(f"left out: {found.negative_prompt}", file=sys.stderr)
+    return found.prompt
 
 
 def _settings(arguments: argparse.Namespace, prompt: str) -> dict[str, Any]:

@@ -124,9 +124,12 @@ def _clips(arguments: argparse.Namespace, config: WorldConfig) -> tuple[Any, dic
         scene = read_scene(arguments.file)
         return SceneVariants(scene, config.spec, seed), {"scene": scene.plain(), "seed": seed, "split": split}
     if arguments.say is not None:
-        said(arguments.say, config.spec, seed)  # what can't be is said before anything is written
-        return SceneVariants(arguments.say, config.spec, seed), {
-            "said": arguments.say,
+        from avsim.prompting.rules import caption_of_prompt
+
+        sentence = caption_of_prompt(arguments.say)
+        said(sentence, config.spec, seed)  # what can't be is said before anything is written
+        return SceneVariants(sentence, config.spec, seed), {
+            "said": sentence,
             "seed": seed,
             "split": split,
         }

@@ -3,7 +3,9 @@
 Each fact is right or wrong by itself.
 """
 
+import logging
 from collections.abc import Sequence
+from functools import cache
 from statistics import median
 
 import torch
@@ -13,9 +15,10 @@ from avsim.errors import InputError
 from avsim.evaluation.metric import ClipScorer
 from avsim.evaluation.result import NotJudged, Reason
 from avsim.perception.detections import AudioDetections, DetectedThing, VideoDetections
+from avsim.prompting.rules import facts_of_prompt
 from avsim.world.captions.facts import TARGET_WORDS, Facts, Noun, ThingFacts
-from avsim.world.captions.parsing import facts_in
 
+log = logging.getLogger(__name__)
 SURE = 0.5  # probability above which something counts as audible
 FACTS = (
     "things seen", "materials seen", "colours seen", "sides", "number of things", "place seen",
@@ -65,17 +68,23 @@ class TextAgreement(ClipScorer):
 
 
 def facts_of_caption(caption: str) -> Facts:
-    """The facts of a caption.
+    """The facts of a caption or of an ordinary sentence; what can't be read is logged, once.
 
     Raises:
-        NotJudged: there is none, or none that the world's grammar can read.
+        NotJudged: there is none, or none that can be read.
     """
     if not caption:
         raise NotJudged(Reason.NO_CAPTION)
     try:
-        return facts_in(caption)
+        return facts_of_prompt(caption)
     except InputError as error:
+        _warn_once(f"not judged by its caption: {error}")
         raise NotJudged(Reason.NO_CAPTION) from error
+
+
+@cache
+def _warn_once(message: str) -> None:
+    log.warning(message)
 
 
 def _seen(facts: Facts, view: VideoDetections) -> list[tuple[str, bool]]:

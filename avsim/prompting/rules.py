@@ -69,3 +69,16 @@ def facts_of_prompt(prompt: str) -> Facts:
     if reading.facts == Facts():
         return facts_in(prompt)
     return reading.facts
+
+
+def caption_of_prompt(prompt: str) -> str:
+    """An ordinary sentence as a caption; one that is a caption already comes back unchanged.
+
+    Raises:
+        InputError: a word that no fact has, or a sentence without any.
+    """
+    try:
+        facts_in(prompt)
+    except InputError:
+        return plain_caption(facts_of_prompt(prompt))
+    return prompt

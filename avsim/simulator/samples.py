@@ -37,9 +37,10 @@ class Sample:
         return entry(file, self.prompt, self.seed, self.task)
 
 
-def entry(file: str, prompt: str, seed: int, task: str) -> dict[str, Any]:
-    """A clip's entry in `samples.json`."""
-    return {"file": file, "prompt": prompt, "seed": seed, "task": task}
+def entry(file: str, prompt: str, seed: int, task: str, rewritten: str | None = None) -> dict[str, Any]:
+    """A clip's entry in `samples.json`; a prompt that was rewritten for the model stands beside the original."""
+    line = {"file": file, "prompt": prompt, "seed": seed, "task": task}
+    return line if rewritten in (None, prompt) else line | {"rewritten": rewritten}
 
 
 def write_samples(samples: Sequence[Sample], folder: str | Path) -> Path:
