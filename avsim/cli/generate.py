@@ -187,7 +187,7 @@ def run(arguments: argparse.Namespace) -> None:
         prompt = simulator.describe(_beginning(given, simulator)) if task == "foley" else ""
         if prompt:
             print(f"seen: {prompt}", file=sys.stderr)
-    written, prompt = prompt, _rewritten(arguments, simulator, prompt)
+    written, prompt = prompt, _rewritten(arguments, prompt)
     if given is not None and not (task == "foley" and arguments.prompt is None):  # else it is said already
         if simulator.is_out_of_distribution(_beginning(given, simulator)):
             print(f"{_source(arguments)}: looks unlike what the model was trained on", file=sys.stderr)
@@ -226,13 +226,13 @@ def run(arguments: argparse.Namespace) -> None:
     print(out)
 
 
-def _rewritten(arguments: argparse.Namespace, simulator: Simulator, prompt: str) -> str:
+def _rewritten(arguments: argparse.Namespace, prompt: str) -> str:
     """The prompt as the model's captions are written, if it was trained on the synthetic worlds."""
-    if arguments.no_rewrite or not (simulator.places and arguments.prompt):
+    if arguments.no_rewrite or not arguments.prompt:
         return prompt
-    from avsim.prompting.rules import rewritten
+    from avsim.prompting import rewrite_prompt
 
-    found = rewritten(prompt)
+    found = rewrite_prompt(prompt, arguments.checkpoint)
     if found.prompt != prompt:
         print(f'rewritten: "{found.prompt}"', file=sys.stderr)
     if found.dropped:

@@ -142,7 +142,7 @@ CORES: dict[str, tuple[str, ...]] = {  # what a thing does
         "a[ {tip}] stick strikes {thing}",
         "a[ {tip}] stick hits {thing}",
     ),
-    "is left alone": ("{thing} is not struck", "{thing} is left alone", "{thing} stands untouched"),
+    "is left alone": ("{thing} is not struck", "{thing} is left untouched", "{thing} stands untouched"),
     "plays": ("someone plays {thing}", "{thing} is played", "a player plays {thing}", "{thing} plays"),
     "is held": ("someone holds {thing}", "{thing} is held and not played", "{thing} waits with its player"),
 }
@@ -173,6 +173,7 @@ TAILS: dict[str, dict[str, tuple[str, ...]]] = {  # how a thing does it: what ma
     "is held": {},
     "": {},
 }
+CORES_ALSO_READ = {"is left alone": ("{thing} is left alone",)}  # not said: "alone" is how soloists play
 ALSO_READ: dict[str, tuple[str, ...]] = {
     "seconds": ("at {seconds}", "after {seconds}")
 }  # by itself it's clear what happens then

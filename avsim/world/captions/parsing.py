@@ -13,6 +13,7 @@ from avsim.world.captions.lexicon import (
     ANYWHERE,
     ARTICLES,
     CORES,
+    CORES_ALSO_READ,
     JOINTS,
     NUMBERS,
     OF_ALL,
@@ -22,7 +23,9 @@ from avsim.world.captions.lexicon import (
     WORDS,
 )
 
-_CORES = [(does, Form(text)) for does, texts in CORES.items() for text in texts]
+_CORES = [
+    (does, Form(text)) for of in (CORES, CORES_ALSO_READ) for does, texts in of.items() for text in texts
+]
 _CORES.append(("", Form("{thing}")))  # a noun phrase alone
 _TAILS = {
     does: [
@@ -45,7 +48,7 @@ def _vocabulary() -> frozenset[str]:
         for texts in of.values()
         for text in texts
     ]
-    cores = [text for texts in CORES.values() for text in texts]
+    cores = [text for of in (CORES, CORES_ALSO_READ) for texts in of.values() for text in texts]
     forms = [re.sub(r"\{\w+\}|[\[\]]", " ", text) for text in (*tails, *cores)]
     forms = [each for text in forms for each in (text.replace("(s)", "").replace("(es)", ""),
                                                  text.replace("(s)", "s").replace("(es)", "es"))]  # fmt: skip
