@@ -16,11 +16,16 @@ from avsim.world.flat.scene import MOST, SHAPES
 from avsim.world.sound.phrases import INSTRUMENTS
 
 TARGETS = tuple(kind for kind, _ in TARGET_WORDS.values())
+QUIET = ("hangs", "lies", "is left alone", "is held")
 LOUD = ("falls", "is struck", "plays")
 NEGATED = {"is struck": "is left alone", "plays": "is held", "falls": "hangs", "sounds": "silent"}
 NOTE_FORCES = {"gently": "softly", "firmly": "evenly", "hard": "loudly"}
 RATES = {"quickly": 4.0, "slowly": 1.5}  # strokes a second
 FIRST, SPAN = 0.2, 1.6  # s: where things in order start
+SEVERAL = {
+    *("them", "both", "all", "each", "these", "those", "all of them", "both of them", "each of them"),
+    *("它们", "两者", "每个", "每一个", "全都", "两个都", "都"),
+}
 DEFINITE = ("the", "this", "that", "its")
 SOFT = (Part.COMMA, Part.AND)
 BREAKS = (
@@ -91,6 +96,8 @@ class _Thing:
 
     def take(self, name: str, value: Any) -> None:
         """Take a detail, and with it the action that it is of."""
+        if name == "leaves" and self.does is None:
+            self.does = self.natural()
         if name == "silent" and self.does is None:
             self.does = {"plays": "is held", "is struck": "is left alone"}.get(self.natural())
         elif name not in ANYWHERE and self.does is None:
@@ -125,6 +132,7 @@ class _Reader:
         self.recent: list[_Thing] = []  # the last noun's
         self.here: list[_Thing] = []  # the last noun's, if it stands in this part of the sentence
         self.sentence: list[_Thing] = []  # all that this sentence names
+        self.before: list[_Thing] = []  # all that the sentence before named
         self.pending: str | None = None  # an action without nouns yet
         self.previous: str | None = None  # the last action
         self.mods: dict[str, str] = {}
@@ -189,7 +197,7 @@ class _Reader:
                 if tag.value in ("wood", "rubber", "metal", "felt"):
                     self._detail("tip", tag.value, tag.words)
             case Part.PRONOUN:
-                self._pronoun()
+                self._pronoun(tag)
             case Part.COMMA | Part.AND | Part.OR:
                 self._soft(tag, place)
             case Part.STOP:
@@ -230,6 +238,8 @@ class _Reader:
                 else:
                     self._detail(tag.part.name.lower(), tag.value, tag.words)
             case Part.SILENT:
+                if self.waiting:
+                    self.group, self.waiting = self.waiting, []
                 self._detail("silent", True, tag.words)
             case Part.LEAVES:
                 self._detail("leaves", True, tag.words)
@@ -368,13 +378,17 @@ class _Reader:
         if any(thing is new for thing in self.group) and self.previous:
             new.do(self.previous)
 
-    def _spare_mods(self) -> None:
+    def _spare_mods(self, ends: bool = False) -> None:
         """Adjectives behind their noun, or of one of several."""
         if self.mods and not self.negated:
-            if self.number == 1 and len(self.recent) > 1:
+            named = [each for each in self.things if self.mods.items() <= each.noun.items()]
+            if self.number == 1 and named and self.pending is not None:
+                self._act(named[:1], self.pending)  # "ring the small one"
+                self.pending = None
+            elif self.number == 1 and len(self.recent) > 1:
                 self._describe(self.recent[self.refined : self.refined + 1], self.mods)
                 self.refined += 1
-            elif self.recent:
+            elif self.recent and (self.sentence or ends):
                 self._describe(self.recent, self.mods)
             else:
                 return
@@ -390,11 +404,15 @@ class _Reader:
         else:
             self.agent, self.number = True, None
 
-    def _pronoun(self) -> None:
-        if self.waiting or not self.things:
+    def _pronoun(self, tag: Tag) -> None:
+        if not self.things or (self.waiting and self.pending is None):
             return
         found = self.recent or self.things[-1:]
+        if tag.words in SEVERAL and len(found) < 2:
+            found = (self.sentence or self.before) if len(self.sentence or self.before) > 1 else self.things
+            found = found[-2:] if tag.value == 2 else list(found)
         if self.pending is not None:
+            self.waiting = [thing for thing in self.waiting if not any(thing is each for each in found)]
             self._act(found, self.pending)
         else:
             self.waiting = list(found)
@@ -423,10 +441,14 @@ class _Reader:
             if does == "silent":
                 self._detail("silent", True, words)
                 return
-        if not self.waiting and self.number == 1 and self.mods and len(self.recent) > 1:
-            one = self.recent[min(self.refined, len(self.recent) - 1)]  # "the left one is struck"
-            self._spare_mods()
-            self.waiting = [one]
+        if not self.waiting and self.number == 1 and self.mods and self.pending is None and self.things:
+            named = [each for each in self.things if self.mods.items() <= each.noun.items()]
+            one = named[0] if named else self.recent[min(self.refined, len(self.recent) - 1)]
+            if named:
+                self.mods, self.number = {}, None
+            else:
+                self._spare_mods()
+            self.waiting = [one]  # "the left one is struck"
         behind = self._object(place)
         if does == "is struck" and self._next(place) in (Part.FLOOR, Part.GROUND):
             does = "falls"
@@ -511,6 +533,8 @@ class _Reader:
         count, more = tag.value, None
         if isinstance(count, tuple):
             count, *more = count
+            if len(more) == 3:
+                self._action(more.pop(), place, tag.words)
         if self.colliding is not None:
             self.of_all["collisions"] = count
             return
@@ -590,7 +614,7 @@ class _Reader:
         self._settle_collision()
         if self.waiting and self.previous and (self.details or self.rank or self.waiting[0].rank):
             group, self.waiting = self.waiting, []
-            fits = all(thing.fitting(self.previous) == self.previous for thing in group)
+            fits = all(self.previous in (thing.natural(), *QUIET) for thing in group)
             self._act(group, self.previous if fits else "sounds")
         elif self.waiting and self.details:
             group, self.waiting = self.waiting, []
@@ -614,12 +638,13 @@ class _Reader:
 
     def _stop(self) -> None:
         """End a sentence."""
-        self._spare_mods()
+        self._spare_mods(ends=True)
         self._settle()
         if self.after_comma is not None:
             self.rank, self.after_comma = self.after_comma, None
         for thing in self.waiting:
             self.group = [thing]
+        self.before = self.sentence or self.before
         self.waiting, self.here, self.sentence = [], [], []
         self.pending, self.wall, self.player = None, None, ""
         self.negated = self.swallow = self.of = self.agent = self.cutting = self.something = False

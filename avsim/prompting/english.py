@@ -17,6 +17,8 @@ CORRECTED = 200  # unknown words of a prompt, whose spelling is looked at
 SHORTEST = 4  # letters of a word that is corrected
 SHORT = 5  # letters up to which a word is corrected only if that is nearly certain
 CUTOFF, STRICT = 0.8, 0.85  # share of letters in common, as difflib counts them
+SUBJECT_BEFORE = (Part.KIND, Part.PRONOUN, Part.AGENT, Part.PLACE, Part.HIDDEN, Part.FORCE, Part.SPEED,
+                  Part.TIMES, Part.UNKNOWN)  # fmt: skip
 COUNTABLE = (
     "kinds",
     "players",
@@ -163,7 +165,10 @@ def _by_neighbours(tags: list[Tag], number: int) -> Tag:
     after = tags[number + 1] if number + 1 < len(tags) else Tag(Part.STOP)
     if tag.words in ("ring", "rings"):
         starts = before.part in (Part.STOP, Part.COMMA, Part.AND, Part.THEN)
-        if before.part in (Part.KIND, Part.PRONOUN) or (before.part is Part.AGENT):
+        behind_a_subject = before.part in SUBJECT_BEFORE or before.part is Part.SIDE and " " in before.words
+        if behind_a_subject and after.part not in (Part.ACTION, Part.BE):
+            return Tag(Part.ACTION, "is struck", tag.words)
+        if number and starts and tag.words == "rings" and after.part not in (Part.ACTION, Part.BE):
             return Tag(Part.ACTION, "is struck", tag.words)
         if starts and after.part in (Part.ARTICLE, Part.PRONOUN, Part.NUMBER, Part.KIND):
             return Tag(Part.ACTION, "is struck", tag.words)
@@ -173,7 +178,4 @@ def _by_neighbours(tags: list[Tag], number: int) -> Tag:
         return Tag(Part.ARTICLE, words=tag.words)
     if tag.words == "falling" and after.part is Part.COUNTED:
         return Tag(Part.LINE, "falling", tag.words)
-    if tag.part is Part.ACTION and before.part is Part.ARTICLE and before.words in ("a", "an", "the"):
-        if after.part not in (Part.KIND, Part.COLOUR, Part.MATERIAL, Part.SIZE):
-            return tag  # "a tap on the bell"
     return tag

@@ -46,6 +46,9 @@ def _combined_at(tags: Sequence[Tag], place: int) -> tuple[Tag | None, int]:
             return Tag(Part.TIMES, int(tag.value), words), 2
         case [Part.NUMBER, Part.FORCE | Part.SPEED | Part.REGISTER | Part.LINE as part, Part.COUNTED, *_]:
             return Tag(Part.TIMES, (int(tag.value), part, tags[place + 1].value), words), 3
+        case [Part.NUMBER, Part.FORCE | Part.SPEED as part, Part.ACTION, *_] if _is_noun(tags[place + 2]):
+            meant = (int(tag.value), part, tags[place + 1].value, tags[place + 2].value)
+            return Tag(Part.TIMES, meant, words), 3
         case [Part.FOR, Part.NUMBER, Part.SECONDS_UNIT, *_]:
             return None, 3
         case [Part.FOR, Part.SECONDS, *_]:
@@ -77,10 +80,12 @@ def _combined_at(tags: Sequence[Tag], place: int) -> tuple[Tag | None, int]:
         case [Part.NUMBER, Part.ACTION, *_] if tags[place + 1].value != "collide" and tag.words not in BOTH:
             if _is_noun(tags[place + 1]):
                 return Tag(Part.TIMES, (int(tag.value), Part.ACTION, tags[place + 1].value), words), 2
-        case [Part.NUMBER, *_] if tag.words in BOTH and not _describes_a_thing(
-            [each.part for each in tags[place + 1 :]], tags[place + 1 :]
-        ):
-            return replace(tag, part=Part.PRONOUN), 1
+        case [Part.NUMBER, *_] if tag.words in BOTH:
+            noun = _described(tags[place + 1 :])
+            if noun is None:
+                return replace(tag, part=Part.PRONOUN), 1
+            if noun.words.isascii() and not noun.plural:
+                return None, 1  # "both a bell and a drum"
     return tag, 1
 
 
@@ -105,6 +110,12 @@ def _tool(tags: Sequence[Tag], place: int) -> tuple[Tag, int] | None:
 def _is_noun(tag: Tag) -> bool:
     """Whether a verb behind a number is a noun, such as "three hits"."""
     return not tag.words.endswith(("ing", "ed")) and tag.words not in ("fell", "struck", "falls")
+
+
+def _described(tags: Sequence[Tag]) -> Tag | None:
+    """The thing in which adjectives end."""
+    noun = next((tag for tag in tags if tag.part not in DESCRIBING), None)
+    return noun if noun is not None and noun.part is Part.KIND else None
 
 
 def _describes_a_thing(parts: Sequence[Part], tags: Sequence[Tag]) -> bool:
