@@ -236,6 +236,9 @@ class _Reader:
                     self.negated = False
                     self.unused.append(tag.words)
                 else:
+                    after = self.tags[place + 1].part if place + 1 < len(self.tags) else Part.STOP
+                    if self.waiting and self.tags[place - 1].part is Part.BE and after is not Part.ACTION:
+                        self.group, self.waiting = self.waiting, []  # "the tuba is loud"
                     self._detail(tag.part.name.lower(), tag.value, tag.words)
             case Part.SILENT:
                 if self.waiting:

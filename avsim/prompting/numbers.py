@@ -77,6 +77,11 @@ def _combined_at(tags: Sequence[Tag], place: int) -> tuple[Tag | None, int]:
             rest, tags[place + 1 :]
         ):
             return Tag(Part.FLOOR, "stone", tag.words), 1
+        case [Part.FORCE, Part.PLACE, *_] if _is_adjective(tag) and tags[place + 1].words[:3] not in (
+            "in ",
+            "on ",
+        ):
+            return None, 1  # "a quiet studio"
         case [Part.NUMBER, Part.ACTION, *_] if tags[place + 1].value != "collide" and tag.words not in BOTH:
             if _is_noun(tags[place + 1]):
                 return Tag(Part.TIMES, (int(tag.value), Part.ACTION, tags[place + 1].value), words), 2
@@ -105,6 +110,10 @@ def _tool(tags: Sequence[Tag], place: int) -> tuple[Tag, int] | None:
         elif tag.part not in DESCRIBING and tag.part is not Part.NUMBER:
             return None
     return None
+
+
+def _is_adjective(tag: Tag) -> bool:
+    return tag.words.isascii() and " " not in tag.words and not tag.words.endswith("ly")
 
 
 def _is_noun(tag: Tag) -> bool:
