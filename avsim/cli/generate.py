@@ -82,6 +82,12 @@ def add(subparsers: Any) -> None:
         "--negative-prompt", type=words, metavar="PROMPT", help="what to move away from (default: none)"
     )
     parser.add_argument(
+        "--rewriter",
+        default="rules",
+        metavar="NAME",
+        help="what rewrites the prompt: rules (default), transformers:MODEL or openai:URL",
+    )
+    parser.add_argument(
         "--no-rewrite",
         action="store_true",
         help="pass the prompt to the model as it is (default: a model of the synthetic worlds gets it as one "
@@ -232,7 +238,7 @@ def _rewritten(arguments: argparse.Namespace, prompt: str) -> str:
         return prompt
     from avsim.prompting import rewrite_prompt
 
-    found = rewrite_prompt(prompt, arguments.checkpoint)
+    found = rewrite_prompt(prompt, arguments.checkpoint, arguments.rewriter)
     if found.prompt != prompt:
         print(f'rewritten: "{found.prompt}"', file=sys.stderr)
     if found.dropped:
