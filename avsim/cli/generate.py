@@ -193,7 +193,8 @@ def run(arguments: argparse.Namespace) -> None:
         prompt = simulator.describe(_beginning(given, simulator)) if task == "foley" else ""
         if prompt:
             print(f"seen: {prompt}", file=sys.stderr)
-    written, prompt = prompt, _rewritten(arguments, prompt)
+    written = prompt
+    prompt, arguments = _rewritten(arguments, prompt)
     if given is not None and not (task == "foley" and arguments.prompt is None):  # else it is said already
         if simulator.is_out_of_distribution(_beginning(given, simulator)):
             print(f"{_source(arguments)}: looks unlike what the model was trained on", file=sys.stderr)
@@ -232,10 +233,10 @@ def run(arguments: argparse.Namespace) -> None:
     print(out)
 
 
-def _rewritten(arguments: argparse.Namespace, prompt: str) -> str:
-    """The prompt as the model's captions are written, if it was trained on the synthetic worlds."""
+def _rewritten(arguments: argparse.Namespace, prompt: str) -> tuple[str, argparse.Namespace]:
+    """The prompt as the model's captions are written, and the arguments with its negations."""
     if arguments.no_rewrite or not arguments.prompt:
-        return prompt
+        return prompt, arguments
     from avsim.prompting import rewrite_prompt
 
     found = rewrite_prompt(prompt, arguments.checkpoint, arguments.rewriter)
@@ -243,9 +244,11 @@ def _rewritten(arguments: argparse.Namespace, prompt: str) -> str:
         print(f'rewritten: "{found.prompt}"', file=sys.stderr)
     if found.dropped:
         print(f"dropped: {', '.join(found.dropped)}", file=sys.stderr)
-    if found.negative_prompt:
-        print(f"left out: {found.negative_prompt}", file=sys.stderr)
-    return found.prompt
+    if not found.negative_prompt:
+        return found.prompt, arguments
+    print(f'negative prompt: "{found.negative_prompt}"', file=sys.stderr)
+    negative = arguments.negative_prompt or found.negative_prompt
+    return found.prompt, argparse.Namespace(**vars(arguments) | {"negative_prompt": negative})
 
 
 def _settings(arguments: argparse.Namespace, prompt: str) -> dict[str, Any]:

@@ -215,7 +215,7 @@ class _Reader:
     def _stated(self, tag: Tag, place: int) -> None:
         """Take in what is neither a thing nor an action."""
         if self.negated and tag.part in (Part.PLACE, Part.BACKGROUND, Part.FLOOR, Part.WALL, Part.PILLAR):
-            self.negative.append(tag.words)
+            self.negative.append(tag.words if tag.words.isascii() else str(tag.value or tag.words))
             return
         match tag.part:
             case Part.PLACE:
@@ -402,7 +402,7 @@ class _Reader:
             self._noun(Tag(Part.KIND, tag.value, tag.words, tag.plural), 0)
             self.player = tag.value
         elif self.negated:
-            self.negative.append(tag.words)
+            self.negative.append(tag.words if tag.words.isascii() else "people")
             self.negated = False
         else:
             self.agent, self.number = True, None

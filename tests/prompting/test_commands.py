@@ -14,17 +14,22 @@ from avsim.prompting import rewrite
 from avsim.world.captions.parsing import facts_in
 from avsim.world.flat import scene_files
 
+guided: list[dict | None] = []  # the guidance of each clip
+
 
 @pytest.fixture
 def prompts(monkeypatch) -> list[str]:
     """What the model is prompted with, by a stand-in for it."""
     given: list[str] = []
+    guided.clear()
 
     def generate(prompt, seconds, **how):
         given.append(prompt)
+        guided.append(how["guidance"])
         return Clip(torch.rand(3, 4, 32, 32), torch.rand(1, 4000) - 0.5, 16.0, 16000)
 
-    monkeypatch.setattr("avsim.simulator.load", lambda *_, **__: SimpleNamespace(generate=generate))
+    stand = SimpleNamespace(generate=generate, task_guidance=lambda task, **said: said)
+    monkeypatch.setattr("avsim.simulator.load", lambda *_, **__: stand)
     return given
 
 
@@ -34,7 +39,12 @@ def test_generate_rewrites_a_prompt_says_so_and_stores_both(prompts, tmp_path, c
     (prompt,) = prompts
     assert facts_in(prompt) == facts_in("a red ball falls onto the grass in a national park")
     said = capsys.readouterr().err
-    assert f'rewritten: "{prompt}"' in said and "dropped: beautiful" in said and "left out: trumpet" in said
+    assert (
+        f'rewritten: "{prompt}"' in said
+        and "dropped: beautiful" in said
+        and 'negative prompt: "trumpet"' in said
+    )
+    assert guided == [{"negative_prompt": "trumpet"}]
     (entry,) = json.loads((tmp_path / "many" / "samples.json").read_text())
     assert entry["prompt"] == written and entry["rewritten"] == prompt
 
