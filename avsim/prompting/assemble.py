@@ -5,29 +5,23 @@ who plays or strikes). What is said of how goes to the things of the clause that
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from avsim.prompting.numbers import DESCRIBING, combined
 from avsim.prompting.tags import Part, Tag
-from avsim.world.captions.facts import TARGET_WORDS, Facts, Meeting, Noun, ThingFacts
-from avsim.world.captions.lexicon import ANYWHERE, TAILS, WORDS
+from avsim.prompting.things import LOUD, Thing, in_order
+from avsim.world.captions.facts import Facts, Meeting, Noun, ThingFacts
+from avsim.world.captions.lexicon import WORDS
 from avsim.world.flat.scene import MOST, SHAPES
-from avsim.world.sound.phrases import INSTRUMENTS
 
-TARGETS = tuple(kind for kind, _ in TARGET_WORDS.values())
 QUIET = ("hangs", "lies", "is left alone", "is held")
-LOUD = ("falls", "is struck", "plays")
 NEGATED = {"is struck": "is left alone", "plays": "is held", "falls": "hangs", "sounds": "silent"}
-NOTE_FORCES = {"gently": "softly", "firmly": "evenly", "hard": "loudly"}
-RATES = {"quickly": 4.0, "slowly": 1.5}  # strokes a second
-FIRST, SPAN = 0.2, 1.6  # s: where things in order start
 SEVERAL = {
     *("them", "both", "all", "each", "these", "those", "all of them", "both of them", "each of them"),
     *("它们", "两者", "每个", "每一个", "全都", "两个都", "都"),
 }
 DEFINITE = ("the", "this", "that", "its")
-SOFT = (Part.COMMA, Part.AND)
 BREAKS = (
     Part.COMMA,
     Part.AND,
@@ -51,67 +45,6 @@ class Reading:
     unused: tuple[str, ...] = ()  # words that are known, but not of what they are said of
 
 
-@dataclass
-class _Thing:
-    """A thing as far as it is known."""
-
-    noun: dict[str, str]
-    clause: int
-    rank: int
-    hidden: bool = False
-    does: str | None = None
-    details: dict[str, Any] = field(default_factory=dict)
-    met: bool = False
-
-    def natural(self) -> str:
-        """What its like does where nothing is stated."""
-        kind = self.noun["kind"]
-        return "plays" if kind in INSTRUMENTS else "falls" if kind in SHAPES else "is struck"
-
-    def fitting(self, does: str) -> str | None:
-        """The action as it is stated of such a thing; None: nothing but its presence."""
-        kind = self.noun["kind"]
-        if does == "sounds":
-            return self.natural()
-        if kind in INSTRUMENTS:
-            return {"is struck": "plays", "is left alone": "is held", "lies": None, "hangs": None}.get(
-                does, does
-            )
-        if kind in SHAPES:
-            return {"is left alone": "lies", "is held": "hangs", "plays": "is struck"}.get(does, does)
-        return {"plays": "is struck", "is held": "is left alone", "lies": None, "hangs": None}.get(does, does)
-
-    def do(self, does: str) -> None:
-        """Take an action; a sounding one outlasts a silent one."""
-        fitted = self.fitting(does)
-        if fitted is not None and (self.does not in LOUD or self.does is None):
-            self.does = fitted
-
-    def takes(self, name: str) -> bool:
-        """Whether it does something that can be done so."""
-        if name in ANYWHERE:
-            return True
-        does = self.natural() if self.does is None else self.does
-        return name in TAILS[does] or (name in ("tip", "speed") and does == "is struck")
-
-    def take(self, name: str, value: Any) -> None:
-        """Take a detail, and with it the action that it is of."""
-        if name == "leaves" and self.does is None:
-            self.does = self.natural()
-        if name == "silent" and self.does is None:
-            self.does = {"plays": "is held", "is struck": "is left alone"}.get(self.natural())
-        elif name not in ANYWHERE and self.does is None:
-            self.does = self.natural()
-        if name == "force" and self.does == "plays":
-            value = NOTE_FORCES.get(value)
-        if name == "speed":
-            if self.details.get("times", 3) < 3:
-                return
-            name, value = "rate", RATES[value]
-        if value is not None:
-            self.details.setdefault(name, value)
-
-
 def _name_of(value: str) -> str:
     """Of which of a noun's facts a compound's second half is: "bell/copper", "block/wood"."""
     return "colour" if value in WORDS["colour"] else "material"
@@ -126,13 +59,13 @@ def read(tags: Sequence[Tag]) -> Reading:
 class _Reader:
     def __init__(self, tags: list[Tag]) -> None:
         self.tags = tags
-        self.things: list[_Thing] = []
-        self.waiting: list[_Thing] = []  # nouns without an action yet
-        self.group: list[_Thing] = []  # those that did the last action
-        self.recent: list[_Thing] = []  # the last noun's
-        self.here: list[_Thing] = []  # the last noun's, if it stands in this part of the sentence
-        self.sentence: list[_Thing] = []  # all that this sentence names
-        self.before: list[_Thing] = []  # all that the sentence before named
+        self.things: list[Thing] = []
+        self.waiting: list[Thing] = []  # nouns without an action yet
+        self.group: list[Thing] = []  # those that did the last action
+        self.recent: list[Thing] = []  # the last noun's
+        self.here: list[Thing] = []  # the last noun's, if it stands in this part of the sentence
+        self.sentence: list[Thing] = []  # all that this sentence names
+        self.before: list[Thing] = []  # all that the sentence before named
         self.pending: str | None = None  # an action without nouns yet
         self.previous: str | None = None  # the last action
         self.mods: dict[str, str] = {}
@@ -147,7 +80,7 @@ class _Reader:
         self.referred = False  # the last noun is one that was named before
         self.player = ""
         self.refined = 0
-        self.colliding: list[_Thing] | None = None
+        self.colliding: list[Thing] | None = None
         self.of_all: dict[str, Any] = {}
         self.walls: list[tuple[str, str]] = []
         self.wall: str | None = None
@@ -305,11 +238,12 @@ class _Reader:
         self.referred = bool(named) and self.number is None
         if self.referred:
             found = named
+            self._move_up(found)
         else:
             room = max(0, MOST - len(self.things))
             if count > room:
                 self.unused.append(f"{count} {tag.words}" if room else tag.words)
-            found = [_Thing(dict(noun), self.clause, self.rank) for _ in range(min(count, room))]
+            found = [Thing(dict(noun), self.clause, self.rank) for _ in range(min(count, room))]
             self.things += found
             for one in found:
                 one.hidden, one.rank = self.hidden, self.rank
@@ -325,7 +259,7 @@ class _Reader:
         else:
             self.waiting += found
 
-    def _named(self, noun: dict[str, str]) -> list[_Thing]:
+    def _named(self, noun: dict[str, str]) -> list[Thing]:
         """Things that this noun names again."""
         if self.article not in DEFINITE:
             return []
@@ -338,7 +272,13 @@ class _Reader:
             thing.noun |= noun
         return same[:1] if len(same) == 1 else []
 
-    def _describe(self, things: Sequence[_Thing], mods: dict[str, str]) -> None:
+    def _move_up(self, things: Sequence[Thing]) -> None:
+        """Things that were named before and do something only now."""
+        for thing in things:
+            if thing.does not in LOUD:
+                thing.rank = max(thing.rank, self.rank)
+
+    def _describe(self, things: Sequence[Thing], mods: dict[str, str]) -> None:
         for thing in things:
             for name, value in mods.items():
                 thing.noun.setdefault(name, value)
@@ -372,7 +312,7 @@ class _Reader:
     def _another(self, side: str) -> None:
         """What seemed to be named again is another thing of its kind, on the other side."""
         (old,) = self.here
-        new = _Thing({"kind": old.noun["kind"], "side": side}, self.clause, self.rank, does=None)
+        new = Thing({"kind": old.noun["kind"], "side": side}, self.clause, self.rank, does=None)
         self.things.append(new)
         for names in (self.waiting, self.group, self.sentence):
             names[:] = [new if thing is old else thing for thing in names]
@@ -414,6 +354,7 @@ class _Reader:
         if tag.words in SEVERAL and len(found) < 2:
             found = (self.sentence or self.before) if len(self.sentence or self.before) > 1 else self.things
             found = found[-2:] if tag.value == 2 else list(found)
+        self._move_up(found)
         if self.pending is not None:
             self.waiting = [thing for thing in self.waiting if not any(thing is each for each in found)]
             self._act(found, self.pending)
@@ -484,12 +425,10 @@ class _Reader:
             self._act(self.group, does)
         self.agent = False
 
-    def _act(self, things: list[_Thing], does: str, joined: bool = False) -> None:
+    def _act(self, things: list[Thing], does: str, joined: bool = False) -> None:
         """Let things do something, and how was said before."""
         for thing in things:
             thing.do(does)
-            if thing.clause != self.clause or self.rank > thing.rank:
-                thing.rank = max(thing.rank, self.rank) if thing.does in LOUD else thing.rank
         self.group = (
             [*self.group, *things] if joined and self.previous == does and self.group else list(things)
         )
@@ -607,7 +546,8 @@ class _Reader:
             self.after_comma = self.rank + 1
         else:
             self._settle()
-            for thing in self.sentence:
+            later = self.tags[place + 1].part is Part.PRONOUN if place + 1 < len(self.tags) else False
+            for thing in self.group if later else self.sentence:
                 if thing.rank == self.rank:
                     thing.rank += 1
         self.clause += 1
@@ -670,19 +610,8 @@ class _Reader:
             self.of_all.setdefault("place", "national park")
 
     def _facts(self) -> Facts:
-        things = [
-            thing for thing in self.things if not (thing.met and thing.does is None and not thing.details)
-        ]
-        ranks = sorted({thing.rank for thing in things})
-        if len(ranks) > 1:
-            for thing in things:
-                if thing.does is None:
-                    thing.do("sounds")
-                if thing.does in LOUD:
-                    share = ranks.index(thing.rank) / len(ranks)
-                    thing.details.setdefault("seconds", round(FIRST + SPAN * share, 1))
-            things.sort(key=lambda thing: thing.rank)
-        stated = [(thing.hidden, self._thing(thing)) for thing in things]
+        there = [one for one in self.things if not (one.met and one.does is None and not one.details)]
+        stated = [(thing.hidden, thing.facts()) for thing in in_order(there)]
         of_all = {name: value for name, value in self.of_all.items() if name != "collisions"}
         if self.cuts:
             of_all["cuts"] = tuple(sorted(self.cuts))
@@ -695,17 +624,3 @@ class _Reader:
             meetings=tuple(self.meetings),
             walls=tuple(self.walls),
         )
-
-    def _thing(self, thing: _Thing) -> ThingFacts:
-        does = thing.does
-        details = {}
-        for name, value in thing.details.items():
-            if name in ANYWHERE or (
-                does and (name in TAILS[does] or (name == "tip" and does == "is struck"))
-            ):
-                details[name] = value
-        if does == "plays" and details.get("force") in NOTE_FORCES:
-            details["force"] = NOTE_FORCES[details["force"]]
-        if does in LOUD and details.get("silent"):
-            del details["silent"]
-        return ThingFacts(Noun(**thing.noun), does, **details)

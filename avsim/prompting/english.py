@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from functools import cache
 
 from avsim.prompting.lexicons import Lexicon, entries, split, words_of_language
+from avsim.prompting.numbers import BOTH
 from avsim.prompting.tags import Part, Tag
 from avsim.world.captions.lexicon import ORDINALS
 
@@ -164,6 +165,8 @@ def _by_neighbours(tags: list[Tag], number: int) -> Tag:
     before = tags[number - 1] if number else Tag(Part.STOP)
     after = tags[number + 1] if number + 1 < len(tags) else Tag(Part.STOP)
     if tag.words in ("ring", "rings"):
+        if tag.words == "ring" and before.words in BOTH:
+            return Tag(Part.ACTION, "is struck", tag.words)
         starts = before.part in (Part.STOP, Part.COMMA, Part.AND, Part.THEN)
         behind_a_subject = before.part in SUBJECT_BEFORE or before.part is Part.SIDE and " " in before.words
         if behind_a_subject and after.part not in (Part.ACTION, Part.BE):
@@ -174,7 +177,11 @@ def _by_neighbours(tags: list[Tag], number: int) -> Tag:
             return Tag(Part.ACTION, "is struck", tag.words)
     if tag.words in ("block", "bowl", "box", "fiddle") and before.part is Part.AGENT:
         return Tag(Part.UNKNOWN, words=tag.words)
+    if tag.words == "a second" and after.part in (Part.KIND, Part.COLOUR, Part.MATERIAL, Part.SIZE):
+        return Tag(Part.ARTICLE, words=tag.words)
     if tag.words == "second" and before.part is not Part.NUMBER:
+        if before.part in (Part.STOP, Part.COMMA) and after.part is Part.COMMA:
+            return Tag(Part.THEN, words=tag.words)
         return Tag(Part.ARTICLE, words=tag.words)
     if tag.words == "falling" and after.part is Part.COUNTED:
         return Tag(Part.LINE, "falling", tag.words)
