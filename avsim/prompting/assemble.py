@@ -74,6 +74,7 @@ class _Reader:
         self.details: list[tuple[str, Any, str]] = []
         self.rank = self.clause = self.shot = 0
         self.after_comma: int | None = None
+        self.per_second = False
         self.negated = self.swallow = self.of = self.hidden = self.something = self.cutting = self.agent = (
             False
         )
@@ -162,7 +163,9 @@ class _Reader:
                 self.cuts.append(round(tag.value, 1))
             case Part.SECONDS:
                 self._detail("seconds", round(tag.value, 1), tag.words)
-            case Part.PER_SECOND if tag.value is not None:
+            case Part.PER_SECOND if tag.value is None:
+                self.per_second = True
+            case Part.PER_SECOND:
                 self._detail("rate", round(2 * tag.value) / 2, tag.words)
             case Part.FORCE | Part.SPEED | Part.REGISTER | Part.LINE:
                 if self.negated:
@@ -479,6 +482,10 @@ class _Reader:
                 self._action(more.pop(), place, tag.words)
         if self.colliding is not None:
             self.of_all["collisions"] = count
+            return
+        if self.per_second:
+            self.per_second = False
+            self._detail("rate", float(count), tag.words)
             return
         if more and more[0] is Part.ACTION:
             self._action(more[1], place, tag.words)
