@@ -167,6 +167,8 @@ class _Reader:
                 self.per_second = True
             case Part.PER_SECOND:
                 self._detail("rate", round(2 * tag.value) / 2, tag.words)
+            case Part.LINE if self.waiting and all(each.noun["kind"] in SHAPES for each in self.waiting):
+                self._action("falls", place, tag.words)
             case Part.FORCE | Part.SPEED | Part.REGISTER | Part.LINE:
                 if self.negated:
                     self.negated = False
@@ -344,6 +346,8 @@ class _Reader:
         if tag.value is not None:
             self._noun(Tag(Part.KIND, tag.value, tag.words, tag.plural), 0)
             self.player = tag.value
+        elif tag.words == "they" and len(self.recent) > 1 and not self.waiting:
+            self._pronoun(tag)
         elif self.negated:
             self.negative.append(tag.words if tag.words.isascii() else "people")
             self.negated = False
@@ -592,8 +596,8 @@ class _Reader:
         self._settle()
         if self.after_comma is not None:
             self.rank, self.after_comma = self.after_comma, None
-        for thing in self.waiting:
-            self.group = [thing]
+        if self.waiting:
+            self.group = list(self.recent)
         self.before = self.sentence or self.before
         self.waiting, self.here, self.sentence = [], [], []
         self.pending, self.wall, self.player = None, None, ""

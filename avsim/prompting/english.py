@@ -165,7 +165,7 @@ def _by_neighbours(tags: list[Tag], number: int) -> Tag:
     before = tags[number - 1] if number else Tag(Part.STOP)
     after = tags[number + 1] if number + 1 < len(tags) else Tag(Part.STOP)
     if tag.words in ("ring", "rings"):
-        if tag.words == "ring" and before.words in BOTH:
+        if tag.words == "ring" and before.words in BOTH or tag.words == "rings" and before.words == "that":
             return Tag(Part.ACTION, "is struck", tag.words)
         starts = before.part in (Part.STOP, Part.COMMA, Part.AND, Part.THEN)
         behind_a_subject = before.part in SUBJECT_BEFORE or before.part is Part.SIDE and " " in before.words

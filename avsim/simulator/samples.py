@@ -38,7 +38,7 @@ class Sample:
 
 
 def entry(file: str, prompt: str, seed: int, task: str, rewritten: str | None = None) -> dict[str, Any]:
-    """A clip's entry in `samples.json`; a prompt that was rewritten for the model stands beside the original."""
+    """A clip's entry in `samples.json`, with the prompt that the model got if that was rewritten."""
     line = {"file": file, "prompt": prompt, "seed": seed, "task": task}
     return line if rewritten in (None, prompt) else line | {"rewritten": rewritten}
 
