@@ -8,8 +8,8 @@ cd "$here/../.."
 run=${1:-runs/002-calibration}
 small=avsim/small
 options=()
-for part in sound picture offset separator; do
-  [ -d "$small/$part" ] && options+=("--$part" "$small/$part")
+for part in audio_detector video_detector sync_model separator; do
+  [ -d "$small/$part" ] && options+=("--${part//_/-}" "$small/$part")
 done
 [ -d "$small/sound_of_pixels" ] && options+=(--second "$small/sound_of_pixels")
 [ -d "$small/video_codec" ] && options+=(--codecs "$small")

@@ -21,20 +21,20 @@ fit() { # NAME SAMPLES ARGUMENTS...
     --run "runs/perception-$name" "$@"
 }
 mkdir -p runs/small && ln -sfn "$PWD/avsim/small" runs/small/simulator
-fit sound "$samples/medium" --trainer.max_steps 3000 --model.init_args.codecs runs/small
-fit picture "$samples/medium" --trainer.max_steps 2700 --model.init_args.codecs runs/small \
+fit audio_detector "$samples/medium" --trainer.max_steps 3000 --model.init_args.codecs runs/small
+fit video_detector "$samples/medium" --trainer.max_steps 2700 --model.init_args.codecs runs/small \
   --model.init_args.weights '{"centre": 2.0, "event": 2.0}'
 for level in medium easy; do
   "$python" "$here/score.py" runs $level 120 | tee "runs/perception-$level.txt"
 done
-fit offset "$samples/longer" --trainer.max_steps 1400 --trainer.limit_val_batches 15 --model.init_args.detectors runs
+fit sync_model "$samples/longer" --trainer.max_steps 1400 --trainer.limit_val_batches 15 --model.init_args.detectors runs
 for level in medium easy; do
   "$python" "$here/shifts.py" runs $level 120 | tee -a "runs/perception-$level.txt"
 done
 
 # The video detector is trained further; the sync model keeps the encoders that it was initialised with.
 mkdir -p runs/further && ln -sfn "$PWD/runs/perception-audio_detector" runs/further/perception-audio_detector
-"$python" -m avsim fit -c configs/base.yaml -c configs/perception/video_detector.yaml -c "$here/picture_further.yaml" \
+"$python" -m avsim fit -c configs/base.yaml -c configs/perception/video_detector.yaml -c "$here/video_detector_further.yaml" \
   --init runs/perception-video_detector --run runs/further/perception-video_detector
 for level in medium easy full; do
   "$python" "$here/score.py" runs/further $level 120 | tee "runs/further/$level.txt"
