@@ -108,9 +108,16 @@ def configured(cls: Model) -> Model:
 
     @functools.wraps(original)
     def remember(self: Any, *args: Any, **kwargs: Any) -> None:
-        bound = inspect.signature(original).bind(self, *args, **kwargs)
+        signature = inspect.signature(original)
+        bound = signature.bind(self, *args, **kwargs)
         bound.apply_defaults()
-        arguments: Any = {name: _plain(value) for name, value in list(bound.arguments.items())[1:]}
+        given = dict(list(bound.arguments.items())[1:])
+        for name, parameter in signature.parameters.items():  # those of nn.Module, if a class adds none
+            if parameter.kind is parameter.VAR_KEYWORD:
+                given |= given.pop(name)
+            elif parameter.kind is parameter.VAR_POSITIONAL:
+                given.pop(name)
+        arguments: Any = {name: _plain(value) for name, value in given.items()}
         original(self, *args, **kwargs)
         if type(self) is cls:
             self.config = {"class_path": f"{cls.__module__}.{cls.__qualname__}", "init_args": arguments}  # type: ignore[assignment]

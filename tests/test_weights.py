@@ -25,6 +25,11 @@ class Outer(nn.Module):
         self.inner, self.spec, self.sizes = inner, spec, sizes
 
 
+@weights.configured
+class Plain(nn.Module):
+    """A class without a constructor of its own."""
+
+
 @pytest.fixture
 def as_avsim(monkeypatch):
     """Let this module's classes be found under a name of avsim's own."""
@@ -32,7 +37,7 @@ def as_avsim(monkeypatch):
 
     module = sys.modules[__name__]
     monkeypatch.setitem(sys.modules, "avsim.made_for_test", module)
-    for cls in (Inner, Outer):
+    for cls in (Inner, Outer, Plain):
         monkeypatch.setattr(cls, "__module__", "avsim.made_for_test")
 
 
@@ -43,6 +48,11 @@ def test_round_trip(tmp_path, as_avsim):
     assert torch.equal(again.inner.layer.weight, model.inner.layer.weight)
     assert again.spec == ClipSpec(3.0) and list(again.sizes) == [1, 2] and not again.training
     assert json.loads((tmp_path / "m" / "config.json").read_text())["notes"] == {"commit": "abc"}
+
+
+def test_a_class_without_a_constructor_of_its_own(tmp_path, as_avsim):
+    assert Plain().config["init_args"] == {}
+    assert isinstance(weights.load_model(weights.save_model(Plain(), tmp_path / "m")), Plain)
 
 
 def test_averaged_tensors_stand_in(tmp_path, as_avsim):
