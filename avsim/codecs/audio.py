@@ -169,7 +169,7 @@ class AudioAutoencoder(nn.Module):
     def decode(self, latents: Tensor, spec: ClipSpec, iterations: int = ITERATIONS) -> Tensor:
         """Latents (B, Da, l) -> wave (B, A, N) at the codec's rate, A and N as in `spec`.
 
-        Fewer `rounds` of finding phases are quicker; 4 do for who hears but when something begins.
+        Fewer `iterations` of phase retrieval are quicker; 4 are enough for onsets.
 
         Raises:
             InputError: a spec of another sample rate or of more than two channels, or too few latents.

@@ -40,6 +40,14 @@ def zero_init(linear: nn.Linear) -> nn.Linear:
 MAX_SCORES = 1 << 26  # attention scores in memory at a time; beyond it the fused kernel is used
 
 
+def fused_attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Softmax attention by torch's fused kernels, (B, heads, L, head width) -> (B, L, heads x head width).
+
+    No (Lq, Lk) tensor is held, in training neither.
+    """
+    return rearrange(F.scaled_dot_product_attention(q, k, v.to(q.dtype), mask), "b h l d -> b l (h d)")
+
+
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
     """Softmax attention, (B, heads, L, head width) -> (B, L, heads x head width); a mask as torch takes it.
 
@@ -48,7 +56,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tenso
     """
     scores_held = q.shape[:-1].numel() * k.shape[-2]
     if q.device.type != "cpu" or not torch.is_grad_enabled() or scores_held > MAX_SCORES:
-        return rearrange(F.scaled_dot_product_attention(q, k, v, mask), "b h l d -> b l (h d)")
+        return fused_attend(q, k, v, mask)
     scores = (q * q.shape[-1] ** -0.5) @ k.mT  # (B, heads, Lq, Lk)
     if mask is not None:
         scores = scores.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else scores + mask
@@ -85,18 +93,28 @@ class TextCrossAttention(nn.Module):
 
 
 class CrossAttention(nn.Module):
-    """Cross-attention from one stream to the other; its output starts at zero."""
+    """Cross-attention from one stream to another; its output starts at zero.
 
-    def __init__(self, width: int, heads: int) -> None:
+    Args:
+        width: W of the stream.
+        heads: number of attention heads.
+        other_width: V of the other stream; None: as `width`.
+        attention_width: of all heads together; None: as `width`.
+    """
+
+    def __init__(
+        self, width: int, heads: int, other_width: int | None = None, attention_width: int | None = None
+    ) -> None:
         super().__init__()
+        inner = width if attention_width is None else attention_width
         self.heads = heads
-        self.q = nn.Linear(width, width, bias=False)
-        self.kv = nn.Linear(width, 2 * width, bias=False)
-        self.q_norm, self.k_norm = HeadNorm(width // heads), HeadNorm(width // heads)
-        self.out = zero_init(nn.Linear(width, width))
+        self.q = nn.Linear(width, inner, bias=False)
+        self.kv = nn.Linear(width if other_width is None else other_width, 2 * inner, bias=False)
+        self.q_norm, self.k_norm = HeadNorm(inner // heads), HeadNorm(inner // heads)
+        self.out = zero_init(nn.Linear(inner, width))
 
     def qkv(self, x: Tensor, other: Tensor, rotary: Rotary, other_rotary: Rotary) -> QKV:
-        """Queries of the normalised x (B, L, W), keys and values of the normalised other stream."""
+        """Queries of the normalised x (B, L, W), keys and values of the normalised other (B, M, V)."""
         q = rearrange(self.q(x), "b l (h d) -> b h l d", h=self.heads)
         k, v = rearrange(self.kv(other), "b l (n h d) -> n b h l d", n=2, h=self.heads)
         return QKV(rotate(self.q_norm(q), rotary), rotate(self.k_norm(k), other_rotary), v)

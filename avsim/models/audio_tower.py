@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from avsim.clip import LatentSpec
 from avsim.errors import InputError
-from avsim.models.attention import HeadNorm
+from avsim.models.attention import HeadNorm, fused_attend, zero_init
 from avsim.models.level_only import wiener
 from avsim.models.rope import Rotary, rotary, rotate
-from avsim.models.tokens import Positions
+from avsim.models.tokens import Positions, patch_levels, patch_seconds
 
 
 def head_width_of(width: int, heads: int | None = None) -> int:
@@ -32,28 +32,13 @@ def head_width_of(width: int, heads: int | None = None) -> int:
     return min(fitting, key=lambda size: abs(size - 64))
 
 
-def split_heads(x: Tensor, head_width: int) -> Tensor:
-    """(B, L, W) -> (B, heads, L, head width)."""
-    return rearrange(x, "b l (h d) -> b h l d", d=head_width)
-
-
-def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Softmax attention by torch's fused kernels, (B, heads, L, head width) -> (B, L, W).
-
-    A mask (B, 1, 1, S) bool says which keys are there. No (Lq, Lk) tensor is held.
-    """
-    return rearrange(F.scaled_dot_product_attention(q, k, v.to(q.dtype), mask), "b h l d -> b l (h d)")
-
-
 class LevelModulation(nn.Module):
     """Noise levels -> shifts, scales and gates, shared by all blocks (adaLN-single, 2310.00426)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.embed = nn.Sequential(nn.Linear(256, width), nn.SiLU(), nn.Linear(width, width))
-        self.out = nn.Linear(width, 6 * width)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        self.out = zero_init(nn.Linear(width, 6 * width))
 
     def forward(self, s: Tensor) -> tuple[Tensor, Tensor]:
         """Levels (B, K) -> for the output (B, K, W), for blocks (B, K, 6, W)."""
@@ -91,12 +76,13 @@ class AudioBlock(nn.Module):
         shift1, scale1, gate1, shift2, scale2, gate2 = (modulation + self.table).unbind(2)
         h = F.layer_norm(x, x.shape[-1:]) * (1 + scale1) + shift1  # (B, L, W)
         q, k, v = rearrange(self.qkv(h.to(dtype)), "b l (n h d) -> n b h l d", n=3, d=self.head_width)
-        h = attention(rotate(self.q_norm(q), rotary), rotate(self.k_norm(k), rotary), v)  # (B, L, W)
+        h = fused_attend(rotate(self.q_norm(q), rotary), rotate(self.k_norm(k), rotary), v)  # (B, L, W)
         x = x + gate1 * self.out(h)  # (B, L, W)
 
-        q = split_heads(self.text_q(F.layer_norm(x, x.shape[-1:]).to(dtype)), self.head_width)
+        q = self.text_q(F.layer_norm(x, x.shape[-1:]).to(dtype))
+        q = rearrange(q, "b l (h d) -> b h l d", d=self.head_width)
         k, v = rearrange(self.text_kv(text), "b s (n h d) -> n b h s d", n=2, d=self.head_width)
-        x = x + self.text_out(attention(self.text_q_norm(q), self.text_k_norm(k), v, mask))  # (B, L, W)
+        x = x + self.text_out(fused_attend(self.text_q_norm(q), self.text_k_norm(k), v, mask))  # (B, L, W)
 
         h = F.layer_norm(x, x.shape[-1:]) * (1 + scale2) + shift2  # (B, L, W)
         return x + gate2 * self.mlp(h.to(dtype))  # (B, L, W)
@@ -150,11 +136,7 @@ class AudioTower(nn.Module):
 
     def token_levels(self, s: Tensor) -> Tensor:
         """Levels (B,) or (B, l) -> (B, 1) or (B, L); a token of several levels has their highest."""
-        if s.ndim == 1:
-            return s[:, None]
-        if s.shape[1] % self.patch:
-            s = F.pad(s[:, None], (0, -s.shape[1] % self.patch), mode="replicate")[:, 0]
-        return s.unflatten(1, (-1, self.patch)).amax(2)
+        return s[:, None] if s.ndim == 1 else patch_levels(s, self.patch)
 
     def velocity(self, hidden: Tensor, level: Tensor, z: Tensor, s: Tensor) -> Tensor:
         """The velocity (B, Da, l) from the last hidden tokens (B, L, W).
@@ -174,9 +156,6 @@ class AudioTower(nn.Module):
 def audio_rotary(spec: LatentSpec, patch: int, head_width: int, device: torch.device) -> Rotary:
     """RoPE cosines and sines of each audio token, by its seconds alone."""
     with torch.inference_mode(False):  # training may use what inference cached
-        spans = spec.audio_spans()
-        starts, ends = spans[::patch, 0], spans[patch - 1 :: patch, 1]
-        ends = torch.cat([ends, spans[-1:, 1]])[: len(starts)]
-        seconds = ((starts + ends) / 2).float()
-        nowhere = torch.zeros_like(seconds)
-        return rotary(Positions(seconds, nowhere, nowhere), head_width, device)
+        seconds = patch_seconds(spec.audio_spans(), patch)
+        zero = torch.zeros_like(seconds)
+        return rotary(Positions(seconds, zero, zero), head_width, device)

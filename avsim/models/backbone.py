@@ -16,6 +16,7 @@ from torch import Tensor
 
 from avsim.clip import LatentSpec
 from avsim.errors import InputError
+from avsim.models.tokens import patch_levels
 
 Levels = Literal["clip", "frame", "token"]
 Patch = tuple[int, int, int]
@@ -107,9 +108,8 @@ def token_levels(s: Tensor, patch: Patch, size: tuple[int, ...]) -> Tensor:
 
     A token that covers frames of several levels has their highest.
     """
-    t, h, w = token_grid(size, patch)
-    s = F.pad(s[:, None], (0, t * patch[0] - s.shape[1]), mode="replicate")[:, 0]
-    return s.unflatten(1, (t, patch[0])).amax(2).repeat_interleave(h * w, dim=1)
+    _, h, w = token_grid(size, patch)
+    return patch_levels(s, patch[0]).repeat_interleave(h * w, dim=1)
 
 
 def run_block(transformer: Any, block: Callable[..., Any], *arguments: Any) -> Any:

@@ -4,36 +4,22 @@ from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange, repeat
+from einops import repeat
 from torch import Tensor, nn
 
 from avsim.clip import LatentSpec
-from avsim.models.attention import HeadNorm
-from avsim.models.audio_tower import attention, split_heads
+from avsim.models.attention import CrossAttention, fused_attend
 from avsim.models.backbone import Patch, token_grid
-from avsim.models.rope import Rotary, rotary, rotate
-from avsim.models.tokens import Positions
+from avsim.models.rope import Rotary, rotary
+from avsim.models.tokens import Positions, patch_seconds
 
 
-class CrossAttention(nn.Module):
-    """Cross-attention from one stream to another of another width; its output starts at zero."""
+class FusedCrossAttention(CrossAttention):
+    """`CrossAttention` by fused kernels alone: scores of pretrained models' streams do not fit in memory."""
 
-    def __init__(self, width: int, other_width: int, attention_width: int, head_width: int) -> None:
-        super().__init__()
-        self.head_width = head_width
-        self.q = nn.Linear(width, attention_width, bias=False)
-        self.kv = nn.Linear(other_width, 2 * attention_width, bias=False)
-        self.q_norm, self.k_norm = HeadNorm(head_width), HeadNorm(head_width)
-        self.out = nn.Linear(attention_width, width)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
-
-    def forward(self, x: Tensor, other: Tensor, x_rotary: Rotary, other_rotary: Rotary) -> Tensor:
-        """Normalised x (B, L, W) and other (B, M, V) -> what x takes from it, (B, L, W)."""
-        dtype = self.out.weight.dtype
-        q = split_heads(self.q(x.to(dtype)), self.head_width)  # (B, heads, L, head width)
-        k, v = rearrange(self.kv(other.to(dtype)), "b m (n h d) -> n b h m d", n=2, d=self.head_width)
-        return self.out(attention(rotate(self.q_norm(q), x_rotary), rotate(self.k_norm(k), other_rotary), v))
+    def forward(self, x: Tensor, other: Tensor, rotary: Rotary, other_rotary: Rotary) -> Tensor:
+        """Both streams normalised -> the update of x, (B, L, W)."""
+        return self.out(fused_attend(*self.qkv(x, other, rotary, other_rotary)))
 
 
 class CrossAttentionFusion(nn.Module):
@@ -56,15 +42,19 @@ class CrossAttentionFusion(nn.Module):
         to_audio: bool = True,
     ) -> None:
         super().__init__()
-        inner = audio_width, head_width
-        self.to_video = CrossAttention(video_width, audio_width, *inner) if to_video else None
-        self.to_audio = CrossAttention(audio_width, video_width, *inner) if to_audio else None
+        heads = audio_width // head_width
+        self.to_video = (
+            FusedCrossAttention(video_width, heads, audio_width, audio_width) if to_video else None
+        )
+        self.to_audio = FusedCrossAttention(audio_width, heads, video_width) if to_audio else None
 
     def forward(
         self, video: Tensor, audio: Tensor, video_rotary: Rotary, audio_rotary: Rotary
     ) -> tuple[Tensor, Tensor]:
         """Hidden video (B, Lv, Wv) and audio (B, La, Wa) -> the same, after an exchange."""
         v, a = F.layer_norm(video, video.shape[-1:]), F.layer_norm(audio, audio.shape[-1:])
+        dtype = next(self.parameters()).dtype if self.to_video or self.to_audio else v.dtype
+        v, a = v.to(dtype), a.to(dtype)
         if self.to_audio is not None:
             audio = audio + self.to_audio(a, v, audio_rotary, video_rotary).to(audio.dtype)  # (B, La, Wa)
         if self.to_video is not None:
@@ -80,14 +70,11 @@ def video_rotary(spec: LatentSpec, patch: Patch, head_width: int, device: torch.
     """
     with torch.inference_mode(False):  # training may use what inference cached
         t, h, w = token_grid(spec.video, patch)
-        spans = spec.video_spans()
-        starts, ends = spans[:: patch[0], 0], spans[patch[0] - 1 :: patch[0], 1]
-        ends = torch.cat([ends, spans[-1:, 1]])[:t]
         unit = (spec.clip.height * spec.clip.width) ** 0.5
         rows = ((torch.arange(h) + 0.5) * spec.space_stride * patch[1] - spec.clip.height / 2) / unit
         columns = ((torch.arange(w) + 0.5) * spec.space_stride * patch[2] - spec.clip.width / 2) / unit
         at = Positions(
-            repeat(((starts + ends) / 2).float(), "t -> (t h w)", h=h, w=w),
+            repeat(patch_seconds(spec.video_spans(), patch[0]), "t -> (t h w)", h=h, w=w),
             repeat(rows, "h -> (t h w)", t=t, w=w),
             repeat(columns, "w -> (t h w)", t=t, h=h),
         )

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from einops import rearrange, repeat
 from torch import Tensor
 
@@ -72,3 +73,17 @@ def positions(spec: LatentSpec) -> Pair[Positions]:
 def repeat_levels(values: Tensor, tokens: int) -> Tensor:
     """(B, K) values, each shared by a run of L / K tokens -> (B, L)."""
     return values.repeat_interleave(tokens // values.shape[1], dim=1)
+
+
+def patch_levels(s: Tensor, patch: int) -> Tensor:
+    """Levels of latents in time (B, l) -> of tokens of `patch` latents, (B, ceil(l / patch)): the highest."""
+    if s.shape[1] % patch:
+        s = F.pad(s[:, None], (0, -s.shape[1] % patch), mode="replicate")[:, 0]
+    return s.unflatten(1, (-1, patch)).amax(2)
+
+
+def patch_seconds(spans: Tensor, patch: int) -> Tensor:
+    """Spans of latents in time (l, 2) -> centers of tokens of `patch` latents, (ceil(l / patch),) float32."""
+    starts, ends = spans[::patch, 0], spans[patch - 1 :: patch, 1]
+    ends = torch.cat([ends, spans[-1:, 1]])[: len(starts)]
+    return ((starts + ends) / 2).float()
