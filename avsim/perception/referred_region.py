@@ -39,7 +39,7 @@ class Overview:
 
 
 def video_spans(path: str | Path, detector: VideoDetector) -> Iterator[Clip]:
-    """The video of a video, small and piece by piece.
+    """The frames of a video, small and piece by piece.
 
     Raises:
         InputError: a file that can't be read or has no video.

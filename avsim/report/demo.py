@@ -73,10 +73,10 @@ def _about(simulator: Simulator) -> Section:
     return Section(
         "What this is",
         [
-            "avsim draws video and its sound together, and says which region of the video makes which part "
-            "of the sound. What is called drawn here was drawn on this machine just now, by "
-            f"{count / 1e6:.1f} million parameters; the rest is avsim's own world of things that fall, are "
-            "struck and are played. The players have their sound on.",
+            "avsim generates video and audio together, and separates the audio by the regions of the video "
+            "that make it. Clips called generated were generated on this machine just now, by "
+            f"{count / 1e6:.1f} million parameters; the rest are clips of avsim's synthetic world of things "
+            "that fall, are struck and are played. The players have their sound on.",
         ],
     )
 
@@ -90,17 +90,17 @@ def _drawn(simulator: Simulator, samples: Sequence[Sample], found: Sequence[Feat
         rows.append(
             [
                 sample.prompt,
-                _shown(sample.clip, "drawn"),
-                row(player(part, name) for name, part in stems) if stems else "nothing in it seems to sound",
+                _shown(sample.clip, "generated"),
+                row(player(part, name) for name, part in stems) if stems else "no sounding region was found",
             ]
         )
     return Section(
-        "Video and audio, drawn together from words",
+        "Video and audio from a prompt",
         [
-            "The clips were drawn from the words at their left alone. Beside them is the sound of each "
-            "region in which something is seen to happen (where nothing is, of those that the separator "
-            "finds to sound), and all that comes from off screen; they add up to the clip's sound.",
-            table(["words", "drawn", "the sound of its regions"], rows),
+            "Each clip was generated from the prompt on its left alone. On its right are the stems: the audio "
+            "of each region with an event (without any, of the sounding regions that the separator finds), "
+            "and the off-screen rest; they add up to the clip's audio.",
+            table(["prompt", "generated", "stems of its regions"], rows),
         ],
     )
 
@@ -115,11 +115,11 @@ def regions_of(simulator: Simulator, features: Features) -> list[Region]:
 
 def _foley(clip: Clip, truth: Truth, made: Clip) -> Section:
     return Section(
-        "A sound for a silent video",
+        "Audio for a silent video",
         [
-            "The same model, given the video, which comes back untouched, and the words.",
+            "The same model, given the prompt and the video, which is returned unchanged.",
             truth.caption,
-            row([_heard(clip, "the world's own sound"), _heard(made, "the sound drawn for it")]),
+            row([_heard(clip, "the world's own audio"), _heard(made, "the generated audio")]),
         ],
     )
 
@@ -128,10 +128,10 @@ def _animated(clip: Clip, truth: Truth, made: Clip) -> Section:
     return Section(
         "A clip from an image",
         [
-            "Given the first frame and the words. Words don't say everything, so a good one need not look "
-            "the same.",
+            "Given the prompt and the first frame. They leave much open, so a good clip may differ from the "
+            "original.",
             truth.caption,
-            row([_shown(clip, "the world's clip"), _shown(made, "drawn from its first frame")]),
+            row([_shown(clip, "the world's clip"), _shown(made, "generated from its first frame")]),
         ],
     )
 

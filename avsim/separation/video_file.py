@@ -25,7 +25,7 @@ LISTING = "stems.json"
 
 
 def frames_of_video(path: str | Path, model: Separator) -> FrameSource:
-    """The video of a video, of which only the spans that are requested are decoded, and small.
+    """The frames of a video, small; only requested spans are decoded.
 
     Raises:
         InputError: a file that can't be read or has no video.
