@@ -1,4 +1,4 @@
-"""The page of `avsim demo`: what a checkpoint draws from words and videos, taken apart and judged."""
+"""The page of `avsim demo`: clips of a checkpoint, generated from prompts and videos, separated and measured."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def _drawn(simulator: Simulator, samples: Sequence[Sample], found: Sequence[Feat
     return Section(
         "Video and audio from a prompt",
         [
-            "Each clip was generated from the prompt on its left alone. On its right are the stems: the audio "
+            "Each clip was generated from the prompt on its left. On its right are the stems: the audio "
             "of each region with an event (without any, of the sounding regions that the separator finds), "
             "and the off-screen rest; they add up to the clip's audio.",
             table(["prompt", "generated", "stems of its regions"], rows),
@@ -137,7 +137,7 @@ def _animated(clip: Clip, truth: Truth, made: Clip) -> Section:
 
 
 def _pixels(simulator: Simulator, clip: Clip, features: Features) -> Section:
-    """The clip with the drawn sound, each pixel of which can be heard."""
+    """The clip with the generated audio, in which each pixel plays its stem."""
     regions = regions_of(simulator, features)
     return Section(
         "The sound of every pixel", [ABOUT, hearable_clip(simulator.part("separator"), clip, regions)]
