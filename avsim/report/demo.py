@@ -1,4 +1,4 @@
-"""The page of `avsim demo`: clips of a checkpoint, generated from prompts and videos, separated and measured."""
+"""The page of `avsim demo`: clips generated from prompts and videos, separated and measured."""
 
 from __future__ import annotations
 
