@@ -169,7 +169,7 @@ def _said(about: dict[str, Any]) -> str:
 def _survey(paths: list[Path], jobs: int) -> tuple[list[_Film], dict[str, str]]:
     usable: dict[str, _Film] = {}
     passed_over: dict[str, str] = {}
-    found = dict(run_all(_look, paths, jobs, "films"))
+    found = dict(run_all(_examine, paths, jobs, "films"))
     for path in paths:  # in the order given, so that of two copies the first is taken
         film = found[path]
         if isinstance(film, Crashed):
@@ -196,7 +196,7 @@ def _listed(films: list[_Film], split: Split, where: str) -> tuple[list[_Film], 
     return chosen, left_out
 
 
-def _look(path: Path) -> _Film | str:
+def _examine(path: Path) -> _Film | str:
     try:
         info = media.probe(path)
         if not info.has_frames:

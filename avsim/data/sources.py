@@ -287,9 +287,9 @@ class WorldSource:
         split: str = "train",
         count: int | None = None,
     ) -> None:
-        from avsim.world import WorldDataset, configured
+        from avsim.world import WorldDataset, world_config
 
-        self.config = configured(config)
+        self.config = world_config(config)
         self.seed, self.split = seed, split
         self.count = len(WorldDataset(self.config, seed, split)) if count is None else count  # also checks
         if self.count < 1:
