@@ -51,6 +51,8 @@ def read_audio(
 ) -> tuple[Tensor, int]:
     """The wave (A, N) from `start` on, float32, and its rate; silence fills gaps between time stamps.
 
+    Nothing may have been read of `file` before.
+
     N = round(seconds rate), less where the sound ends earlier (down to 0 where it ends before `start`).
 
     Raises:
@@ -59,7 +61,7 @@ def read_audio(
     path, declared = file.path, file.declared_end("audio")
     until = math.inf if seconds is None else start + seconds + _MARGIN
     found = channels_of(file)
-    decoding = Decoding(path, "audio", max(0.0, start - _MARGIN), _PREROLL)
+    decoding = Decoding(file, "audio", max(0.0, start - _MARGIN), _PREROLL)
     mixing = found > _PLANES or (found > 2 and own_order(file))
     if mixing and channels not in (None, 1, 2):
         raise InputError(

@@ -7,7 +7,7 @@ import mmap
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -209,9 +209,12 @@ def own_order(file: MediaFile) -> bool:
 
 @dataclass
 class Decoding:
-    """Frames of one stream in the order of their time stamps, and the first damage met on the way."""
+    """Frames of one stream in the order of their time stamps, and the first damage met on the way.
 
-    path: Path
+    `file` is read itself, so nothing may have been read of it before.
+    """
+
+    file: MediaFile
     kind: Kind
     since: float  # seconds of the file; the frames begin at or before it
     preroll: float = 0.0  # seconds that the decoder needs to warm up
@@ -220,7 +223,7 @@ class Decoding:
     def __iter__(self) -> Iterator[tuple[float, Any]]:
         """Yield (seconds of the file, frame)."""
         for back in (self.preroll, self.preroll + 2.0, self.preroll + 20.0, math.inf):
-            with opened(self.path) as file:
+            with nullcontext(self.file) if back == self.preroll else opened(self.file.path) as file:
                 stream = file.stream(self.kind)
                 stream.thread_type = "AUTO"
                 target = self.since - back
@@ -243,7 +246,7 @@ class Decoding:
     def _frames(self, file: MediaFile, stream: Any) -> Iterator[tuple[float, Any]]:
         rate = float(stream.average_rate or 25) if self.kind == "video" else stream.rate
         # The last packet of a WAV without a length is marked as damaged for being shorter than the others.
-        endless = file.container.format.name == "wav" and _unknown_length(self.path)
+        endless = file.container.format.name == "wav" and _unknown_length(file.path)
         seconds: float | None = None  # where a frame without a time stamp would belong
         packets = file.container.demux(stream)
         packet: Any = None
@@ -267,7 +270,7 @@ class Decoding:
                     at = float(frame.pts * frame.time_base) - file.zero
                     if seconds is not None and at < seconds - _BACK and self.damage is None:
                         raise InputError(
-                            f"{self.path}: its time stamps jump back from {seconds:.2f} s to {at:.2f} s, "
+                            f"{file.path}: its time stamps jump back from {seconds:.2f} s to {at:.2f} s, "
                             "as in files put end to end; join them with FFmpeg's concat"
                         )
                     seconds = at

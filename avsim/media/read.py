@@ -66,9 +66,11 @@ def read(
         frames = read_frames(file, start, seconds, size, fps, budget)
         if want == "frames" or not has_wave:
             return Clip(frames, None, fps)
-        _check_length(path, frames.shape[1] / fps, sample_rate or file.audio.rate, budget)
-        wave, rate = read_audio(file, start, frames.shape[1] / fps, sample_rate, channels, budget)
-        return Clip.fitted(frames, wave, fps, rate)
+        seconds, own_rate = frames.shape[1] / fps, file.audio.rate
+    _check_length(path, seconds, sample_rate or own_rate, budget)
+    with worded(path), opened(path) as file:  # again, as its packets were read
+        wave, rate = read_audio(file, start, seconds, sample_rate, channels, budget)
+    return Clip.fitted(frames, wave, fps, rate)
 
 
 def _check_length(path: Path, seconds: float, rate: int, budget: float) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from avsim.errors import InputError
 from avsim.media.hdr import HDR, tone_mapped
-from avsim.media.opening import Decoding, MediaFile
+from avsim.media.opening import Decoding, MediaFile, opened
 
 IMAGE_RATE = 16.0  # frames per second of a still image, which has none of its own
 TOLERANCE = 0.25  # seconds by which data may end before its header says, and still count as whole
@@ -77,8 +77,9 @@ def decoded_frames(
     """Images (3, H, W) from `start` on, one after the other: memory holds a few.
 
     Image i is what the file shows at the middle of its span, start + (i + 1/2) / fps; before the first time
-    stamp it is the first video. There are round(seconds fps), fewer where the file ends earlier. `check` is
-    called with (how many there will be at least, H, W) before each is made.
+    stamp it is the first one. There are round(seconds fps), fewer where the file ends earlier. Nothing may
+    have been read of `file` before. `check` is called with (how many there will be at least, H, W) before
+    each is made.
 
     Raises:
         InputError: `start` lies beyond the end, the span is damaged, or the data ends before its header says.
@@ -110,7 +111,8 @@ def decoded_frames(
             check(made, *made_size)  # type: ignore[misc]
             yield shown
 
-    decoding = Decoding(path, "video", start)
+    declared = None if file.is_uneven else file.declared_end("video")  # before decoding extends durations
+    decoding = Decoding(file, "video", start)
     last: tuple[float, Any] | None = None
     for moment, frame in decoding:
         yield from show(frame if last is None else last[1], moment)
@@ -122,8 +124,9 @@ def decoded_frames(
             raise InputError(f"{path}: no frame of its video could be decoded")
         moment, frame = last
         lasts = float(frame.duration * frame.time_base) if frame.duration else 1 / fps
-        declared = file.declared_end("video")
-        end = declared if file.is_uneven and declared is not None else moment + lasts
+        end = moment + lasts
+        if file.is_uneven:
+            declared = end = file.declared_end("video") or end
         yield from show(frame, math.inf if file.is_image and start == 0 else end)
         until = math.inf if seconds is None else start + seconds
         check_whole(path, "video", until, end, declared)
@@ -145,10 +148,11 @@ def check_whole(path: Path, what: str, until: float, end: float, declared: float
 
 def shown_size(file: MediaFile) -> tuple[int, int]:
     """(H, W) as shown: upright, with square pixels."""
-    frame = next((frame for _, frame in Decoding(file.path, "video", 0.0)), None)
-    if frame is None:
-        raise InputError(f"{file.path}: no frame of its video could be decoded")
-    return _shown(frame, _orientation(frame), file.aspect)
+    with opened(file.path) as again:  # `file` may be read later
+        frame = next((frame for _, frame in Decoding(again, "video", 0.0)), None)
+        if frame is None:
+            raise InputError(f"{file.path}: no frame of its video could be decoded")
+        return _shown(frame, _orientation(frame), file.aspect)
 
 
 def conform(
