@@ -144,12 +144,20 @@ class Models:
                 f"{seconds:g} s of {width} x {height}: trained on clips of {trained}; expect lower quality"
             )
         clip = replace(self.clip_spec(seconds), height=height, width=width)
-        if clip.frames * height * width > MAX_PIXELS:
-            raise InputError(
-                f"{clip.frames} frames of {width} x {height}: more than {MAX_PIXELS:,} pixels in all"
-            )
+        self.check_pixels(seconds, size)
         video, audio = self.video_codec, self.audio_codec
         return LatentSpec(clip, video.time_stride, video.space_stride, audio.hop)
+
+    def check_pixels(self, seconds: float, size: tuple[int, int] | None) -> None:
+        """Refuse a clip that memory would not hold.
+
+        Raises:
+            InputError: more than `MAX_PIXELS` in all frames, or an invalid length.
+        """
+        height, width = self.spec.size if size is None else size
+        frames = self.clip_spec(seconds).frames
+        if frames * height * width > MAX_PIXELS:
+            raise InputError(f"{frames} frames of {width} x {height}: more than {MAX_PIXELS:,} pixels in all")
 
     def clip_spec(self, seconds: float) -> ClipSpec:
         """The spec of the training clips, but at least `seconds` long, in whole frames."""

@@ -26,8 +26,9 @@ from avsim.diffusion.generate import STEPS
 from avsim.errors import InputError
 from avsim.perception.captioner import describe
 from avsim.perception.detect import detect_video
-from avsim.simulator.joining import LOOP_SECONDS, connected, extended, looped, retaken
-from avsim.simulator.models import Models
+from avsim.simulator.joining import LOOP_SECONDS, connected, extended, in_order, looped, retaken
+from avsim.simulator.keyframes import Condition, conditioned
+from avsim.simulator.models import MAX_LENGTH, Models
 from avsim.simulator.prompts import warn_once
 from avsim.simulator.resize import (
     clip_with_frames,
@@ -36,6 +37,7 @@ from avsim.simulator.resize import (
     wave_for,
 )
 from avsim.simulator.soundtrack import soundtrack
+from avsim.simulator.stream import Shot, Transition, stream
 from avsim.simulator.windows import Sampling
 
 STRENGTH = 0.6  # of an edit: how much noise it starts from
@@ -60,8 +62,18 @@ class Simulator(Models):
         size: tuple[int, int] | None = None,
         steps: int = STEPS,
         guidance: float | Guidance | None = None,
+        conditions: Sequence[Condition] = (),
     ) -> Clip:
-        """Video and audio from text; by default of the length and size (H, W) of the training clips."""
+        """Video and audio from text; by default of the length and size (H, W) of the training clips.
+
+        Clips longer than `MAX_LENGTH` times the training clips are generated in windows, as by `stream`.
+        `conditions` are frames that the clip has at some times.
+
+        Raises:
+            InputError: more pixels than memory holds, or conditions that can't be met.
+        """
+        if conditions:
+            return conditioned(self, prompt, conditions, seconds, seed, Sampling(size, steps, guidance))
         return self.batch([prompt], seconds, seed, size, steps, guidance)[0]
 
     def batch(
@@ -74,8 +86,66 @@ class Simulator(Models):
         guidance: float | Guidance | None = None,
     ) -> list[Clip]:
         """A clip for each prompt, generated in one batch; clip i has the seed `seed` + i."""
+        if seconds is not None and seconds > MAX_LENGTH * self.spec.seconds:
+            self.check_pixels(seconds, size)
+            return [
+                in_order([*self.stream(prompt, seconds, "cut", seed + row, size, steps, guidance)])
+                for row, prompt in enumerate(prompts)
+            ]
         spec = self.latent_spec(seconds, size)
         return self.sample_clips(prompts, spec, JOINT, Latents(), seed, steps, guidance)
+
+    def stream(
+        self,
+        prompt: str | Sequence[Shot],
+        seconds: float | None = None,
+        transition: Transition = "cut",
+        seed: int = 0,
+        size: tuple[int, int] | None = None,
+        steps: int = STEPS,
+        guidance: float | Guidance | None = None,
+    ) -> Iterator[Clip]:
+        """Video and audio of any length from text, in consecutive pieces that are made as they are taken.
+
+        A window of the length of the training clips is conditioned on the end of the one before, whose
+        latents it takes over. Memory does not grow with the length.
+
+        Args:
+            prompt: one for all, with `seconds`; or the shots of a storyboard.
+            seconds: the length, of a single prompt; that of the training clips by default.
+            transition: as of `storyboard`.
+            seed: of the first window; the others derive theirs from it.
+            size: (H, W); that of the training clips by default.
+            steps: number of sampler steps.
+            guidance: as of the other methods.
+
+        Raises:
+            InputError: as of `storyboard`.
+        """
+        if isinstance(prompt, str):
+            prompt = [Shot(prompt, self.spec.seconds if seconds is None else seconds)]
+        return stream(self, prompt, transition, seed, Sampling(size, steps, guidance))
+
+    def storyboard(
+        self,
+        shots: Sequence[Shot],
+        transition: Transition = "cut",
+        seed: int = 0,
+        size: tuple[int, int] | None = None,
+        steps: int = STEPS,
+        guidance: float | Guidance | None = None,
+    ) -> Clip:
+        """Shots that follow one another, each with a prompt and a length.
+
+        The audio goes on across shots. With the transition "continuous" the video goes on too, under the next
+        prompt; with "cut" it begins anew, from the same noise, so that shots with like prompts look alike.
+
+        Raises:
+            InputError: no shots, one of less than a frame, or an unknown transition.
+        """
+        pieces = self.stream(shots, None, transition, seed, size, steps, guidance)
+        self.check_pixels(sum(shot.seconds for shot in shots), size)
+        return in_order([*pieces])
 
     def foley(
         self,
