@@ -12,10 +12,10 @@ from torch import Tensor
 from avsim.clip import Clip
 from avsim.diffusion import Latents, Task
 from avsim.errors import InputError
-from avsim.simulator.models import MAX_LENGTH, Models
+from avsim.simulator.models import MAX_LENGTH, Models, Sampling
 from avsim.simulator.resize import cover, frames_over
 from avsim.simulator.seams import paste_frames
-from avsim.simulator.windows import Sampling, Timeline
+from avsim.simulator.windows import Timeline
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from avsim.clip import Clip, ClipSpec, LatentSpec
 from avsim.devices import autocast_if_faster
 from avsim.diffusion import Guidance, JointDiT, Latents, Task, everything, generate
+from avsim.diffusion.generate import STEPS
 from avsim.diffusion.rerank import rerank
 from avsim.diffusion.sync_reward import sync_reward
 from avsim.errors import InputError
@@ -27,6 +28,15 @@ if TYPE_CHECKING:
 
 MAX_PIXELS = 2**28  # of all frames of a clip together: 3 GiB once decoded
 MAX_LENGTH = 1.5  # times the length of the training clips; what is longer is generated in windows
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How latents are sampled, as the arguments of `Simulator`'s methods."""
+
+    size: tuple[int, int] | None = None
+    steps: int = STEPS
+    guidance: float | Guidance | None = None
 
 
 @dataclass(frozen=True, eq=False)

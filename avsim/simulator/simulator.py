@@ -28,7 +28,7 @@ from avsim.perception.captioner import describe
 from avsim.perception.detect import detect_video
 from avsim.simulator.joining import LOOP_SECONDS, connected, extended, in_order, looped, retaken
 from avsim.simulator.keyframes import Condition, conditioned
-from avsim.simulator.models import MAX_LENGTH, Models
+from avsim.simulator.models import MAX_LENGTH, Models, Sampling
 from avsim.simulator.prompts import warn_once
 from avsim.simulator.resize import (
     clip_with_frames,
@@ -36,9 +36,9 @@ from avsim.simulator.resize import (
     frames_for,
     wave_for,
 )
+from avsim.simulator.sizes import check_trained, composed, is_composed
 from avsim.simulator.soundtrack import soundtrack
 from avsim.simulator.stream import Shot, Transition, stream
-from avsim.simulator.windows import Sampling
 
 STRENGTH = 0.6  # of an edit: how much noise it starts from
 KEPT = ("video", "audio")  # modalities that an edit may keep
@@ -92,8 +92,29 @@ class Simulator(Models):
                 in_order([*self.stream(prompt, seconds, "cut", seed + row, size, steps, guidance)])
                 for row, prompt in enumerate(prompts)
             ]
-        spec = self.latent_spec(seconds, size)
-        return self.sample_clips(prompts, spec, JOINT, Latents(), seed, steps, guidance)
+        return self._clips(prompts, seconds, size, JOINT, Latents(), seed, steps, guidance)
+
+    def _clips(
+        self,
+        prompts: Sequence[str],
+        seconds: float | None,
+        size: tuple[int, int] | None,
+        task: Task,
+        given: Latents,
+        seed: int,
+        steps: int,
+        guidance: float | Guidance | None,
+        num_candidates: int | None = None,
+    ) -> list[Clip]:
+        """Clips of a task without given video, also of sizes that the model was not trained on."""
+        if not is_composed(self, size):
+            spec = self.latent_spec(seconds, size)
+            return self.sample_clips(prompts, spec, task, given, seed, steps, guidance, num_candidates)
+        assert size is not None
+        spec = self.latent_spec(seconds, None)
+        self.check_pixels(spec.clip.seconds, size)
+        base = self.sample_latents(prompts, spec, task, given, seed, steps, guidance, num_candidates)
+        return composed(self, prompts, base, spec, size, seed, Sampling(size, steps, guidance))
 
     def stream(
         self,
@@ -246,9 +267,11 @@ class Simulator(Models):
         """
         if clip.wave is None:
             raise InputError("visualize needs a clip with audio; its wave is None")
-        spec = self.latent_spec(clip.wave.shape[1] / clip.sample_rate, size)
-        given = Latents(None, self.encode_audio(wave_for(clip, spec.clip)))
-        made = self.sample_clips([prompt], spec, VISUALIZE, given, seed, steps, guidance, num_candidates)[0]
+        seconds = clip.wave.shape[1] / clip.sample_rate
+        given = Latents(None, self.encode_audio(wave_for(clip, self.clip_spec(seconds))))
+        made = self._clips([prompt], seconds, size, VISUALIZE, given, seed, steps, guidance, num_candidates)[
+            0
+        ]
         assert made.frames is not None
         return clip_with_wave(made.frames, made.frames_per_second, clip.wave, clip.sample_rate)
 
@@ -263,6 +286,7 @@ class Simulator(Models):
         guidance: float | Guidance | None = None,
     ) -> Clip:
         """Video and audio that begin with the first frame of `image`, which is returned decoded."""
+        check_trained(self, size, "animate")
         spec = self.latent_spec(seconds, size)
         first = self.encode_video(frames_for(image, spec.clip.still))  # (1, Dv, 1, h, w)
         video = torch.cat([first, torch.zeros_like(first).expand(-1, -1, spec.video[0] - 1, -1, -1)], 2)
@@ -277,8 +301,8 @@ class Simulator(Models):
         guidance: float | Guidance | None = None,
     ) -> Clip:
         """One image from text."""
-        spec = self.latent_spec(1 / self.spec.frames_per_second, size)
-        return self.sample_clips([prompt], spec, IMAGE, Latents(), seed, steps, guidance)[0]
+        seconds = 1 / self.spec.frames_per_second
+        return self._clips([prompt], seconds, size, IMAGE, Latents(), seed, steps, guidance)[0]
 
     def audio(
         self,
@@ -319,6 +343,7 @@ class Simulator(Models):
                 f"keep is {keep!r}; expected {' or '.join(KEPT)}, of a clip that has both; this one has "
                 f"{'no video' if clip.frames is None else 'no audio' if clip.wave is None else 'both'}"
             )
+        check_trained(self, size, "edit")
         spec = self.latent_spec(clip.seconds, size)
         given = Latents(
             None if clip.frames is None else self.encode_video(frames_for(clip, spec.clip)),

@@ -14,10 +14,10 @@ from torch import Tensor
 from avsim.clip import Clip
 from avsim.diffusion import JOINT, Latents, Task
 from avsim.errors import InputError
-from avsim.simulator.models import Models
+from avsim.simulator.models import Models, Sampling
 from avsim.simulator.resize import frames_over
 from avsim.simulator.soundtrack import SEED_STEP, decode_audio
-from avsim.simulator.windows import MARGIN, Gap, Past, Sampling, Timeline, decode_blocks, fill, kept
+from avsim.simulator.windows import MARGIN, Gap, Past, Timeline, decode_blocks, fill, kept
 
 Transition = Literal["cut", "continuous"]
 TRANSITIONS: tuple[Transition, ...] = ("cut", "continuous")
