@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from avsim import media
-from avsim.benchmark.pairs import CHANGES, pair
+from avsim.benchmark.pairs import CHANGES, HITS, SHORTEST, pair
 from avsim.clip import Clip, ClipSpec
 from avsim.data.resuming import check_own, check_settings, holds
 from avsim.data.workers import Crashed, run_all
@@ -111,8 +111,12 @@ def make(
     """Write `count` pairs of each change; a run that was killed goes on.
 
     Raises:
-        InputError: an unknown change, or a folder that holds something else.
+        InputError: an unknown change, clips too short for two hits, or a folder that holds something else.
     """
+    if spec.seconds < SHORTEST:
+        raise InputError(
+            f"clips of {spec.seconds:g} s are too short for {HITS[0]} hits; expected {SHORTEST:g} s"
+        )
     if unknown := [change for change in changes if change not in CHANGES]:
         raise InputError(f"change {unknown[0]!r}: expected some of {', '.join(CHANGES)}")
     folder = Path(folder)

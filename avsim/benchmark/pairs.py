@@ -19,6 +19,7 @@ Random = np.random.Generator
 HITS = (2, 4)  # least and most hits in a clip
 APART = 0.35  # s between hits, at least
 FIRST, LAST = 0.3, 0.35  # s of a clip before the first hit and after the last one
+SHORTEST = FIRST + LAST + APART  # s of a clip
 SLOW, FAST = 1.5, 5.0  # m/s
 SMALL, LARGE = 0.24, 0.5  # m
 ROOMS = ("dry studio", "cave", "concert hall")  # whose reverberation differs clearly
