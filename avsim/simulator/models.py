@@ -16,6 +16,7 @@ from avsim.diffusion.generate import STEPS
 from avsim.diffusion.rerank import rerank
 from avsim.diffusion.sync_reward import sync_reward
 from avsim.errors import InputError
+from avsim.perception.audio_detector import AudioDetector
 from avsim.perception.sync import SyncModel
 from avsim.perception.video_detector import VideoDetector
 from avsim.separation.separator import Separator
@@ -53,6 +54,7 @@ class Models:
     video_detector: VideoDetector | None = None  # captions clips that have no prompt
     places: tuple[str, ...] = ()  # of the synthetic world, in the training clips; empty: unknown
     ood_check: OODCheck | None = None  # of the training clips of `video_detector`; None: unknown
+    audio_detector: AudioDetector | None = None  # beside `video_detector`: whether what is prompted is heard
     sync_model: SyncModel | None = None  # rewards synchrony while video is generated
     vocabulary: frozenset[str] | None = None  # words of the training captions; None: unknown
 

@@ -29,6 +29,7 @@ from avsim.perception.detect import detect_video
 from avsim.simulator.joining import LOOP_SECONDS, connected, extended, in_order, looped, retaken
 from avsim.simulator.keyframes import Condition, conditioned
 from avsim.simulator.models import MAX_LENGTH, Models, Sampling
+from avsim.simulator.presence import Missing, missing
 from avsim.simulator.prompts import warn_once
 from avsim.simulator.resize import (
     clip_with_frames,
@@ -37,7 +38,7 @@ from avsim.simulator.resize import (
     wave_for,
 )
 from avsim.simulator.sizes import check_trained, composed, is_composed
-from avsim.simulator.soundtrack import soundtrack
+from avsim.simulator.soundtrack import SEED_STEP, soundtrack
 from avsim.simulator.stream import Shot, Transition, stream
 
 STRENGTH = 0.6  # of an edit: how much noise it starts from
@@ -63,18 +64,36 @@ class Simulator(Models):
         steps: int = STEPS,
         guidance: float | Guidance | None = None,
         conditions: Sequence[Condition] = (),
+        num_candidates: int = 1,
     ) -> Clip:
         """Video and audio from text; by default of the length and size (H, W) of the training clips.
 
         Clips longer than `MAX_LENGTH` times the training clips are generated in windows, as by `stream`.
-        `conditions` are frames that the clip has at some times.
+        `conditions` are frames that the clip has at some times. Of `num_candidates` it is the first in which
+        the least is `missing`.
 
         Raises:
-            InputError: more pixels than memory holds, or conditions that can't be met.
+            InputError: more pixels than memory holds, conditions that can't be met, or no candidates.
         """
-        if conditions:
-            return conditioned(self, prompt, conditions, seconds, seed, Sampling(size, steps, guidance))
-        return self.batch([prompt], seconds, seed, size, steps, guidance)[0]
+        if num_candidates < 1:
+            raise InputError(f"num_candidates is {num_candidates}; it must be at least 1")
+
+        def candidate(seed: int) -> Clip:
+            if conditions:
+                return conditioned(self, prompt, conditions, seconds, seed, Sampling(size, steps, guidance))
+            return self.batch([prompt], seconds, seed, size, steps, guidance)[0]
+
+        best = candidate(seed)
+        for number in range(1, num_candidates):
+            if not (lacks := len(self.missing(best, prompt))):
+                break
+            other = candidate(seed + number * SEED_STEP)
+            best = other if len(self.missing(other, prompt)) < lacks else best
+        return best
+
+    def missing(self, clip: Clip, prompt: str) -> Missing:
+        """What a prompt names and the detectors don't see or hear in a clip; nothing without detectors."""
+        return missing(clip, prompt, self.video_detector, self.audio_detector)
 
     def batch(
         self,
