@@ -76,9 +76,15 @@ class Models:
     ) -> list[Clip]:
         """Clips of `spec`, one for each prompt: `sample_latents`, decoded."""
         latents = self.sample_latents(prompts, spec, task, given, seed, steps, guidance, num_candidates)
+        return self.decoded(latents, spec)
+
+    @torch.no_grad()
+    def decoded(self, latents: Latents, spec: LatentSpec) -> list[Clip]:
+        """Latents (B, ...) of `spec` as clips."""
+        rows = len(latents.present()[0])
         with autocast_if_faster(self.device):
             frames, wave = (  # (B, 3, T, H, W), (B, A, N)
-                [None] * len(prompts) if each is None else codec.decode(each, spec.clip).float().cpu()
+                [None] * rows if each is None else codec.decode(each, spec.clip).float().cpu()
                 for each, codec in zip(latents, (self.video_codec, self.audio_codec), strict=True)
             )
         rates = spec.clip.frames_per_second, spec.clip.sample_rate
