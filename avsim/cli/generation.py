@@ -203,7 +203,7 @@ def soundtrack(
     how = settings_of(simulator, arguments, "foley")
     with Progress(transient=True) as progress:
         bar = progress.add_task("seconds of audio", total=video.seconds)
-        for piece in simulator.soundtrack(video, video.seconds, prompt, seed, **how):
+        for piece in simulator.soundtrack(video, video.seconds, prompt, seed, *how.values()):
             yield piece
             progress.advance(bar, piece.shape[1] / simulator.spec.sample_rate)
 
