@@ -62,8 +62,8 @@ def paste_wave(made: Tensor, given: Tensor, first: int, last: int, sample_rate: 
     if first > 0:
         inside = _matched(inside, made[:, :first], given[:, :first], sample_rate)
     if last < made.shape[1]:
-        turned = (part.flip(1) for part in (inside, made[:, last:], given[:, last:]))
-        inside = _matched(*turned, sample_rate).flip(1)
+        turned, after, given_after = (part.flip(1) for part in (inside, made[:, last:], given[:, last:]))
+        inside = _matched(turned, after, given_after, sample_rate).flip(1)
     return torch.cat([given[:, :first], inside.clamp(-1, 1), given[:, last:]], 1)
 
 

@@ -1,9 +1,9 @@
 """Seams, retakes, a minute, sizes: python measure.py PART OUT [--count 32] [--checkpoint small]
 
-PART is seams, long or sizes. Clips and captions are those of held-out clips of the world (level medium, split
-test, seed 11). Each clip's numbers are a line of OUT/PART.csv: an interrupted run resumes, and `table` prints
-the medians. Ways that a checkout's Simulator lacks are left out, so that an older one (PYTHONPATH) gives its
-value by the same script.
+PART is seams, long, edits or sizes. Clips and captions are those of held-out clips of the world (level
+medium, split test, seed 11). Each clip's numbers are a line of OUT/PART.csv: an interrupted run resumes. It
+prints the medians. Ways that a checkout's Simulator lacks are left out, so that an older one (PYTHONPATH)
+gives its value by the same script.
 """
 
 import argparse
@@ -155,9 +155,53 @@ def sizes(simulator: Simulator, first: int, count: int) -> Iterator[list[list[ob
         yield rows
 
 
+def edits(simulator: Simulator, first: int, count: int) -> Iterator[list[list[object]]]:
+    """Rows (clip, way, the target's noun seen, share of pixels that change by 20 of 255, median change).
+
+    The noun is seen if the detector finds its kind, and its material and colour where stated, in a quarter
+    of the frames.
+    """
+    ways = {"0.8": {}} if "source_prompt" in inspect.signature(simulator.edit).parameters else {
+        "0.6": {"strength": 0.6}, "0.9": {"strength": 0.9}
+    }  # fmt: skip
+    for number in range(first, min(count, len(EDITS))):
+        source, target = EDITS[number]
+        clip = simulator.generate(source, seed=number)
+        rows: list[list[object]] = [[number, "source", _noun_seen(simulator, clip, target), 0.0, 0.0]]
+        for name, how in ways.items():
+            made = simulator.edit(clip, target, seed=number, **how)
+            change = 255 * (made.frames - clip.frames).abs().mean(0)
+            share = float((change > 20).float().mean())
+            rows.append([number, name, _noun_seen(simulator, made, target), share, float(change.median())])
+        yield rows
+
+
+def _noun_seen(simulator: Simulator, clip: Clip, prompt: str) -> int:
+    """Whether the noun of a prompt's only thing is seen."""
+    noun = facts_of_caption(prompt).things[0].noun
+    frames = detect_video(simulator.video_detector, clip).things
+    wanted = {noun.material, noun.colour} - {None}
+    hits = [
+        any(noun.kind in seen.kind and wanted <= {seen.material, seen.colour} for seen in frame)
+        for frame in frames
+    ]
+    return int(sum(hits) >= len(frames) / 4)
+
+
+EDITS = [
+    ("a red rubber ball falls in a studio", "a gold metal ball falls in a studio"),
+    ("a violin plays in a concert hall", "a trumpet plays in a concert hall"),
+    ("a bell is struck in a restaurant", "a glass bottle is struck in a restaurant"),
+    ("a blue glass cube falls in a national park", "a red rubber cube falls in a national park"),
+    ("a flute plays in a restaurant", "a cello plays in a restaurant"),
+    ("a wooden block is struck in a studio", "a ceramic bowl is struck in a studio"),
+    ("a green glass ball falls in a concert hall", "a blue rubber ball falls in a concert hall"),
+    ("a guitar plays in a national park", "an accordion plays in a national park"),
+]
 PARTS = {
     "seams": (seams, ["clip", "way", "step ratio", "level step", "unseen onset", "outside"]),
     "long": (long, ["clip", "part", "gradient", "loudness", "onsets", "events", "matches"]),
+    "edits": (edits, ["clip", "way", "target seen", "changed", "median change"]),
     "sizes": (sizes, ["clip", "size", "things seen", "things"]),
 }
 
@@ -180,6 +224,8 @@ def table(part: str, path: Path) -> None:
                 "unseen onset": f"{sum(columns['unseen onset']) / len(found):.3f}",
                 "outside": f"{max(columns['outside']):.3f}",
             }
+        elif part == "edits":
+            shown["target seen"] = f"{sum(columns['target seen'])} of {len(found)}"
         elif part == "sizes":
             shown["things seen"] = f"{sum(columns['things seen']) / len(found):.3f}"
         else:
