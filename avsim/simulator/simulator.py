@@ -35,7 +35,7 @@ from avsim.diffusion import (
     nothing,
     until,
 )
-from avsim.diffusion.generate import STEPS
+from avsim.diffusion.generate import STEPS, OnStepEnd
 from avsim.diffusion.rerank import rerank
 from avsim.diffusion.sync_reward import sync_reward
 from avsim.errors import InputError
@@ -114,6 +114,7 @@ class Simulator:
     ood_check: OODCheck | None = None  # of the training clips of `video_detector`; None: unknown
     sync_model: SyncModel | None = None  # rewards synchrony while video is generated
     vocabulary: frozenset[str] | None = None  # words of the training captions; None: unknown
+    on_step_end: OnStepEnd | None = None  # called after each step of the sampler
 
     def generate(
         self,
@@ -546,7 +547,7 @@ class Simulator:
                 generate(
                     model, prompts, spec, given, task, steps=steps, guidance=guidance, seed=candidate,
                     first_row=seed, student=student, reward_fn=reward_fn,
-                    first_frame_lead=round(lead * steps),
+                    first_frame_lead=round(lead * steps), on_step_end=self.on_step_end,
                 )
                 for candidate in range(num_candidates if model.coupling.cross_modal else 1)
             ]  # fmt: skip
