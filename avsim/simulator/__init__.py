@@ -1,6 +1,9 @@
 """A loaded model: every direction from one checkpoint, and the stems of what it made.
 
     simulator   Simulator: generate, foley, visualize, animate, extend, edit, image, audio, separate
+    models      Models: what a folder holds, and how clips of a `LatentSpec` are sampled
+    prompts     warnings of what a prompt asks for and the model was not trained on
+    soundtrack  audio for a video of any length, in windows
     defaults    the sampling defaults of each task
     loading     a run's folder -> Simulator
     diffusers_pipeline  pipelines of diffusers as generators

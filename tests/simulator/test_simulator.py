@@ -14,6 +14,7 @@ from avsim.errors import InputError
 from avsim.simulator.defaults import default_guidance
 from avsim.simulator.resize import joined
 from avsim.simulator.simulator import Simulator
+from avsim.simulator.soundtrack import decode_audio
 from avsim.world import LEVELS, WorldDataset
 from avsim.world.captions.parsing import facts_in
 from tests.small.models import SPEC
@@ -46,7 +47,7 @@ def test_from_words_frame_0_is_drawn_sooner_by_an_eighth_of_the_steps(simulator,
         asked.append(first_frame_lead)
         return generate(*args, first_frame_lead=first_frame_lead, **how)
 
-    monkeypatch.setattr("avsim.simulator.simulator.generate", drawn)
+    monkeypatch.setattr("avsim.simulator.models.generate", drawn)
     for steps in (8, 3, 16):
         clip = simulator.generate("a", seconds=0.5, steps=steps)
         assert torch.isfinite(clip.frames).all()
@@ -102,7 +103,7 @@ def test_windows_of_latents_are_as_long_as_the_film_and_each_is_conditioned_on_t
         given.append((latents.audio, made.audio, task.audio(spec.audio_spans())))
         return made
 
-    monkeypatch.setattr("avsim.simulator.simulator.generate", drawn)
+    monkeypatch.setattr("avsim.simulator.models.generate", drawn)
     simulator.foley(film(seconds=3.0), "", **HOW)
     assert given[0][0] is None and len(given) > 2
     for (_, before, _), (context, made, fixed) in zip(given, given[1:], strict=False):
@@ -114,8 +115,8 @@ def test_windows_of_latents_are_as_long_as_the_film_and_each_is_conditioned_on_t
 
 def test_pieces_of_a_long_sound_are_decoded_without_a_seam(simulator):
     z = torch.randn(1, simulator.audio_codec.channels, 200, generator=torch.Generator().manual_seed(0))
-    spec, hop = simulator._spec(1.0, None), simulator.audio_codec.hop
-    pieces = list(simulator._decode_windows(iter(z.split(7, 2)), spec, 200 * hop - 50, 40))
+    spec, hop = simulator.latent_spec(1.0, None), simulator.audio_codec.hop
+    pieces = list(decode_audio(simulator, iter(z.split(7, 2)), spec, 200 * hop - 50, 40))
     assert [piece.shape[1] for piece in pieces] == [40 * hop] * 4 + [40 * hop - 50]
     wave = torch.cat(pieces, 1)
     step = (wave[:, 1:] - wave[:, :-1]).abs().amax(0)
@@ -213,8 +214,10 @@ def test_an_edit_of_little_noise_stays_near_what_it_was_made_from(float32, simul
     monkeypatch.setattr(simulator.generator, "forward", lambda x, s, context: x.each(torch.zeros_like))
     clip = spoken_film()
     with torch.no_grad():
-        seen = avsim.simulator.resize.frames_for(clip, simulator._spec(1.0, None).clip)
-        copy = simulator.video_codec.decode(simulator._encode_video(seen), simulator._spec(1.0, None).clip)[0]
+        seen = avsim.simulator.resize.frames_for(clip, simulator.latent_spec(1.0, None).clip)
+        copy = simulator.video_codec.decode(
+            simulator.encode_video(seen), simulator.latent_spec(1.0, None).clip
+        )[0]
     how = {**HOW, "guidance": Guidance(1.0)}
     little, much = (simulator.edit(clip, "a bell", strength, **how) for strength in (0.05, 1.0))
     assert little.frames.shape == much.frames.shape == copy.shape
@@ -290,7 +293,7 @@ def test_lengths_and_sizes_that_no_training_had_are_tried_with_one_warning(simul
 @pytest.fixture(autouse=True)
 def unwarned(monkeypatch):
     """Each test may see the warning that a process gives once."""
-    monkeypatch.setattr("avsim.simulator.simulator._WARNED_OF_WORDS", [])
+    monkeypatch.setattr("avsim.simulator.prompts._WARNED_OF_WORDS", [])
 
 
 def test_strange_words_are_told_of_once_in_a_process(simulator, caplog):
@@ -378,21 +381,21 @@ def test_an_extension_needs_picture_sound_and_a_frame_more(simulator):
 
 
 def test_a_window_is_told_what_came_before_it(simulator, monkeypatch):
-    told, draw = [], Simulator._generate
+    told, draw = [], Simulator.sample_clips
 
     def noted(self, prompts, spec, task, given, *rest):
         told.append((task.given(spec), given))
         return draw(self, prompts, spec, task, given, *rest)
 
     clip = simulator.generate("a", seconds=1.0, **HOW)
-    monkeypatch.setattr(Simulator, "_generate", noted)
+    monkeypatch.setattr(Simulator, "sample_clips", noted)
     longer = simulator.extend(clip, "a", seconds=0.5, **HOW)
     assert longer.frames.shape[1] == 12
     start, given = told[0]
     known = 5  # frames of a window of 8: one and the first four that share a latent
     assert (start.video[:2] == 0).all() and (start.audio == 0).sum() == 20  # 5 / 8 s of latents of 1 / 32 s
     torch.testing.assert_close(
-        given.video[:, :, :2], simulator._encode_video(clip.frames[:, -known:])[:, :, :2]
+        given.video[:, :, :2], simulator.encode_video(clip.frames[:, -known:])[:, :, :2]
     )
 
 
@@ -454,7 +457,7 @@ def test_an_extension_begins_with_the_first_frame_that_its_window_was_not_given(
         frames = light.expand(3, -1, *spec.clip.size)
         return [Clip(frames, torch.zeros(2, spec.clip.samples), spec.clip.frames_per_second, 16000)]
 
-    monkeypatch.setattr(Simulator, "_generate", drawn)
+    monkeypatch.setattr(Simulator, "sample_clips", drawn)
     start = simulator.generate("a", seconds=1.0)
     windows.clear()
     longer = simulator.extend(start, "b", seconds=1.5, **HOW)
