@@ -30,6 +30,7 @@ EXAMPLES = {
     "prepare": "avsim prepare videos/ --out data/clips",
     "encode": "avsim encode data/clips --video-codec small --audio-codec small --out data/latents",
     "generate": 'avsim generate --prompt "a golden metal ball falls in a studio" --out clip.mp4',
+    "narrate": 'avsim narrate clip.mp4 --text "A ball falls." --out narrated.mp4',
     "import": "avsim import Wan-AI/Wan2.1-T2V-1.3B-Diffusers --part video_codec --out codecs/wan",
     "add-audio": "avsim add-audio Wan-AI/Wan2.1-T2V-1.3B-Diffusers --audio-codec codecs/oobleck --out wan-av",
     "separate": "avsim separate clip.mp4 --auto --out stems/",

@@ -20,6 +20,7 @@ from avsim.cli import (
     whole,
     words,
 )
+from avsim.cli.narrate import add_speech, settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -140,6 +141,8 @@ def add(subparsers: Any) -> None:
         metavar="PATH",
         help="a file for one clip; a folder for several: one that exists, ends in / or has no suffix",
     )
+    parser.add_argument("--narrate", type=words, metavar="TEXT", help="a text that is spoken over the scene")
+    add_speech(parser)
     add_allow_module(parser)
     parser.set_defaults(run=run)
 
@@ -151,13 +154,14 @@ def run(arguments: argparse.Namespace) -> None:
     from rich.progress import track
 
     from avsim import media
+    from avsim.cli.narrate import lengthened, narration
     from avsim.data.resuming import check_own, check_settings
     from avsim.devices import accelerator
     from avsim.errors import InputError
     from avsim.files import claimed
-    from avsim.media import Windows
     from avsim.simulator import load
     from avsim.simulator.samples import entry, write_listing
+    from avsim.speech.narrate import narrated
 
     count, out = arguments.count, arguments.out
     if count < 1:
@@ -186,8 +190,10 @@ def run(arguments: argparse.Namespace) -> None:
     dubbed = arguments.edit if arguments.keep == "video" else arguments.video
     if dubbed is not None:
         media.check_dubbed(dubbed, out if single else Path("0000.mp4"))
+    speech = narration(arguments, out if single else Path(f"0000{SUFFIXES.get(arguments.only, '.mp4')}"))
     simulator = load(arguments.checkpoint, device=accelerator())
     given, task = _given(arguments, simulator)
+    arguments = lengthened(arguments, speech, simulator, task)
     prompt = arguments.prompt
     if prompt is None:
         prompt = simulator.describe(_beginning(given, simulator)) if task == "foley" else ""
@@ -210,27 +216,43 @@ def run(arguments: argparse.Namespace) -> None:
             entries.append(entry(path.name, written, seed, task, prompt))
             if not single and path.exists():
                 continue  # of an earlier run
-            if isinstance(given, Windows):
-                rate = simulator.spec.sample_rate
-                length = max(1, round(given.seconds * rate))
-                pieces = _soundtrack(simulator, arguments, prompt, given, seed)
-                sound = media.Sound(pieces, simulator.spec.channels, length, rate)
-                media.write_dubbed(given.path, sound, path, arguments.seconds)
-                continue
-            clip = _draw(
-                simulator, arguments, prompt, given, task, seed
-            )  # alone, so that company can't change its bits
-            if arguments.keep == "video":
-                assert clip.wave is not None
-                sound = media.Sound.of(clip.wave, int(clip.sample_rate))
-                media.write_dubbed(arguments.edit, sound, path, arguments.seconds)
-                continue
-            whole = arguments.seconds is None
-            keeping = arguments.edit if arguments.keep == "audio" else arguments.audio if whole else None
-            media.write(clip, path, audio_from=keeping)
+            with narrated(path, speech, arguments.speech_mix == "under") as scene:
+                _write(simulator, arguments, prompt, given, task, seed, scene)
         if not single:
             write_listing(entries, out)
     print(out)
+
+
+def _write(
+    simulator: Simulator,
+    arguments: argparse.Namespace,
+    prompt: str,
+    given: Clip | Windows | None,
+    task: str,
+    seed: int,
+    path: Path,
+) -> None:
+    """Generate one clip and write it."""
+    from avsim import media
+    from avsim.media import Windows
+
+    if isinstance(given, Windows):
+        rate = simulator.spec.sample_rate
+        length = max(1, round(given.seconds * rate))
+        pieces = _soundtrack(simulator, arguments, prompt, given, seed)
+        sound = media.Sound(pieces, simulator.spec.channels, length, rate)
+        media.write_dubbed(given.path, sound, path, arguments.seconds)
+        return
+    # alone, so that company can't change its bits
+    clip = _draw(simulator, arguments, prompt, given, task, seed)
+    if arguments.keep == "video":
+        assert clip.wave is not None
+        sound = media.Sound.of(clip.wave, int(clip.sample_rate))
+        media.write_dubbed(arguments.edit, sound, path, arguments.seconds)
+        return
+    whole = arguments.seconds is None
+    keeping = arguments.edit if arguments.keep == "audio" else arguments.audio if whole else None
+    media.write(clip, path, audio_from=keeping)
 
 
 def _rewritten(arguments: argparse.Namespace, prompt: str) -> tuple[str, argparse.Namespace]:
@@ -257,6 +279,7 @@ def _settings(arguments: argparse.Namespace, prompt: str) -> dict[str, Any]:
     more = ("negative_prompt", "size", "num_candidates", "steps", "seed", *SCALES)
     said = {name: getattr(arguments, name) for name in (*names, *more)}
     plain = {name: str(value) if isinstance(value, Path) else value for name, value in said.items()}
+    plain |= settings(arguments)  # of a narration
     return {"prompt": prompt, **plain, "size": arguments.size and list(arguments.size)}
 
 

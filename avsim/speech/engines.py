@@ -104,6 +104,22 @@ def chosen(name: str, known: Mapping[str, str], what: str, listed: Sequence[str]
     return lowered[name.lower()]
 
 
+def chosen_language(language: str, known: Mapping[str, str]) -> str:
+    """The value of a language code, or of the nearest one: "zh-Hans-CN" is "zh", and "fr" "fr-fr".
+
+    Raises:
+        InputError: as `chosen`.
+    """
+    code = language.lower().replace("_", "-")
+    while code:
+        near = [each for each in known if each.lower() == code]
+        near += sorted(each for each in known if each.lower().startswith(f"{code}-"))
+        if near:
+            return known[near[0]]
+        code = code.rpartition("-")[0]
+    return chosen(language, known, "language")
+
+
 def check_text(text: str) -> str:
     """A text without control characters.
 

@@ -20,7 +20,7 @@ import torch
 
 from avsim.clip import Clip
 from avsim.errors import InputError
-from avsim.speech.engines import check_text, chosen
+from avsim.speech.engines import check_text, chosen, chosen_language
 
 RETRIEVAL = 1  # AUDIO_OUTPUT_RETRIEVAL: samples go to the callback
 DONT_EXIT = 0x8000  # espeakINITIALIZE_DONT_EXIT
@@ -156,7 +156,7 @@ class Espeak:
         text = check_text(text)
         if language is None:
             language = CHINESE if any("一" <= each <= "鿿" for each in text) else ENGLISH
-        name = _named(language)
+        name = chosen_language(language, _languages())
         if voice is not None:
             files = {file: file for file in _speakers().values()}
             name += f"+{chosen(voice, files | _speakers(), 'voice', self.voices())}"
@@ -164,14 +164,6 @@ class Espeak:
         if not len(wave):
             raise InputError(f"espeak says nothing for {text[:40]!r} in {language}; expected words of it")
         return Clip(None, torch.from_numpy(wave)[None], sample_rate=rate)
-
-
-def _named(language: str) -> str:
-    """The voice of a language code; of "zh-Hans-CN" that of "zh" where there is no nearer one."""
-    known, code = _languages(), language.lower().replace("_", "-")
-    while code and code not in known:
-        code = code.rpartition("-")[0]
-    return known[code] if code else chosen(language, known, "language")
 
 
 def _synthesized(text: str, voice: str) -> tuple[np.ndarray, int]:

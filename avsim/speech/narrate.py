@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from avsim.speech.engines import DEFAULT, engine_of
 from avsim.speech.loudness import LAYOUTS
 from avsim.speech.mix import mix
 
+log = logging.getLogger("avsim")
 SCENE = "scene.mkv"  # without loss, so that nothing is encoded twice
 RATE, CHANNELS = 48000, 2  # of scenes without audio
 
@@ -71,15 +73,26 @@ def narrate_file(scene: str | Path, speech: Clip, path: str | Path, under: bool 
         InputError: a file that can't be read, or a `path` that can't be written or holds no audio.
     """
     check_narrated(path)
+    suffix = Path(path).suffix.lower()
     info = media.probe(scene)
     wave, rate = _audio(scene, info)
     mixed = mix(wave, speech, rate, under)
     if not info.has_frames:
         return media.write(Clip(None, mixed, sample_rate=rate), path)
-    assert info.video_seconds is not None and info.frames_per_second is not None and speech.wave is not None
-    spoken = speech.wave.shape[1] / speech.sample_rate
-    hold = spoken if spoken > info.video_seconds + 0.5 / info.frames_per_second else None
-    return media.write_dubbed(scene, media.Sound.of(mixed, rate), path, hold=hold)
+    return media.write_dubbed(
+        scene, media.Sound.of(mixed, rate), path, hold=_hold(info, speech) if FORMATS[suffix].video else None
+    )
+
+
+def _hold(info: media.Info, speech: Clip) -> float | None:
+    """Until when the last frame is held; None where speech does not outlast the video."""
+    assert info.video_seconds is not None and info.frames_per_second is not None
+    if speech.seconds <= info.video_seconds + 0.5 / info.frames_per_second:
+        return None
+    log.warning(
+        "speech lasts %.2f s, the video %.2f s: its last frame is held", speech.seconds, info.video_seconds
+    )
+    return speech.seconds
 
 
 def _audio(path: str | Path, info: media.Info) -> tuple[Tensor, int]:

@@ -11,14 +11,14 @@ import torch
 
 from avsim.clip import Clip
 from avsim.errors import InputError
-from avsim.speech.engines import check_text, chosen
+from avsim.speech.engines import check_text, chosen, chosen_language
 
 # Languages of Kokoro's voices by the first letter of their names.
 KOKORO_LANGUAGES = {
     "a": "en-us", "b": "en-gb", "e": "es", "f": "fr-fr", "h": "hi", "i": "it", "j": "ja", "p": "pt-br",
     "z": "cmn",
 }  # fmt: skip
-ALIASES = {"zh": "cmn", "en": "en-us", "fr": "fr-fr", "pt": "pt-br"}
+ALIASES = {"zh": "cmn", "en": "en-us"}
 
 
 class Piper:
@@ -58,8 +58,8 @@ class Piper:
             InputError: another language, an unknown speaker, or nothing to say.
         """
         text, own = check_text(text), self.languages()[0]
-        if language is not None and language.lower().replace("_", "-") not in (own, own.partition("-")[0]):
-            chosen(language, {own: own}, "language")
+        if language is not None:
+            chosen_language(language, {own: own})
         speaker = None
         if voice is not None:
             ids = {name: str(number) for name, number in self._voice.config.speaker_id_map.items()}
@@ -108,15 +108,15 @@ class Kokoro:
         """
         text, known = check_text(text), {name: name for name in self.voices()}
         if language is not None:
-            code = language.lower().replace("_", "-")
-            code = ALIASES.get(code, code)
-            language = chosen(code, {name: name for name in self.languages()}, "language")
+            own = {code: code for code in self.languages()}
+            own |= {short: code for short, code in ALIASES.items() if code in own}
+            language = chosen_language(language, own)
         if voice is not None:
             name = chosen(voice, known, "voice")
         else:
             wanted = language or "en-us"
-            own = [each for each in known if KOKORO_LANGUAGES.get(each[0], "en-us") == wanted]
-            name = (own or sorted(known))[0]
+            fitting = [each for each in known if KOKORO_LANGUAGES.get(each[0], "en-us") == wanted]
+            name = (fitting or sorted(known))[0]
         language = language or KOKORO_LANGUAGES.get(name[0], "en-us")
         try:
             samples, rate = self._model.create(text, voice=name, lang=language)
