@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from avsim import separation
-from avsim.clip import Clip, ClipSpec, Region, Stems, samples_of
+from avsim.clip import Clip, ClipSpec, Region, Stems
 from avsim.diffusion import (
     ANIMATE,
     AUDIO,
@@ -23,32 +21,27 @@ from avsim.diffusion import (
     Task,
     everything,
     nothing,
-    until,
 )
 from avsim.diffusion.generate import STEPS
 from avsim.errors import InputError
 from avsim.perception.captioner import describe
 from avsim.perception.detect import detect_video
+from avsim.simulator.joining import LOOP_SECONDS, connected, extended, looped, retaken
 from avsim.simulator.models import Models
 from avsim.simulator.prompts import warn_once
 from avsim.simulator.resize import (
     clip_with_frames,
     clip_with_wave,
     frames_for,
-    frames_over,
-    joined,
-    pad_with_last,
     wave_for,
 )
-from avsim.simulator.soundtrack import SEED_STEP, soundtrack
+from avsim.simulator.soundtrack import soundtrack
+from avsim.simulator.windows import Sampling
 
 STRENGTH = 0.6  # of an edit: how much noise it starts from
-MAX_GAIN = 10 ** (2.5 / 20)  # of an extension's RMS over the clip's: 3 dB less what a seam adds
-FAINT = 1e-3  # RMS of audio that counts as silent
 KEPT = ("video", "audio")  # modalities that an edit may keep
 
 
-@dataclass(frozen=True, eq=False)
 class Simulator(Models):
     """A generator with the codecs of its latents, a separator and detectors, as far as a folder holds them.
 
@@ -283,64 +276,106 @@ class Simulator(Models):
         size: tuple[int, int] | None = None,
         steps: int = STEPS,
         guidance: float | Guidance | None = None,
+        backward: bool = False,
     ) -> Clip:
         """The clip continued for `seconds` (by default the length of a training clip), in windows.
 
-        The first half of a window is the end of the clip so far. The clip is returned at the generator's
-        rates, channels and size; at those it is unchanged. Without a prompt, or where the clip looks unlike
-        the training clips and the prompt contains neither "loud" nor "hard", the continuation is at most
-        `MAX_GAIN` times as loud as the clip.
+        `backward`: what comes before it is generated. The clip is returned at the generator's rates, channels
+        and size; at those it is unchanged. Without a prompt, or where the clip looks unlike the training
+        clips and the prompt contains neither "loud" nor "hard", the continuation is at most `MAX_GAIN` times
+        as loud as the clip.
 
         Raises:
             InputError: a clip without video or audio, `seconds` of less than a frame, or a generator of clips
                 that are too short for a window.
         """
-        if clip.frames is None or clip.wave is None:
-            missing = "video" if clip.frames is None else "audio"
-            raise InputError(f"extend needs a clip with both video and audio; its {missing} is missing")
-        spec = self.latent_spec(self.spec.seconds, size)
-        seconds = self.spec.seconds if seconds is None else seconds
-        own = replace(spec.clip, seconds=clip.seconds)
-        frames, wave = frames_for(clip, own), wave_for(clip, own)
-        rate, stride = own.frames_per_second, spec.time_stride
-        if not (math.isfinite(seconds) and seconds * rate >= 1 - 1e-6):
-            raise InputError(f"extend by {seconds:g} s: expected a frame or more, {1 / rate:g} s")
-        wanted = frames.shape[1] + frames_over(seconds, rate)
-        limit = self._limit(clip, wave, prompt)
-        longest = 1 + spec.clip.frames // 2  # frames of a window that are given
-        if longest >= spec.clip.frames:
-            raise InputError(
-                f"{self.source}: its clips of {spec.clip.frames} frames are too short to extend by"
-            )
-        while frames.shape[1] < wanted:
-            seed += SEED_STEP
-            known = 1 + stride * ((min(frames.shape[1], longest) - 1) // stride)  # frames, of whole latents
-            last_frames = frames[:, -known:]
-            last_wave = wave[:, -samples_of(known, rate, own.sample_rate) :]
-            given = Latents(
-                self.encode_video(pad_with_last(last_frames, spec.clip.frames)),
-                self.encode_audio(pad_with_last(last_wave, spec.clip.samples)),
-            )
-            task = Task("extend", until(known / rate), until(known / rate))
-            made = self.sample_clips([prompt], spec, task, given, seed, steps, guidance)[0]
-            assert made.frames is not None and made.wave is not None
-            new_wave = made.wave[:, last_wave.shape[1] :]
-            gain = min(1.0, limit / max(float(new_wave.square().mean().sqrt()), 1e-9))
-            new = joined(last_wave, gain * made.wave, own.sample_rate)[:, last_wave.shape[1] :]
-            frames, wave = torch.cat([frames, made.frames[:, known:]], 1), torch.cat([wave, new], 1)
-            wave = wave_for(
-                Clip(None, wave, rate, own.sample_rate), replace(own, seconds=frames.shape[1] / rate)
-            )
-        return Clip.fitted(frames[:, :wanted], wave, rate, own.sample_rate)
-
-    def _limit(self, clip: Clip, wave: Tensor, prompt: str) -> float:
-        """The largest RMS that an extension of a clip with the audio `wave` may have."""
         foreign = self.is_out_of_distribution(clip)
-        level = float(wave.square().mean().sqrt())
-        loud = re.search(r"\b(loud|hard)", prompt.lower()) if foreign else prompt
-        if loud or (level < FAINT and not foreign):  # a silent clip may begin to sound
-            return math.inf
-        return max(level, FAINT) * MAX_GAIN
+        sampling = Sampling(size, steps, guidance)
+        return extended(self, clip, prompt, seconds, backward, foreign, seed, sampling)
+
+    def loop(
+        self,
+        what: str | Clip,
+        seconds: float | None = None,
+        prompt: str = "",
+        seed: int = 0,
+        size: tuple[int, int] | None = None,
+        steps: int = STEPS,
+        guidance: float | Guidance | None = None,
+    ) -> Clip:
+        """A clip whose end leads back to its beginning, in video and audio.
+
+        Args:
+            what: a prompt, or a clip that the loop begins with, unchanged at the generator's rates and size.
+            seconds: length of the loop. By default a clip and `LOOP_SECONDS` more; of a prompt, the length of
+                the training clips.
+            prompt: of what is added to a clip.
+            seed: of the clip.
+            size: (H, W); that of the training clips by default.
+            steps: number of sampler steps.
+            guidance: as of the other methods.
+
+        Raises:
+            InputError: a clip without video or audio, or a loop that is not longer than it.
+        """
+        sampling = Sampling(size, steps, guidance)
+        if isinstance(what, Clip):
+            return looped(self, what, seconds, prompt, seed, sampling)
+        seconds = self.spec.seconds if seconds is None else seconds
+        begin = self.generate(what, max(seconds / 2, seconds - LOOP_SECONDS), seed, size, steps, guidance)
+        return looped(
+            self, begin, max(seconds, begin.seconds + 1 / begin.frames_per_second), what, seed, sampling
+        )
+
+    def connect(
+        self,
+        one: Clip,
+        other: Clip,
+        seconds: float = 1.0,
+        prompt: str = "",
+        seed: int = 0,
+        size: tuple[int, int] | None = None,
+        steps: int = STEPS,
+        guidance: float | Guidance | None = None,
+    ) -> Clip:
+        """`one`, `seconds` of generated video and audio that lead over, `other`.
+
+        Where the frames that meet are of different scenes, a continuation of `one` dissolves into a backward
+        continuation of `other`.
+        Both clips are returned at the generator's rates, channels and size; at those they are unchanged.
+
+        Raises:
+            InputError: a clip without video or audio, or `seconds` of less than a frame.
+        """
+        return connected(self, one, other, seconds, prompt, seed, Sampling(size, steps, guidance))
+
+    def retake(
+        self,
+        clip: Clip,
+        prompt: str,
+        start_time: float,
+        end_time: float,
+        region: Region | None = None,
+        regenerate_video: bool = True,
+        regenerate_audio: bool = True,
+        seed: int = 0,
+        size: tuple[int, int] | None = None,
+        steps: int = STEPS,
+        guidance: float | Guidance | None = None,
+    ) -> Clip:
+        """The clip with a span of it, in seconds, generated anew by a prompt; LTX-2's names.
+
+        With a `region` of the clip's frames, the video outside it stays. The clip is returned at the
+        generator's rates, channels and size; at those all else is unchanged, bit for bit.
+
+        Raises:
+            InputError: a span outside the clip or empty, nothing to generate, a region of another size, a
+                clip without video or audio.
+        """
+        return retaken(
+            self, clip, prompt, start_time, end_time, region, regenerate_video, regenerate_audio, seed,
+            Sampling(size, steps, guidance),
+        )  # fmt: skip
 
     def separate(self, clip: Clip, regions: Sequence[Region]) -> Stems:
         """The stem of each region and, last, of off-screen audio; they add up to the clip's audio."""

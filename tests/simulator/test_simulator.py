@@ -12,8 +12,6 @@ from avsim.clip import Clip, Region
 from avsim.diffusion import Guidance, generate
 from avsim.errors import InputError
 from avsim.simulator.defaults import default_guidance
-from avsim.simulator.resize import joined
-from avsim.simulator.simulator import Simulator
 from avsim.simulator.soundtrack import decode_audio
 from avsim.world import LEVELS, WorldDataset
 from avsim.world.captions.parsing import facts_in
@@ -350,62 +348,6 @@ def test_what_it_is_is_said_in_a_line(simulator):
     assert len(repr(simulator)) < 300 and "generator" in repr(simulator)
 
 
-@pytest.mark.parametrize("seconds", [0.5, 1.0, 1.5])
-def test_a_clip_goes_on_and_what_there_was_comes_back_untouched(simulator, seconds):
-    clip = simulator.generate("a", seconds=seconds, **HOW)
-    longer = simulator.extend(clip, "a", seconds=1.25, seed=1, **HOW)
-    count, samples = clip.frames.shape[1], clip.wave.shape[1]
-    assert longer.frames.shape[1] == count + 10 and longer.wave.shape[1] == samples + 20000
-    assert torch.equal(longer.frames[:, :count], clip.frames)
-    assert torch.equal(longer.wave[:, :samples], clip.wave)
-    assert (longer.frames[:, count:].diff(dim=1).abs().amax((0, 2, 3)) > 0).all()  # each is drawn, not held
-    other = simulator.extend(clip, "a", seconds=1.25, seed=2, **HOW)
-    assert not torch.equal(other.frames[:, count:], longer.frames[:, count:])
-
-
-def test_windows_of_an_extension_meet_without_a_click():
-    before, after = torch.ones(2, 100), torch.zeros(2, 400)
-    whole = joined(before, after, 16000)
-    assert torch.equal(whole[:, :100], before)
-    assert whole.diff(dim=1).abs().max() < 0.02 and whole[:, -1].abs().max() < 0.05
-
-
-def test_an_extension_needs_picture_sound_and_a_frame_more(simulator):
-    clip = simulator.generate("a", seconds=0.5, **HOW)
-    for part, missing in ((clip.silent(), "audio is missing"), (clip.unseen(), "video is missing")):
-        with pytest.raises(InputError, match=missing):
-            simulator.extend(part)
-    for seconds in (0.01, -0.5, float("nan"), float("inf")):
-        with pytest.raises(InputError, match="a frame or more"):
-            simulator.extend(clip, seconds=seconds)
-
-
-def test_a_window_is_told_what_came_before_it(simulator, monkeypatch):
-    told, draw = [], Simulator.sample_clips
-
-    def noted(self, prompts, spec, task, given, *rest):
-        told.append((task.given(spec), given))
-        return draw(self, prompts, spec, task, given, *rest)
-
-    clip = simulator.generate("a", seconds=1.0, **HOW)
-    monkeypatch.setattr(Simulator, "sample_clips", noted)
-    longer = simulator.extend(clip, "a", seconds=0.5, **HOW)
-    assert longer.frames.shape[1] == 12
-    start, given = told[0]
-    known = 5  # frames of a window of 8: one and the first four that share a latent
-    assert (start.video[:2] == 0).all() and (start.audio == 0).sum() == 20  # 5 / 8 s of latents of 1 / 32 s
-    torch.testing.assert_close(
-        given.video[:, :, :2], simulator.encode_video(clip.frames[:, -known:])[:, :, :2]
-    )
-
-
-def test_a_film_of_another_rate_size_and_channels_goes_on(simulator):
-    silent, heard = film(1.0, 30.0, (45, 80)), sound(44100, 44100, 1)
-    clip = Clip.fitted(silent.frames, heard.wave, 30.0, 44100)
-    longer = simulator.extend(clip, seconds=0.5, **HOW)
-    assert longer.frames.shape == (3, 12, SPEC["height"], SPEC["width"]) and longer.wave.shape == (2, 24000)
-
-
 def test_a_picture_for_a_sound_has_a_guidance_of_its_own(simulator):
     heard = sound(16000, 16000, 2)
     by_default, told, other = (
@@ -444,26 +386,3 @@ def test_a_student_draws_what_it_was_taught_unless_guidance_is_told(simulator):
     silent = film()
     foley = [each.foley(silent, **HOW) for each in (both, simulator)]
     assert torch.equal(foley[0].wave, foley[1].wave)
-
-
-def test_an_extension_begins_with_the_first_frame_that_its_window_was_not_given(simulator, monkeypatch):
-    """Every generated frame's light is its number: none is repeated at a seam, none is left out."""
-    windows = []
-
-    def drawn(self, prompts, spec, task, given, *_):
-        known = int(task.video(spec.video_spans()).sum())
-        windows.append(1 + spec.time_stride * (known - 1))  # frames that are given
-        light = torch.arange(spec.clip.frames)[None, :, None, None] / 100
-        frames = light.expand(3, -1, *spec.clip.size)
-        return [Clip(frames, torch.zeros(2, spec.clip.samples), spec.clip.frames_per_second, 16000)]
-
-    monkeypatch.setattr(Simulator, "sample_clips", drawn)
-    start = simulator.generate("a", seconds=1.0)
-    windows.clear()
-    longer = simulator.extend(start, "b", seconds=1.5, **HOW)
-    assert longer.frames.shape[1] == 20 and len(windows) > 1
-    numbers = (longer.frames[0, :, 0, 0] * 100).round().int().tolist()
-    expected = list(range(8))
-    for known in windows:
-        expected += range(known, 8)
-    assert numbers == expected[:20]
