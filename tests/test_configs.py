@@ -37,7 +37,7 @@ SMALL = {  # what a config's own system is made smaller by
     "audio_codec": ["--model.model.width=16"],
     "separator": ["--model.model.short_side=32", "--model.model.bin_widths=[4,8]"],
     "world": ["--model.model.short_side=32", "--model.model.bin_widths=[4,8]"],
-    "films": ["--model.model.short_side=32", "--model.model.bin_widths=[4,8]"],
+    "videos": ["--model.model.short_side=32", "--model.model.bin_widths=[4,8]"],
     "sound_of_pixels": [
         "--model.model.short_side=32",
         "--model.model.widths=[4,4,4,4]",
@@ -52,7 +52,7 @@ SMALL = {  # what a config's own system is made smaller by
 def fit(place: Path, name: str, *arguments: str) -> tuple[Path, Done]:
     """`avsim fit` of configs/NAME.yaml for two steps, in `place`, where the configs find what they name."""
     part = "generator" if name.startswith("coupling/") else name.split("/")[-1]
-    under = {"coupling": ["generator"], "separation/films": ["separation/world"]}
+    under = {"coupling": ["generator"], "separation/videos": ["separation/world"]}
     files = ["base", *under.get(name, under.get(name.split("/")[0], [])), name]
     chosen = [each for file in (*files, "size/tiny") for each in ("-c", str(CONFIGS / f"{file}.yaml"))]
     more = ["--data.batch_size=2", "--data.workers=0", *SMALL[part], *arguments]

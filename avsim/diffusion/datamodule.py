@@ -37,7 +37,7 @@ from avsim.devices import autocast_if_faster
 from avsim.errors import InputError
 from avsim.seeds import derive, generator
 from avsim.weights import codec_records, load_parts
-from avsim.world import WorldConfig, WorldDataset, configured
+from avsim.world import WorldConfig, WorldDataset, world_config
 
 CHUNK = 16  # clips that are rendered, and encoded, together
 
@@ -172,7 +172,7 @@ class ReplayData(LightningDataModule):
         ]
         self.spec = self.specs[0]
         self.channels: tuple[int, int] = see.channels, hear.channels
-        config = configured(world)
+        config = world_config(world)
         alone = [replace(config, scenes=(scene,)) for scene in self.shares]
         self.configs = [config, *alone]
         self.worlds = [

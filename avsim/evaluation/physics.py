@@ -56,7 +56,7 @@ MADE_OF = {  # a row -> the numbers that are shown beside it
 
 
 @dataclass(frozen=True)
-class Pair:
+class Match:
     """An onset and the event that is seen with it."""
 
     onset: Onset
@@ -169,15 +169,15 @@ class PhysicsProbes(ClipScorer):
         return row[[COLUMNS.index(name) for name in names]]
 
 
-def pairs(onsets: Sequence[Onset], events: Sequence[Event], frames_per_second: float) -> list[Pair]:
+def pairs(onsets: Sequence[Onset], events: Sequence[Event], frames_per_second: float) -> list[Match]:
     """Sounds and events within a frame of each other, one to one."""
     matched = match(
         [onset.seconds for onset in onsets], [event.seconds for event in events], 1 / frames_per_second
     )
-    return [Pair(onsets[i], events[j]) for i, j in matched]
+    return [Match(onsets[i], events[j]) for i, j in matched]
 
 
-def _hits(paired: Sequence[Pair]) -> tuple[float, float, float]:
+def _hits(paired: Sequence[Match]) -> tuple[float, float, float]:
     """Sums of squares and products of speeds (as logarithms) and levels.
 
     Both are taken less their means over each kind and material of the clip.
@@ -193,12 +193,12 @@ def _hits(paired: Sequence[Pair]) -> tuple[float, float, float]:
     return squared, level_squared, product
 
 
-def _what(pair: Pair) -> tuple[str, str]:
+def _what(pair: Match) -> tuple[str, str]:
     return pair.event.kind, pair.event.material
 
 
 def _first_body(
-    clip: Clip, paired: Sequence[Pair], things: Sequence[Sequence[DetectedThing]]
+    clip: Clip, paired: Sequence[Match], things: Sequence[Sequence[DetectedThing]]
 ) -> tuple[float, float, float]:
     """Material's number, logarithms of size and of brightness: of the first body or target that sounds."""
     for pair in paired:

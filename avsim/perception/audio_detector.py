@@ -9,7 +9,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from avsim.codecs.spectra import stft
-from avsim.perception.blocks import Block, Conv, Errors, TemporalConv
+from avsim.perception.blocks import CellBlock, Conv, Errors, TemporalConv
 from avsim.perception.grid import Grid
 from avsim.perception.video_detector import RARE
 from avsim.perception.vocabulary import KINDS, MATERIALS, PLACES
@@ -70,7 +70,7 @@ class AudioDetector(nn.Module):
         self.register_buffer("melody", scale / scale.sum(0), persistent=False)
         self.register_buffer("window", torch.hann_window(WINDOW), persistent=False)
         self.into = Conv(3, widths[0], 3, padding=1)
-        self.blocks = nn.ModuleList(Block(one) for one in widths)
+        self.blocks = nn.ModuleList(CellBlock(one) for one in widths)
         halves = zip(widths, (*widths[1:], widths[-1]), strict=True)
         self.downs = nn.ModuleList(nn.Linear(2 * one, other) for one, other in halves)
         self.join = nn.Linear(bands // 2 ** len(widths) * widths[-1], width)

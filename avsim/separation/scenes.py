@@ -35,7 +35,7 @@ from avsim.data.sources import Sample, made
 from avsim.data.workers import Crashed, run_all
 from avsim.errors import InputError
 from avsim.seeds import derive, generator
-from avsim.world import Truth, WorldConfig, configured
+from avsim.world import Truth, WorldConfig, world_config
 from avsim.world.flat.config import KINDS
 from avsim.world.flat.dataset import LOUDEST
 from avsim.world.flat.random_scenes import draw_scene
@@ -111,7 +111,7 @@ class Scenes:
         constraints: Mapping[str, float] | None = None,  # how often each is made; None: `TRAINING_SHARES`
         families: Mapping[str, float] | None = None,  # of scenes, likewise; None: players as often as others
     ) -> None:
-        self.config, self.seed, self.split, self.count = configured(config), seed, split, count
+        self.config, self.seed, self.split, self.count = world_config(config), seed, split, count
         self.constraints = dict(TRAINING_SHARES if constraints is None else constraints)
         self.families = dict({"drop": 0.3, "strike": 0.2, "ensemble": 0.5} if families is None else families)
         for name, given, known in (

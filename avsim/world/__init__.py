@@ -7,7 +7,7 @@ room; `dataset.py` counts clips.
 """
 
 from avsim.world.flat.actor import Contact
-from avsim.world.flat.config import LEVELS, SPLITS, WorldConfig, configured
+from avsim.world.flat.config import LEVELS, SPLITS, WorldConfig, world_config
 from avsim.world.flat.dataset import WorldDataset
 from avsim.world.flat.render import render
 from avsim.world.flat.scene import Scene
@@ -23,6 +23,6 @@ __all__ = [
     "Truth",
     "WorldConfig",
     "WorldDataset",
-    "configured",
+    "world_config",
     "render",
 ]

@@ -84,7 +84,7 @@ LEVELS = {
 }
 
 
-def configured(config: str | WorldConfig) -> WorldConfig:
+def world_config(config: str | WorldConfig) -> WorldConfig:
     """A config as it is, or the level of that name.
 
     Raises:

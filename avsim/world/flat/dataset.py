@@ -7,7 +7,7 @@ import numpy as np
 from avsim.clip import Clip
 from avsim.errors import InputError
 from avsim.seeds import derive
-from avsim.world.flat.config import SPLITS, WorldConfig, configured
+from avsim.world.flat.config import SPLITS, WorldConfig, world_config
 from avsim.world.flat.random_scenes import draw_scene
 from avsim.world.flat.render import render
 from avsim.world.truth import Truth
@@ -29,7 +29,7 @@ class WorldDataset:
     def __init__(self, config: str | WorldConfig = "easy", seed: int = 0, split: str = "train") -> None:
         if split not in SPLITS:
             raise InputError(f"world: unknown split {split!r}; there are {', '.join(SPLITS)}")
-        self.config, self.seed, self.split = configured(config), seed, split
+        self.config, self.seed, self.split = world_config(config), seed, split
         self._scene(0, 0)
 
     def __len__(self) -> int:
