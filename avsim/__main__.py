@@ -28,6 +28,7 @@ EXAMPLES = {
     "world": "avsim world --count 100 --level medium --out data/world",
     "split": "avsim split music.csv --out data/music.split.json",
     "prepare": "avsim prepare videos/ --out data/clips",
+    "caption": "avsim caption data/clips --captioner transformers:Qwen/Qwen2.5-VL-3B-Instruct",
     "encode": "avsim encode data/clips --video-codec small --audio-codec small --out data/latents",
     "generate": 'avsim generate --prompt "a golden metal ball falls in a studio" --out clip.mp4',
     "narrate": 'avsim narrate clip.mp4 --text "A ball falls." --out narrated.mp4',

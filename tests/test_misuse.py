@@ -61,6 +61,22 @@ VERBS: dict[str, tuple[list[str], dict[str, tuple[str, ...]]]] = {
             "--split": ABSENT,
         },
     ),
+    "caption": (
+        ["."],
+        {
+            "--captioner": (
+                "",
+                "x",
+                "detectors:x",
+                "transformers:",
+                "transformers:absent",
+                "os:getcwd",
+                LATIN,
+            ),
+            "--seconds": (*NUMBERS, "0", "-1", "1e9"),
+            "--seed": WHOLE,
+        },
+    ),
     "encode": (
         ["absent", "--video-codec", "small", "--audio-codec", "small", "--out", "OUT"],
         {"--out": PATHS, "--video-codec": ABSENT, "--audio-codec": ABSENT, "--batch-size": (*WHOLE, "0")},
@@ -145,6 +161,7 @@ BARE = [
     *(["separate", value, "--auto", "--out", "OUT"] for value in ABSENT),
     *(["evaluate", value, "--out", "OUT"] for value in ABSENT),
     *(["prepare", value, "--out", "OUT"] for value in ABSENT),
+    *(["caption", value] for value in ABSENT),
     *(["compare", value] for value in ABSENT),
     *(["narrate", value, "--text", "a ball falls", "--out", "OUT.mp3"] for value in ABSENT),
     *(["split", value] for value in ABSENT),
