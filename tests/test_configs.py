@@ -18,7 +18,7 @@ SHARED = {
     "size/tiny",
     "samples",
     "predict",
-    "replay",
+    "replay",  # below
     "latents",
     "size/100m",  # below
     "size/300m",
@@ -149,6 +149,27 @@ def test_models_reload_without_lightning(place):
     )
     done = subprocess.run([sys.executable, "-c", code, *runs], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_generator_trains_on_a_world_that_is_rendered_meanwhile(place):
+    """configs/replay.yaml after configs/generator.yaml."""
+    run = place / "runs" / "replayed"
+    files = ("base", "generator", "replay", "size/tiny")
+    chosen = [each for file in files for each in ("-c", str(CONFIGS / f"{file}.yaml"))]
+    data = {"world": "easy", "spec.seconds": 0.5, "minimum": 4, "held_out": 2, "workers": 0}
+    data["lengths"] = "[{seconds: 0.5, batch_size: 2, capacity: 32}]"
+    more = [f"--data.init_args.{name}={value}" for name, value in data.items()]
+    more += [
+        "--trainer.max_steps=2",
+        "--trainer.accelerator=cpu",
+        "--trainer.limit_val_batches=1",
+        "--seed=1",
+    ]
+    more += ["--checkpoint-every=1", *SMALL["generator"]]
+    done = avsim(place / "output", "fit", *chosen, "--run", run, *more, cwd=place)
+    assert done.code == 0, f"{done.err}\n{done.out}"
+    assert moved(run) > 0.5
+    assert "trained 2 steps" in done.out
 
 
 def test_a_generator_draws_samples_while_it_trains(place):

@@ -39,7 +39,7 @@ class Clips:
 
     @classmethod
     def of(cls, given: Sequence[str | Path], prompts: str | Path | None = None) -> Clips:
-        """The videos named and those within the folders named; a folder with a samples.json says itself.
+        """The given videos and those in the given folders; a folder with a samples.json lists its own.
 
         Args:
             given: files and folders.

@@ -1,4 +1,4 @@
-"""The sound's detector: what begins to sound when, what is heard, and where."""
+"""The audio detector: onsets with their kinds and positions, and the labels of a whole clip."""
 
 from dataclasses import dataclass
 
@@ -31,13 +31,13 @@ ERRORS = tuple(
 
 @dataclass(frozen=True, eq=False)
 class AudioPrediction:
-    """What a sound's detector says of clips, before it is decided."""
+    """Raw outputs of the audio detector."""
 
     onset: Tensor  # (B, F) logits
     level: Tensor  # (B, F) dB
     kind: Tensor  # (B, F, 23) logits, of what begins
     material: Tensor  # (B, F, 7) logits
-    kinds: Tensor  # (B, 22) logits of what is heard in the clip, each on its own
+    kinds: Tensor  # (B, 22) multi-label logits of the clip's sounds
     materials: Tensor  # (B, 6) logits
     place: Tensor  # (B, 6) logits
     decay: Tensor  # (B,) log2 of seconds

@@ -25,7 +25,7 @@ ERRORS = tuple(
 
 @dataclass(frozen=True, eq=False)
 class VideoPrediction:
-    """What a video's detector says of clips, before it is decided."""
+    """Raw outputs of the video detector."""
 
     kind: Tensor  # (B, T, h, w, 23) logits
     material: Tensor  # (B, T, h, w, 7) logits

@@ -43,7 +43,7 @@ class FrameEncoder(nn.Module):
     """Frames and what moved between them -> a feature of every cell of 4 x 4 pixels, at every frame.
 
     Fine cells keep the place, cells of 8 x 8 pixels do most of the work, and dilated taps over time (1 to 8
-    frames) tell a thing that moves with the sound from one that only looks like it.
+    frames) distinguish a thing that moves with the audio from one that only looks like it.
     """
 
     def __init__(self, fine: int, coarse: int, blocks: int) -> None:

@@ -11,12 +11,11 @@ from torch import Tensor
 
 from avsim.clip import Clip
 from avsim.diffusion import Latents
-from avsim.simulator.models import MAX_LENGTH
+from avsim.simulator.models import MAX_LENGTH, Sampling
 from avsim.simulator.seams import paste_frames, paste_wave
 from avsim.simulator.soundtrack import SEED_STEP, decode_audio
 from avsim.simulator.windows import (
     Gap,
-    Sampling,
     Timeline,
     decode_video,
     encode_span,

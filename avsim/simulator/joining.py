@@ -14,10 +14,10 @@ from torch import Tensor
 from avsim.clip import Clip, Region
 from avsim.errors import InputError
 from avsim.simulator.gaps import Inside, fill_gap
-from avsim.simulator.models import Models
+from avsim.simulator.models import Models, Sampling
 from avsim.simulator.prompts import warn_once
 from avsim.simulator.resize import frames_for, frames_over, wave_for
-from avsim.simulator.windows import Sampling, Timeline
+from avsim.simulator.windows import Timeline
 
 LOOP_SECONDS = 1.0  # of a loop's end that leads back to its beginning, by default
 MAX_GAIN = 10 ** (2.5 / 20)  # of an extension's RMS over the clip's: 3 dB less what a seam adds

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from avsim.clip import Clip, ClipSpec, LatentSpec
 from avsim.devices import autocast_if_faster
 from avsim.diffusion import Guidance, JointDiT, Latents, Task, everything, generate
-from avsim.diffusion.generate import OnStepEnd
+from avsim.diffusion.generate import STEPS, OnStepEnd
 from avsim.diffusion.rerank import rerank
 from avsim.diffusion.sync_reward import sync_reward
 from avsim.errors import InputError
@@ -28,6 +28,15 @@ if TYPE_CHECKING:
 
 MAX_PIXELS = 2**28  # of all frames of a clip together: 3 GiB once decoded
 MAX_LENGTH = 1.5  # times the length of the training clips; what is longer is generated in windows
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How latents are sampled, as the arguments of `Simulator`'s methods."""
+
+    size: tuple[int, int] | None = None
+    steps: int = STEPS
+    guidance: float | Guidance | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,12 +155,20 @@ class Models:
                 f"{seconds:g} s of {width} x {height}: trained on clips of {trained}; expect lower quality"
             )
         clip = replace(self.clip_spec(seconds), height=height, width=width)
-        if clip.frames * height * width > MAX_PIXELS:
-            raise InputError(
-                f"{clip.frames} frames of {width} x {height}: more than {MAX_PIXELS:,} pixels in all"
-            )
+        self.check_pixels(seconds, size)
         video, audio = self.video_codec, self.audio_codec
         return LatentSpec(clip, video.time_stride, video.space_stride, audio.hop)
+
+    def check_pixels(self, seconds: float, size: tuple[int, int] | None) -> None:
+        """Refuse a clip that memory would not hold.
+
+        Raises:
+            InputError: more than `MAX_PIXELS` in all frames, or an invalid length.
+        """
+        height, width = self.spec.size if size is None else size
+        frames = self.clip_spec(seconds).frames
+        if frames * height * width > MAX_PIXELS:
+            raise InputError(f"{frames} frames of {width} x {height}: more than {MAX_PIXELS:,} pixels in all")
 
     def clip_spec(self, seconds: float) -> ClipSpec:
         """The spec of the training clips, but at least `seconds` long, in whole frames."""

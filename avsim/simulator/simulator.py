@@ -26,8 +26,9 @@ from avsim.diffusion.generate import STEPS
 from avsim.errors import InputError
 from avsim.perception.captioner import describe
 from avsim.perception.detect import detect_video
-from avsim.simulator.joining import LOOP_SECONDS, connected, extended, looped, retaken
-from avsim.simulator.models import Models
+from avsim.simulator.joining import LOOP_SECONDS, connected, extended, in_order, looped, retaken
+from avsim.simulator.keyframes import Condition, conditioned
+from avsim.simulator.models import MAX_LENGTH, Models, Sampling
 from avsim.simulator.prompts import warn_once
 from avsim.simulator.resize import (
     clip_with_frames,
@@ -35,8 +36,9 @@ from avsim.simulator.resize import (
     frames_for,
     wave_for,
 )
+from avsim.simulator.sizes import check_trained, composed, is_composed
 from avsim.simulator.soundtrack import soundtrack
-from avsim.simulator.windows import Sampling
+from avsim.simulator.stream import Shot, Transition, stream
 
 STRENGTH = 0.6  # of an edit: how much noise it starts from
 KEPT = ("video", "audio")  # modalities that an edit may keep
@@ -60,8 +62,18 @@ class Simulator(Models):
         size: tuple[int, int] | None = None,
         steps: int = STEPS,
         guidance: float | Guidance | None = None,
+        conditions: Sequence[Condition] = (),
     ) -> Clip:
-        """Video and audio from text; by default of the length and size (H, W) of the training clips."""
+        """Video and audio from text; by default of the length and size (H, W) of the training clips.
+
+        Clips longer than `MAX_LENGTH` times the training clips are generated in windows, as by `stream`.
+        `conditions` are frames that the clip has at some times.
+
+        Raises:
+            InputError: more pixels than memory holds, or conditions that can't be met.
+        """
+        if conditions:
+            return conditioned(self, prompt, conditions, seconds, seed, Sampling(size, steps, guidance))
         return self.batch([prompt], seconds, seed, size, steps, guidance)[0]
 
     def batch(
@@ -74,8 +86,87 @@ class Simulator(Models):
         guidance: float | Guidance | None = None,
     ) -> list[Clip]:
         """A clip for each prompt, generated in one batch; clip i has the seed `seed` + i."""
-        spec = self.latent_spec(seconds, size)
-        return self.sample_clips(prompts, spec, JOINT, Latents(), seed, steps, guidance)
+        if seconds is not None and seconds > MAX_LENGTH * self.spec.seconds:
+            self.check_pixels(seconds, size)
+            return [
+                in_order([*self.stream(prompt, seconds, "cut", seed + row, size, steps, guidance)])
+                for row, prompt in enumerate(prompts)
+            ]
+        return self._clips(prompts, seconds, size, JOINT, Latents(), seed, steps, guidance)
+
+    def _clips(
+        self,
+        prompts: Sequence[str],
+        seconds: float | None,
+        size: tuple[int, int] | None,
+        task: Task,
+        given: Latents,
+        seed: int,
+        steps: int,
+        guidance: float | Guidance | None,
+        num_candidates: int | None = None,
+    ) -> list[Clip]:
+        """Clips of a task without given video, also of sizes that the model was not trained on."""
+        if not is_composed(self, size):
+            spec = self.latent_spec(seconds, size)
+            return self.sample_clips(prompts, spec, task, given, seed, steps, guidance, num_candidates)
+        assert size is not None
+        spec = self.latent_spec(seconds, None)
+        self.check_pixels(spec.clip.seconds, size)
+        base = self.sample_latents(prompts, spec, task, given, seed, steps, guidance, num_candidates)
+        return composed(self, prompts, base, spec, size, seed, Sampling(size, steps, guidance))
+
+    def stream(
+        self,
+        prompt: str | Sequence[Shot],
+        seconds: float | None = None,
+        transition: Transition = "cut",
+        seed: int = 0,
+        size: tuple[int, int] | None = None,
+        steps: int = STEPS,
+        guidance: float | Guidance | None = None,
+    ) -> Iterator[Clip]:
+        """Video and audio of any length from text, in consecutive pieces that are made as they are taken.
+
+        A window of the length of the training clips is conditioned on the end of the one before, whose
+        latents it takes over. Memory does not grow with the length.
+
+        Args:
+            prompt: one for all, with `seconds`; or the shots of a storyboard.
+            seconds: the length, of a single prompt; that of the training clips by default.
+            transition: as of `storyboard`.
+            seed: of the first window; the others derive theirs from it.
+            size: (H, W); that of the training clips by default.
+            steps: number of sampler steps.
+            guidance: as of the other methods.
+
+        Raises:
+            InputError: as of `storyboard`.
+        """
+        if isinstance(prompt, str):
+            prompt = [Shot(prompt, self.spec.seconds if seconds is None else seconds)]
+        return stream(self, prompt, transition, seed, Sampling(size, steps, guidance))
+
+    def storyboard(
+        self,
+        shots: Sequence[Shot],
+        transition: Transition = "cut",
+        seed: int = 0,
+        size: tuple[int, int] | None = None,
+        steps: int = STEPS,
+        guidance: float | Guidance | None = None,
+    ) -> Clip:
+        """Shots that follow one another, each with a prompt and a length.
+
+        The audio goes on across shots. With the transition "continuous" the video goes on too, under the next
+        prompt; with "cut" it begins anew, from the same noise, so that shots with like prompts look alike.
+
+        Raises:
+            InputError: no shots, one of less than a frame, or an unknown transition.
+        """
+        pieces = self.stream(shots, None, transition, seed, size, steps, guidance)
+        self.check_pixels(sum(shot.seconds for shot in shots), size)
+        return in_order([*pieces])
 
     def foley(
         self,
@@ -176,9 +267,11 @@ class Simulator(Models):
         """
         if clip.wave is None:
             raise InputError("visualize needs a clip with audio; its wave is None")
-        spec = self.latent_spec(clip.wave.shape[1] / clip.sample_rate, size)
-        given = Latents(None, self.encode_audio(wave_for(clip, spec.clip)))
-        made = self.sample_clips([prompt], spec, VISUALIZE, given, seed, steps, guidance, num_candidates)[0]
+        seconds = clip.wave.shape[1] / clip.sample_rate
+        given = Latents(None, self.encode_audio(wave_for(clip, self.clip_spec(seconds))))
+        made = self._clips([prompt], seconds, size, VISUALIZE, given, seed, steps, guidance, num_candidates)[
+            0
+        ]
         assert made.frames is not None
         return clip_with_wave(made.frames, made.frames_per_second, clip.wave, clip.sample_rate)
 
@@ -193,6 +286,7 @@ class Simulator(Models):
         guidance: float | Guidance | None = None,
     ) -> Clip:
         """Video and audio that begin with the first frame of `image`, which is returned decoded."""
+        check_trained(self, size, "animate")
         spec = self.latent_spec(seconds, size)
         first = self.encode_video(frames_for(image, spec.clip.still))  # (1, Dv, 1, h, w)
         video = torch.cat([first, torch.zeros_like(first).expand(-1, -1, spec.video[0] - 1, -1, -1)], 2)
@@ -207,8 +301,8 @@ class Simulator(Models):
         guidance: float | Guidance | None = None,
     ) -> Clip:
         """One image from text."""
-        spec = self.latent_spec(1 / self.spec.frames_per_second, size)
-        return self.sample_clips([prompt], spec, IMAGE, Latents(), seed, steps, guidance)[0]
+        seconds = 1 / self.spec.frames_per_second
+        return self._clips([prompt], seconds, size, IMAGE, Latents(), seed, steps, guidance)[0]
 
     def audio(
         self,
@@ -249,6 +343,7 @@ class Simulator(Models):
                 f"keep is {keep!r}; expected {' or '.join(KEPT)}, of a clip that has both; this one has "
                 f"{'no video' if clip.frames is None else 'no audio' if clip.wave is None else 'both'}"
             )
+        check_trained(self, size, "edit")
         spec = self.latent_spec(clip.seconds, size)
         given = Latents(
             None if clip.frames is None else self.encode_video(frames_for(clip, spec.clip)),

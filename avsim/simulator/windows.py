@@ -20,23 +20,14 @@ from torch import Tensor
 
 from avsim.clip import LatentSpec, samples_of
 from avsim.devices import autocast_if_faster
-from avsim.diffusion import Guidance, Latents, Task
-from avsim.diffusion.generate import STEPS
+from avsim.diffusion import Latents, Task
 from avsim.errors import InputError
-from avsim.simulator.models import Models
+from avsim.simulator.models import Models, Sampling
+from avsim.simulator.sizes import check_trained
 
 CONTEXT = 3 / 8  # share of a window's blocks that are given from the window before
 NOISE = 0.05  # level of what is carried from window to window
 MARGIN = 6  # latents before those that are decoded, which the decoder sees too
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How latents are sampled, as the arguments of `Simulator`'s methods."""
-
-    size: tuple[int, int] | None = None
-    steps: int = STEPS
-    guidance: float | Guidance | None = None
 
 
 @dataclass(frozen=True)
@@ -59,7 +50,12 @@ class Timeline:
 
     @classmethod
     def of(cls, models: Models, size: tuple[int, int] | None) -> Timeline:
-        """The timeline of a model's clips."""
+        """The timeline of a model's clips.
+
+        Raises:
+            InputError: a size that the model was not trained on.
+        """
+        check_trained(models, size, "what is generated in windows")
         return cls(models, models.latent_spec(models.spec.seconds, size))
 
     @property

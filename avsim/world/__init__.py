@@ -1,4 +1,4 @@
-"""Clips with the truth in them: an endless world of things that sound, and why.
+"""Synthetic clips with exact ground truth: scenes of things that fall, are struck or are played.
 
 A `Scene` says what is there and what it does (`scene.py`; drawn at random in `chance.py`). Its bodies fall
 (`drop.py`), its targets are struck (`strike.py`), its players play (`ensemble.py`): each becomes an `Actor`,

@@ -1,4 +1,4 @@
-"""Endless clips: clip i is made anew from (config, seed, split, i) and nothing else."""
+"""An endless dataset: clip i is rendered from (config, seed, split, i) and nothing else."""
 
 from collections.abc import Iterator
 
@@ -12,10 +12,8 @@ from avsim.world.flat.random_scenes import draw_scene
 from avsim.world.flat.render import render
 from avsim.world.truth import Truth
 
-ENDLESS = 1 << 30  # what `len` says
-LOUDEST = (
-    0.99  # of full scale: a scene that would be louder is drawn again, as the world's gain is one for all
-)
+ENDLESS = 1 << 30  # the value of `len`
+LOUDEST = 0.99  # of full scale: a scene that would be louder is sampled again, as all clips share one gain
 
 
 class WorldDataset:
