@@ -16,7 +16,7 @@ from avsim.clip import Clip, Region, Stems
 from avsim.diffusion.generate import STEPS, OnStepEnd
 from avsim.errors import InputError
 from avsim.models.pair import Latents
-from avsim.simulator import Simulator, load
+from avsim.simulator import Condition, Simulator, load
 from avsim.simulator.resize import frames_for
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 OUTPUT_TYPES = ("pil", "np", "pt")
 TENSOR_INPUTS = ("latents", "audio_latents")  # what `callback_on_step_end` may receive
 TIMESTEPS = 1000  # of diffusers' schedulers: a timestep is the noise level times this
+
+CONDITIONED = "extend"  # the task of a clip with given frames
 
 StepCallback = Callable[["AVPipeline", int, Tensor, dict[str, Tensor]], dict[str, Tensor]]
 
@@ -84,6 +86,7 @@ class AVPipeline:
         audio_guidance_scale: float | None = None,
         modality_scale: float | None = None,
         generator: torch.Generator | Sequence[torch.Generator] | None = None,
+        conditions: Sequence[Condition] = (),
         output_type: str = "pil",
         callback_on_step_end: StepCallback | None = None,
         callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
@@ -107,6 +110,7 @@ class AVPipeline:
             generator: only its seed counts, and the generator is left as it is: clip i of a list has the seed
                 plus i. A list has a generator for each prompt. Without one, the seed is taken from torch's
                 global generator.
+            conditions: frames that each clip has at some times.
             output_type: "pil", "np" or "pt"; the audio is a tensor with each of them.
             callback_on_step_end: called after each step with the pipeline, the step's number, its timestep
                 (1000 times the highest noise level before it) and a dict of tensors; tensors of the same
@@ -137,13 +141,15 @@ class AVPipeline:
         if callback_on_step_end is not None:
             step_end = self._step_end(callback_on_step_end, callback_on_step_end_tensor_inputs)
             simulator = replace(simulator, on_step_end=step_end)
-        shared = {"seconds": seconds, "size": size, "steps": num_inference_steps}
-        if single and len(set(negatives)) == 1:
-            guidance = self._guidance(negatives[0], scales)
+        shared: dict[str, Any] = {"seconds": seconds, "size": size, "steps": num_inference_steps}
+        given = _conditions(conditions)
+        task, shared = ("joint", shared) if not given else (CONDITIONED, shared | {"conditions": given})
+        if single and len(set(negatives)) == 1 and not given:
+            guidance = self._guidance(task, negatives[0], scales)
             clips = simulator.batch(prompts, seed=seeds[0], guidance=guidance, **shared)
         else:
             clips = [
-                simulator.generate(text, seed=seed, guidance=self._guidance(negative, scales), **shared)
+                simulator.generate(text, seed=seed, guidance=self._guidance(task, negative, scales), **shared)
                 for text, seed, negative in zip(prompts, seeds, negatives, strict=True)
             ]
         clips = [_at_rate(clip, rate, num_frames) for clip in clips]
@@ -153,12 +159,14 @@ class AVPipeline:
             _frames(clips, output_type), audio, int(clips[0].sample_rate), rate, clips, stems
         )
 
-    def _guidance(self, negative_prompt: str | None, scales: dict[str, float | None]) -> Guidance | None:
+    def _guidance(
+        self, task: str, negative_prompt: str | None, scales: dict[str, float | None]
+    ) -> Guidance | None:
         """The default guidance with what was given; None: the defaults, and the student."""
         given: dict[str, Any] = {name: scale for name, scale in scales.items() if scale is not None}
         if negative_prompt is not None:
             given["negative_prompt"] = negative_prompt
-        return self.simulator.task_guidance("joint", **given) if given else None
+        return self.simulator.task_guidance(task, **given) if given else None
 
     def _step_end(self, callback: StepCallback, names: Sequence[str]) -> OnStepEnd:
         """A callback of diffusers' signature as the sampler calls it."""
@@ -181,6 +189,14 @@ def _prompts(prompt: str | Sequence[str]) -> list[str]:
     if not found or not all(isinstance(text, str) for text in found):
         raise InputError(f"prompt is {prompt!r:.60}; expected a text or a list of texts")
     return found
+
+
+def _conditions(conditions: Any) -> list[Condition]:
+    if not isinstance(conditions, list | tuple) or not all(
+        isinstance(each, Condition) for each in conditions
+    ):
+        raise InputError(f"conditions is {conditions!r:.60}; expected a list of avsim.Condition")
+    return list(conditions)
 
 
 def _each(value: Any, count: int, name: str) -> list[Any]:

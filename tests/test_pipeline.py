@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import avsim
-from avsim import AVPipeline, Clip, InputError, Region
+from avsim import AVPipeline, Clip, Condition, InputError, Region
 from tests.small.models import SPEC, export
 
 FRAMES, SIZE, SAMPLES = 8, (32, 48), 16000
@@ -126,6 +126,18 @@ def test_what_the_callback_returns_is_used(pipe):
         pipe("a ball", callback_on_step_end=lambda *given: None, **how)
 
 
+def test_conditions_are_the_simulators(pipe):
+    given = torch.rand(3, 1, *SIZE, generator=seeded(0))
+    conditions = [Condition(given), Condition(given.flip(3), at_seconds=0.75)]
+    how = {"num_inference_steps": 1, "output_type": "pt", "conditions": conditions}
+    made = pipe(["a ball", "a bell"], generator=seeded(2), **how)
+    clip = pipe.simulator.generate("a bell", seed=3, steps=1, conditions=conditions)
+    assert torch.equal(made.frames[1].transpose(0, 1), clip.frames)
+    assert torch.equal(made.frames[0, 0], given[:, 0]) and torch.equal(made.frames[1, 6], given[:, 0].flip(2))
+    scaled = pipe("a ball", generator=seeded(2), guidance_scale=5.0, **how)
+    assert not torch.equal(scaled.audio[0], made.audio[0])
+
+
 def test_regions_have_stems(pipe):
     left = Region.box(0, 0, 24, 32, SIZE, name="left")
     made = pipe(
@@ -152,6 +164,8 @@ def test_regions_have_stems(pipe):
         ({"guidance_scale": -1.0}, "guidance_scale is -1"),
         ({"generator": 3}, "generator is 3"),
         ({"generator": [torch.Generator()] * 2}, "2 of generator for 1 prompts"),
+        ({"conditions": torch.rand(3, 1, 8, 8)}, "conditions is"),
+        ({"conditions": [Condition(torch.rand(3, 1, 8, 8), at_seconds=9.0)]}, "outside the clip"),
         ({"output_type": "latent"}, "output_type is 'latent'"),
         ({"callback_on_step_end": 3}, "expected a function"),
         ({"callback_on_step_end_tensor_inputs": ["x"]}, "has 'x'"),

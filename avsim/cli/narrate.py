@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from avsim.clip import Clip
     from avsim.simulator import Simulator
 
-LENGTHENED = ("joint", "audio", "animate")  # tasks whose clips are as long as one wants
+LENGTHENED = ("joint", "audio", "animate")  # tasks whose length is free; the first one's has no limit
 OPTIONS = ("voice", "language", "speech_engine", "speech_mix")
 
 
@@ -93,8 +93,8 @@ def lengthened(
 
     if speech is None or arguments.seconds is not None or task not in LENGTHENED:
         return arguments
-    own = simulator.spec.seconds
-    seconds = max(own, min(speech.seconds, MAX_LENGTH * own))
+    own, wanted = simulator.spec.seconds, speech.seconds
+    seconds = max(own, wanted if task == "joint" else min(wanted, MAX_LENGTH * own))
     return argparse.Namespace(**vars(arguments) | {"seconds": seconds})
 
 
