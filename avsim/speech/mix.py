@@ -16,8 +16,8 @@ TARGET = -23.0  # LUFS, of programmes by EBU R 128
 PEAK = -1.0  # dBTP, the highest that EBU R 128 allows
 CEILING = 10 ** ((PEAK - 0.5) / 20)  # of samples; true peaks between them are higher
 LARGEST_GAIN = 12.0  # dB, of the scene: what is nearly silent stays quiet
-# 14 dB above the threshold, where speech of -23 LUFS is on average, are lowered to less than 2.
-DUCKING = "threshold=0.01:ratio=8:attack=20:release=300"
+# Speech of -23 LUFS is 14 dB above the threshold while it sounds: the scene is lowered by 14 (1 - 1/6) dB.
+DUCKING = "threshold=0.02:ratio=6:attack=20:release=300"
 LIMITER = f"limit={CEILING:.4f}:attack=5:release=50:level=0:latency=1"
 CENTRE = 2  # channel of 5.1
 
