@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,6 +96,8 @@ def lengthened(
         return arguments
     own, wanted = simulator.spec.seconds, speech.seconds
     seconds = max(own, wanted if task == "joint" else min(wanted, MAX_LENGTH * own))
+    if seconds > own:
+        print(f"speech lasts {wanted:.1f} s; the clip is made {seconds:.1f} s long", file=sys.stderr)
     return argparse.Namespace(**vars(arguments) | {"seconds": seconds})
 
 

@@ -335,19 +335,17 @@ class _AssembleLatents:
     def __call__(self, rows: list[Row]) -> LatentBatch:
         videos, audios, captions, names = zip(*(self.source.take(index) for index, _, _ in rows), strict=True)
         video, audio, (_, first, _) = torch.stack(videos), torch.stack(audios), rows[0]
-        styles = [""] * len(rows)
+        chosen = [("", caption) for caption in captions]  # of each row, the style and the caption
         if self.trained:
-            styles, captions = zip(
-                *(
-                    sample_caption(caption, self.source.styles(index), draws)
-                    for caption, (index, _, draws) in zip(captions, rows, strict=True)
-                ),
-                strict=True,
-            )
+            chosen = [
+                sample_caption(caption, self.source.styles(index), draws)
+                for caption, (index, _, draws) in zip(captions, rows, strict=True)
+            ]
         text = _stacked(
-            [self.source.text(index, style) for style, (index, _, _) in zip(styles, rows, strict=True)]
+            [self.source.text(index, style) for (style, _), (index, _, _) in zip(chosen, rows, strict=True)]
         )
-        return LatentBatch(self.source.spec, video, audio, list(captions), list(names), first, text)
+        words = [caption for _, caption in chosen]
+        return LatentBatch(self.source.spec, video, audio, words, list(names), first, text)
 
 
 class _AssembleImages(_AssembleLatents):

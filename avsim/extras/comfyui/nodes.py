@@ -62,7 +62,7 @@ class Generate:
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:  # noqa: N802
         """The node's sockets and parameters."""
-        required = {
+        required: dict[str, Any] = {
             "checkpoint": CHECKPOINT,
             "prompt": PROMPT,
             "negative_prompt": PROMPT,
@@ -131,7 +131,12 @@ class Foley:
     def INPUT_TYPES(cls) -> dict[str, Any]:  # noqa: N802
         """The node's sockets and parameters."""
         prompt = (PROMPT[0], PROMPT[1] | {"tooltip": "empty: a caption of what is seen"})
-        required = {"video": ("VIDEO",), "checkpoint": CHECKPOINT, "prompt": prompt, "steps": STEPS}
+        required: dict[str, Any] = {
+            "video": ("VIDEO",),
+            "checkpoint": CHECKPOINT,
+            "prompt": prompt,
+            "steps": STEPS,
+        }
         return {"required": required | {"seed": SEED, "rewrite_prompt": REWRITE}}
 
     def foley(
@@ -159,7 +164,12 @@ class Extend:
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:  # noqa: N802
         """The node's sockets and parameters."""
-        required = {"video": ("VIDEO",), "checkpoint": CHECKPOINT, "prompt": PROMPT, "seconds": SECONDS}
+        required: dict[str, Any] = {
+            "video": ("VIDEO",),
+            "checkpoint": CHECKPOINT,
+            "prompt": PROMPT,
+            "seconds": SECONDS,
+        }
         required |= {"backward": ("BOOLEAN", {"default": False}), "steps": STEPS, "seed": SEED}
         return {"required": required | {"rewrite_prompt": REWRITE}}
 
