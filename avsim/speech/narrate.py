@@ -75,7 +75,7 @@ def narrate_file(scene: str | Path, speech: Clip, path: str | Path, under: bool 
     check_narrated(path)
     suffix = Path(path).suffix.lower()
     info = media.probe(scene)
-    wave, rate = _audio(scene, info)
+    wave, rate = _audio(scene, info, {CHANNELS, 1} if suffix == ".mp3" else set(LAYOUTS))
     mixed = mix(wave, speech, rate, under)
     if not info.has_frames:
         return media.write(Clip(None, mixed, sample_rate=rate), path)
@@ -95,11 +95,14 @@ def _hold(info: media.Info, speech: Clip) -> float | None:
     return speech.seconds
 
 
-def _audio(path: str | Path, info: media.Info) -> tuple[Tensor, int]:
-    """The audio of a file, (A, N) and its rate; silence of the video's length where it has none."""
+def _audio(path: str | Path, info: media.Info, taken: set[int]) -> tuple[Tensor, int]:
+    """The audio of a file, (A, N) and its rate; silence of the video's length where it has none.
+
+    Stereo, where its number of channels is not one of those that are `taken`.
+    """
     if not info.has_wave:
         return torch.zeros(CHANNELS, round(info.seconds * RATE)), RATE
-    channels = info.channels if info.channels in LAYOUTS else CHANNELS
+    channels = info.channels if info.channels in taken else CHANNELS
     clip = media.read(path, channels=channels, want="wave")
     assert clip.wave is not None
     return clip.wave, int(clip.sample_rate)

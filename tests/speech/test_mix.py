@@ -174,6 +174,18 @@ def test_a_video_without_audio_and_audio_without_video(speech, tmp_path):
     assert found.frames is None and found.seconds == pytest.approx(speech.seconds, abs=0.1)
 
 
+@pytest.mark.parametrize(("layout", "channels"), [("mono", 1), ("quad", 4), ("5.1", 6)])
+@pytest.mark.parametrize("suffix", [".mp3", ".mkv"])
+def test_audio_of_any_layout(layout, channels, suffix, speech, tmp_path):
+    wave = tone(1, 48000, channels)
+    scene = film(tmp_path / "scene.mkv", wave=wave, audio="flac", samples="s16", layout=layout)
+    path = narrate_file(scene, speech, tmp_path / f"out{suffix}")
+    expected = {"mono": 1, "quad": 2, "5.1": 2 if suffix == ".mp3" else 6}[layout]
+    assert media.probe(path).channels == expected
+    found = media.read(path, channels=expected, want="wave")
+    assert loudness(found.wave, 48000).integrated == pytest.approx(TARGET, abs=1)
+
+
 @pytest.mark.parametrize("name", ["out.gif", "out.png", "out.xyz", "out"])
 def test_files_that_hold_no_audio_are_refused(name, speech, tmp_path):
     with pytest.raises(InputError):
