@@ -36,6 +36,7 @@ EXAMPLES = {
     "add-audio": "avsim add-audio Wan-AI/Wan2.1-T2V-1.3B-Diffusers --audio-codec codecs/oobleck --out wan-av",
     "separate": "avsim separate clip.mp4 --auto --out stems/",
     "evaluate": "avsim evaluate clips/ --out scores/",
+    "bench": "avsim bench make --out bench/",
     "compare": "avsim compare runs/one runs/two --out compared.html",
     "demo": "avsim demo --out demo/",
 }
