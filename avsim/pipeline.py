@@ -17,7 +17,8 @@ from avsim.diffusion.generate import STEPS, OnStepEnd
 from avsim.errors import InputError
 from avsim.models.pair import Latents
 from avsim.simulator import Condition, Simulator, load
-from avsim.simulator.resize import frames_for
+from avsim.simulator.prompts import warn_once
+from avsim.simulator.resize import at_rate
 
 if TYPE_CHECKING:
     from avsim.diffusion import Guidance
@@ -101,7 +102,7 @@ class AVPipeline:
             width: likewise.
             num_frames: of each clip, by default as many as in a training clip.
             frame_rate: in frames per second. The model's own is the default; for another one the generated
-                frames are resampled in time.
+                frames are resampled in time, with a warning.
             num_inference_steps: number of sampler steps.
             guidance_scale: how much video and audio follow the prompt. Without any scale or negative prompt
                 the model's defaults hold, and its distilled student generates if there is one.
@@ -237,9 +238,9 @@ def _at_rate(clip: Clip, rate: float, num_frames: int | None) -> Clip:
     assert clip.frames is not None and clip.wave is not None
     if rate == clip.frames_per_second:
         return clip
-    spec = replace(clip.spec, frames_per_second=rate)
-    frames = frames_for(clip, spec)[:, :num_frames]
-    return Clip.fitted(frames, clip.wave, rate, clip.sample_rate)
+    (made,) = at_rate(iter([clip]), rate, lambda text: warn_once(f"frame_rate: {text}"))
+    assert made.frames is not None
+    return Clip.fitted(made.frames[:, :num_frames], clip.wave, rate, clip.sample_rate)
 
 
 def _frames(clips: Sequence[Clip], output_type: str) -> Any:

@@ -115,6 +115,7 @@ def generate_with(arguments: Any) -> None:
         InputError: options of avsim's own generators beside `--pipeline`.
     """
     from avsim import media
+    from avsim.cli.generation import FILES
     from avsim.cli.narrate import narration, settings
     from avsim.data.resuming import check_own, check_settings
     from avsim.devices import accelerator
@@ -123,13 +124,16 @@ def generate_with(arguments: Any) -> None:
     from avsim.simulator.samples import entry, write_listing
     from avsim.speech import narrate
 
-    own = ("video", "audio", "image", "edit", "extend", "only")
-    if given := [name for name in own if getattr(arguments, name) is not None]:
+    own = (*FILES, "last_image", "only", "prompts", "fps", "motion", "num_candidates")
+    if given := [name.replace("_", "-") for name in own if getattr(arguments, name) is not None]:
         raise InputError(
             f"--pipeline generates from --prompt alone; --{given[0]} is of avsim's own generators"
         )
-    if not arguments.prompt:
-        raise InputError("--pipeline generates from a --prompt; none is given")
+    prompts = [prompt for prompt in arguments.prompt or [] if prompt]
+    if len(prompts) != 1:
+        found = f"{len(prompts)} are" if prompts else "none is"
+        raise InputError(f"--pipeline generates from a --prompt; {found} given")
+    arguments.prompt = prompts[0]
     out, single = arguments.out, bool(arguments.out.suffix) and not arguments.out_is_folder
     if single and arguments.count > 1:
         raise InputError(f"--out {out}: is one file; give a folder for {arguments.count} clips")

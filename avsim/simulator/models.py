@@ -16,6 +16,7 @@ from avsim.diffusion.generate import STEPS, OnStepEnd
 from avsim.diffusion.rerank import rerank
 from avsim.diffusion.sync_reward import sync_reward
 from avsim.errors import InputError
+from avsim.perception.audio_detector import AudioDetector
 from avsim.perception.sync import SyncModel
 from avsim.perception.video_detector import VideoDetector
 from avsim.separation.separator import Separator
@@ -53,6 +54,7 @@ class Models:
     video_detector: VideoDetector | None = None  # captions clips that have no prompt
     places: tuple[str, ...] = ()  # of the synthetic world, in the training clips; empty: unknown
     ood_check: OODCheck | None = None  # of the training clips of `video_detector`; None: unknown
+    audio_detector: AudioDetector | None = None  # beside `video_detector`: whether what is prompted is heard
     sync_model: SyncModel | None = None  # rewards synchrony while video is generated
     vocabulary: frozenset[str] | None = None  # words of the training captions; None: unknown
     on_step_end: OnStepEnd | None = None  # called after each step of the sampler
@@ -75,9 +77,15 @@ class Models:
     ) -> list[Clip]:
         """Clips of `spec`, one for each prompt: `sample_latents`, decoded."""
         latents = self.sample_latents(prompts, spec, task, given, seed, steps, guidance, num_candidates)
+        return self.decoded(latents, spec)
+
+    @torch.no_grad()
+    def decoded(self, latents: Latents, spec: LatentSpec) -> list[Clip]:
+        """Latents (B, ...) of `spec` as clips."""
+        rows = len(latents.present()[0])
         with autocast_if_faster(self.device):
             frames, wave = (  # (B, 3, T, H, W), (B, A, N)
-                [None] * len(prompts) if each is None else codec.decode(each, spec.clip).float().cpu()
+                [None] * rows if each is None else codec.decode(each, spec.clip).float().cpu()
                 for each, codec in zip(latents, (self.video_codec, self.audio_codec), strict=True)
             )
         rates = spec.clip.frames_per_second, spec.clip.sample_rate

@@ -11,7 +11,6 @@ import csv
 import inspect
 import math
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from statistics import median
 
@@ -35,10 +34,12 @@ PART_OF_MINUTE = 10.0  # seconds of its beginning and end
 SIZES = {"64x64": None, "128x72": (72, 128), "64x96": (96, 64), "256x144": (144, 256)}
 
 
-def world(count: int) -> Iterator[tuple[Clip, str]]:
-    """Clips and their captions."""
+def world(first: int, count: int) -> Iterator[tuple[int, Clip, str]]:
+    """Clips `first` to `count` with their numbers and captions."""
     dataset = WorldDataset("medium", seed=11, split="test")
-    return ((clip, truth.caption) for clip, truth in islice((dataset[k] for k in range(count)), count))
+    for number in range(first, count):
+        clip, truth = dataset[number]
+        yield number, clip, truth.caption
 
 
 def steps(frames: torch.Tensor) -> torch.Tensor:
@@ -73,11 +74,11 @@ def rolled(clip: Clip, frames: int) -> Clip:
     return Clip(clip.frames.roll(-frames, 1), clip.wave.roll(-samples, 1), clip.frames_per_second, 16000)
 
 
-def seams(simulator: Simulator, count: int) -> Iterator[list[list[object]]]:
+def seams(simulator: Simulator, first: int, count: int) -> Iterator[list[list[object]]]:
     """Rows (clip, way, step ratio, level step in dB, unseen onset, largest change outside of 255)."""
     audio, video = load_model(SMALL / "audio_detector"), simulator.video_detector
     before = None
-    for number, (clip, caption) in enumerate(world(count)):
+    for number, clip, caption in world(first, count):
         rows: list[list[object]] = []
 
         def add(way: str, made: Clip, *at: int, outside: float = math.nan) -> None:
@@ -116,10 +117,10 @@ def gradient(frames: torch.Tensor) -> float:
     return 127.5 * float(frames.diff(dim=2).abs().mean() + frames.diff(dim=3).abs().mean())
 
 
-def long(simulator: Simulator, count: int) -> Iterator[list[list[object]]]:
+def long(simulator: Simulator, first: int, count: int) -> Iterator[list[list[object]]]:
     """Rows (clip, part, gradient, loudness in LUFS, onsets, events, matches), first and last seconds."""
     audio, video = load_model(SMALL / "audio_detector"), simulator.video_detector
-    for number, (_, caption) in enumerate(world(count)):
+    for number, _, caption in world(first, count):
         if hasattr(simulator, "stream"):
             clip = simulator.generate(caption, 60.0, seed=number)
         else:  # as a minute was made before
@@ -128,9 +129,9 @@ def long(simulator: Simulator, count: int) -> Iterator[list[list[object]]]:
         rate, total = clip.frames_per_second, clip.frames.shape[1]
         length = round(PART_OF_MINUTE * rate)
         rows: list[list[object]] = []
-        for name, first in (("first", 0), ("last", total - length)):
-            samples = slice(first * 1000, (first + length) * 1000)
-            part = Clip(clip.frames[:, first : first + length], clip.wave[:, samples], rate, clip.sample_rate)
+        for name, begin in (("first", 0), ("last", total - length)):
+            samples = slice(begin * 1000, (begin + length) * 1000)
+            part = Clip(clip.frames[:, begin : begin + length], clip.wave[:, samples], rate, clip.sample_rate)
             loud = float(torchaudio.functional.loudness(part.wave, part.sample_rate))
             heard, seen = (
                 [each.seconds for each in found] for found in (onsets(audio, part), events(video, part))
@@ -140,9 +141,9 @@ def long(simulator: Simulator, count: int) -> Iterator[list[list[object]]]:
         yield rows
 
 
-def sizes(simulator: Simulator, count: int) -> Iterator[list[list[object]]]:
+def sizes(simulator: Simulator, first: int, count: int) -> Iterator[list[list[object]]]:
     """Rows (clip, size, share of the prompt's things seen, things in the median frame)."""
-    for number, (_, caption) in enumerate(world(count)):
+    for number, _, caption in world(first, count):
         facts, rows = facts_of_caption(caption), []
         for name, size in SIZES.items():
             clip = simulator.generate(caption, seed=number, size=size)
@@ -212,10 +213,9 @@ def main() -> None:
         path.write_text(",".join(names) + "\n")
     done = max((int(row["clip"]) for row in csv.DictReader(path.open())), default=-1)
     if done + 1 < arguments.count:
-        for rows in measured(load(arguments.checkpoint), arguments.count):
-            if int(rows[0][0]) > done:
-                with path.open("a", newline="") as file:
-                    csv.writer(file).writerows(rows)
+        for rows in measured(load(arguments.checkpoint), done + 1, arguments.count):
+            with path.open("a", newline="") as file:
+                csv.writer(file).writerows(rows)
     table(arguments.part, path)
 
 
