@@ -38,6 +38,10 @@ def generate(run, *arguments):
         ["--edit", "GIVEN", "--prompt", "a ball", "--keep", "video"],
         ["--edit", "GIVEN", "--prompt", "a ball", "--keep", "audio"],
         ["--extend", "GIVEN", "--seconds", "0.5"],
+        ["--retake", "GIVEN", "--start-time", "0.5", "--end-time", "1", "--prompt", "a bell"],
+        ["--connect", "GIVEN", "GIVEN", "--seconds", "0.5"],
+        ["--loop", "--prompt", "a ball", "--seconds", "1"],
+        ["--prompt", "a ball", "--seconds", "3"],
     ],
     ids=lambda task: " ".join(task[::2]),
 )
