@@ -126,6 +126,23 @@ def test_what_the_callback_returns_is_used(pipe):
         pipe("a ball", callback_on_step_end=lambda *given: None, **how)
 
 
+def test_diffusers_own_helpers_take_its_output(pipe, tmp_path):
+    utils = pytest.importorskip("diffusers.utils")
+    if not hasattr(utils, "encode_video"):
+        pytest.skip("an older diffusers")
+    made = pipe("a ball", generator=seeded(0), num_inference_steps=1, output_type="np")
+    video = torch.from_numpy((made.frames * 255).round().astype("uint8"))
+    utils.encode_video(
+        video[0],
+        fps=made.frame_rate,
+        audio=made.audio[0],
+        audio_sample_rate=made.sampling_rate,
+        output_path=str(tmp_path / "out.mp4"),
+    )
+    read = Clip.read(tmp_path / "out.mp4")
+    assert read.frames.shape[1:] == (FRAMES, *SIZE) and read.wave.shape[1] == SAMPLES
+
+
 def test_conditions_are_the_simulators(pipe):
     given = torch.rand(3, 1, *SIZE, generator=seeded(0))
     conditions = [Condition(given), Condition(given.flip(3), at_seconds=0.75)]

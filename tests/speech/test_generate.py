@@ -7,6 +7,7 @@ from avsim import Clip, media
 from avsim.__main__ import main
 from avsim.speech import loudness, narrate, speak
 from tests.films import film, greys, tone
+from tests.running import Running, avsim
 from tests.small.models import export
 
 TEXT = "Hello."
@@ -83,6 +84,22 @@ def test_a_folder_goes_on_and_keeps_its_settings(run, tmp_path, capsys):
     line = ["generate", "--checkpoint", str(run), "--steps", "1", "--prompt", "a ball", "--out", folder]
     assert main([*line, "--narrate", "Bye.", "--voice", "Annie"]) == 2
     assert "narrate" in capsys.readouterr().err
+
+
+def test_a_killed_run_leaves_no_scene_without_its_narration(run, tmp_path):
+    out = tmp_path / "clips"
+    line = ["generate", "--checkpoint", run, "--steps", "1", "--prompt", "a ball", *FLAGS, "-n", "12"]
+    running = Running(tmp_path, *line, "--out", f"{out}/")
+    running.wait_for(lambda: (out / "0001.mp4").exists())
+    running.send()
+    running.process.join(20)
+    found = sorted(out.glob("*.mp4"))
+    assert 2 <= len(found) < 12
+    for path in found:
+        wave = media.read(path, want="wave")
+        assert loudness(wave.wave, int(wave.sample_rate)).integrated == pytest.approx(-23, abs=0.5)
+    assert avsim(tmp_path, *line, "--out", f"{out}/").code == 0
+    assert len(list(out.glob("*.mp4"))) == 12 and not list(out.glob(".*.partial"))
 
 
 @pytest.mark.parametrize(
