@@ -18,19 +18,19 @@ from avsim.prompting.chat import first_line
 from avsim.weights import allowed_function
 
 Captioner = Callable[[Clip, int], Mapping[str, str]]
-"""captioner(clip, seed) -> captions by style; none where it can't say anything. `seed` is of free choices.
+"""captioner(clip, seed) -> captions by style; none of a clip without content. `seed` is of free choices.
 
 Raises:
     InputError: a clip that it can't caption.
 """
-STYLES = {  # prompts of a vision-language model; it receives no audio, and none asks for it
+STYLES = {  # prompts of a vision-language model; it receives no audio
     "short": "These are frames of one video, in order. Describe the video in one short sentence.",
     "full": "These are frames of one video, in order. Describe the video in detail, in one paragraph: every "
     "thing with its colour, material and place, what each does and when, the camera, the surroundings.",
     "paraphrased": "These are frames of one video, in order. Write the prompt, in one sentence, with which "
     "somebody would ask for such a video.",
 }
-FRAMES = 8  # of a clip that a vision-language model sees
+FRAMES = 8  # of a clip that a vision-language model receives
 LENGTH = 256  # tokens of a caption
 LONGEST = 4000  # characters of a caption
 

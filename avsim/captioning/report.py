@@ -46,5 +46,5 @@ def captions_of(captioner: Captioner, clip: Clip, seed: int) -> dict[str, str]:
         raise InputError(f"the captioner failed ({type(error).__name__}: {error})") from error
     found = {style: caption for style, caption in found.items() if caption.strip()}
     if not found:
-        raise InputError("the captioner finds nothing to say")
+        raise InputError("the captioner returned no caption")
     return found

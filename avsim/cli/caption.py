@@ -51,7 +51,9 @@ def run(arguments: argparse.Namespace) -> None:
         span = 2.0 if arguments.seconds is None else arguments.seconds
         made = caption_folder(folder, captioner_of(name), name, span, arguments.seed)
     console = Console()
-    said = f"captioned: {made.written}; of an earlier run: {made.kept}; passed over: {len(made.passed_over)}"
-    console.print(f"{said} -> {folder}", markup=False, highlight=False)
+    counts = (
+        f"captioned: {made.written}; of an earlier run: {made.kept}; passed over: {len(made.passed_over)}"
+    )
+    console.print(f"{counts} -> {folder}", markup=False, highlight=False)
     for what, why in made.passed_over.items():
         console.print(f"passed over: {what}: {why}", markup=False, highlight=False)

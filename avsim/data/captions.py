@@ -45,7 +45,7 @@ class Captions:
         NAME.captions.json: by style, as `avsim caption` writes it.
 
         Raises:
-            InputError: a sidecar that says something else.
+            InputError: a sidecar with other content.
         """
         spans: list[tuple[float, float, str]] = []
         styled: list[tuple[float, float, dict[str, str]]] = []
@@ -65,13 +65,13 @@ class Captions:
 def sample_caption(caption: str, styles: Mapping[str, str], generator: torch.Generator) -> tuple[str, str]:
     """One of a clip's captions, each as likely: its style ("" of the clip's own caption) and itself.
 
-    Nothing is drawn from the generator where there is one caption.
+    Where there is one caption the generator is left as it is.
     """
     choices = {each: style for style, each in reversed([("", caption), *styles.items()]) if each}
     if not choices:
         return "", ""
-    drawn = 0 if len(choices) == 1 else int(torch.randint(len(choices), (), generator=generator))
-    each = sorted(choices)[drawn]
+    index = 0 if len(choices) == 1 else int(torch.randint(len(choices), (), generator=generator))
+    each = sorted(choices)[index]
     return choices[each], each
 
 
@@ -109,7 +109,7 @@ def check_styles(found: Any) -> dict[str, str]:
 
 
 def _covering(spans: Sequence[tuple[float, float, Value]], start: float, seconds: float) -> Value | None:
-    """What covers most of a span; of equals, what says it most closely; None where nothing does."""
+    """What covers most of a span; of equals, what fits it most closely; None where nothing does."""
 
     def fit(span: tuple[float, float, Value]) -> tuple[float, float]:
         return min(span[1], start + seconds) - max(span[0], start), span[0] - span[1]

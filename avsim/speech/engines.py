@@ -30,7 +30,7 @@ class Engine(Protocol):
         """Speech as audio alone, (1, N) at the engine's own rate; its default voice and language for None.
 
         Raises:
-            InputError: an unknown voice or language (with the list of the known ones), or nothing to say.
+            InputError: an unknown voice or language (with the list of the known ones), or a text without words.
         """
         ...
 
@@ -128,5 +128,5 @@ def check_text(text: str) -> str:
     """
     spoken = " ".join("".join(each if each.isprintable() else " " for each in text).split())
     if not any(each.isalnum() for each in spoken):
-        raise InputError(f"nothing to say in {text[:40]!r}; expected words")
+        raise InputError(f"no words to speak in {text[:40]!r}")
     return spoken

@@ -151,7 +151,7 @@ class Espeak:
         """Speech, (1, N) at 22,050 Hz; as default American English, of Chinese characters Mandarin.
 
         Raises:
-            InputError: an unknown voice or language, or nothing to say.
+            InputError: an unknown voice or language, or a text without words.
         """
         text = check_text(text)
         if language is None:
@@ -162,7 +162,7 @@ class Espeak:
             name += f"+{chosen(voice, files | _speakers(), 'voice', self.voices())}"
         wave, rate = _synthesized(text, name)
         if not len(wave):
-            raise InputError(f"espeak says nothing for {text[:40]!r} in {language}; expected words of it")
+            raise InputError(f"no speech came of {text[:40]!r} in the language {language}")
         return Clip(None, torch.from_numpy(wave)[None], sample_rate=rate)
 
 

@@ -29,7 +29,7 @@ def speak(text: str, voice: str | None = None, language: str | None = None, engi
     """A text as speech, (1, N) at the engine's own rate.
 
     Raises:
-        InputError: an unknown engine, voice or language, or nothing to say.
+        InputError: an unknown engine, voice or language, or a text without words.
     """
     return engine_of(engine).speak(text, voice, language)
 

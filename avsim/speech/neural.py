@@ -55,7 +55,7 @@ class Piper:
         """Speech, (1, N) at the voice's rate.
 
         Raises:
-            InputError: another language, an unknown speaker, or nothing to say.
+            InputError: another language, an unknown speaker, or a text without words.
         """
         text, own = check_text(text), self.languages()[0]
         if language is not None:
@@ -104,7 +104,7 @@ class Kokoro:
         """Speech, (1, N) at 24 kHz; without a voice, the language's first.
 
         Raises:
-            InputError: an unknown voice or language, or nothing to say.
+            InputError: an unknown voice or language, or a text without words.
         """
         text, known = check_text(text), {name: name for name in self.voices()}
         if language is not None:

@@ -108,7 +108,7 @@ def test_a_killed_run_leaves_no_scene_without_its_narration(run, tmp_path):
         (["--voice", "Annie"], "--narrate TEXT is missing"),
         (["--language", "de"], "--narrate TEXT is missing"),
         (["--speech-mix", "under"], "--narrate TEXT is missing"),
-        (["--narrate", ""], "nothing to say"),
+        (["--narrate", ""], "no words to speak"),
         (["--narrate", "hi", "--voice", "nobody"], "there are 104: "),
         (["--narrate", "hi", "--language", "xx"], "no language 'xx'"),
         (["--narrate", "hi", "--speech-engine", "os:system"], "--allow-module os"),

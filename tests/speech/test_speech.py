@@ -90,7 +90,7 @@ def test_an_unknown_name_lists_what_there_is(option, value):
 
 @pytest.mark.parametrize("text", ["", " \n\t", "…?!", "\0\x01"])
 def test_a_text_without_words_is_refused(text):
-    with pytest.raises(InputError, match="nothing to say"):
+    with pytest.raises(InputError, match="no words to speak"):
         speak(text)
 
 

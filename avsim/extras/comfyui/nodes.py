@@ -130,7 +130,7 @@ class Foley:
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:  # noqa: N802
         """The node's sockets and parameters."""
-        prompt = (PROMPT[0], PROMPT[1] | {"tooltip": "empty: a caption of what is seen"})
+        prompt = (PROMPT[0], PROMPT[1] | {"tooltip": "empty: a caption of the video by the detectors"})
         required: dict[str, Any] = {
             "video": ("VIDEO",),
             "checkpoint": CHECKPOINT,
