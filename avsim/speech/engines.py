@@ -30,7 +30,7 @@ class Engine(Protocol):
         """Speech as audio alone, (1, N) at the engine's own rate; its default voice and language for None.
 
         Raises:
-            InputError: an unknown voice or language (with the list of the known ones), or a text without words.
+            InputError: an unknown voice or language (known ones are listed), or a text without words.
         """
         ...
 
