@@ -14,6 +14,13 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 MISSING = "no chromium here (apt-get install chromium)"
 
 
+def until(condition: str) -> str:
+    """A promise that a condition of the page will hold."""
+    return (
+        f"new Promise((d) => {{ const look = () => {condition} ? d(true) : setTimeout(look, 10); look(); }})"
+    )
+
+
 class Browser:
     """One page in a browser of its own; `dark` is what its user prefers."""
 

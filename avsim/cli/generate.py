@@ -156,6 +156,7 @@ def run(arguments: argparse.Namespace) -> None:
     from avsim.errors import InputError
     from avsim.files import claimed
     from avsim.media import Windows
+    from avsim.report.folder import write_folder_page
     from avsim.simulator import load
     from avsim.simulator.samples import entry, write_listing
 
@@ -230,6 +231,7 @@ def run(arguments: argparse.Namespace) -> None:
             media.write(clip, path, audio_from=keeping)
         if not single:
             write_listing(entries, out)
+            write_folder_page(out, linked=None)
     print(out)
 
 
