@@ -202,6 +202,7 @@ def test_a_click_on_the_drum_is_heard_as_the_drum(tmp_path, band):
     size = clip.frames.shape[2:]
     middles = [mask[0].nonzero().float().mean(0).tolist() for mask in masks]
     with Browser(tmp_path / "chromium", page) as browser:
+        browser.run(until("cards[0].built"))
         assert (rendered(browser) - clip.wave).abs().max() < 1e-4  # the desk, untouched
         expected = separate(model, clip, regions).wave
         for strip in range(3):
@@ -240,6 +241,7 @@ def test_any_place_of_any_rate_in_time_with_the_picture(tmp_path, band, rate):
     regions = [Region.box(16 * k, 0, 16, 72, (72, 128)) for k in range(8)]
     page = write_pixels(tmp_path / "page.html", model, clip, regions, "noise")
     with Browser(tmp_path / "chromium", page, dark=True) as browser:
+        browser.run(until("cards[0].built"))
         assert (rendered(browser) - clip.wave).abs().max() < 1e-4
         expected = separate(model, clip, regions).wave
         browser.run("window.cards[0].mixer.strips[5].soloButton.click()")
