@@ -77,7 +77,7 @@ class Card {
     }
     const video = Boolean(size);
     this.media = element(video ? "video" : "audio", { playsinline: "", preload: "auto", tabindex: -1, "aria-hidden": "true" });
-    this.media.loop = settings.loop;
+    this.media.loop = settings.loop && !this.group;
     this.media.addEventListener("error", () => this.#failed());
     this.media.addEventListener("click", () => this.pixels || this.toggle());
     this.#strips();
@@ -89,6 +89,7 @@ class Card {
     if (this.mixer) this.#mixed();
     this.pixels?.build(left);
     this.show();
+    this.onbuilt?.();
   }
 
   #strips() {
@@ -147,7 +148,7 @@ class Card {
     settings[key] = value;
     document.documentElement.classList.toggle("smooth", settings.smooth);
     for (const card of Card.all.filter((each) => each.built && each.media)) {
-      card.media.loop = settings.loop;
+      card.media.loop = settings.loop && !card.group; // a group begins again together
       card.media.playbackRate = settings.speed;
       card.root.querySelector("select.speed").value = settings.speed;
       card.root.querySelector(`button.${key}`)?.setAttribute("aria-pressed", String(value));

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -47,29 +47,42 @@ class Judges:
         return Features(clip, self.detectors, caption, name)
 
 
-def shown_file(
-    entry: Entry, judges: Judges | None, linked_from: Path | None = None, top: float | None = None
-) -> Shown:
-    """A file's card; with `linked_from`, the page's folder, it plays the file where it lies.
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """A file as it was read, and what detectors find in it.
+
+    `features` is None where no detector looked, or where it looks unlike what they were trained on.
+    """
+
+    clip: Clip
+    info: media.Info
+    findings: Findings
+    features: Features | None
+
+
+def seen_file(entry: Entry, judges: Judges | None) -> Seen:
+    """Read a file, small, and look at it; of a long one at its beginning.
 
     Raises:
         InputError: a file that can't be read.
     """
     clip = read_small(entry.path)
     info = media.probe(entry.path)
-    found = Findings()
-    if judges is not None and not is_image(clip):
-        first = (
-            clip if info.seconds <= WHOLE else media.read(entry.path, seconds=LONGEST, size=_size(info, 0))
-        )
-        caption = str(entry.about.get("model's prompt") or entry.prompt)
-        found = findings(judges.features(first, caption), judges.ood_check)
-        if first is not clip:
-            found = Findings(found.facts, found.events, found.onsets, f"Judged by its first {LONGEST:g} s.")
-    return Shown(
-        clip, entry.prompt or entry.name, entry.stated, found,
-        media=playable(entry.path, clip, info, linked_from), top=top,
-    )  # fmt: skip
+    if judges is None or is_image(clip):
+        return Seen(clip, info, Findings(), None)
+    first = clip if info.seconds <= WHOLE else media.read(entry.path, seconds=LONGEST, size=_size(info, 0))
+    caption = str(entry.about.get("model's prompt") or entry.prompt)
+    features = judges.features(first, caption, entry.name)
+    found = findings(features, judges.ood_check)
+    if first is not clip:
+        found = replace(found, note=f"{found.note} Judged by its first {LONGEST:g} s.".strip())
+    return Seen(clip, info, found, None if found.foreign else features)
+
+
+def shown_file(entry: Entry, seen: Seen, linked_from: Path | None = None, top: float | None = None) -> Shown:
+    """A file for its card; with `linked_from`, the page's folder, it is played where it lies."""
+    played = playable(entry.path, seen.clip, seen.info, linked_from)
+    return Shown(seen.clip, entry.prompt or entry.name, entry.stated, seen.findings, media=played, top=top)
 
 
 def is_image(clip: Clip) -> bool:

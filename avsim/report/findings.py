@@ -39,6 +39,7 @@ class Findings:
     events: Sequence[Mark] = ()
     onsets: Sequence[Mark] = ()
     note: str = ""
+    foreign: bool = False  # it looks unlike what the detectors were trained on
 
 
 def findings(features: Features, ood_check: OODCheck | None = None) -> Findings:
@@ -52,7 +53,7 @@ def findings(features: Features, ood_check: OODCheck | None = None) -> Findings:
     if clip.frames is None:
         notes.append("it has no video")
     elif ood_check is not None and _is_foreign(clip, features.detectors, ood_check):
-        return Findings([], [], [Mark(each.seconds, "") for each in onsets], f"Not judged: {FOREIGN}.")
+        return Findings((), (), [Mark(each.seconds, "") for each in onsets], f"Not judged: {FOREIGN}.", True)
     view = heard = None
     try:
         view = features.view if clip.frames is not None else None

@@ -9,7 +9,7 @@ from rich.progress import Progress
 
 from avsim.errors import InputError
 from avsim.report.card import KEYS, SCRIPT, STYLE, broken, card
-from avsim.report.files import LARGEST, Judges, check_embedded, shown_file
+from avsim.report.files import LARGEST, Judges, check_embedded, seen_file, shown_file
 from avsim.report.html import Html, Section, check_own_page, page
 from avsim.report.listing import entries
 
@@ -46,7 +46,8 @@ def write_folder_page(
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         for entry in progress.track(listed, description="page"):
             try:
-                cards.append(card(shown_file(entry, judges, out.parent if linked else None)))
+                seen = seen_file(entry, judges)
+                cards.append(card(shown_file(entry, seen, out.parent if linked else None)))
             except InputError as error:
                 failed[entry.name] = str(error)
                 cards.append(broken(entry.name, str(error)))

@@ -27,7 +27,7 @@ def cells(name: str, score: Score) -> list[str]:
 
 def shown(value: float) -> str:
     """Three digits, a dash for what isn't known."""
-    return f"{value:.3g}" if math.isfinite(value) else "–"
+    return f"{value if abs(value) > 1e-9 else 0:.3g}" if math.isfinite(value) else "–"
 
 
 def plot(score: Score) -> Html:
