@@ -107,7 +107,20 @@ VERBS: dict[str, tuple[list[str], dict[str, tuple[str, ...]]]] = {
             "--embedding": ("x",),
         },
     ),
-    "compare": (["absent"], {"--out": PATHS, "--workspace": ()}),
+    "page": (["absent"], {"--out": PATHS}),
+    "compare": (
+        ["absent"],
+        {
+            "--out": PATHS,
+            "--workspace": (),
+            "--prompts": ABSENT,
+            "--seed": WHOLE,
+            "--steps": (*WHOLE, "0", "1001"),
+            "--votes": ABSENT,
+            "--key": ABSENT,
+            "--question": (LATIN,),
+        },
+    ),
     "demo": (["--out", "OUT"], {"--out": PATHS, "--checkpoint": ABSENT, "--seed": WHOLE}),
 }
 LINES = [
@@ -130,6 +143,8 @@ BARE = [
     *(["evaluate", value, "--out", "OUT"] for value in ABSENT),
     *(["prepare", value, "--out", "OUT"] for value in ABSENT),
     *(["compare", value] for value in ABSENT),
+    *(["compare", "--votes", value] for value in ABSENT),
+    *(["page", value] for value in ABSENT),
     *(["split", value] for value in ABSENT),
 ]
 

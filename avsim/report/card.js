@@ -86,26 +86,27 @@ class Card {
     const right = element("div", { class: "timeline" }, this.#tracks(), this.root.querySelector(".judged"), ...this.#desk());
     this.space.append(left, right);
     this.root.classList.toggle("audio", !video);
-    if (this.mixer) this.#mixed();
+    if (this.desk) this.#mixed();
     this.pixels?.build(left);
     this.show();
     this.onbuilt?.();
   }
 
   #strips() {
-    const { stems, maps, peak, channels } = this.data;
+    const { stems, maps, audio, peak, channels } = this.data;
+    const split = (wave) => {
+      const whole = Float32Array.from(new Int16Array(bufferOf(wave)), (x) => (x * peak) / 32767);
+      const length = whole.length / channels;
+      return Array.from({ length: channels }, (_, a) => whole.slice(a * length, (a + 1) * length));
+    };
     let [strips, rate] = [[], this.data.rate];
+    this.desk = Boolean(stems || maps);
     if (maps) {
       this.pixels = new Pixels(this, maps);
       [strips, rate] = [this.pixels.strips, maps.rate];
     } else if (stems) {
-      strips = stems.map(({ name, wave, level, outline, mel }, number) => {
-        const whole = Float32Array.from(new Int16Array(bufferOf(wave)), (x) => (x * peak) / 32767);
-        const length = whole.length / channels;
-        const split = Array.from({ length: channels }, (_, a) => whole.slice(a * length, (a + 1) * length));
-        return new Strip(number, name, split, level, outline, { mel });
-      });
-    }
+      strips = stems.map(({ name, wave, level, outline, mel }, number) => new Strip(number, name, split(wave), level, outline, { mel }));
+    } else if (audio) strips = [new Strip(0, "audio", split(audio), 0, null)];
     if (!strips.length) return;
     this.mixer = new Mixer(strips, rate);
     this.media.muted = true; // its stems are heard, which add up to its audio
@@ -224,7 +225,7 @@ class Card {
   // Stems ---------------------------------------------------------------------------------------------------------
 
   #desk() {
-    if (!this.mixer) return [];
+    if (!this.desk) return [];
     const { strips } = this.mixer;
     if (this.stage) {
       this.dim = drawn("path", { class: "dim", "fill-rule": "evenodd" });
@@ -417,7 +418,7 @@ class Card {
       l: () => (Card.set("loop", !settings.loop), true),
     };
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-    if (/^[1-9]$/.test(key)) card.mixer?.strips[Number(key) - 1]?.soloButton.click();
+    if (/^[1-9]$/.test(key)) card.desk && card.mixer.strips[Number(key) - 1]?.soloButton.click();
     else if (keys[key]?.()) event.preventDefault();
   }
 

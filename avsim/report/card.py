@@ -63,6 +63,8 @@ class Shown:
         maps: of `pixels.py`, by which each pixel plays its stem.
         label: what distinguishes it from the clips beside it.
         top: upper end of the spectrogram in Hz; None: half the sample rate.
+        samples: whether the page holds the audio's samples beside the video, so that the browser keeps it in
+            time with other clips; only for clips without stems.
     """
 
     clip: Clip
@@ -74,6 +76,7 @@ class Shown:
     maps: Mapping[str, Any] | None = None
     label: str = ""
     top: float | None = None
+    samples: bool = False
 
 
 def card(shown: Shown) -> Html:
@@ -154,11 +157,21 @@ def _data(shown: Shown) -> dict[str, Any]:
         data["maps"] = dict(shown.maps)
     elif shown.stems is not None:
         data |= _stems(shown.stems, clip, top)
+    elif shown.samples and clip.wave is not None:
+        wave = as_stereo(clip.wave)
+        peak = max(float(wave.abs().max()), 1e-9)
+        rates = {"rate": clip.sample_rate, "channels": wave.shape[0], "peak": peak}
+        data |= {"audio": _samples(wave, peak), **rates}
     return data
 
 
 def _mel(wave: Tensor, clip: Clip, top: float) -> str:
     return mel_image(log_mel(wave, clip.sample_rate, top))
+
+
+def _samples(wave: Tensor, peak: float) -> str:
+    """A wave as packed 16 bits of its peak."""
+    return packed((wave / peak * 32767).round().to(torch.int16))
 
 
 def _marks(marks: Sequence[Mark]) -> list[list[Any]]:
@@ -179,7 +192,7 @@ def _stems(stems: Stems, clip: Clip, top: float) -> dict[str, Any]:
             {
                 "name": name,
                 "level": round(10 * math.log10(share), 2) if share > 1e-9 else None,
-                "wave": packed((wave / peak * 32767).round().to(torch.int16)),
+                "wave": _samples(wave, peak),
                 "mel": _mel(wave, clip, top),
                 "outline": outlines(region) if region is not None else None,
             }

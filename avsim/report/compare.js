@@ -44,7 +44,8 @@ class Group {
     this.heard = card;
     for (const each of this.cards) {
       each.root.classList.toggle("heard", each === card);
-      if (each.media) each.media.muted = each !== card;
+      if (each.mixer) each.mixer.enabled = each === card; // its media are muted, and so run by one clock
+      else if (each.media) each.media.muted = each !== card;
     }
   }
 

@@ -132,8 +132,8 @@ def _decided(found: Comparison) -> list[Section]:
         rows = [_difference(each) for each in differences if each.judged]
         unjudged = [f"{d.metric} ({_reasons(d)})" for d in differences if not d.judged]
         notes = [
-            f"Paired over {total} prompts and seeds; 95 % intervals by the paired bootstrap over prompts. One of "
-            "twenty metrics seems decided even where nothing differs."
+            f"Paired over {total} prompts and seeds; 95 % intervals by the paired bootstrap over prompts. "
+            "One of twenty metrics seems decided even where nothing differs."
         ]
         missing = [f"Not judged: {'; '.join(unjudged)}."] if unjudged else []
         left = [f"Left out: {'; '.join(found.left_out)}."] if found.left_out else []

@@ -10,7 +10,7 @@ from avsim.evaluation.features import Detectors, Features
 from avsim.evaluation.ood import OODCheck
 from avsim.evaluation.suite import METRICS, Metric
 from avsim.report.card import broken, card
-from avsim.report.files import Judges, seen_file, shown_file
+from avsim.report.files import WHOLE, Judges, seen_file, shown_file
 from avsim.report.html import Html
 from avsim.report.listing import Entry
 from avsim.report.paired import Judged, judge
@@ -79,7 +79,8 @@ def examine(
         made = broken(f"{label}: {entry.name}", str(error))
         return Examined(made, dict.fromkeys(names, UNREAD)), before
     about = {name: value for name, value in entry.stated.items() if name not in ("task", "seed")}
-    made = card(replace(shown, caption="", label=label, about=about))
+    held = seen.info.seconds <= WHOLE
+    made = card(replace(shown, caption="", label=label, about=about, samples=held))
     if seen.features is None:
         return Examined(made, dict.fromkeys(names, FOREIGN)), before
     seen.features.before = before

@@ -20,11 +20,11 @@ import torch
 from avsim import seeds
 from avsim.errors import InputError
 from avsim.files import atomic
-from avsim.report.card import KEYS, Shown, broken, card
+from avsim.report.card import KEYS, broken, card
 from avsim.report.card import SCRIPT as CARD_SCRIPT
 from avsim.report.card import STYLE as CARD_STYLE
 from avsim.report.columns import Column, Row, shared
-from avsim.report.files import seen_file, shown_file
+from avsim.report.files import WHOLE, seen_file, shown_file
 from avsim.report.findings import Findings
 from avsim.report.html import Html, Section, check_own_page, escaped, page
 from avsim.report.listing import Entry
@@ -105,9 +105,10 @@ def _group(name: str, row: Row, clips: Sequence[Entry], place: int, count: int) 
 def _card(entry: Entry, side: str) -> Html:
     """A clip without anything that says whose it is."""
     try:
-        shown: Shown = shown_file(entry, seen_file(entry, None))
+        seen = seen_file(entry, None)
     except InputError:
         return broken(side, "This clip can't be read.")
+    shown = replace(shown_file(entry, seen), samples=seen.info.seconds <= WHOLE)
     return card(replace(shown, caption="", label=side.capitalize(), about={}, findings=Findings()))
 
 

@@ -64,7 +64,7 @@ class Mixer {
   static contexts = new Map(); // by rate: nothing is resampled before the loudspeakers
 
   constructor(strips, rate) {
-    Object.assign(this, { strips, rate, place: null, wired: null, off: 0, speed: 1 });
+    Object.assign(this, { strips, rate, place: null, wired: null, off: 0, enabled: true });
   }
 
   /** What a strip's gain, its mute and the others' solos leave of it. */
@@ -130,7 +130,7 @@ class Mixer {
 
   /** Once a frame: keep the stems with the video, which is at `moment`. */
   follow(moment, playing, speed = 1) {
-    if (!playing) return this.stop();
+    if (!playing || !this.enabled) return this.stop();
     const context = this.ready();
     if (context.state !== "running") {
       context.resume();

@@ -90,7 +90,7 @@ def difference(
     """The paired difference of a metric's main number; clips of one index are of one prompt and seed."""
     pairs = list(zip(first, second, strict=True))
     both = [(a.row, b.row) for a, b in pairs if a.row is not None and b.row is not None]
-    why = Counter(a.reason or b.reason for a, b in pairs if a.row is None or b.row is None)
+    why = Counter(" and ".join(sorted({a.reason, b.reason} - {""})) for a, b in pairs if a.reason or b.reason)
     scorer = metric.scorer()
     name = next(iter(scorer.numbers(torch.full((1, scorer.width), torch.nan, dtype=torch.float64))))
     about = (metric.name, name)
