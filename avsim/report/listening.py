@@ -96,7 +96,7 @@ def _group(name: str, row: Row, clips: Sequence[Entry], place: int, count: int) 
         for vote, text in labels.items()
     )
     return Html(
-        f'<section class="group" data-row="{name}"><h3>{escaped(row.prompt or "no prompt")}</h3>'
+        f'<section class="group blind" data-row="{name}"><h3>{escaped(row.prompt or "no prompt")}</h3>'
         f'<p>{place + 1} of {count}</p><div class="cards">{cards}</div>'
         f'<div class="vote">{buttons}</div></section>'
     )
