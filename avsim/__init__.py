@@ -8,7 +8,7 @@ from typing import Any
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 __version__ = "0.1.0"
-__all__ = ["Clip", "ClipSpec", "InputError", "Region", "Stems", "load", "models"]
+__all__ = ["Clip", "ClipSpec", "Condition", "InputError", "Region", "Shot", "Stems", "load", "models"]
 
 
 def __getattr__(name: str) -> Any:
@@ -25,8 +25,8 @@ def __getattr__(name: str) -> Any:
         import importlib
 
         return importlib.import_module("avsim.models")
-    if name == "load":
-        from avsim.simulator import load
+    if name in ("Condition", "Shot", "load"):
+        from avsim import simulator
 
-        return load
+        return getattr(simulator, name)
     raise AttributeError(f"module 'avsim' has no attribute {name!r}")

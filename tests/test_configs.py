@@ -18,7 +18,7 @@ SHARED = {
     "size/tiny",
     "samples",
     "predict",
-    "replay",
+    "replay",  # below
     "latents",
     "size/100m",  # below
     "size/300m",
@@ -37,7 +37,7 @@ SMALL = {  # what a config's own system is made smaller by
     "audio_codec": ["--model.model.width=16"],
     "separator": ["--model.model.short_side=32", "--model.model.bin_widths=[4,8]"],
     "world": ["--model.model.short_side=32", "--model.model.bin_widths=[4,8]"],
-    "films": ["--model.model.short_side=32", "--model.model.bin_widths=[4,8]"],
+    "videos": ["--model.model.short_side=32", "--model.model.bin_widths=[4,8]"],
     "sound_of_pixels": [
         "--model.model.short_side=32",
         "--model.model.widths=[4,4,4,4]",
@@ -52,7 +52,7 @@ SMALL = {  # what a config's own system is made smaller by
 def fit(place: Path, name: str, *arguments: str) -> tuple[Path, Done]:
     """`avsim fit` of configs/NAME.yaml for two steps, in `place`, where the configs find what they name."""
     part = "generator" if name.startswith("coupling/") else name.split("/")[-1]
-    under = {"coupling": ["generator"], "separation/films": ["separation/world"]}
+    under = {"coupling": ["generator"], "separation/videos": ["separation/world"]}
     files = ["base", *under.get(name, under.get(name.split("/")[0], [])), name]
     chosen = [each for file in (*files, "size/tiny") for each in ("-c", str(CONFIGS / f"{file}.yaml"))]
     more = ["--data.batch_size=2", "--data.workers=0", *SMALL[part], *arguments]
@@ -149,6 +149,27 @@ def test_models_reload_without_lightning(place):
     )
     done = subprocess.run([sys.executable, "-c", code, *runs], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_generator_trains_on_a_world_that_is_rendered_meanwhile(place):
+    """configs/replay.yaml after configs/generator.yaml."""
+    run = place / "runs" / "replayed"
+    files = ("base", "generator", "replay", "size/tiny")
+    chosen = [each for file in files for each in ("-c", str(CONFIGS / f"{file}.yaml"))]
+    data = {"world": "easy", "spec.seconds": 0.5, "minimum": 4, "held_out": 2, "workers": 0}
+    data["lengths"] = "[{seconds: 0.5, batch_size: 2, capacity: 32}]"
+    more = [f"--data.init_args.{name}={value}" for name, value in data.items()]
+    more += [
+        "--trainer.max_steps=2",
+        "--trainer.accelerator=cpu",
+        "--trainer.limit_val_batches=1",
+        "--seed=1",
+    ]
+    more += ["--checkpoint-every=1", *SMALL["generator"]]
+    done = avsim(place / "output", "fit", *chosen, "--run", run, *more, cwd=place)
+    assert done.code == 0, f"{done.err}\n{done.out}"
+    assert moved(run) > 0.5
+    assert "trained 2 steps" in done.out
 
 
 def test_a_generator_draws_samples_while_it_trains(place):

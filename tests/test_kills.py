@@ -32,7 +32,7 @@ EVERY_STEP_COUNTS = {
         "logger": [{"class_path": "avsim.training.metrics_file.Metrics"}],
         "callbacks": [
             {"class_path": "avsim.training.callbacks.EMA"},
-            {"class_path": "avsim.training.callbacks.Guard"},
+            {"class_path": "avsim.training.callbacks.NonFiniteGuard"},
             {"class_path": "avsim.training.callbacks.Checkpoints", "init_args": {"every_n_steps": 2}},
         ],
     }

@@ -17,7 +17,7 @@ def add(subparsers: argparse._SubParsersAction) -> None:
         "columns start, end, caption, in seconds.",
     )
     parser.add_argument(
-        "films", nargs="+", type=local_path, metavar="VIDEO", help="video files, or folders of them"
+        "videos", nargs="+", type=local_path, metavar="VIDEO", help="video files, or folders of them"
     )
     parser.add_argument("--out", type=local_path, required=True, metavar="DIR", help="folder for the shards")
     parser.add_argument("--seconds", type=seconds, default=2.0, help="length of a clip (default %(default)s)")
@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> None:
     )
     check_clip(spec)
     made = prepare(
-        arguments.films,
+        arguments.videos,
         arguments.out,
         spec,
         stride=arguments.stride,
@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> None:
         test=arguments.test,
         split_file=arguments.split,
     )
-    table = Table("", "count", title=f"{made.films} videos, {made.shots} shots -> {arguments.out}")
+    table = Table("", "count", title=f"{made.videos} videos, {made.shots} shots -> {arguments.out}")
     for split in ("train", "validation", "test"):
         table.add_row(f"clips to {split}", str(made.clips.get(split, 0)))
     for reason, count in made.dropped.items():

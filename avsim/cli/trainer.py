@@ -12,16 +12,11 @@ import argparse
 import json
 import logging
 import os
-import pickle
 import platform
 import re
 import secrets
-import signal
 import warnings
-import zipfile
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import partial
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -33,38 +28,23 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import WandbLogger
-from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch import nn
-from torch.nn.modules.module import (
-    register_module_module_registration_hook,
-    register_module_parameter_registration_hook,
-)
 
 import avsim
 from avsim.cli import local_path
+from avsim.cli.run_config import HARMLESS, bounded, differences, read_config, with_bases
 from avsim.devices import fast_in_bfloat16
-from avsim.errors import InputError
+from avsim.errors import InputError, shortened
 from avsim.files import atomic, claimed
 from avsim.training.callbacks import Checkpoints
+from avsim.training.initial import DamagedError, check_checkpoint, compile_in_place, initialise
+from avsim.training.signals import Signals
 from avsim.untrusted import read_json
-from avsim.weights import allow, allowing, load_model, notes_of, part_folder
+from avsim.weights import allow, allowing
 
 WANDB_ID = "wandb.id"  # in a run's folder
-ALIASES = 20  # of a config's file: each may stand for many values
-CONFIG_BYTES = 1_000_000  # of a config's file
-MODULES = 100_000  # of a model, at most
-# What a run may be resumed with other values of: its curve stays the same, or goes on further.
-HARMLESS = re.compile(
-    r"run$|config$|base$|ckpt_path$|init$|compile$|compile_mode$|checkpoint_every$|allow_changes$|allow_module\b|"
-    r"trainer\.(max_steps|max_time|logger|callbacks|devices|num_nodes|accelerator|strategy|precision|"
-    r"log_every_n_steps|val_check_interval|limit_val_batches|limit_test_batches|enable_\w+|profiler|"
-    r"default_root_dir|num_sanity_val_steps|benchmark|plugins)\b|"
-    r"data\.init_args\.(workers|num_workers)$"
-)
-# Weights that a model without coupling may get: what they add is zero at first.
-STARTS_AT_ZERO = re.compile(r"\.coupling\.|_modulation\.other_")
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
 
 
@@ -82,14 +62,14 @@ def run(arguments: argparse.Namespace) -> None:
     try:
         with allowing([]):  # what the config allows ends with the command
             RunCLI(
-                args=[arguments.verb, *_with_bases(map(_renamed, arguments.rest))],
+                args=[arguments.verb, *with_bases(map(_renamed, arguments.rest))],
                 parser_kwargs={**options, **{verb: dict(options) for verb in SUBCOMMANDS}},
                 subclass_mode_model=True,
                 subclass_mode_data=True,
                 save_config_callback=None,
                 load_from_checkpoint_support=False,
                 auto_configure_optimizers=False,
-                trainer_defaults={"callbacks": [_Signals()]},
+                trainer_defaults={"callbacks": [Signals()]},
             )
     except (ArgumentError, MisconfigurationException, yaml.YAMLError, RecursionError, OverflowError) as error:
         raise InputError(shortened(str(error) or type(error).__name__)) from error
@@ -101,101 +81,6 @@ def run(arguments: argparse.Namespace) -> None:
         if inner is None and str(error).startswith("Does not validate"):  # a constructor of torch's complains
             inner = InputError(f"config: can't be built ({shortened(str(error))})")
         raise (error if inner is None else inner) from None
-
-
-def _with_bases(arguments: Iterable[str]) -> Iterator[str]:
-    """The arguments; before each config's file the one that it names as `base`, relative to itself.
-
-    Raises:
-        InputError: a file that can't be read as a config.
-    """
-    before = ""
-    for argument in arguments:
-        name, equals, value = argument.partition("=")
-        path = argument if before in ("-c", "--config") else value if name in ("-c", "--config") else ""
-        if path and Path(path).is_file():
-            base = read_config(Path(path)).get("base")
-            if not isinstance(base, str | None):
-                raise InputError(f"{path}: base is {base!r:.60}; expected the path of a config")
-            if base is not None:
-                other = Path(path).parent / base
-                if "base" in read_config(other):
-                    raise InputError(f"{other}: has a base itself; the base of a config has none")
-                yield from ([str(other), before] if before in ("-c", "--config") else ["-c", str(other)])
-        yield argument
-        before = "" if before in ("-c", "--config") else argument
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """The plain data of a config's file.
-
-    Raises:
-        InputError: it can't be read, is no YAML, has more than `ALIASES` aliases (which may stand for
-            billions of values), or holds something else than fields.
-    """
-    try:
-        if path.stat().st_size > CONFIG_BYTES:
-            raise InputError(
-                f"{path}: is {path.stat().st_size:,} bytes; a config has at most {CONFIG_BYTES:,}"
-            )
-        text = path.read_text(encoding="utf-8")
-        aliases = sum(isinstance(token, yaml.AliasToken) for token in yaml.scan(text, yaml.SafeLoader))
-        if aliases > ALIASES:
-            raise InputError(f"{path}: has {aliases} aliases; a config has at most {ALIASES}")
-        found = yaml.safe_load(text)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except InputError:
-        raise
-    except (ValueError, RecursionError, yaml.YAMLError) as error:
-        raise InputError(f"{path}: no config ({shortened(str(error))})") from error
-    if not isinstance(found, dict | None):
-        raise InputError(f"{path}: holds {found!r:.60}; expected a config's fields")
-    return found or {}
-
-
-@contextmanager
-def _bounded() -> Iterator[None]:
-    """Refuse models that this machine's memory can't hold, before they take it: layers register their
-    parameters before they fill them.
-
-    Raises:
-        InputError: such a model, or one that a class can't be built as.
-    """
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    modules = size = 0
-
-    def count_module(*_: Any) -> None:
-        nonlocal modules
-        modules += 1
-        if modules > MODULES:
-            raise InputError(f"config: describes a model of more than {MODULES:,} modules")
-
-    def count_parameter(module: nn.Module, name: str, value: nn.Parameter | None) -> None:
-        nonlocal size
-        size += 0 if value is None else value.numel() * value.element_size()
-        if size > memory:
-            raise InputError(
-                f"config: a {type(module).__name__} makes a model of {size / 2**30:,.0f} GiB; this machine "
-                f"has {memory / 2**30:,.0f} GiB"
-            )
-
-    hooks = (
-        register_module_module_registration_hook(count_module),
-        register_module_parameter_registration_hook(count_parameter),
-    )
-    try:
-        yield
-    except (InputError, MisconfigurationException):
-        raise
-    except (TypeError, RuntimeError, ArithmeticError, AssertionError, LookupError, MemoryError) as error:
-        # What constructors raise that are given values which they can't use.
-        raise InputError(
-            f"config: can't be built ({shortened(str(error) or type(error).__name__)})"
-        ) from error
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 class RunCLI(LightningCLI):
@@ -288,7 +173,7 @@ class RunCLI(LightningCLI):
 
     def instantiate_classes(self) -> None:
         """Build the model, the data and the trainer, within this machine's memory."""
-        with _bounded():
+        with bounded():
             super().instantiate_classes()
 
     def _parse_ckpt_path(self) -> None:
@@ -462,116 +347,11 @@ def environment(trainer: Trainer) -> dict[str, Any]:
     }
 
 
-def differences(before: Any, now: Any, name: str = "") -> dict[str, tuple[Any, Any]]:
-    """What two configs differ in: {dotted name: (before, now)}."""
-    if isinstance(before, dict) and isinstance(now, dict):
-        found: dict[str, tuple[Any, Any]] = {}
-        for key in {**before, **now}:
-            dotted = f"{name}.{key}" if name else str(key)
-            found |= differences(before.get(key), now.get(key), dotted)
-        return found
-    return {} if before == now else {name: (before, now)}
-
-
 def _plain_object(path: Path) -> dict[str, Any]:
     try:
         return read_json(path, dict)
     except InputError as error:
         raise InputError(f"{error}; remove it to go on without") from error
-
-
-class DamagedError(InputError):
-    """A checkpoint that isn't whole; an older one may be."""
-
-
-def check_checkpoint(path: Path, model: nn.Module, resumed: bool = False) -> int:
-    """Make sure that a checkpoint can be loaded into `model`, before anything is written; returns its step.
-
-    One that a training is to be `resumed` from also holds optimizer states and loops.
-
-    Raises:
-        InputError: it is not there, not whole, holds code, names classes or is another
-            architecture's.
-    """
-    try:
-        zipped = zipfile.is_zipfile(path)
-        if zipped and (torn := zipfile.ZipFile(path).testzip()) is not None:
-            raise DamagedError(f"{path}: a damaged checkpoint: {torn} is not what was written")
-        found = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
-        state, step = found["state_dict"], int(found["global_step"])
-        named = [found.get(name) or {} for name in ("hyper_parameters", "datamodule_hyper_parameters")]
-        missing = [name for name in ("loops", "optimizer_states", "lr_schedulers") if not found.get(name)]
-        classes = any(name in values for values in named for name in ("_class_path", "_instantiator"))
-        names = list(state)
-    except pickle.UnpicklingError as error:
-        raise InputError(
-            f"{path}: holds more than tensors and plain data, which could run code: refused"
-        ) from error
-    except DamagedError:
-        raise
-    except Exception as error:  # garbage makes zipfile and torch raise whatever they stumble over
-        detail = (str(error) or type(error).__name__).splitlines()[0]
-        raise DamagedError(f"{path}: not a checkpoint of avsim's ({detail})") from error
-    if classes:
-        raise InputError(f"{path}: names classes to import, which could run code: refused")
-    if resumed and missing:
-        raise DamagedError(f"{path}: no {' and no '.join(missing)} in it; training can't go on from it")
-    own = model.state_dict()
-    for name in [*own, *names]:
-        shapes = [tuple(tensors[name].shape) if name in tensors else "nothing" for tensors in (state, own)]
-        if shapes[0] != shapes[1]:
-            raise InputError(
-                f"{path}: a checkpoint of another architecture: {name} is {shapes[0]} there and "
-                f"{shapes[1]} in this config's {type(model).__name__}"
-            )
-    return step
-
-
-def initialise(system: LightningModule, folder: Path) -> frozenset[str]:
-    """Start `system.model` from the weights of a model's folder or of a run that exported such a model.
-
-    Returns the words that those were trained on, where they are noted down.
-
-    Raises:
-        InputError: no model there, or another architecture's.
-    """
-    if not (hasattr(system, "parts") and hasattr(system, "model")):
-        raise InputError(
-            f"--init needs a system with a `model` and `parts()`; {type(system).__name__} has none"
-        )
-    name = next(name for name, part in system.parts().items() if part is system.model)  # type: ignore[operator]
-    place = part_folder(folder, name)
-    loaded = load_model(place, expected=type(system.model))
-    try:
-        found: Any = system.model.load_state_dict(loaded.state_dict(), strict=False)  # type: ignore[union-attr, operator]
-    except RuntimeError as error:
-        detail = str(error).strip().splitlines()[-1].strip()
-        raise InputError(f"{folder}: the weights of another architecture ({detail})") from error
-    wrong = [name for name in found.missing_keys if not STARTS_AT_ZERO.search(name)] + found.unexpected_keys
-    if wrong:
-        raise InputError(
-            f"{folder}: the weights of another architecture ({wrong[0]} is in one of them alone)"
-        )
-    words = notes_of(place).get("vocabulary", [])
-    return frozenset(map(str, words)) if isinstance(words, list) else frozenset()
-
-
-def compile_in_place(model: nn.Module, device: torch.device, mode: str | None = None) -> None:
-    """Have torch compile `model`; where it can't (no C++ compiler, say), print why and stay eager."""
-    try:
-        torch.compile(torch.sin)(torch.zeros(1, device=device))
-    except Exception as error:  # whatever a compiler's absence looks like on this machine
-        print(f"compile: not on this machine ({shortened(str(error))}); going on in eager mode", flush=True)
-        return
-    model.compile(mode=mode)
-
-
-def shortened(message: str, width: int = 300) -> str:
-    """One line of an error of jsonargparse, yaml or torch: what is wrong, without the tree of attempts."""
-    line = " ".join(part for part in (line.strip(" -") for line in message.splitlines()) if part)
-    line = re.sub(r"Does not validate against any of the Union subtypes Subtypes: \[.*?\] Errors: ", "", line)
-    line = re.sub(r" Expected a <class 'NoneType'>.*", "", line)  # the attempt to read it as "nothing"
-    return line if len(line) <= width else line[: width - 1] + "…"
 
 
 def _is_first() -> bool:
@@ -601,54 +381,6 @@ def _check_path(option: str, value: Any) -> None:
             local_path(str(value))
     except argparse.ArgumentTypeError as error:
         raise InputError(f"--{option} {error}") from error
-
-
-class _Signals(Callback):
-    """Keeps avsim's signal handlers, where Lightning's wait for the end of a step or hang in a broadcast.
-
-    A training with `Checkpoints` saves one at the end of its step before it stops; a second signal stops it
-    at once.
-    """
-
-    def __init__(self) -> None:
-        self.handlers: Any = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)}
-        self.owner = os.getpid()
-
-    def _restore(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        for signum, handler in self.handlers.items():
-            signal.signal(signum, handler)
-
-    on_test_start = on_predict_start = on_train_end = _restore
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Have a signal wait for the checkpoint, if the run has any."""
-        checkpoints = next(
-            (each for each in trainer.checkpoint_callbacks if isinstance(each, Checkpoints)), None
-        )
-        if checkpoints is None:
-            return self._restore(trainer, pl_module)
-
-        def ask(signum: int, frame: Any) -> None:
-            if os.getpid() != self.owner:  # a worker; a terminal's Ctrl-C reaches it too, its parent ends it
-                if signum != signal.SIGINT:
-                    os._exit(128 + signum)
-            elif checkpoints.stop is None:
-                checkpoints.stop = partial(self.handlers[signum], signum, frame)
-            else:
-                self.handlers[signum](signum, frame)
-
-        for signum in self.handlers:
-            signal.signal(signum, ask)
-
-    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """A validation within a training leaves the training's handlers."""
-        if not trainer.state.fn == TrainerFn.FITTING:
-            self._restore(trainer, pl_module)
-
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Take the other processes of this run along."""
-        if (launcher := trainer.strategy.launcher) is not None:
-            launcher.kill(signal.SIGTERM)  # type: ignore[attr-defined]
 
 
 def _quieten() -> None:

@@ -99,7 +99,7 @@ def _config(arguments: argparse.Namespace, spec: ClipSpec) -> WorldConfig:
     from dataclasses import replace
 
     from avsim.errors import InputError
-    from avsim.world import configured
+    from avsim.world import world_config
 
     chosen = {"scenes": arguments.scene, "places": arguments.place, "materials": arguments.material}
     chosen = {name: value for name, value in chosen.items() if value is not None}
@@ -108,7 +108,7 @@ def _config(arguments: argparse.Namespace, spec: ClipSpec) -> WorldConfig:
     given = [name for name, value in options.items() if value is not None]
     if own is not None and given and given != ["--split"]:
         raise InputError(f"{', '.join(given)}: are for random scenes; a scene file or sentence defines them")
-    return replace(configured("full" if arguments.level is None else arguments.level), spec=spec, **chosen)
+    return replace(world_config("full" if arguments.level is None else arguments.level), spec=spec, **chosen)
 
 
 def _clips(arguments: argparse.Namespace, config: WorldConfig) -> tuple[Any, dict[str, Any]]:

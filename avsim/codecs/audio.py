@@ -23,7 +23,7 @@ STD = (1.2, 0.7, 0.6, 0.6)  # how far they lie from that
 LOUDEST = 0.0  # level; a full-scale sine has ln(1/2)
 
 
-class Block(nn.Module):
+class ConvNeXtBlock(nn.Module):
     """ConvNeXt in one dimension: a depthwise convolution over time, then an MLP at each frame."""
 
     def __init__(self, width: int, expansion: int, kernel: int = 7) -> None:
@@ -59,9 +59,9 @@ class Encoder(CueNorm):
         super().__init__()
         self.fold = fold
         self.embed = nn.Linear(CUES * bins, width)
-        self.fine = nn.ModuleList(Block(width, expansion) for _ in range(depths[0]))
+        self.fine = nn.ModuleList(ConvNeXtBlock(width, expansion) for _ in range(depths[0]))
         self.coarsen = nn.Linear(fold * width, width)
-        self.coarse = nn.ModuleList(Block(width, expansion) for _ in range(depths[1]))
+        self.coarse = nn.ModuleList(ConvNeXtBlock(width, expansion) for _ in range(depths[1]))
         self.norm = nn.LayerNorm(width)
         self.read = nn.Linear(width, out)
 
@@ -86,9 +86,9 @@ class Decoder(CueNorm):
         super().__init__()
         self.fold = fold
         self.embed = nn.Linear(channels, width)
-        self.coarse = nn.ModuleList(Block(width, expansion) for _ in range(depths[1]))
+        self.coarse = nn.ModuleList(ConvNeXtBlock(width, expansion) for _ in range(depths[1]))
         self.refine = nn.Linear(width, fold * width)
-        self.fine = nn.ModuleList(Block(width, expansion) for _ in range(depths[0]))
+        self.fine = nn.ModuleList(ConvNeXtBlock(width, expansion) for _ in range(depths[0]))
         self.norm = nn.LayerNorm(width)
         self.read = nn.Linear(width, CUES * bins)
 

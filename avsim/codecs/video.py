@@ -47,7 +47,7 @@ class TimeMix(nn.Module):
         return rearrange(x, "b c t (h w) -> (b t) c h w", h=height)
 
 
-class Block(nn.Module):
+class ConvBlock(nn.Module):
     """`x + conv(mix(conv(x)))` with SiLU before each."""
 
     def __init__(self, channels: int) -> None:
@@ -114,11 +114,11 @@ class Encoder(nn.Module):
         patch = stride // 2
         self.dct = DCT(3 * patch**2, size=patch)
         self.patchify = nn.Conv2d(2 * 3 * patch**2, fine, 3, padding=1)
-        self.fine = nn.ModuleList(Block(fine) for _ in range(depths[0]))
+        self.fine = nn.ModuleList(ConvBlock(fine) for _ in range(depths[0]))
         self.coarsen = nn.Conv2d(fine * 2 * 2, coarse, 1)
-        self.coarse = nn.ModuleList(Block(coarse) for _ in range(depths[1]))
+        self.coarse = nn.ModuleList(ConvBlock(coarse) for _ in range(depths[1]))
         self.fold = Fold(coarse, deep, stride=4)
-        self.deep = nn.ModuleList(Block(deep) for _ in range(depths[2]))
+        self.deep = nn.ModuleList(ConvBlock(deep) for _ in range(depths[2]))
         self.read = nn.Conv2d(deep, channels, 3, padding=1)
 
     def forward(self, frames: Tensor, change: Tensor) -> Tensor:
@@ -149,11 +149,11 @@ class Decoder(nn.Module):
         fine, coarse, deep = widths
         patch = stride // 2
         self.embed = nn.Conv2d(2 * channels, deep, 3, padding=1)
-        self.deep = nn.ModuleList(Block(deep) for _ in range(depths[2]))
+        self.deep = nn.ModuleList(ConvBlock(deep) for _ in range(depths[2]))
         self.unfold = Unfold(deep, coarse, stride=4)
-        self.coarse = nn.ModuleList(Block(coarse) for _ in range(depths[1]))
+        self.coarse = nn.ModuleList(ConvBlock(coarse) for _ in range(depths[1]))
         self.refine = nn.Conv2d(coarse, fine * 2 * 2, 1)
-        self.fine = nn.ModuleList(Block(fine) for _ in range(depths[0]))
+        self.fine = nn.ModuleList(ConvBlock(fine) for _ in range(depths[0]))
         self.unpatchify = nn.Conv2d(fine, 3 * patch**2, 3, padding=1)
         self.dct = DCT(3 * patch**2, size=patch)
 
@@ -261,7 +261,7 @@ class VideoAutoencoder(nn.Module):
     def hidden_matrices(self) -> Iterator[nn.Parameter]:
         """The blocks' kernels, for Muon."""
         for module in self.modules():
-            if isinstance(module, Block):
+            if isinstance(module, ConvBlock):
                 yield from (p for p in module.parameters() if p.ndim == 4 and p.requires_grad)
 
     def _raw(self, frames: Tensor) -> Tensor:

@@ -56,22 +56,23 @@ def encode(
     if batch_size < 1:
         raise InputError(f"batch_size is {batch_size}; it must be at least 1")
     codecs = codec_records({"video_codec": video_codec, "audio_codec": audio_codec})
-    see = _codec(Path(codecs["video"]["folder"]), ("time_stride", "space_stride"), device)
-    hear = _codec(Path(codecs["audio"]["folder"]), ("hop", "sample_rate"), device)
-    if hear.sample_rate != spec.sample_rate:
+    of_video = _codec(Path(codecs["video"]["folder"]), ("time_stride", "space_stride"), device)
+    of_audio = _codec(Path(codecs["audio"]["folder"]), ("hop", "sample_rate"), device)
+    if of_audio.sample_rate != spec.sample_rate:
         raise InputError(
-            f"{codecs['audio']['folder']}: hears {hear.sample_rate} Hz; the clips have {spec.sample_rate} Hz"
+            f"{codecs['audio']['folder']}: encodes {of_audio.sample_rate} Hz; the clips have "
+            f"{spec.sample_rate} Hz"
         )
     about: dict[str, Any] = {
-        "time_stride": see.time_stride,
-        "space_stride": see.space_stride,
-        "hop": hear.hop,
-        "video_channels": see.channels,
-        "audio_channels": hear.channels,
+        "time_stride": of_video.time_stride,
+        "space_stride": of_video.space_stride,
+        "hop": of_audio.hop,
+        "video_channels": of_video.channels,
+        "audio_channels": of_audio.channels,
     }
     if embed is not None:
         about["text_width"] = int(embed([""]).shape[2])
-    shape = LatentSpec(spec, see.time_stride, see.space_stride, hear.hop)
+    shape = LatentSpec(spec, of_video.time_stride, of_video.space_stride, of_audio.hop)
     settings = {
         "spec": asdict(spec),
         "codecs": {name: codec["sha256"] for name, codec in codecs.items()},
@@ -86,9 +87,7 @@ def encode(
         for first in range(0, len(source), PART)
     ]
     for source in sources.values():
-        source.take(
-            0, spec, generator(seed, "look")
-        )  # what can't be given is said before anything is written
+        source.take(0, spec, generator(seed, "look"))  # errors come before anything is written
     items: list[dict[str, Any]] = []
     with claimed(out) as folder, bar() as progress, torch.inference_mode():
         check_settings(folder, settings, "latents encoded")
@@ -97,7 +96,7 @@ def encode(
             found = kept_result(kept)
             if not (_is_part(found, last - first) and (folder / SHARDS / shard).exists()):
                 found, tensors = _encode_part(
-                    sources[split], range(first, last), shape, see, hear, batch_size, device, seed
+                    sources[split], range(first, last), shape, of_video, of_audio, batch_size, device, seed
                 )
                 if embed is not None:
                     tensors["text"] = _embedded([item["caption"] or "" for item in found], embed, batch_size)
@@ -130,7 +129,7 @@ def _digest(source: Source) -> str:
 
 
 def _codec(folder: Path, has: tuple[str, ...], device: str) -> Any:
-    """Load a codec and see that it is one of the kind that has these attributes."""
+    """Load a codec and check that it is one of the kind that has these attributes."""
     model = load_model(folder, device)
     missing = [name for name in ("channels", "encode", "decode", *has) if not hasattr(model, name)]
     if missing:
@@ -144,8 +143,8 @@ def _encode_part(
     source: Source,
     indices: range,
     shape: LatentSpec,
-    see: VideoCodec,
-    hear: AudioCodec,
+    video_codec: VideoCodec,
+    audio_codec: AudioCodec,
     batch_size: int,
     device: str,
     seed: int,
@@ -160,8 +159,8 @@ def _encode_part(
         if len(frames) < len(samples) or len(waves) < len(samples):
             raise InputError(f"{samples[0].name}: lacks video or audio; latents need both")
         with autocast_if_faster(device):
-            video_latents = see.encode(torch.stack(frames).to(device))
-            audio_latents = hear.encode(torch.stack(waves).to(device))
+            video_latents = video_codec.encode(torch.stack(frames).to(device))
+            audio_latents = audio_codec.encode(torch.stack(waves).to(device))
         videos.append(video_latents.to("cpu", torch.float16))
         audios.append(audio_latents.to("cpu", torch.float16))
         for index, sample in zip(some, samples, strict=True):

@@ -18,7 +18,7 @@ from avsim import media
 from avsim.clip import ClipSpec
 from avsim.data.published import Entry, Split, read_list, source_of, spoken
 from avsim.data.shards import SPLITS
-from avsim.data.sources import Film, Sample, all_probed, in_split, probed
+from avsim.data.sources import Sample, VideoFile, all_probed, in_split, probed
 from avsim.data.videos import SUFFIXES, Captions
 from avsim.errors import InputError
 from avsim.untrusted import inside, read_text
@@ -59,7 +59,7 @@ class ListSource:
         if not root.is_dir():
             raise InputError(f"{root}: no such folder of videos (root of the list {path})")
         self.missing: list[str] = []
-        self.entries: list[Film | Filmstrip]
+        self.entries: list[VideoFile | FrameFolder]
         if split_file is not None and split is None:
             raise InputError(f"{split_file}: which part of it? set split to one of {', '.join(SPLITS)}")
         part = None if split_file is None else Split.read(split_file).parts.get(split or "")
@@ -70,8 +70,8 @@ class ListSource:
                 raise InputError(f"{path}: a CSV list is one split already; leave out split={split!r}")
             self.entries = self._strips(path, root, frames_per_second)
         elif path.suffix.lower() in (".json", ".csv", ".txt"):
-            films = self._films(path, root, part)
-            self.entries = list(films if part is not None else in_split(films, split, seed, str(path)))
+            videos = self._videos(path, root, part)
+            self.entries = list(videos if part is not None else in_split(videos, split, seed, str(path)))
         else:
             raise InputError(f"{path}: a list ends in .json (MUSIC), .csv (VGGSound) or .txt (AVE)")
         if self.missing:
@@ -92,14 +92,14 @@ class ListSource:
 
     def videos(self) -> set[str]:
         """The source videos of its videos, by the names that lists give them and by content."""
-        files = [entry.path if isinstance(entry, Film) else entry.sound for entry in self.entries]
+        files = [entry.path if isinstance(entry, VideoFile) else entry.sound for entry in self.entries]
         return {source_of(file.stem) for file in files} | {entry.id for entry in self.entries}
 
     def take(self, index: int, spec: ClipSpec, generator: Generator) -> Sample:
         """A clip of video `index` that starts anywhere within it."""
         return self.entries[index].take(spec, generator)
 
-    def _films(self, path: Path, root: Path, part: Mapping[str, object] | None) -> list[Film]:
+    def _videos(self, path: Path, root: Path, part: Mapping[str, object] | None) -> list[VideoFile]:
         entries: dict[str, list[Entry]] = {}
         for entry in read_list(path):
             if part is None or entry.video in part:
@@ -116,12 +116,12 @@ class ListSource:
         self.missing += [name for name in entries if name not in lying]
         if not labels:
             raise InputError(f"{path}: none of its {len(entries)} videos lies under {root}")
-        films, unreadable = all_probed(labels)
+        videos, unreadable = all_probed(labels)
         self.missing += unreadable
-        return [_told(film, entries[film.path.stem]) for film in films]
+        return [_captioned(video, entries[video.path.stem]) for video in videos]
 
-    def _strips(self, path: Path, root: Path, frames_per_second: float) -> list[Film | Filmstrip]:
-        entries: list[Film | Filmstrip] = []
+    def _strips(self, path: Path, root: Path, frames_per_second: float) -> list[VideoFile | FrameFolder]:
+        entries: list[VideoFile | FrameFolder] = []
         rows = _rows(path)
         for line, row in enumerate(rows, 1):
             if len(row) != 3 or not re.fullmatch(r"\s*[0-9]{1,9}\s*", row[2]):
@@ -136,7 +136,7 @@ class ListSource:
             elif picture.is_dir():
                 images = sorted(p for p in picture.iterdir() if p.suffix.lower() in IMAGES)[:count]
                 if images:
-                    entries.append(Filmstrip(sound, tuple(images), frames_per_second, label))
+                    entries.append(FrameFolder(sound, tuple(images), frames_per_second, label))
                 else:
                     self.missing.append(str(picture))
             else:
@@ -149,10 +149,10 @@ class ListSource:
         return entries
 
 
-def _told(film: Film, entries: Sequence[Entry]) -> Film:
+def _captioned(video: VideoFile, entries: Sequence[Entry]) -> VideoFile:
     """A video with what its entries say of spans of it, where no sidecar says anything."""
     spans = tuple((*entry.span, entry.label) for entry in entries if entry.span is not None)
-    return film if film.captions.spans or not spans else replace(film, captions=Captions(spans), label="")
+    return video if video.captions.spans or not spans else replace(video, captions=Captions(spans), label="")
 
 
 def _is_strips(path: Path) -> bool:
@@ -169,7 +169,7 @@ def _rows(path: Path) -> list[list[str]]:
 
 
 @dataclass(frozen=True)
-class Filmstrip:
+class FrameFolder:
     """A video in pieces: a sound file, and the images of its frames in order."""
 
     sound: Path

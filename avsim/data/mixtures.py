@@ -1,4 +1,4 @@
-"""Several clips as one: their sounds added with the stems known, their videos side by side.
+"""Several clips as one: their waves added, with the stems known, and their videos side by side.
 
 Mix-and-separate is from The Sound of Pixels (1804.03160). A part's video is its share of the columns: with
 a spec as wide as `count` stored clips the parts are seen whole, with one as wide as a clip they are cropped.
@@ -7,16 +7,18 @@ a spec as wide as `count` stored clips the parts are seen whole, with one as wid
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from dataclasses import replace
+from itertools import accumulate
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator
 
 from avsim.clip import ClipSpec
 from avsim.data.sources import Sample, Source
 from avsim.errors import InputError
 
-_TRIES = 64  # draws of a partner from another group before the source is said to have but one
+_TRIES = 64  # samples of a partner from another group before the source counts as a single group
 
 
 class Mixture:
@@ -41,9 +43,9 @@ class Mixture:
         return self.source.group(index)
 
     def take(self, index: int, spec: ClipSpec, generator: Generator) -> Sample:
-        """The mixture whose first part is clip `index`, its place among the parts drawn too."""
+        """The mixture of clip `index` and others, in random order."""
         parts = self._parts(index, spec, generator)
-        return _side_by_side(parts, [part.wave for part in parts], " and ".join(_captions(parts)))
+        return _side_by_side(parts, " and ".join(part.caption for part in parts if part.caption))
 
     def _parts(self, index: int, spec: ClipSpec, generator: Generator) -> list[Sample]:
         if spec.width < self.count:
@@ -76,72 +78,30 @@ class Mixture:
         )
 
 
-class Composite(Mixture):
-    """A duet of solos: a `Mixture` whose caption says who is where and whose sound comes from there.
-
-    Each part's sound is mixed to mono and panned, with constant power, to the middle of its columns (a mono
-    spec is not panned).
-    """
-
-    def take(self, index: int, spec: ClipSpec, generator: Generator) -> Sample:
-        """The duet of which clip `index` is one part, its place among the parts drawn too."""
-        parts = self._parts(index, spec, generator)
-        waves = [
-            None if part.wave is None else _panned(part.wave, (place + 0.5) / self.count)
-            for place, part in enumerate(parts)
-        ]
-        said = [
-            f"{side}: {caption}" if caption else side
-            for side, caption in zip(_sides(self.count), (part.caption for part in parts), strict=True)
-        ]
-        caption = "; ".join(said) if any(part.caption for part in parts) else ""
-        return _side_by_side(parts, waves, caption)
-
-
-def _panned(wave: Tensor, place: float) -> Tensor:
-    """A wave (A, N) heard from `place`, 0 left to 1 right; power does not depend on the place."""
-    if wave.shape[0] != 2:
-        return wave
-    angle = place * math.pi / 2
-    gains = torch.tensor([math.cos(angle), math.sin(angle)]) * math.sqrt(2.0)
-    return gains[:, None] * wave.mean(0)
-
-
-def _sides(count: int) -> list[str]:
-    if count <= 3:
-        return {2: ["left", "right"], 3: ["left", "middle", "right"]}[count]
-    return [f"place {place + 1} from the left" for place in range(count)]
-
-
-def _captions(parts: list[Sample]) -> list[str]:
-    return [part.caption for part in parts if part.caption]
-
-
-def _side_by_side(parts: list[Sample], waves: list[Tensor | None], caption: str) -> Sample:
-    """One sample of parts (widths may differ by one) and their waves; a sum that clips is turned down."""
-    name = " + ".join(part.name for part in parts)
+def _side_by_side(parts: list[Sample], caption: str) -> Sample:
+    """One sample of parts, whose widths may differ by one; a sum above full scale is scaled down."""
     frames = masks = wave = stems = None
-    pictures = [part.frames for part in parts if part.frames is not None]
-    sounds = [sound for sound in waves if sound is not None]
-    if len(pictures) == len(parts):
-        frames = torch.cat(pictures, -1)
+    videos = [part.frames for part in parts if part.frames is not None]
+    waves = [part.wave for part in parts if part.wave is not None]
+    if len(videos) == len(parts):
+        frames = torch.cat(videos, -1)
         masks = torch.zeros(len(parts), *frames.shape[1:])
         left = 0
-        for mask, picture in zip(masks, pictures, strict=True):
-            mask[..., left : left + picture.shape[-1]] = 1.0
-            left += picture.shape[-1]
-    if len(sounds) == len(parts):
-        stems = torch.stack(sounds)
+        for mask, video in zip(masks, videos, strict=True):
+            mask[..., left : left + video.shape[-1]] = 1.0
+            left += video.shape[-1]
+    if len(waves) == len(parts):
+        stems = torch.stack(waves)
         stems = stems / stems.sum(0).abs().max().clamp(min=1.0)
         wave = stems.sum(0)
-    return Sample(frames, wave, caption, name, stems, masks)
+    return Sample(frames, wave, caption, " + ".join(part.name for part in parts), stems, masks)
 
 
 class Distractors:
-    """The clips of a source, now and then with the sound of another one of them, which is not seen.
+    """The clips of a source, some of them with the wave of another clip of it, which is not in the video.
 
-    A stranger's sound belongs to no region. It joins the clip's own, or takes its place: then all regions are
-    silent, as they must be where video and audio are of two videos.
+    A distractor belongs to no region. It is added to the clip's own wave or replaces it; then all stems are
+    silent, as they must be where video and audio are of two different clips.
 
     Raises:
         InputError: chances that are not within 0 ... 1 together; in `take`, a source of a single group.
@@ -150,13 +110,14 @@ class Distractors:
     def __init__(
         self,
         source: Source,
-        joins: float = 0.15,  # chance
-        replaces: float = 0.08,  # chance
-        gain_db: float = 6.0,  # a stranger is louder or softer than it was by up to this
+        joins: float = 0.15,  # chance that a distractor is added
+        replaces: float = 0.08,  # chance that it replaces the clip's wave
+        gain_db: float = 6.0,  # its gain is uniform within plus and minus this
     ) -> None:
         if joins < 0 or replaces < 0 or joins + replaces > 1:
             raise InputError(
-                f"strangers join {joins} and replace {replaces} of all clips; that isn't within 0 ... 1"
+                f"distractors are added with chance {joins} and replace with chance {replaces}; expected "
+                "chances whose sum is at most 1"
             )
         self.source, self.joins, self.replaces, self.gain_db = source, joins, replaces, gain_db
 
@@ -168,57 +129,70 @@ class Distractors:
         return self.source.group(index)
 
     def take(self, index: int, spec: ClipSpec, generator: Generator) -> Sample:
-        """Clip `index`, with whom it meets."""
+        """Clip `index`, perhaps with a distractor."""
         sample = self.source.take(index, spec, generator)
-        met, level = torch.rand(2, generator=generator).tolist()
-        if met >= self.joins + self.replaces or sample.wave is None:
+        chance, level = torch.rand(2, generator=generator).tolist()
+        if chance >= self.joins + self.replaces or sample.wave is None:
             return sample
         other = self._other(index, spec, generator)
         if other.wave is None:
             return sample
-        sound = 10 ** ((2 * level - 1) * self.gain_db / 20) * other.wave
-        if met < self.joins:
-            return replace(sample, wave=sample.wave + sound, name=f"{sample.name} with {other.name}")
+        distractor = 10 ** ((2 * level - 1) * self.gain_db / 20) * other.wave
+        if chance < self.joins:
+            return replace(sample, wave=sample.wave + distractor, name=f"{sample.name} with {other.name}")
         silent = None if sample.stems is None else torch.zeros_like(sample.stems)
-        return replace(sample, wave=sound, stems=silent, name=f"{sample.name} heard as {other.name}")
+        return replace(
+            sample, wave=distractor, stems=silent, name=f"{sample.name} with audio of {other.name}"
+        )
 
     def _other(self, index: int, spec: ClipSpec, generator: Generator) -> Sample:
         for _ in range(_TRIES):
             other = int(torch.randint(len(self.source), (), generator=generator))
             if self.source.group(other) != self.source.group(index):
                 return self.source.take(other, spec, generator)
-        raise InputError(f"a stranger is of another shot or video; one found among {len(self.source)} clips")
+        raise InputError(
+            f"a distractor is of another shot or video; one found among {len(self.source)} clips"
+        )
 
 
 class Blend:
-    """Clips of several sources in one batch, each as often as its weight says: videos beside the world, say.
+    """Several sources in one, each with a share of the indices: real videos beside the world, for example.
 
-    Clip `index` is drawn from one of them; as all have the same spec, they may be stacked. What chooses
-    clips by their groups (`Mixture`, `Distractors`) goes around each source, not around the blend.
+    The sources follow one another. Each is repeated until its share of all indices is that of its weight, and
+    so far that all clips of all sources occur. All give clips of one spec, so that samples can be stacked.
 
     Raises:
-        InputError: no source, or weights that are not as many, or not above 0; in `group`, always.
+        InputError: no source, an empty one, or weights that are not as many, or not above 0.
     """
 
     def __init__(self, sources: list[Source], weights: list[float] | None = None) -> None:
-        self.sources = sources
-        self.weights = [1.0] * len(sources) if weights is None else list(weights)
-        if not sources or len(self.weights) != len(sources) or min(self.weights) <= 0:
+        weights = [1.0] * len(sources) if weights is None else list(weights)
+        if not sources or len(weights) != len(sources) or min(weights) <= 0:
             raise InputError(
-                f"a blend of {len(sources)} sources with weights {self.weights}; each needs one above 0"
+                f"a blend of {len(sources)} sources with weights {weights}; each needs one above 0"
             )
+        if not all(len(source) for source in sources):
+            raise InputError("a blend with a source that has no clips")
+        self.sources = sources
+        lengths = [len(source) for source in sources]
+        scale = max(length / weight for length, weight in zip(lengths, weights, strict=True))
+        self.ends = list(accumulate(max(1, round(scale * weight)) for weight in weights))
 
     def __len__(self) -> int:
-        return max(len(source) for source in self.sources)
+        return self.ends[-1]
 
     def group(self, index: int) -> str:
-        """Refused: the source of a clip is sampled later."""
-        raise InputError(
-            "a clip of a Blend has no group before it is sampled; put Mixture and Distractors around each "
-            "of its sources instead"
-        )
+        """That of the clip in its own source; no two sources share a group."""
+        which, clip = self._locate(index)
+        return f"{which}: {self.sources[which].group(clip)}"
 
     def take(self, index: int, spec: ClipSpec, generator: Generator) -> Sample:
-        """Clip `index`, counted around, of a source that is drawn."""
-        source = self.sources[int(torch.multinomial(torch.tensor(self.weights), 1, generator=generator))]
-        return source.take(index % len(source), spec, generator)
+        """Clip `index`, of the source whose indices hold it."""
+        which, clip = self._locate(index)
+        return self.sources[which].take(clip, spec, generator)
+
+    def _locate(self, index: int) -> tuple[int, int]:
+        """Index -> number of its source, index of the clip there."""
+        which = bisect_right(self.ends, index)
+        begins = self.ends[which - 1] if which else 0
+        return which, (index - begins) % len(self.sources[which])

@@ -24,7 +24,7 @@ from avsim.data.published import Split
 from avsim.data.resuming import PARTS, check_settings, holds, kept_result
 from avsim.data.shards import SHARDS, to_int16, to_uint8, write_index, write_json, write_shard
 from avsim.data.splits import assign
-from avsim.data.videos import Captions, find_films, identity
+from avsim.data.videos import Captions, find_videos, identity
 from avsim.data.workers import Crashed, run_all
 from avsim.errors import InputError
 from avsim.files import claimed
@@ -40,13 +40,13 @@ class Prepared:
     clips: dict[str, int]  # in each split
     dropped: dict[str, int]  # clips (and shots that are too short for one) by reason
     passed_over: dict[str, str]  # videos that could not be used, and why
-    films: int
+    videos: int
     shots: int
     uncaptioned: int = 0  # clips
 
 
 @dataclass(frozen=True)
-class _Film:
+class _Video:
     """A video in hand: `end` is the last moment at which both its video and its frames' spans are there."""
 
     path: Path
@@ -58,7 +58,7 @@ class _Film:
 
 @dataclass(frozen=True)
 class _Segment:
-    film: _Film
+    video: _Video
     start: float
     end: float
     kept: Path  # where its cuts are written
@@ -68,7 +68,7 @@ class _Segment:
 class _Part:
     """Clips of one video that are read at once: (shot, first frame on the video's grid)."""
 
-    film: _Film
+    video: _Video
     places: tuple[tuple[int, int], ...]
     spec: ClipSpec
     shard: Path
@@ -76,7 +76,7 @@ class _Part:
 
 
 def prepare(
-    films: Iterable[str | Path],
+    videos: Iterable[str | Path],
     out: str | Path,
     spec: ClipSpec,
     *,
@@ -104,7 +104,7 @@ def prepare(
         raise InputError(f"jobs is {jobs}; it must be at least 1")
     assign({}, seed, validation, test)  # refuses impossible shares before any work
     listed = None if split_file is None else Split.read(split_file)
-    paths = find_films(films)
+    paths = find_videos(videos)
     with claimed(out) as folder:
         usable, passed_over = _survey(paths, jobs)
         if listed is not None:
@@ -115,39 +115,40 @@ def prepare(
         check_settings(folder, {"spec": asdict(spec), "stride": stride})
         cuts, failed = _find_cuts(folder, usable, jobs)
         passed_over |= failed
-        usable = [film for film in usable if film.id in cuts]
+        usable = [video for video in usable if video.id in cuts]
         dropped: Counter[str] = Counter()
         parts, shot_count = [], 0
-        for film in usable:
-            places, short, count = _places(film, cuts[film.id], spec, stride)
+        for video in usable:
+            places, short, count = _places(video, cuts[video.id], spec, stride)
             dropped[filters.SHORT] += short
             shot_count += count
-            parts += _parts(folder, film, places, spec)
+            parts += _parts(folder, video, places, spec)
         found = _cut_clips(parts, jobs)
         for kept in found:
             dropped.update(kept["dropped"])
         items = sorted(
-            (item for kept in found for item in kept["items"]), key=lambda item: (item["film"], item["start"])
+            (item for kept in found for item in kept["items"]),
+            key=lambda item: (item["video"], item["start"]),
         )
-        by_film, film_of = len(usable) > 1, {film.id: film for film in usable}
+        by_video, video_of = len(usable) > 1, {video.id: video for video in usable}
         for item in items:
-            film = film_of[item["film"]]
-            item["name"] = f"{film.path.stem}@{item['start']:.3f}"
-            item["group"] = f"{film.id}/{item['shot']}"
-            item["caption"] = film.captions.at(item["start"], spec.seconds)
-        sizes = Counter(item["film" if by_film else "group"] for item in items)
+            video = video_of[item["video"]]
+            item["name"] = f"{video.path.stem}@{item['start']:.3f}"
+            item["group"] = f"{video.id}/{item['shot']}"
+            item["caption"] = video.captions.at(item["start"], spec.seconds)
+        sizes = Counter(item["video" if by_video else "group"] for item in items)
         split = assign(sizes, seed, validation, test)
         for item in items:
-            assigned = None if listed is None else listed.find(film_of[item["film"]].path.stem)
-            item["split"] = assigned[0] if assigned else split[item["film" if by_film else "group"]]
+            assigned = None if listed is None else listed.find(video_of[item["video"]].path.stem)
+            item["split"] = assigned[0] if assigned else split[item["video" if by_video else "group"]]
         counts = Counter(item["split"] for item in items)
         about: dict[str, Any] = {
             "spec": asdict(spec),
             "stride": stride,
             "seed": seed,
-            "split_by": str(split_file) if listed is not None else "film" if by_film else "shot",
+            "split_by": str(split_file) if listed is not None else "video" if by_video else "shot",
             "split_sha256": None if listed is None else listed.hashes,
-            "films": {film.id: film.path.name for film in usable},
+            "videos": {video.id: video.path.name for video in usable},
             "dropped": {reason: n for reason, n in dropped.items() if n},
             "passed_over": passed_over,
         }
@@ -166,37 +167,37 @@ def _said(about: dict[str, Any]) -> str:
 # Round 1: who is who -----------------------------------------------------------------------------------
 
 
-def _survey(paths: list[Path], jobs: int) -> tuple[list[_Film], dict[str, str]]:
-    usable: dict[str, _Film] = {}
+def _survey(paths: list[Path], jobs: int) -> tuple[list[_Video], dict[str, str]]:
+    usable: dict[str, _Video] = {}
     passed_over: dict[str, str] = {}
-    found = dict(run_all(_look, paths, jobs, "films"))
+    found = dict(run_all(_examine, paths, jobs, "videos"))
     for path in paths:  # in the order given, so that of two copies the first is taken
-        film = found[path]
-        if isinstance(film, Crashed):
+        video = found[path]
+        if isinstance(video, Crashed):
             passed_over[str(path)] = f"{path}: {filters.UNREADABLE} (the decoder crashed)"
-        elif isinstance(film, str):
-            passed_over[str(path)] = film
-        elif film.id in usable:
-            passed_over[str(path)] = f"{path}: is a copy of {usable[film.id].path}"
+        elif isinstance(video, str):
+            passed_over[str(path)] = video
+        elif video.id in usable:
+            passed_over[str(path)] = f"{path}: is a copy of {usable[video.id].path}"
         else:
-            usable[film.id] = film
+            usable[video.id] = video
     return list(usable.values()), passed_over
 
 
-def _listed(films: list[_Film], split: Split, where: str) -> tuple[list[_Film], dict[str, str]]:
+def _listed(videos: list[_Video], split: Split, where: str) -> tuple[list[_Video], dict[str, str]]:
     """The videos that are in a split, with its captions where they have none; and why not the others."""
     chosen, left_out = [], {}
-    for film in films:
-        found = split.find(film.path.stem)
+    for video in videos:
+        found = split.find(video.path.stem)
         if found is None:
-            left_out[str(film.path)] = f"{film.path}: is not in the split {where}"
+            left_out[str(video.path)] = f"{video.path}: is not in the split {where}"
             continue
         spans = tuple((*(entry.span or (0.0, math.inf)), entry.label) for entry in found[1])
-        chosen.append(film if film.captions.spans else replace(film, captions=Captions(spans)))
+        chosen.append(video if video.captions.spans else replace(video, captions=Captions(spans)))
     return chosen, left_out
 
 
-def _look(path: Path) -> _Film | str:
+def _examine(path: Path) -> _Video | str:
     try:
         info = media.probe(path)
         if not info.has_frames:
@@ -205,7 +206,7 @@ def _look(path: Path) -> _Film | str:
             return f"{path}: {filters.NO_AUDIO}"
         ends = [end for end in (info.video_seconds, info.audio_seconds) if end is not None]
         margin = 1 / info.frames_per_second if info.frames_per_second else 0.0
-        return _Film(path, identity(path), min(ends), margin, Captions.beside(path))
+        return _Video(path, identity(path), min(ends), margin, Captions.beside(path))
     except InputError as error:
         return str(error)
     except OSError as error:
@@ -221,32 +222,34 @@ def _unforeseen(path: Path, error: Exception) -> str:
 # Round 2: where it cuts --------------------------------------------------------------------------------
 
 
-def _find_cuts(folder: Path, films: list[_Film], jobs: int) -> tuple[dict[str, list[float]], dict[str, str]]:
+def _find_cuts(
+    folder: Path, videos: list[_Video], jobs: int
+) -> tuple[dict[str, list[float]], dict[str, str]]:
     tasks = [
-        _Segment(film, start, end, folder / PARTS / film.id / f"cuts-{k:04d}.json")
-        for film in films
-        for k, (start, end) in enumerate(shots.segments(film.end))
+        _Segment(video, start, end, folder / PARTS / video.id / f"cuts-{k:04d}.json")
+        for video in videos
+        for k, (start, end) in enumerate(shots.segments(video.end))
     ]
     failed: dict[str, str] = {}
-    cuts: dict[str, list[float]] = {film.id: [] for film in films}
+    cuts: dict[str, list[float]] = {video.id: [] for video in videos}
     for task, result in _resumed(_search, tasks, jobs, "shots"):
         if isinstance(result, Crashed):
-            result = {"cuts": [], "failed": f"{task.film.path}: {filters.UNREADABLE} (the decoder crashed)"}
+            result = {"cuts": [], "failed": f"{task.video.path}: {filters.UNREADABLE} (the decoder crashed)"}
         if "failed" in result:
-            failed[str(task.film.path)] = result["failed"]
-            cuts.pop(task.film.id, None)
-        elif task.film.id in cuts:
-            cuts[task.film.id] += result["cuts"]
+            failed[str(task.video.path)] = result["failed"]
+            cuts.pop(task.video.id, None)
+        elif task.video.id in cuts:
+            cuts[task.video.id] += result["cuts"]
     return {name: sorted(moments) for name, moments in cuts.items()}, failed
 
 
 def _search(task: _Segment) -> dict[str, Any]:
     try:
-        result: dict[str, Any] = {"cuts": shots.cuts(task.film.path, task.start, task.end)}
+        result: dict[str, Any] = {"cuts": shots.cuts(task.video.path, task.start, task.end)}
     except InputError as error:
         return {"failed": str(error)}
     except Exception as error:
-        return {"failed": _unforeseen(task.film.path, error)}
+        return {"failed": _unforeseen(task.video.path, error)}
     write_json(task.kept, result)
     return result
 
@@ -255,7 +258,7 @@ def _search(task: _Segment) -> dict[str, Any]:
 
 
 def _places(
-    film: _Film, cuts: list[float], spec: ClipSpec, stride: float
+    video: _Video, cuts: list[float], spec: ClipSpec, stride: float
 ) -> tuple[list[tuple[int, int]], int, int]:
     """(shot, first frame) of every clip, how many shots are too short for one, and how many there are.
 
@@ -264,16 +267,16 @@ def _places(
     places: list[tuple[int, int]] = []
     short = 0
     rate, step = spec.frames_per_second, max(1, round(stride * spec.frames_per_second))
-    edges = [0.0, *cuts, film.end]
+    edges = [0.0, *cuts, video.end]
     for shot, (begin, end) in enumerate(zip(edges, edges[1:], strict=False)):
-        first = math.ceil((begin + film.margin * (shot > 0)) * rate - 1e-6)
-        last = math.floor((end - film.margin * (shot < len(cuts))) * rate + 1e-6) - spec.frames
+        first = math.ceil((begin + video.margin * (shot > 0)) * rate - 1e-6)
+        last = math.floor((end - video.margin * (shot < len(cuts))) * rate + 1e-6) - spec.frames
         places += [(shot, frame) for frame in range(first, last + 1, step)]
         short += last < first
     return places, short, len(edges) - 1
 
 
-def _parts(folder: Path, film: _Film, places: list[tuple[int, int]], spec: ClipSpec) -> list[_Part]:
+def _parts(folder: Path, video: _Video, places: list[tuple[int, int]], spec: ClipSpec) -> list[_Part]:
     """Runs of neighbouring clips: as many as are read at once without much memory."""
     frame_bytes = 3 * spec.height * spec.width * 4  # a float32 frame
     reach = min(PART_SECONDS * spec.frames_per_second, PART_BYTES / frame_bytes)  # frames
@@ -284,9 +287,9 @@ def _parts(folder: Path, film: _Film, places: list[tuple[int, int]], spec: ClipS
         runs[-1].append(place)
     parts = []
     for run in runs:
-        name = f"{film.id}-{run[0][1]:08d}"
-        kept = folder / PARTS / film.id / f"clips-{run[0][1]:08d}.json"
-        parts.append(_Part(film, tuple(run), spec, folder / SHARDS / f"{name}.safetensors", kept))
+        name = f"{video.id}-{run[0][1]:08d}"
+        kept = folder / PARTS / video.id / f"clips-{run[0][1]:08d}.json"
+        parts.append(_Part(video, tuple(run), spec, folder / SHARDS / f"{name}.safetensors", kept))
     return parts
 
 
@@ -300,14 +303,16 @@ def _cut_clips(parts: list[_Part], jobs: int) -> list[dict[str, Any]]:
 
 
 def _cut(part: _Part) -> dict[str, Any]:
-    spec, film = part.spec, part.film
+    spec, video = part.spec, part.video
     dropped: Counter[str] = Counter()
     items: list[dict[str, Any]] = []
-    pictures, sounds = [], []
+    stored_frames, stored_waves = [], []
     first, last = part.places[0][1], part.places[-1][1] + spec.frames
-    whole = _read(film, first, last - first, spec)
+    whole = _read(video, first, last - first, spec)
     for shot, frame in part.places:
-        clip = _read(film, frame, spec.frames, spec) if whole is None else _window(whole, frame - first, spec)
+        clip = (
+            _read(video, frame, spec.frames, spec) if whole is None else _window(whole, frame - first, spec)
+        )
         if clip is None:
             dropped[filters.UNREADABLE] += 1
             continue
@@ -315,7 +320,7 @@ def _cut(part: _Part) -> dict[str, Any]:
         try:
             reason = filters.fault(frames, wave)
         except Exception as error:
-            log.warning("%s", _unforeseen(film.path, error))
+            log.warning("%s", _unforeseen(video.path, error))
             reason = filters.UNREADABLE
         if reason is not None:
             dropped[reason] += 1
@@ -325,31 +330,31 @@ def _cut(part: _Part) -> dict[str, Any]:
             {
                 "shard": part.shard.name,
                 "row": len(items),
-                "film": film.id,
+                "video": video.id,
                 "shot": shot,
                 "start": start,
             }
         )
-        pictures.append(to_uint8(frames))
-        sounds.append(to_int16(wave))
+        stored_frames.append(to_uint8(frames))
+        stored_waves.append(to_int16(wave))
     if items:
-        write_shard(part.shard, {"frames": torch.stack(pictures), "wave": torch.stack(sounds)})
+        write_shard(part.shard, {"frames": torch.stack(stored_frames), "wave": torch.stack(stored_waves)})
     result = {"items": items, "dropped": dict(dropped), "places": list(map(list, part.places))}
     write_json(part.kept, result)
     return result
 
 
-def _read(film: _Film, first: int, count: int, spec: ClipSpec) -> tuple[Tensor, Tensor] | None:
+def _read(video: _Video, first: int, count: int, spec: ClipSpec) -> tuple[Tensor, Tensor] | None:
     """`count` frames of the video's grid and their samples, or None where they can't be read."""
     rate = spec.frames_per_second
     try:
         clip: Clip = media.read(
-            film.path, first / rate, count / rate, spec.size, rate, spec.sample_rate, spec.channels, "both"
+            video.path, first / rate, count / rate, spec.size, rate, spec.sample_rate, spec.channels, "both"
         )
     except InputError:
         return None
     except Exception as error:  # one video, whatever is wrong with it, never ends the job
-        log.warning("%s", _unforeseen(film.path, error))
+        log.warning("%s", _unforeseen(video.path, error))
         return None
     if clip.frames is None or clip.wave is None or clip.frames.shape[1] < count:
         return None

@@ -45,7 +45,7 @@ class Entry:
 
     video: str  # the source
     name: str  # of its file, without the suffix
-    label: str  # what is said of it
+    label: str  # its caption
     span: tuple[float, float] | None = None  # s, of which that is said; None: of all
     split: str | None = None  # where the list says so
 
@@ -143,7 +143,7 @@ class Split:
         return {name: _digest(videos) for name, videos in self.parts.items()}
 
     def find(self, name: str) -> tuple[str, tuple[Entry, ...]] | None:
-        """The part of a file, by its name without suffix, and what is said of it; None: it is in none."""
+        """The part of a file, by its name without suffix, and its caption; None: it is in none."""
         video, found = source_of(name), VIDEO.fullmatch(name)
         for part, videos in self.parts.items():
             entries = videos.get(name) or videos.get(video)

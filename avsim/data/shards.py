@@ -118,7 +118,7 @@ def _check_index(index: dict[str, Any], kind: str) -> None:
             raise ValueError(f"row {item['row']!r} of {item['shard']!r}")
         if not all(isinstance(item[name], str) for name in ("name", "caption", "group", "split")):
             raise ValueError(f"row {item['row']} of {item['shard']}: a name or caption that is no text")
-        if not isinstance(index.get("films", {}).get(item.get("film"), ""), str):
+        if not isinstance(index.get("videos", {}).get(item.get("video"), ""), str):
             raise ValueError(f"row {item['row']} of {item['shard']}: a video whose name is no text")
 
 

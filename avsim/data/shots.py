@@ -52,6 +52,6 @@ def cuts(path: Path, start: float, end: float) -> list[float]:
 
 def _picture_starts(path: Path) -> float:
     """The time of the first frame, in seconds of the video."""
-    with opened(path) as film:
-        stream = film.stream("video")
-        return float((stream.start_time or 0) * stream.time_base) - film.zero
+    with opened(path) as file:
+        stream = file.stream("video")
+        return float((stream.start_time or 0) * stream.time_base) - file.zero

@@ -19,7 +19,7 @@ from avsim.clip import Clip, ClipSpec, samples_of
 from avsim.data.published import VIDEO, source_of
 from avsim.data.shards import SPLITS, ShardFolder, from_int16, from_uint8
 from avsim.data.splits import assign
-from avsim.data.videos import Captions, find_films, identity
+from avsim.data.videos import Captions, find_videos, identity
 from avsim.data.vocabulary import vocabulary_of
 from avsim.errors import InputError
 
@@ -97,8 +97,8 @@ class ShardSource:
         """
         if self.shards.index.get("split_by") == "shot":
             return {item["group"] for item in self.items}
-        films = {item["film"] for item in self.items if "film" in item}
-        return films | _named(Path(self.shards.index["films"][film]) for film in films)
+        videos = {item["video"] for item in self.items if "video" in item}
+        return videos | _named(Path(self.shards.index["videos"][video]) for video in videos)
 
     def take(self, index: int, spec: ClipSpec, generator: Generator) -> Sample:
         """Clip `index`, cropped to `spec`; a mono spec hears the mean of both channels."""
@@ -138,9 +138,9 @@ def _mismatch(folder: str, name: str, stored: ClipSpec, wanted: ClipSpec, relati
     )
 
 
-def _named(films: Iterable[Path]) -> set[str]:
+def _named(videos: Iterable[Path]) -> set[str]:
     """YouTube's ids. Other names say nothing: videos of two folders may share theirs."""
-    return {source_of(film.stem) for film in films if VIDEO.fullmatch(film.stem)}
+    return {source_of(video.stem) for video in videos if VIDEO.fullmatch(video.stem)}
 
 
 def _draw(most: int, generator: Generator) -> int:
@@ -159,27 +159,27 @@ class FolderSource:
     """
 
     def __init__(self, folder: str | Path, split: str | None = None, seed: int = 0) -> None:
-        films, self.missing = all_probed({path: "" for path in find_films([folder])})
-        self.films = in_split(films, split, seed, str(folder))
+        videos, self.missing = all_probed({path: "" for path in find_videos([folder])})
+        self.files = in_split(videos, split, seed, str(folder))
 
     def __len__(self) -> int:
-        return len(self.films)
+        return len(self.files)
 
     def group(self, index: int) -> str:
         """Its video."""
-        return self.films[index].id
+        return self.files[index].id
 
     def videos(self) -> set[str]:
         """Its videos, by content, and by YouTube's id where they are called by it."""
-        return {film.id for film in self.films} | _named(film.path for film in self.films)
+        return {video.id for video in self.files} | _named(video.path for video in self.files)
 
     def take(self, index: int, spec: ClipSpec, generator: Generator) -> Sample:
         """A clip of video `index` that starts anywhere within it."""
-        return self.films[index].take(spec, generator)
+        return self.files[index].take(spec, generator)
 
 
 @dataclass(frozen=True)
-class Film:
+class VideoFile:
     """A video to take clips from."""
 
     path: Path
@@ -217,7 +217,7 @@ def filled(clip: Clip, spec: ClipSpec) -> tuple[Tensor, Tensor]:
     return torch.cat([frames, held], 1), torch.nn.functional.pad(wave, (0, spec.samples - wave.shape[1]))
 
 
-def probed(path: Path, label: str) -> Film:
+def probed(path: Path, label: str) -> VideoFile:
     """A video, if it has video and audio.
 
     Raises:
@@ -228,36 +228,36 @@ def probed(path: Path, label: str) -> Film:
     info = media.probe(path)
     if not (info.has_frames and info.has_wave):
         raise InputError(f"{path}: has no {'audio' if info.has_frames else 'video'}")
-    return Film(path, identity(path), info.seconds, Captions.beside(path), label)
+    return VideoFile(path, identity(path), info.seconds, Captions.beside(path), label)
 
 
-def all_probed(labels: dict[Path, str]) -> tuple[list[Film], list[str]]:
+def all_probed(labels: dict[Path, str]) -> tuple[list[VideoFile], list[str]]:
     """The videos that have video and audio, with their labels; and why the others can't be used.
 
     Raises:
         InputError: none can be used.
     """
-    films, missing = [], []
+    videos, missing = [], []
     for path, label in labels.items():
         try:
-            films.append(probed(path, label))
+            videos.append(probed(path, label))
         except InputError as error:
             missing.append(str(error))
-    if not films:
+    if not videos:
         raise InputError(f"none of {len(labels)} videos can be used; the first: {missing[0]}")
-    return films, missing
+    return videos, missing
 
 
-def in_split(films: list[Film], split: str | None, seed: int, where: str) -> list[Film]:
+def in_split(videos: list[VideoFile], split: str | None, seed: int, where: str) -> list[VideoFile]:
     """The videos of a split (80 : 10 : 10, by the hash of their content), or all."""
     if split is None:
-        return films
+        return videos
     if split not in SPLITS:
         raise InputError(f"{where}: unknown split {split!r}; there are {', '.join(SPLITS)}")
-    of = assign(dict.fromkeys((film.id for film in films), 1), seed)
-    chosen = [film for film in films if of[film.id] == split]
+    of = assign(dict.fromkeys((video.id for video in videos), 1), seed)
+    chosen = [video for video in videos if of[video.id] == split]
     if not chosen:
-        raise InputError(f"{where}: none of its {len(films)} videos falls into split {split}")
+        raise InputError(f"{where}: none of its {len(videos)} videos falls into split {split}")
     return chosen
 
 
@@ -287,9 +287,9 @@ class WorldSource:
         split: str = "train",
         count: int | None = None,
     ) -> None:
-        from avsim.world import WorldDataset, configured
+        from avsim.world import WorldDataset, world_config
 
-        self.config = configured(config)
+        self.config = world_config(config)
         self.seed, self.split = seed, split
         self.count = len(WorldDataset(self.config, seed, split)) if count is None else count  # also checks
         if self.count < 1:

@@ -17,7 +17,7 @@ SUFFIXES = frozenset((".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".gif"))
 _EDGE = 1 << 20  # bytes at either end of a file that tell videos apart
 
 
-def find_films(paths: Iterable[str | Path]) -> list[Path]:
+def find_videos(paths: Iterable[str | Path]) -> list[Path]:
     """The files named, and the videos within the folders named, each once, in order.
 
     Raises:
@@ -67,7 +67,7 @@ class Captions:
         return best[2] if best is not None and fit(best)[0] > 0 else ""
 
     @classmethod
-    def beside(cls, film: Path) -> Captions:
+    def beside(cls, video: Path) -> Captions:
         """Captions from the files beside a video that bear its name, those there are of:
 
         NAME.txt: one caption of the whole video. NAME.json: {"caption": ...}, a list of {"start", "end",
@@ -78,7 +78,7 @@ class Captions:
         """
         spans: list[tuple[float, float, str]] = []
         for suffix, reader in ((".txt", _text), (".json", _json), (".csv", _csv)):
-            path = film.with_suffix(suffix)
+            path = video.with_suffix(suffix)
             if path.is_file():
                 try:
                     spans += reader(read_text(path))

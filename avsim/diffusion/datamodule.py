@@ -37,7 +37,7 @@ from avsim.devices import autocast_if_faster
 from avsim.errors import InputError
 from avsim.seeds import derive, generator
 from avsim.weights import codec_records, load_parts
-from avsim.world import WorldConfig, WorldDataset, configured
+from avsim.world import WorldConfig, WorldDataset, world_config
 
 CHUNK = 16  # clips that are rendered, and encoded, together
 
@@ -161,18 +161,23 @@ class ReplayData(LightningDataModule):
         self.clips_per_step, self.minimum, self.held_out_clips = clips_per_step, minimum, held_out
         self.paths = {"video_codec": video_codec, "audio_codec": audio_codec}
         self.models: dict[str, Any] = dict(load_parts(self.paths))
-        see, hear = self.models["video_codec"], self.models["audio_codec"]
-        if hear.sample_rate != spec.sample_rate:
+        frame_codec, wave_codec = self.models["video_codec"], self.models["audio_codec"]
+        if wave_codec.sample_rate != spec.sample_rate:
             raise InputError(
-                f"{audio_codec}: made for {hear.sample_rate} Hz; the clips have {spec.sample_rate} Hz"
+                f"{audio_codec}: made for {wave_codec.sample_rate} Hz; the clips have {spec.sample_rate} Hz"
             )
         self.specs = [
-            LatentSpec(replace(spec, seconds=each.seconds), see.time_stride, see.space_stride, hear.hop)
+            LatentSpec(
+                replace(spec, seconds=each.seconds),
+                frame_codec.time_stride,
+                frame_codec.space_stride,
+                wave_codec.hop,
+            )
             for each in self.lengths
         ]
         self.spec = self.specs[0]
-        self.channels: tuple[int, int] = see.channels, hear.channels
-        config = configured(world)
+        self.channels: tuple[int, int] = frame_codec.channels, wave_codec.channels
+        config = world_config(world)
         alone = [replace(config, scenes=(scene,)) for scene in self.shares]
         self.configs = [config, *alone]
         self.worlds = [
@@ -251,10 +256,12 @@ class ReplayData(LightningDataModule):
     def encode(self, chunk: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
         """The latents of a chunk, (n, Dv, t, h, w) and (n, Da, l)."""
         device = self.device
-        see, hear = (self.models[name].to(device).eval() for name in ("video_codec", "audio_codec"))
+        names = ("video_codec", "audio_codec")
+        frame_codec, wave_codec = (self.models[name].to(device).eval() for name in names)
         frames, waves = (chunk[name].to(device, non_blocking=True) for name in ("frames", "waves"))
         with autocast_if_faster(device):
-            return see.encode(from_uint8(frames)).float(), hear.encode(from_int16(waves)).float()
+            video = frame_codec.encode(from_uint8(frames)).float()
+            return video, wave_codec.encode(from_int16(waves)).float()
 
     def begin(self, step: int) -> None:
         """Reset the buffers, refilled up to `step` where they are a function of it; start rendering."""

@@ -20,7 +20,8 @@ from avsim.models.pair import NAMES, Pair
 from avsim.models.tokens import grid
 
 Part = Callable[[Tensor], Tensor]
-"""Which latents of a modality are given: spans in seconds (K, 2) -> (K,) bool."""
+"""Which latents of a modality are given: spans in seconds (K, 2) -> (K,) bool; or the level at which each one
+starts, (K,) float; of a video also (K, h, w)."""
 
 
 def nothing(spans: Tensor) -> Tensor:
@@ -125,14 +126,17 @@ class Task:
         """This task on clips of `spec`, as starting levels."""
         video = audio = None
         if self.audio is not None:
-            audio = torch.where(self.audio(spec.audio_spans()), 0.0, self.start)
+            audio = self._levels(self.audio(spec.audio_spans()))
         if self.video is not None:
-            shape = spec.video
-            free = ~self.video(spec.video_spans())[:, None, None].expand(shape)
+            video = self._levels(self.video(spec.video_spans()))
+            video = (video if video.ndim == 3 else video[:, None, None]).expand(spec.video)
             if self.keep_outside is not None:
-                free = free & self.keep_outside.touches(*shape[1:])
-            video = torch.where(free, self.start, 0.0)
+                video = torch.where(self.keep_outside.touches(*spec.video[1:]), video, 0.0)
         return Given(video, audio)
+
+    def _levels(self, part: Tensor) -> Tensor:
+        """Starting levels of what a `Part` returned."""
+        return torch.where(part, 0.0, self.start) if part.dtype == torch.bool else part
 
 
 JOINT = Task("joint")  # text -> video and audio

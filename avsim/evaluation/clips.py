@@ -9,7 +9,7 @@ from pathlib import Path
 
 from avsim import media
 from avsim.clip import Clip, ClipSpec
-from avsim.data.videos import find_films
+from avsim.data.videos import find_videos
 from avsim.errors import InputError
 from avsim.evaluation.features import Detectors, Features
 from avsim.untrusted import MALFORMED, inside, read_json, read_text
@@ -39,7 +39,7 @@ class Clips:
 
     @classmethod
     def of(cls, given: Sequence[str | Path], prompts: str | Path | None = None) -> Clips:
-        """The videos named and those within the folders named; a folder with a samples.json says itself.
+        """The given videos and those in the given folders; a folder with a samples.json lists its own.
 
         Args:
             given: files and folders.
@@ -56,7 +56,7 @@ class Clips:
                 paths += listed
                 captions |= listed
             else:
-                paths += find_films([each])
+                paths += find_videos([each])
         if prompts is not None:
             captions |= _prompts(Path(prompts), paths)
         return cls(paths, captions)

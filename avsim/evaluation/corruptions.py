@@ -136,7 +136,7 @@ def wrong_place(scene: Scene) -> Scene:
 
 
 def _other(name: str, names: tuple[str, ...]) -> str:
-    """The entry two further in a list: direct neighbours are similar."""
+    """The entry two places further in a list: direct neighbours are similar."""
     return names[(names.index(name) + 2) % len(names)]
 
 

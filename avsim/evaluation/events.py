@@ -9,24 +9,26 @@ from avsim.evaluation.metric import ClipScorer, mean, rank_correlation
 from avsim.evaluation.result import Reason
 from avsim.perception.matching import match
 
-TURNS = 16  # circular shifts of the sound, from which chance is taken
+TURNS = 16  # circular shifts of the audio, for the chance level
 
 
 class EventSynchrony(ClipScorer):
     """Precision, recall and F1 at one frame and at half a frame, with chance, and the median offset.
 
-    Chance is the F1 of the same moments with the sound turned round the clip: as many, as regular, unrelated.
+    Chance is the F1 after circular shifts of the audio's moments: the same number and rhythm, unrelated.
     """
 
-    width = 7  # heard, seen, matched at 1 and 1/2 frame, the same by chance, median offset in ms
+    width = (
+        7  # audio events, video events, matched at 1 and 1/2 frame, the same by chance, median offset in ms
+    )
 
     def update(
         self, heard: Sequence[float], seen: Sequence[float], frames_per_second: float, seconds: float
     ) -> None:
-        """ClipScorer one clip.
+        """Score one clip.
 
         Args:
-            heard: when sounds begin, s.
+            heard: onsets, s.
             seen: times of events in the video, s.
             frames_per_second: the tolerance is one frame, and half of one.
             seconds: the clip's length.
@@ -73,7 +75,7 @@ class Offset(ClipScorer):
     width = 2  # found, and put there on purpose (nan where it isn't known), ms
 
     def update(self, found: float, injected: float = torch.nan) -> None:
-        """ClipScorer one clip: by how many seconds its sound was found to be late, and was made late."""
+        """Score one clip: the estimated and the true delay of its audio, s."""
         self.keep([found * 1000, injected * 1000])
 
     def numbers(self, rows: Tensor) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Is the sound separated to where it is made? The share of the energy that falls to what should sound.
+"""Grounding of separated audio: the share of its energy in the regions that should sound.
 
 Any separator can be measured, as a function; each has to pass the controls: with another clip's audio, with
 mirrored or blank video, or with the regions moved to where nothing sounds, it must no longer find what
@@ -31,13 +31,13 @@ class Grounding(ClipScorer):
     width = 2 + len(CONTROLS)  # truth, controls, error of the share where an unseen source sounds too
 
     def update(self, clip: Clip, regions: Sequence[Region], separate: Separate, other: Clip) -> None:
-        """ClipScorer one clip.
+        """Score one clip.
 
         Args:
             clip: with video and audio.
-            regions: of what should sound.
+            regions: of the things that should sound.
             separate: the separator.
-            other: a clip whose sound the regions don't make.
+            other: a clip whose audio doesn't come from the regions.
         """
         try:
             truth = share(separate(clip, regions))
@@ -123,7 +123,7 @@ def oracle(stems: Tensor) -> Separate:
     controls.
 
     Raises:
-        InputError: (at the call) regions or a sound of another number than the stems.
+        InputError: (at the call) another number of regions or samples than the stems have.
     """
     window = torch.hann_window(MASK)
     spectra = torch.stft(stems.flatten(0, 1), MASK, MASK // 4, window=window, return_complex=True)

@@ -39,7 +39,7 @@ class Integrity(ClipScorer):
         frames_per_second: float,
         expected: Sequence[What] | None = None,
     ) -> None:
-        """ClipScorer the things of one clip.
+        """Score the things of one clip.
 
         Args:
             frames: what is seen in each frame.

@@ -1,4 +1,4 @@
-"""A first detector of onsets, without learning: peaks of the spectral flux.
+"""An onset detector without training: peaks of the spectral flux.
 
     flux(j) = mean over mel bands of max(0, dB(j) - dB(j - 1))
 
@@ -31,7 +31,7 @@ EARLY = 0.006  # s: dB rise most while a window only begins to meet a sound (the
 
 
 def flux_onsets(clip: Clip) -> list[Onset]:
-    """When something begins to sound in a clip, in order of time; what it is stays unsaid.
+    """Onsets of a clip, in order of time, without kinds.
 
     The probability is a monotone measure of the peak, not a calibrated one.
 

@@ -1,11 +1,11 @@
 """Physics probes: six rows on whether the audio fits the video, from clips alone.
 
-    1 identity and material   a sound's kind and material are those of the event that is seen with it
+    1 identity and material   a sound's kind and material are those of the visible event at its time
     2 speed and loudness      of one thing in one clip, what is seen to hit harder is louder
-    3 place and decay         the place heard is the place seen, and rings as long as such places do
-    4 timbre                  a listener finds in the sound the kind that is seen to play
-    5 size, pitch, bounces    within a material, larger things sound darker; bounces come sooner and sooner
-    6 superposition           each kind that is seen to sound is heard
+    3 place and decay         the audio's place is the video's place, with its reverberation time
+    4 timbre                  the audio detector finds the kind that is visibly played
+    5 size, pitch, bounces    within a material, larger things sound lower; intervals of bounces shrink
+    6 superposition           each kind that visibly sounds is audible
 
 Detectors are no truth: their own errors stand beside, as the score that true clips get.
 """
@@ -29,7 +29,7 @@ from avsim.world.flat.scene import SHAPES
 from avsim.world.sound.rooms import RT60
 
 SURE = 0.5  # probability above which a kind counts as audible
-ATTACK = 0.1  # s, whose centre of frequencies is a sound's brightness
+ATTACK = 0.1  # s, over which the spectral centroid is computed
 COLUMNS = (
     "pairs", "kinds alike", "pairs of a material", "materials alike",
     "kinds seen, heard", "materials seen, heard",
@@ -48,7 +48,7 @@ ROWS = {  # of the card -> the columns that it is made of
     "5 size, pitch and bounces": COLUMNS[14:19],
     "6 superposition": ("kinds seen, heard", *COLUMNS[19:]),
 }
-MADE_OF = {  # a row -> the numbers that are shown beside it
+MADE_OF = {  # a row -> the numbers that are reported beside it
     "1 identity and material": ("kind heard is kind seen", "material heard is material seen"),
     "3 place and decay": ("place heard is place seen", "decay, rank correlation"),
     "5 size, pitch and bounces": ("larger is darker, correlation", "bounces that come sooner"),
@@ -56,7 +56,7 @@ MADE_OF = {  # a row -> the numbers that are shown beside it
 
 
 @dataclass(frozen=True)
-class Pair:
+class Match:
     """An onset and the event that is seen with it."""
 
     onset: Onset
@@ -79,7 +79,7 @@ class PhysicsProbes(ClipScorer):
     def update(
         self, clip: Clip, onsets: Sequence[Onset], heard: AudioDetections, view: VideoDetections
     ) -> None:
-        """ClipScorer one clip with audio by what was found in it."""
+        """Score one clip with audio by what was found in it."""
         paired = pairs(onsets, view.events, clip.frames_per_second)
         if not (paired or view.events or onsets):
             self.skip(Reason.NOTHING_HAPPENS)
@@ -146,7 +146,7 @@ class PhysicsProbes(ClipScorer):
         """The graded score of one clip, since a clip of one sound would otherwise be all right or all wrong.
 
         Identity and material must both be right, so that the worse of them counts; places agree as far as
-        their probabilities do. Of all rows together, the mean of those that one clip can say something of.
+        their probabilities do. Of all rows together, the mean of those that apply to the clip.
         """
         of = dict(zip(COLUMNS, rows.unbind(-1), strict=True))
         kind = torch.stack([of["kinds alike"] / of["pairs"], of["kinds seen, heard"]]).nanmean(0)
@@ -169,15 +169,15 @@ class PhysicsProbes(ClipScorer):
         return row[[COLUMNS.index(name) for name in names]]
 
 
-def pairs(onsets: Sequence[Onset], events: Sequence[Event], frames_per_second: float) -> list[Pair]:
+def pairs(onsets: Sequence[Onset], events: Sequence[Event], frames_per_second: float) -> list[Match]:
     """Sounds and events within a frame of each other, one to one."""
     matched = match(
         [onset.seconds for onset in onsets], [event.seconds for event in events], 1 / frames_per_second
     )
-    return [Pair(onsets[i], events[j]) for i, j in matched]
+    return [Match(onsets[i], events[j]) for i, j in matched]
 
 
-def _hits(paired: Sequence[Pair]) -> tuple[float, float, float]:
+def _hits(paired: Sequence[Match]) -> tuple[float, float, float]:
     """Sums of squares and products of speeds (as logarithms) and levels.
 
     Both are taken less their means over each kind and material of the clip.
@@ -193,12 +193,12 @@ def _hits(paired: Sequence[Pair]) -> tuple[float, float, float]:
     return squared, level_squared, product
 
 
-def _what(pair: Pair) -> tuple[str, str]:
+def _what(pair: Match) -> tuple[str, str]:
     return pair.event.kind, pair.event.material
 
 
 def _first_body(
-    clip: Clip, paired: Sequence[Pair], things: Sequence[Sequence[DetectedThing]]
+    clip: Clip, paired: Sequence[Match], things: Sequence[Sequence[DetectedThing]]
 ) -> tuple[float, float, float]:
     """Material's number, logarithms of size and of brightness: of the first body or target that sounds."""
     for pair in paired:

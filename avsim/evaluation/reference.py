@@ -9,10 +9,10 @@ from torch import Tensor
 
 from avsim.errors import InputError
 from avsim.evaluation.clips import Clips
-from avsim.evaluation.diversity import Memorization
 from avsim.evaluation.embeddings import Embedding
 from avsim.evaluation.features import Detectors
 from avsim.evaluation.fidelity import Fidelity
+from avsim.evaluation.memorization import Memorization
 from avsim.evaluation.result import NotJudged
 from avsim.evaluation.suite import MIN_CLIPS, Metric, MetricSuite
 

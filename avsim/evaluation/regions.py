@@ -1,4 +1,4 @@
-"""Regions around what is seen to sound, from detectors alone."""
+"""Regions around visibly sounding things, from detectors alone."""
 
 import torch
 

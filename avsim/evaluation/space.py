@@ -29,7 +29,7 @@ PAN = 0.8  # panning of the frame's edges, see above
 
 
 class Space(ClipScorer):
-    """Correlations over all sounds, and the mean distance from the heard to the seen place."""
+    """Correlations over all sounds, and the mean distance between the audio's and the video's position."""
 
     width = 10  # count, then sums over a clip's sounds: see `update`
 
@@ -41,12 +41,12 @@ class Space(ClipScorer):
         x: Sequence[float],
         notes: Sequence[bool] | None = None,
     ) -> None:
-        """ClipScorer the sounds of one clip, as far as what sounds when they begin doesn't hide them.
+        """Score the sounds of one clip, as far as what sounds when they begin doesn't hide them.
 
         Args:
             wave: (2, N).
             sample_rate: Hz.
-            seconds: when each sound begins to be heard.
+            seconds: onset of each sound.
             x: where each is seen, 0 left to 1 right.
             notes: which of them are a player's notes; None: all are blows.
 
@@ -85,7 +85,7 @@ class Space(ClipScorer):
         }
 
     def each(self, rows: Tensor) -> Tensor:
-        """How far the sounds are heard to the side that they are seen on: a clip's part in the correlation.
+        """Agreement of the audio's side with the video's: a clip's part in the correlation.
 
         A distance would call a sound in the middle right wherever it is seen, and a true one in a room that
         is everywhere as wrong as a mirrored one; the main number does not measure it.

@@ -1,4 +1,4 @@
-"""Text agreement: whether the facts of a caption are seen and heard in the clip.
+"""Text agreement: whether the detectors find the facts of a caption in the clip.
 
 Each fact is right or wrong by itself.
 """
@@ -37,7 +37,7 @@ class TextAgreement(ClipScorer):
     )  # of each kind: facts, right facts; probability that what should sound is audible
 
     def update(self, facts: Facts, view: VideoDetections | None, heard: AudioDetections | None) -> None:
-        """ClipScorer one clip by the facts of its caption; what is None can't be looked for."""
+        """Score one clip by the facts of its caption; what is None can't be looked for."""
         stated = torch.zeros(2, len(FACTS), dtype=torch.float64)
         checks = [check for check in checked_facts(facts, view, heard) if check.right is not None]
         for about, _, right in checks:
@@ -61,7 +61,7 @@ class TextAgreement(ClipScorer):
     def each(self, rows: Tensor) -> Tensor:
         """The lower of the share of visible facts that are right, and the probability of the audible ones.
 
-        A mean over all facts would let ten visible facts hide a single audible one.
+        In a mean over all facts ten visible ones would outweigh a single audible one.
         """
         stated, right = rows[:, :-1].unflatten(-1, (2, len(FACTS))).unbind(-2)
         seen = [k for k, name in enumerate(FACTS) if not name.endswith("heard")]
@@ -136,7 +136,7 @@ def _seen(facts: Facts, view: VideoDetections) -> list[Check]:
 
 
 def _heard(facts: Facts, heard: AudioDetections) -> list[Check]:
-    """Each fact of the sound, and whether it is right."""
+    """Each audible fact, and whether it is right."""
     found: list[Check] = []
     for stated in (*facts.things, *facts.unseen):
         if not _sounds(stated):
@@ -178,7 +178,7 @@ def _is(noun: Noun, seen: DetectedThing) -> bool:
 
 
 def _tracks(frames: Sequence[Sequence[DetectedThing]]) -> list[list[DetectedThing]]:
-    """What is seen of each kind, material and colour, by time, where a quarter of the frames show it."""
+    """Detected kinds, materials and colours over time, where a quarter of the frames show them."""
     tracks: dict[tuple[str, str, str], list[DetectedThing]] = {}
     for frame in frames:
         for seen in frame:

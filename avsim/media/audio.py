@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from avsim.errors import InputError
-from avsim.media.opening import Decoding, Film, channels_of, own_order
+from avsim.media.opening import Decoding, MediaFile, channels_of, own_order
 from avsim.media.video import check_whole
 
 _PREROLL = 0.3  # seconds: MP3's bit reservoir, Opus' 80 ms and AAC's overlap lie within it
@@ -41,21 +41,28 @@ _DOWNMIX = {
 _SURROUND = ["FL", "FR", "FC", "LFE", "BL", "BR"]  # FFmpeg's order of 5.1
 
 
-def read_sound(
-    film: Film, start: float, seconds: float | None, rate: int | None, channels: int | None, budget: float
+def read_audio(
+    file: MediaFile,
+    start: float,
+    seconds: float | None,
+    rate: int | None,
+    channels: int | None,
+    budget: float,
 ) -> tuple[Tensor, int]:
     """The wave (A, N) from `start` on, float32, and its rate; silence fills gaps between time stamps.
+
+    Nothing may have been read of `file` before.
 
     N = round(seconds rate), less where the sound ends earlier (down to 0 where it ends before `start`).
 
     Raises:
         InputError: the span is damaged, or the data ends before its header says.
     """
-    path, declared = film.path, film.declared_end("audio")
+    path, declared = file.path, file.declared_end("audio")
     until = math.inf if seconds is None else start + seconds + _MARGIN
-    found = channels_of(film)
-    decoding = Decoding(path, "audio", max(0.0, start - _MARGIN), _PREROLL)
-    mixing = found > _PLANES or (found > 2 and own_order(film))
+    found = channels_of(file)
+    decoding = Decoding(file, "audio", max(0.0, start - _MARGIN), _PREROLL)
+    mixing = found > _PLANES or (found > 2 and own_order(file))
     if mixing and channels not in (None, 1, 2):
         raise InputError(
             f"{path}: channels={channels} was requested; it has {found}, which can become 1 or 2"
@@ -63,7 +70,7 @@ def read_sound(
     pieces: list[tuple[float, NDArray[np.float32]]] = []
     own_rate, layout = 0, None
     ended = True
-    for moment, frame in _in_stereo(film) if mixing else decoding:
+    for moment, frame in _in_stereo(file) if mixing else decoding:
         if layout is None:
             own_rate, layout = frame.sample_rate, frame.layout
         if moment >= until:
@@ -75,13 +82,13 @@ def read_sound(
         pieces.append((moment, _samples(frame)))
     if layout is None:
         raise InputError(f"{path}: none of its sound could be decoded")
-    runs = _runs(pieces, own_rate, float(film.audio.time_base))
+    runs = _runs(pieces, own_rate, float(file.audio.time_base))
     end = runs[-1][0] + runs[-1][1].shape[1] / own_rate
     if ended:
         check_whole(path, "audio", math.inf if seconds is None else start + seconds, end, declared)
     if decoding.damage is not None and decoding.damage < until:
         raise InputError(f"{path}: its sound is damaged at {decoding.damage:.2f} s; choose a span without it")
-    if declared is not None and "mov" in film.container.format.name.split(","):
+    if declared is not None and "mov" in file.container.format.name.split(","):
         end = min(end, declared)  # a last packet of AAC is decoded whole, however little of it was meant
     rate = rate or own_rate
     count = max(0, round((end - start) * rate))
@@ -99,15 +106,15 @@ def read_sound(
     return torch.from_numpy(wave), rate
 
 
-def _in_stereo(film: Film) -> Iterator[tuple[float, Any]]:
+def _in_stereo(file: MediaFile) -> Iterator[tuple[float, Any]]:
     """Frames of the sound, mixed to stereo by FFmpeg itself (ITU-R BS.775), from the beginning on.
 
     PyAV 18.1 crashes on frames of eight planes and on layouts in an order of their own, so none reaches it:
     the filter `amovie` opens, decodes and mixes.
     """
-    name = re.sub(r"([\\':])", r"\\\1", f"file:{film.path}")
+    name = re.sub(r"([\\':])", r"\\\1", f"file:{file.path}")
     graph = av.filter.Graph()
-    source = graph.add("amovie", f"filename={name}:stream_index={film.audio.index}")
+    source = graph.add("amovie", f"filename={name}:stream_index={file.audio.index}")
     mixed = graph.add("aresample", "out_sample_fmt=flt:out_chlayout=stereo:rematrix_maxval=1")
     sink = graph.add("abuffersink")
     source.link_to(mixed)
@@ -118,7 +125,7 @@ def _in_stereo(film: Film) -> Iterator[tuple[float, Any]]:
             frame: Any = sink.pull()
         except (av.EOFError, av.BlockingIOError):
             return
-        yield float(frame.pts * frame.time_base) - film.zero, frame
+        yield float(frame.pts * frame.time_base) - file.zero, frame
 
 
 def _samples(frame: Any) -> NDArray[np.float32]:

@@ -16,10 +16,10 @@ from torch.nn.functional import pad
 
 from avsim.errors import InputError
 from avsim.media.encode import copied, encoded_pictures, encoded_pieces
-from avsim.media.opening import Film, opened, worded
+from avsim.media.opening import MediaFile, opened, worded
 from avsim.media.probe import probe
 from avsim.media.read import BUDGET
-from avsim.media.video import pictures, rate_of, shown_size
+from avsim.media.video import decoded_frames, rate_of, shown_size
 from avsim.media.write import FORMATS, SAME_LENGTH, can_copy, check_name, encoding, mux
 
 _AT_ONCE = 16  # full-size frames in the hands of a decoder and an encoder, bytes of three values each
@@ -53,7 +53,7 @@ class Sound:
             left -= count
 
 
-def check_dubbed(film: str | Path, path: str | Path) -> None:
+def check_dubbed(video: str | Path, path: str | Path) -> None:
     """Refuse, before there is a sound, what `write_dubbed` could not write.
 
     Raises:
@@ -67,19 +67,19 @@ def check_dubbed(film: str | Path, path: str | Path) -> None:
         raise InputError(f"{path}: holds videos alone, and a sound is made; choose .mp4, .webm or .mkv")
     if form.video is None:
         return
-    with worded(film), opened(film) as source:
+    with worded(video), opened(video) as source:
         source.stream("video")
         if can_copy(source, "video", form):
             return
         high, wide = shown_size(source)
         if high * wide * 3 * _AT_ONCE > BUDGET:
             raise InputError(
-                f"{film}: its video of {wide} x {high} can't be copied into {path.suffix}, and encoding it "
+                f"{video}: its video of {wide} x {high} can't be copied into {path.suffix}, and encoding it "
                 f"anew takes more than {BUDGET / 1e9:g} GB; scale it down"
             )
 
 
-def write_dubbed(film: str | Path, sound: Sound, path: str | Path, seconds: float | None = None) -> Path:
+def write_dubbed(video: str | Path, sound: Sound, path: str | Path, seconds: float | None = None) -> Path:
     """Write a video's video under another sound; `seconds` of it where that is given.
 
     The video's packets are copied; where the container can't hold them, browsers would not play them, or
@@ -89,13 +89,13 @@ def write_dubbed(film: str | Path, sound: Sound, path: str | Path, seconds: floa
         InputError: as `check_dubbed`, `write` and `read`.
     """
     path = Path(path)
-    check_dubbed(film, path)
+    check_dubbed(video, path)
     form = FORMATS[path.suffix.lower()]
 
     def tracks(output: OutputContainer, stack: ExitStack) -> Iterator[Iterator[Any]]:
         if form.video is not None:
-            source = stack.enter_context(opened(film))
-            length = probe(film).video_seconds
+            source = stack.enter_context(opened(video))
+            length = probe(video).video_seconds
             assert length is not None
             if can_copy(source, "video", form) and (seconds is None or length - seconds <= SAME_LENGTH):
                 yield copied(output, source, "video")
@@ -121,8 +121,8 @@ def write_dubbed(film: str | Path, sound: Sound, path: str | Path, seconds: floa
     return path
 
 
-def _images(film: Film, seconds: float | None, rate: float) -> Iterator[NDArray[np.uint8]]:
+def _images(file: MediaFile, seconds: float | None, rate: float) -> Iterator[NDArray[np.uint8]]:
     """The images of a video as encoders take them, (H, W, 3)."""
-    with worded(film.path):
-        for image in pictures(film, 0.0, seconds, None, rate):
+    with worded(file.path):
+        for image in decoded_frames(file, 0.0, seconds, None, rate):
             yield image.transpose(1, 2, 0)

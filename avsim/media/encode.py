@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from avsim.errors import InputError
-from avsim.media.opening import Film, Kind
+from avsim.media.opening import Kind, MediaFile
 
 _LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}
 _RATES = {"libopus": [48000]}  # its own; at lower ones FFmpeg counts the priming to cut in the wrong unit
@@ -30,14 +30,14 @@ _BT709, _LIMITED = 1, 1  # FFmpeg's numbers of a colour space and a range
 _FILTER = int(Interpolation.BICUBIC) | int(Interpolation.ACCURATE_RND) | int(Interpolation.FULL_CHR_H_INT)
 
 
-def copied(output: OutputContainer, film: Film, kind: Kind) -> Iterator[Any]:
+def copied(output: OutputContainer, file: MediaFile, kind: Kind) -> Iterator[Any]:
     """The packets of a video's stream, unchanged but for its time 0, which becomes the container's."""
-    source = film.stream(kind)
+    source = file.stream(kind)
     stream = output.add_stream_from_template(source)
-    offset = round(film.zero / source.time_base)
+    offset = round(file.zero / source.time_base)
 
     def packets() -> Iterator[Any]:
-        for packet in _in_order(film.container.demux(source), source):
+        for packet in _in_order(file.container.demux(source), source):
             packet.dts -= offset
             packet.pts = packet.dts if packet.pts is None else packet.pts - offset
             packet.stream = stream

@@ -7,7 +7,7 @@ import mmap
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -27,7 +27,7 @@ _BACK = 0.5  # seconds by which a time stamp may precede the end of what came be
 
 
 @dataclass(frozen=True)
-class Film:
+class MediaFile:
     """An open file: its first video and audio streams, and the time stamp that is its time 0, in seconds.
 
     Time 0 is the start of the earliest stream, except that a video which starts less than one of its frames
@@ -117,7 +117,7 @@ def worded(path: str | Path) -> Iterator[None]:
 
 
 @contextmanager
-def opened(path: str | Path) -> Iterator[Film]:
+def opened(path: str | Path) -> Iterator[MediaFile]:
     """Open a video, sound file or image.
 
     Raises:
@@ -140,7 +140,7 @@ def opened(path: str | Path) -> Iterator[Film]:
                 f"{path}: is several Ogg files put end to end, each of which counts time from 0; join them "
                 "with FFmpeg's concat"
             )
-        yield _film(path, container)
+        yield _media_file(path, container)
 
 
 @lru_cache(64)
@@ -160,7 +160,7 @@ def _is_chained(path: Path, changed: int) -> bool:
     return False
 
 
-def _film(path: Path, container: InputContainer) -> Film:
+def _media_file(path: Path, container: InputContainer) -> MediaFile:
     pictures = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     video = _preferred(s for s in pictures if not s.disposition & Disposition.dependent)
     if video is None and pictures:
@@ -174,7 +174,7 @@ def _film(path: Path, container: InputContainer) -> Film:
     if video is not None and (rate := video.average_rate or video.guessed_rate):
         if starts["video"] - zero < 1 / rate:
             zero = starts["video"]
-    return Film(path, container, video, audio, max(0.0, zero))
+    return MediaFile(path, container, video, audio, max(0.0, zero))
 
 
 def _preferred(streams: Iterable[Any]) -> Any:
@@ -183,35 +183,38 @@ def _preferred(streams: Iterable[Any]) -> Any:
     return next((s for s in usable if s.disposition & Disposition.default), next(iter(usable), None))
 
 
-def channels_of(film: Film) -> int:
+def channels_of(file: MediaFile) -> int:
     """Channels of the sound.
 
     In QuickTime and CAF the layout of PCM may name its channels in an order of its own, and PyAV 18.1 frees
     such a layout twice: their packets are measured instead.
     """
-    stream = film.audio
+    stream = file.audio
     bits = re.search(r"\d+", stream.codec_context.name.removeprefix("pcm_"))
-    if not own_order(film) or bits is None:
+    if not own_order(file) or bits is None:
         return int(stream.layout.nb_channels)
-    with av.open(f"file:{film.path}") as container:
+    with av.open(f"file:{file.path}") as container:
         packet = next(container.demux(container.streams[stream.index]), None)
         if packet is None or not packet.duration:
-            raise InputError(f"{film.path}: none of its sound could be decoded")
+            raise InputError(f"{file.path}: none of its sound could be decoded")
         samples = packet.duration * packet.time_base * stream.codec_context.sample_rate
         return max(1, round(packet.size * 8 / (int(bits[0]) * samples)))
 
 
-def own_order(film: Film) -> bool:
+def own_order(file: MediaFile) -> bool:
     """Whether the sound may be laid out in an order of channels of its own."""
-    names = film.container.format.name.split(",")
-    return bool({"mov", "caf"} & set(names)) and film.audio.codec_context.name.startswith("pcm_")
+    names = file.container.format.name.split(",")
+    return bool({"mov", "caf"} & set(names)) and file.audio.codec_context.name.startswith("pcm_")
 
 
 @dataclass
 class Decoding:
-    """Frames of one stream in the order of their time stamps, and the first damage met on the way."""
+    """Frames of one stream in the order of their time stamps, and the first damage met on the way.
 
-    path: Path
+    `file` is read itself, so nothing may have been read of it before.
+    """
+
+    file: MediaFile
     kind: Kind
     since: float  # seconds of the file; the frames begin at or before it
     preroll: float = 0.0  # seconds that the decoder needs to warm up
@@ -220,16 +223,16 @@ class Decoding:
     def __iter__(self) -> Iterator[tuple[float, Any]]:
         """Yield (seconds of the file, frame)."""
         for back in (self.preroll, self.preroll + 2.0, self.preroll + 20.0, math.inf):
-            with opened(self.path) as film:
-                stream = film.stream(self.kind)
+            with nullcontext(self.file) if back == self.preroll else opened(self.file.path) as file:
+                stream = file.stream(self.kind)
                 stream.thread_type = "AUTO"
                 target = self.since - back
                 if target > 0:
                     try:
-                        film.container.seek(int((target + film.zero) / stream.time_base), stream=stream)
+                        file.container.seek(int((target + file.zero) / stream.time_base), stream=stream)
                     except av.FFmpegError:
                         pass  # the format can't seek: decode from its beginning
-                frames = self._frames(film, stream)
+                frames = self._frames(file, stream)
                 if self.kind == "video":
                     frames = _progressive(frames)
                 first = next(frames, None)
@@ -240,12 +243,12 @@ class Decoding:
                         yield from frames
                     return
 
-    def _frames(self, film: Film, stream: Any) -> Iterator[tuple[float, Any]]:
+    def _frames(self, file: MediaFile, stream: Any) -> Iterator[tuple[float, Any]]:
         rate = float(stream.average_rate or 25) if self.kind == "video" else stream.rate
         # The last packet of a WAV without a length is marked as damaged for being shorter than the others.
-        endless = film.container.format.name == "wav" and _unknown_length(self.path)
+        endless = file.container.format.name == "wav" and _unknown_length(file.path)
         seconds: float | None = None  # where a frame without a time stamp would belong
-        packets = film.container.demux(stream)
+        packets = file.container.demux(stream)
         packet: Any = None
         while True:
             try:
@@ -253,21 +256,21 @@ class Decoding:
                 if packet is None:
                     return
                 if packet.is_corrupt and not endless:
-                    self._damaged(film, packet)
+                    self._damaged(file, packet)
                 frames = packet.decode()
             except av.EOFError:
                 return
             except av.FFmpegError as error:
-                self._damaged(film, packet)
+                self._damaged(file, packet)
                 if not isinstance(error, ValueError):
                     return
                 continue
             for frame in frames:
                 if frame.pts is not None:
-                    at = float(frame.pts * frame.time_base) - film.zero
+                    at = float(frame.pts * frame.time_base) - file.zero
                     if seconds is not None and at < seconds - _BACK and self.damage is None:
                         raise InputError(
-                            f"{self.path}: its time stamps jump back from {seconds:.2f} s to {at:.2f} s, "
+                            f"{file.path}: its time stamps jump back from {seconds:.2f} s to {at:.2f} s, "
                             "as in files put end to end; join them with FFmpeg's concat"
                         )
                     seconds = at
@@ -278,9 +281,9 @@ class Decoding:
                 yield seconds, frame
                 seconds += (1 if self.kind == "video" else frame.samples) / rate
 
-    def _damaged(self, film: Film, packet: Any) -> None:
+    def _damaged(self, file: MediaFile, packet: Any) -> None:
         stamp = None if packet is None else packet.pts if packet.pts is not None else packet.dts
-        seconds = self.since if stamp is None else float(stamp * packet.time_base) - film.zero
+        seconds = self.since if stamp is None else float(stamp * packet.time_base) - file.zero
         # A decoder of sound that starts in the middle may stumble at first; videos build on earlier ones.
         if self.damage is None and (self.kind == "video" or seconds >= self.since):
             self.damage = seconds

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from avsim.media.opening import Film, Kind, channels_of, opened, worded
+from avsim.media.opening import Kind, MediaFile, channels_of, opened, worded
 from avsim.media.video import IMAGE_RATE, rate_of, shown_size
 
 
@@ -39,34 +39,34 @@ def probe(path: str | Path) -> Info:
     Raises:
         InputError: a file that is missing, empty or not one of these.
     """
-    with worded(path), opened(path) as film:
-        video, audio = film.video, film.audio
-        size = None if video is None else shown_size(film)
-        rate = None if video is None else rate_of(film)
-        picture = None if video is None else 1 / IMAGE_RATE if film.is_image else _seconds(film, "video")
-        sound = None if audio is None else _seconds(film, "audio")
+    with worded(path), opened(path) as file:
+        video, audio = file.video, file.audio
+        size = None if video is None else shown_size(file)
+        rate = None if video is None else rate_of(file)
+        picture = None if video is None else 1 / IMAGE_RATE if file.is_image else _seconds(file, "video")
+        sound = None if audio is None else _seconds(file, "audio")
         seconds = picture if picture is not None else sound
         assert seconds is not None
         return Info(
-            path=film.path,
+            path=file.path,
             seconds=seconds,
             video_seconds=picture,
             audio_seconds=sound,
             size=size,
             frames_per_second=rate,
             sample_rate=None if audio is None else audio.rate,
-            channels=None if audio is None else channels_of(film),
+            channels=None if audio is None else channels_of(file),
         )
 
 
-def _seconds(film: Film, kind: Kind) -> float:
+def _seconds(file: MediaFile, kind: Kind) -> float:
     """Where a stream ends: as its header says, else as its last packet does."""
-    declared = film.declared_end(kind)
+    declared = file.declared_end(kind)
     if declared is not None:
         return declared
     end = 0.0
-    with opened(film.path) as anew:  # of the open one another stream's packets may have been read to the end
+    with opened(file.path) as anew:  # of the open one another stream's packets may have been read to the end
         for packet in anew.container.demux(anew.stream(kind)):
             if packet.pts is not None:
                 end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-    return max(0.0, end - film.zero)
+    return max(0.0, end - file.zero)

@@ -8,9 +8,9 @@ from typing import Literal
 
 from avsim.clip import Clip
 from avsim.errors import InputError
-from avsim.media.audio import read_sound
+from avsim.media.audio import read_audio
 from avsim.media.opening import opened, worded
-from avsim.media.video import rate_of, read_picture
+from avsim.media.video import rate_of, read_frames
 
 BUDGET = 2e9  # bytes
 Want = Literal["any", "frames", "wave", "both"]
@@ -51,24 +51,26 @@ def read(
     """
     path = Path(path)
     _check(start, seconds, size, frames_per_second, sample_rate, channels)
-    with worded(path), opened(path) as film:
-        has_frames, has_wave = film.video is not None, film.audio is not None
+    with worded(path), opened(path) as file:
+        has_frames, has_wave = file.video is not None, file.audio is not None
         if want in ("frames", "both") and not has_frames:
             raise InputError(f"{path}: has no video, which is needed here")
         if want in ("wave", "both") and not has_wave:
             raise InputError(f"{path}: has no audio, which is needed here")
         if want == "wave" or not has_frames:
-            wave, rate = read_sound(film, start, seconds, sample_rate, channels, budget)
+            wave, rate = read_audio(file, start, seconds, sample_rate, channels, budget)
             if not wave.shape[1]:
                 raise InputError(f"{path}: start {start:g} s lies beyond the end of its sound")
             return Clip(None, wave, sample_rate=rate)
-        fps = frames_per_second or rate_of(film)
-        frames = read_picture(film, start, seconds, size, fps, budget)
+        fps = frames_per_second or rate_of(file)
+        frames = read_frames(file, start, seconds, size, fps, budget)
         if want == "frames" or not has_wave:
             return Clip(frames, None, fps)
-        _check_length(path, frames.shape[1] / fps, sample_rate or film.audio.rate, budget)
-        wave, rate = read_sound(film, start, frames.shape[1] / fps, sample_rate, channels, budget)
-        return Clip.fitted(frames, wave, fps, rate)
+        seconds, own_rate = frames.shape[1] / fps, file.audio.rate
+    _check_length(path, seconds, sample_rate or own_rate, budget)
+    with worded(path), opened(path) as file:  # again, as its packets were read
+        wave, rate = read_audio(file, start, seconds, sample_rate, channels, budget)
+    return Clip.fitted(frames, wave, fps, rate)
 
 
 def _check_length(path: Path, seconds: float, rate: int, budget: float) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from avsim.errors import InputError
 from avsim.media.hdr import HDR, tone_mapped
-from avsim.media.opening import Decoding, Film
+from avsim.media.opening import Decoding, MediaFile, opened
 
 IMAGE_RATE = 16.0  # frames per second of a still image, which has none of its own
 TOLERANCE = 0.25  # seconds by which data may end before its header says, and still count as whole
@@ -27,30 +27,30 @@ _EXIF = 31  # AV_FRAME_DATA_EXIF of FFmpeg 8
 _BYTES = 5  # of memory for each value of a frame: a byte as decoded, a float as returned
 
 
-def rate_of(film: Film) -> float:
+def rate_of(file: MediaFile) -> float:
     """Frames per second of the video: the mean where the rate varies."""
-    if film.is_image:
+    if file.is_image:
         return IMAGE_RATE
-    mean, nominal = film.video.average_rate, film.video.guessed_rate
+    mean, nominal = file.video.average_rate, file.video.guessed_rate
     if mean and nominal and abs(mean / nominal - 1) < 0.01:
         return float(nominal)  # 30000/1001 rather than the mean of rounded time stamps
     return float(mean or nominal or 25)
 
 
-def read_picture(
-    film: Film,
+def read_frames(
+    file: MediaFile,
     start: float,
     seconds: float | None,
     size: tuple[int, int] | None,
     fps: float,
     budget: float,
 ) -> Tensor:
-    """Frames (3, T, H, W) in [0, 1] from `start` on, as `pictures` gives them.
+    """Frames (3, T, H, W) in [0, 1] from `start` on, as `decoded_frames` gives them.
 
     Raises:
-        InputError: as `pictures`, or the frames would take more than `budget` bytes.
+        InputError: as `decoded_frames`, or the frames would take more than `budget` bytes.
     """
-    return to_tensor(list(pictures(film, start, seconds, size, fps, within(film.path, budget))))
+    return to_tensor(list(decoded_frames(file, start, seconds, size, fps, within(file.path, budget))))
 
 
 def within(path: Path, budget: float) -> Callable[[int, int, int], None]:
@@ -66,8 +66,8 @@ def within(path: Path, budget: float) -> Callable[[int, int, int], None]:
     return check
 
 
-def pictures(
-    film: Film,
+def decoded_frames(
+    file: MediaFile,
     start: float,
     seconds: float | None,
     size: tuple[int, int] | None,
@@ -77,15 +77,16 @@ def pictures(
     """Images (3, H, W) from `start` on, one after the other: memory holds a few.
 
     Image i is what the file shows at the middle of its span, start + (i + 1/2) / fps; before the first time
-    stamp it is the first video. There are round(seconds fps), fewer where the file ends earlier. `check` is
-    called with (how many there will be at least, H, W) before each is made.
+    stamp it is the first one. There are round(seconds fps), fewer where the file ends earlier. Nothing may
+    have been read of `file` before. `check` is called with (how many there will be at least, H, W) before
+    each is made.
 
     Raises:
         InputError: `start` lies beyond the end, the span is damaged, or the data ends before its header says.
     """
-    path = film.path
-    check(1, film.video.codec_context.height, film.video.codec_context.width)
-    count = 1 if film.is_image else math.inf if seconds is None else max(1, round(seconds * fps))
+    path = file.path
+    check(1, file.video.codec_context.height, file.video.codec_context.width)
+    count = 1 if file.is_image else math.inf if seconds is None else max(1, round(seconds * fps))
     made, made_size = 0, size
     scaler = VideoReformatter()
     upright: tuple[bool, bool, bool] | None = None
@@ -103,14 +104,15 @@ def pictures(
                     if not transparent:
                         log.warning("%s: is transparent in parts; they are shown over black", path)
                     transparent, frame = True, opaque
-                check(1, *_covering(frame, upright, film.aspect, size))
-                shown = conform(frame, made_size, film.aspect, scaler, upright)
+                check(1, *_covering(frame, upright, file.aspect, size))
+                shown = conform(frame, made_size, file.aspect, scaler, upright)
                 made_size = shown.shape[1], shown.shape[2]  # of all, should the stream change its size
             made += 1
             check(made, *made_size)  # type: ignore[misc]
             yield shown
 
-    decoding = Decoding(path, "video", start)
+    declared = None if file.is_uneven else file.declared_end("video")  # before decoding extends durations
+    decoding = Decoding(file, "video", start)
     last: tuple[float, Any] | None = None
     for moment, frame in decoding:
         yield from show(frame if last is None else last[1], moment)
@@ -122,15 +124,16 @@ def pictures(
             raise InputError(f"{path}: no frame of its video could be decoded")
         moment, frame = last
         lasts = float(frame.duration * frame.time_base) if frame.duration else 1 / fps
-        declared = film.declared_end("video")
-        end = declared if film.is_uneven and declared is not None else moment + lasts
-        yield from show(frame, math.inf if film.is_image and start == 0 else end)
+        end = moment + lasts
+        if file.is_uneven:
+            declared = end = file.declared_end("video") or end
+        yield from show(frame, math.inf if file.is_image and start == 0 else end)
         until = math.inf if seconds is None else start + seconds
         check_whole(path, "video", until, end, declared)
         if start >= end:
             raise InputError(f"{path}: start {start:g} s lies beyond the end of its video at {end:.2f} s")
         if not made:  # the file ends within half a frame of `start`
-            yield conform(_opaque(frame) or frame, size, film.aspect, scaler, _orientation(frame))
+            yield conform(_opaque(frame) or frame, size, file.aspect, scaler, _orientation(frame))
     if decoding.damage is not None:
         raise InputError(f"{path}: its video is damaged at {decoding.damage:.2f} s; read a span without it")
 
@@ -143,12 +146,13 @@ def check_whole(path: Path, what: str, until: float, end: float, declared: float
         )
 
 
-def shown_size(film: Film) -> tuple[int, int]:
+def shown_size(file: MediaFile) -> tuple[int, int]:
     """(H, W) as shown: upright, with square pixels."""
-    frame = next((frame for _, frame in Decoding(film.path, "video", 0.0)), None)
-    if frame is None:
-        raise InputError(f"{film.path}: no frame of its video could be decoded")
-    return _shown(frame, _orientation(frame), film.aspect)
+    with opened(file.path) as again:  # `file` may be read later
+        frame = next((frame for _, frame in Decoding(again, "video", 0.0)), None)
+        if frame is None:
+            raise InputError(f"{file.path}: no frame of its video could be decoded")
+        return _shown(frame, _orientation(frame), file.aspect)
 
 
 def conform(

@@ -15,7 +15,7 @@ from avsim.errors import InputError
 from avsim.media.opening import opened, worded
 from avsim.media.probe import probe
 from avsim.media.read import BUDGET
-from avsim.media.video import pictures, to_tensor, within
+from avsim.media.video import decoded_frames, to_tensor, within
 
 FORWARD = 20.0  # seconds: what lies further on is sought, not decoded up to
 
@@ -71,6 +71,6 @@ class Windows:
             self._first += 1
 
     def _images(self, start: float, size: tuple[int, int], rate: float) -> Iterator[NDArray[np.uint8]]:
-        with worded(self.path), opened(self.path) as film:
+        with worded(self.path), opened(self.path) as file:
             check = within(self.path, BUDGET)
-            yield from pictures(film, start, None, size, rate, lambda _, *one: check(1, *one))
+            yield from decoded_frames(file, start, None, size, rate, lambda _, *one: check(1, *one))

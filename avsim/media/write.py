@@ -16,7 +16,7 @@ from avsim.clip import Clip
 from avsim.errors import InputError
 from avsim.files import atomic
 from avsim.media.encode import copied, encoded_frames, encoded_wave, png
-from avsim.media.opening import Film, Kind, opened
+from avsim.media.opening import Kind, MediaFile, opened
 from avsim.media.probe import probe
 
 
@@ -166,9 +166,9 @@ def mux(
             output.mux(packet)
 
 
-def can_copy(film: Film, kind: Kind, form: Format) -> bool:
+def can_copy(file: MediaFile, kind: Kind, form: Format) -> bool:
     """Whether a container takes a stream's packets and browsers play them: of H.264 8 bits of 4:2:0."""
-    context = film.stream(kind).codec_context
+    context = file.stream(kind).codec_context
     if context.codec.canonical_name not in form.copies:
         return False
     return kind == "audio" or context.name != "h264" or context.pix_fmt in ("yuv420p", "yuvj420p")
@@ -188,13 +188,13 @@ def _track(
     if codec is None or (own is None and source is None):
         return None
     if source is not None:
-        film = stack.enter_context(opened(source))
-        name = film.stream(kind).codec_context.codec.canonical_name
+        file = stack.enter_context(opened(source))
+        name = file.stream(kind).codec_context.codec.canonical_name
         info = probe(source)
         seconds = info.video_seconds if kind == "video" else info.audio_seconds
         assert seconds is not None
-        if can_copy(film, kind, form) and abs(seconds - clip.seconds) <= SAME_LENGTH:
-            return copied(output, film, kind)
+        if can_copy(file, kind, form) and abs(seconds - clip.seconds) <= SAME_LENGTH:
+            return copied(output, file, kind)
         if own is None:
             raise InputError(
                 f"{source}: its {seconds:.2f} s of {name} can't be copied into {clip.seconds:.2f} s of "

@@ -1,4 +1,4 @@
-"""The sound's detector: what begins to sound when, what is heard, and where."""
+"""The audio detector: onsets with their kinds and positions, and the labels of a whole clip."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from avsim.codecs.spectra import stft
-from avsim.perception.blocks import Block, Conv, Errors, TemporalConv
+from avsim.perception.blocks import CellBlock, Conv, Errors, TemporalConv
 from avsim.perception.grid import Grid
 from avsim.perception.video_detector import RARE
 from avsim.perception.vocabulary import KINDS, MATERIALS, PLACES
@@ -31,13 +31,13 @@ ERRORS = tuple(
 
 @dataclass(frozen=True, eq=False)
 class AudioPrediction:
-    """What a sound's detector says of clips, before it is decided."""
+    """Raw outputs of the audio detector."""
 
     onset: Tensor  # (B, F) logits
     level: Tensor  # (B, F) dB
     kind: Tensor  # (B, F, 23) logits, of what begins
     material: Tensor  # (B, F, 7) logits
-    kinds: Tensor  # (B, 22) logits of what is heard in the clip, each on its own
+    kinds: Tensor  # (B, 22) multi-label logits of the clip's sounds
     materials: Tensor  # (B, 6) logits
     place: Tensor  # (B, 6) logits
     decay: Tensor  # (B,) log2 of seconds
@@ -70,7 +70,7 @@ class AudioDetector(nn.Module):
         self.register_buffer("melody", scale / scale.sum(0), persistent=False)
         self.register_buffer("window", torch.hann_window(WINDOW), persistent=False)
         self.into = Conv(3, widths[0], 3, padding=1)
-        self.blocks = nn.ModuleList(Block(one) for one in widths)
+        self.blocks = nn.ModuleList(CellBlock(one) for one in widths)
         halves = zip(widths, (*widths[1:], widths[-1]), strict=True)
         self.downs = nn.ModuleList(nn.Linear(2 * one, other) for one, other in halves)
         self.join = nn.Linear(bands // 2 ** len(widths) * widths[-1], width)

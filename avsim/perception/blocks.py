@@ -13,7 +13,7 @@ class Conv(nn.Conv2d):
         return super().forward(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
 
 
-class Block(nn.Module):
+class CellBlock(nn.Module):
     """x + linear(gelu(conv(norm(x)))); the linear layer starts at zero, so that a block starts as nothing."""
 
     def __init__(self, width: int) -> None:

@@ -20,7 +20,7 @@ THINGS_APART = (1.0, 1.0)  # cells
 
 
 def onsets(detector: AudioDetector, clip: Clip, threshold: float | None = None) -> list[Onset]:
-    """What begins to sound when, in order of time.
+    """Onsets, in order of time.
 
     Args:
         detector: which hears.
@@ -37,7 +37,7 @@ def onsets(detector: AudioDetector, clip: Clip, threshold: float | None = None) 
 
 
 def audio_content(detector: AudioDetector, clip: Clip) -> AudioDetections:
-    """What the whole clip sounds like.
+    """Labels of a whole clip's audio.
 
     Raises:
         InputError: the clip has no audio.
@@ -109,7 +109,7 @@ def _over_frames(
 
 @torch.no_grad()
 def predict_audio(detector: AudioDetector, clip: Clip) -> AudioPrediction:
-    """What the detector says of a clip's sound, a batch of one."""
+    """The audio detector's outputs for a clip, a batch of one."""
     if clip.wave is None:
         raise InputError("onsets need a clip with audio; its wave is None")
     device = detector.melody.device
@@ -119,7 +119,7 @@ def predict_audio(detector: AudioDetector, clip: Clip) -> AudioPrediction:
 
 @torch.no_grad()
 def predict_video(detector: VideoDetector, clip: Clip) -> VideoPrediction:
-    """What the detector says of a clip's video, a batch of one."""
+    """The video detector's outputs for a clip, a batch of one."""
     if clip.frames is None:
         raise InputError("events and things need a clip with video; its frames are None")
     device = detector.event_threshold.device
@@ -161,7 +161,7 @@ def decode_events(
 
 
 def decode_things(predicted: VideoPrediction, frame: int, least: float, row: int = 0) -> list[DetectedThing]:
-    """The things in one of the grid's frames, likeliest first; their seconds are the caller's to say."""
+    """The things in one of the grid's frames, likeliest first; the caller sets their seconds."""
     heat = predicted.centre[row, frame].float().sigmoid()  # (h, w)
     found = []
     for place in peaks(heat, least, THINGS_APART).tolist():

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Onset:
-    """Something begins to sound."""
+    """The onset of a sound."""
 
-    seconds: float  # when it is heard
+    seconds: float  # at the listener
     level: float  # dB of full scale, root mean square of its first 60 ms
     kind: str  # one of `vocabulary.KINDS`
     material: str  # one of `vocabulary.MATERIALS`; "" for instruments
@@ -53,7 +53,7 @@ class VideoDetections:
 
 @dataclass(frozen=True)
 class AudioDetections:
-    """What a whole clip sounds like: probabilities by name, each on its own but for the places'."""
+    """Labels of a whole clip's audio: probabilities by name, independent but for the places."""
 
     kinds: dict[str, float]
     materials: dict[str, float]

@@ -1,4 +1,4 @@
-"""What detectors see and hear of a clip, whatever its size and rates: cells, frames and columns."""
+"""The detectors' input grid, for clips of any size and rates: cells, frames and columns."""
 
 from dataclasses import dataclass
 

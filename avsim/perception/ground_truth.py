@@ -1,6 +1,6 @@
 """The truth of a world's clip in the detectors' own words: what a perfect detector would find.
 
-What is too faint to ask for is left to the caller: `clear` tells it from the rest.
+The caller decides about faint ones: `clear` marks the others.
 """
 
 import math
@@ -17,7 +17,7 @@ from avsim.world.sound.listener import DISTANCE, SOUND_SPEED
 from avsim.world.truth import Truth
 
 ATTACK = 0.06  # s, over which an onset's level is taken
-SLOWEST = 0.5  # m/s: what meets more slowly is too faint
+SLOWEST = 0.5  # m/s: slower contacts are too faint
 FAINTEST = -50.0  # dB of full scale
 MASKED = -15.0  # dB, of an onset against all that sounds with it
 OPEN_AIR = 0.05  # s, the reverberation time that stands for none
@@ -31,14 +31,14 @@ What = TypeVar("What", Onset, Event)
 
 @dataclass(frozen=True)
 class Moment(Generic[What]):
-    """Something that is heard or seen, and whether it is clear enough to be labeled."""
+    """An audible or visible event, and whether it is clear enough to be labeled."""
 
     what: What
     clear: bool
 
 
 def onsets(truth: Truth, sample_rate: int = 16000) -> list[Moment[Onset]]:
-    """Every contact and every note, when it is heard, in order of time."""
+    """Every contact and every note at its time at the listener, in order."""
     mixture = torch.stack(list(truth.stems.values())).sum(0)  # (A, N)
     end = mixture.shape[-1] / sample_rate
     kinds = {thing.name: (thing.kind, thing.material) for thing in truth.things}
@@ -72,7 +72,7 @@ def _level(wave: Tensor, seconds: float, sample_rate: int) -> float:
 
 
 def events(truth: Truth, spec: ClipSpec) -> list[Moment[Event]]:
-    """Every contact and every note's beginning that lies in the video, in order of time."""
+    """Every contact and every onset of a note that is in view, in order of time."""
     kinds = {thing.name: (k, thing.kind, thing.material) for k, thing in enumerate(truth.things)}
     beginnings = [
         (contact.seconds, contact.things[0], (contact.x, contact.y), contact.speed)

@@ -1,4 +1,4 @@
-"""The truth of a clip on a `Grid`: what the detectors learn to say, cell by cell and column by column."""
+"""Training labels of the detectors on a `Grid`, per cell and per column."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Labels:
     level: Tensor  # (F,) float32, dB, where an onset is hot
     onset_kind: Tensor  # (F,) uint8, likewise
     onset_material: Tensor  # (F,) uint8
-    kinds: Tensor  # (22,) float32, 1 for what is heard
+    kinds: Tensor  # (22,) float32, 1 for audible labels
     materials: Tensor  # (6,) float32
     place: Tensor  # () uint8
     decay: Tensor  # () float32, log2 of seconds
@@ -61,7 +61,7 @@ class Labels:
 
 
 def labels(truth: Truth, spec: ClipSpec, grid: Grid) -> Labels:
-    """The truth of a clip of `spec`, as the detectors should say it."""
+    """The labels of a clip of `spec` from its ground truth."""
     sounded, happened = ground_truth.onsets(truth, spec.sample_rate), ground_truth.events(truth, spec)
     heard = ground_truth.audio_content(truth, spec.sample_rate)
     return Labels(

@@ -1,4 +1,4 @@
-"""How far what detectors say is from the labels. All in float32; each part averages over what it asks."""
+"""Losses of the detectors, in float32; each part is a mean over its labeled cells or columns."""
 
 import torch
 import torch.nn.functional as F
@@ -28,8 +28,8 @@ def heat_loss(logits: Tensor, heat: Tensor) -> Tensor:
 def video_losses(predicted: VideoPrediction, labels: Labels) -> dict[str, Tensor]:
     """The parts of a video detector's loss.
 
-    What a thing is, is learned around its middle, where it is read: a small one counts as much as a large
-    one. Every cell says what it shows besides.
+    A thing's attributes are trained around its middle, where they are read: a small one counts as much as a
+    large one. Every cell also has its own kind.
     """
     kind, hot = labels.kind.long(), labels.event > HOT
     there, middles = kind > 0, labels.centre > HOT
@@ -49,7 +49,7 @@ def video_losses(predicted: VideoPrediction, labels: Labels) -> dict[str, Tensor
 
 
 def audio_losses(predicted: AudioPrediction, labels: Labels) -> dict[str, Tensor]:
-    """The parts of a sound detector's loss."""
+    """The parts of the audio detector's loss."""
     hot = labels.onset > HOT
     known = hot & (labels.onset_kind > 0)  # what sounds off screen is nothing's
     return {

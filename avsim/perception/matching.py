@@ -54,7 +54,7 @@ class Counts:
 def count(
     found: Sequence[float], true: Sequence[float], tolerance: float, doubtful: Sequence[float] = ()
 ) -> Counts:
-    """Count moments; to find a `doubtful` one (too faint to ask for) is neither right nor wrong."""
+    """Count matched moments; a detected `doubtful` one (too faint to be labeled) counts as neither."""
     pairs = match(found, true, tolerance)
     taken = {i for i, _ in pairs}
     rest = [moment for i, moment in enumerate(found) if i not in taken]

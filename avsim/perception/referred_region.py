@@ -1,4 +1,4 @@
-"""The thing that words mean, as a region of a clip: where a detector sees it, frame by frame."""
+"""The region of the thing that a referring expression names, frame by frame, from a detector."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ REACH = 1.0  # of a thing's width: how far from its middle it may still be seen
 
 @dataclass(frozen=True, eq=False)
 class Overview:
-    """What is seen in a whole clip. Shapes: shown (T, h, w), the cells that show something."""
+    """Detections of a whole clip. Shapes: shown (T, h, w), the cells that show a thing."""
 
     looks: tuple[tuple[DetectedThing, ...], ...]  # in each of the grid's frames
     shown: Tensor
@@ -72,9 +72,9 @@ def find_region(
     """The thing that a phrase means, as a moving region of a video of `size` (H, W) and so many frames.
 
     Raises:
-        InputError: words that say nothing of a thing, that fit nothing seen, or several things.
+        InputError: an expression without attributes, or one that fits none or several detected things.
     """
-    parse_expression(text)  # words first: what can't be read is said even where nothing is seen
+    parse_expression(text)  # parsed first: its errors come before those of the detections
     found = outline(select(text, seen.things), seen, size[1] / size[0])
     shown = ((torch.arange(frames) + 0.5) / frames_per_second * seen.frames_per_second).long()
     scale = min(1.0, SHORT / min(size))

@@ -1,4 +1,4 @@
-"""Words -> the thing that they mean: "the violin on the left", found among what a detector sees."""
+"""Referring expressions: "the violin on the left" -> one of the detected things."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ log = logging.getLogger("avsim")
 
 @dataclass(frozen=True)
 class ReferringExpression:
-    """What words say of a thing."""
+    """The attributes of a referring expression."""
 
     noun: Noun
     instrument: bool = False  # it is requested as an instrument, or as its player
@@ -41,10 +41,10 @@ class ReferringExpression:
 
 
 def parse_expression(text: str) -> ReferringExpression:
-    """What a phrase asks for: kind, material, colour and side in the world's own words, each or none.
+    """The attributes of a phrase: kind, material, colour and side in the world's vocabulary, or None.
 
     Raises:
-        InputError: a word that isn't one of them, or none that says what is meant.
+        InputError: a word outside the vocabulary, or no attribute at all.
     """
     plain = re.sub(r"[^a-z\- ]", " ", text.lower())
     rest, stated = f" {' '.join(plain.split())} ", {}
@@ -79,8 +79,7 @@ def select(text: str, things: Sequence[Track]) -> Track:
     that, with a warning.
 
     Raises:
-        InputError: nothing like it is seen, or several things are and the words don't tell them apart; both
-            say what is seen.
+        InputError: no detected thing fits, or several do; both messages list the detected things.
     """
     wanted = parse_expression(text)
     wrong = [_mismatches(wanted, thing) for thing in things]

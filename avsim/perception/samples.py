@@ -27,7 +27,7 @@ from avsim.data.shards import (
 from avsim.errors import InputError
 from avsim.perception.grid import Grid
 from avsim.perception.labels import Labels, labels
-from avsim.world import WorldConfig, WorldDataset, configured
+from avsim.world import WorldConfig, WorldDataset, world_config
 
 PER_SHARD = 50  # clips
 
@@ -69,7 +69,7 @@ class LabeledWorld:
         count: int = 1 << 30,
         grid: Grid = Grid(),  # noqa: B008 (frozen)
     ) -> None:
-        self.configs = [configured(each) for each in (config if isinstance(config, list) else [config])]
+        self.configs = [world_config(each) for each in (config if isinstance(config, list) else [config])]
         if not self.configs:
             raise InputError("samples of no world; name at least one")
         for each in self.configs:

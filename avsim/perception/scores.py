@@ -1,4 +1,4 @@
-"""How detectors are scored while they learn: the best threshold, and precision and recall at it."""
+"""Validation scores of detectors: the best threshold, and precision and recall at it."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""How the detectors learn from the world: on the truth and, where codecs are given, on what is left of it."""
+"""Training of the detectors on the world, on clips as they are and, with codecs, as decoded."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ class _DetectorSystem(L.LightningModule):
     Args:
         model: what is trained.
         recipe: its optimizer and schedule.
-        seed: from which all draws derive, with the step and the row.
-        codecs: a run with codecs, through which half of what is learned from goes; None: nothing does.
+        seed: from which all random numbers derive, with the step and the row.
+        codecs: a run with codecs, through which half of the training clips go; None: no clips do.
         weights: of the loss's parts, where they aren't 1.
     """
 
     name: str  # of the part that a run exports
-    codec: str  # whose modality is learned
+    codec: str  # of a detector for one modality
 
     def __init__(
         self,
@@ -310,7 +310,7 @@ class SyncSystem(L.LightningModule):
     Args:
         model: what is trained.
         recipe: its optimizer and schedule.
-        seed: from which all draws derive, with the step and the row.
+        seed: from which all random numbers derive, with the step and the row.
         seconds: of what is cut out; clips are `MAX_SHIFT` longer, or else only shorter shifts are drawn.
         detectors: a folder of runs perception-video_detector and perception-audio_detector, whose weights are
             started from.

@@ -44,7 +44,7 @@ class Track:
 
     @property
     def noun(self) -> Noun:
-        """What can be said of it: of a drum no material."""
+        """Its attributes that captions may name: of a drum no material."""
         kind, material = TARGET_WORDS.get(self.kind, (self.kind, self.material or None))
         return Noun(kind, material, self.colour or None, side=self.side)
 

@@ -6,7 +6,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from avsim.perception.blocks import Block, Conv, Errors, TemporalConv
+from avsim.perception.blocks import CellBlock, Conv, Errors, TemporalConv
 from avsim.perception.grid import Grid
 from avsim.perception.vocabulary import COLOURS, KINDS, MATERIALS, PLACES
 from avsim.weights import configured
@@ -25,7 +25,7 @@ ERRORS = tuple(
 
 @dataclass(frozen=True, eq=False)
 class VideoPrediction:
-    """What a video's detector says of clips, before it is decided."""
+    """Raw outputs of the video detector."""
 
     kind: Tensor  # (B, T, h, w, 23) logits
     material: Tensor  # (B, T, h, w, 7) logits
@@ -60,12 +60,12 @@ class VideoDetector(nn.Module):
         self.grid = grid
         self.into = Conv(9, fine // 2, 4, stride=2, padding=1)
         self.down = Conv(fine // 2, fine, 2, stride=2)
-        self.first = Block(fine)
+        self.first = CellBlock(fine)
         self.further = nn.Linear(4 * fine, coarse)
-        self.blocks = nn.ModuleList(Block(coarse) for _ in range(blocks))
+        self.blocks = nn.ModuleList(CellBlock(coarse) for _ in range(blocks))
         self.over_time = nn.ModuleList(TemporalConv(coarse, 2 ** (k % 3)) for k in range(blocks))
         self.back = nn.Linear(coarse, 4 * fine)
-        self.last, self.last_time = Block(fine), TemporalConv(fine, 1)
+        self.last, self.last_time = CellBlock(fine), TemporalConv(fine, 1)
         self.norm = nn.LayerNorm(fine)
         self.parts = (len(KINDS), len(MATERIALS), len(COLOURS), 1, 1, 1, 1, 1)
         self.read = nn.Linear(fine, sum(self.parts))

@@ -1,4 +1,4 @@
-"""The words that detectors know: number 0 is nothing, the others count from 1."""
+"""The detectors' vocabulary: index 0 is the background, words start at 1."""
 
 from avsim.world.flat.scene import COLOURS as COLOURS_OF
 from avsim.world.flat.scene import SHAPES, TARGETS

@@ -50,6 +50,12 @@ def rewritten(prompt: str) -> Rewritten:
     )
 
 
+def place_caption(prompt: str) -> str:
+    """A caption of the place of a prompt alone; "" where it names none."""
+    place = understood(prompt).facts.place
+    return "" if place is None else plain_caption(Facts(place=place))
+
+
 def facts_of_prompt(prompt: str) -> Facts:
     """The facts of an ordinary sentence.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from avsim.data.resuming import SETTINGS
-from avsim.data.videos import Captions, find_films
+from avsim.data.videos import Captions, find_videos
 from avsim.diffusion.generate import STEPS
 from avsim.errors import InputError
 from avsim.simulator.samples import LISTING
@@ -50,7 +50,7 @@ def entries(folder: Path) -> list[Entry]:
         return _read_prompts(folder)
     return [
         Entry(path, path.relative_to(folder).as_posix(), _caption_beside(path))
-        for path in find_films([folder])
+        for path in find_videos([folder])
     ]
 
 

@@ -1,4 +1,4 @@
-"""What training changes in a mixture, and what it asks of the separator. Every draw derives from its row."""
+"""Augmentation of the separator's mixtures. All random numbers derive from the row."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Augmentation:
     """How often and how far training changes a mixture (chances per clip or per region)."""
 
     gain_db: float = 6.0  # each stem by a draw from +- this
-    silence: float = 0.1  # a region is seen but not heard
-    hide: float = 0.15  # a region is heard but not seen: its sound becomes "off screen"
-    mirror: float = 0.5  # video left to right, and the sound's channels with it
+    silence: float = 0.1  # chance that a region becomes silent
+    hide: float = 0.15  # chance that a region's stem becomes off-screen
+    mirror: float = 0.5  # chance of a horizontal flip, with the audio channels swapped
     mono: float = 0.15  # both channels carry their mean, so that stereo alone can't pass for seeing
 
 
@@ -44,7 +44,7 @@ def truth(batch: ClipBatch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 def augment(batch: ClipBatch, seed: int, step: int, how: Augmentation) -> ClipBatch:
     """A changed copy of a batch of mixtures, in which the wave is still the sum of its parts.
 
-    Each clip draws from `(seed, "augment", step, row)` alone.
+    Random numbers of a clip depend on `(seed, "augment", step, row)` alone.
     """
     changed = [
         _augment_clip(parts, seeds.generator(seed, "augment", step, row), how)
@@ -56,9 +56,9 @@ def augment(batch: ClipBatch, seed: int, step: int, how: Augmentation) -> ClipBa
 
 @torch.no_grad()
 def through(batch: ClipBatch, see: VideoCodec, hear: AudioCodec, rows: Tensor) -> ClipBatch:
-    """The batch, its `rows` (B,) bool seen and heard as the codecs keep them: a drawn clip is decoded, too.
+    """The batch, its `rows` (B,) bool encoded and decoded by the codecs, as generated clips are decoded.
 
-    Stems and masks stay what they were: who makes which part of a sound is the same, whatever it lost.
+    Stems and masks are unchanged.
     """
     if not rows.any():
         return batch

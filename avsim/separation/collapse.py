@@ -3,8 +3,8 @@
 - blank video: what it gains must come from seeing, so with a grey video little may be left of it;
 - swapped video: regions of another clip's video must stay silent;
 - constant mask: shares that are the same in every bin score as well as its own;
-- confusion: a region's stem comes nearer to another region's sound than to its own, also among those that
-  sound alike, which only motion and place can tell apart.
+- confusion: a region's stem is nearer to another region's true stem than to its own, also among similar
+  sounds, which only motion and position distinguish.
 """
 
 from dataclasses import replace
@@ -26,7 +26,7 @@ def blank(batch: ClipBatch) -> ClipBatch:
 
 
 def swapped(batch: ClipBatch) -> ClipBatch:
-    """Each sound with the video and the regions of the clip before it; a batch of one has no other clip."""
+    """Each wave with the video and the regions of the previous clip; a batch of one has no other clip."""
     frames, _, _, masks = truth(batch)
     return replace(batch, frames=frames.roll(1, 0), masks=masks.roll(1, 0))
 
@@ -45,7 +45,7 @@ def energy_share(stems: Tensor) -> Tensor:
 
 
 def confusion(reference: Tensor, estimate: Tensor, power: Tensor, audible: Tensor) -> tuple[Tensor, Tensor]:
-    """Whether each region's stem is nearer to another's sound, for all, and for those that sound alike.
+    """Whether each region's stem is nearer to another's true stem, for all regions and for similar sounds.
 
     Shapes: stems (B, R, A, N), their powers in bands (B, R, F, J), audible (B, R); returns two of (B, R), 1
     where confused, 0 where not, nan where there is no other.

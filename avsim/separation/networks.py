@@ -11,12 +11,12 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from avsim.perception.blocks import Block, Conv
+from avsim.perception.blocks import CellBlock, Conv
 
 SHARED = 2  # the level of the U-Net whose columns last about as long as a frame: four hops
 
 
-class TemporalConv(nn.Module):
+class DilatedConv(nn.Module):
     """Each cell mixes with itself `reach` frames before and after: three taps of a dilated convolution."""
 
     def __init__(self, width: int, reach: int) -> None:
@@ -43,16 +43,16 @@ class FrameEncoder(nn.Module):
     """Frames and what moved between them -> a feature of every cell of 4 x 4 pixels, at every frame.
 
     Fine cells keep the place, cells of 8 x 8 pixels do most of the work, and dilated taps over time (1 to 8
-    frames) tell a thing that moves with the sound from one that only looks like it.
+    frames) distinguish a thing that moves with the audio from one that only looks like it.
     """
 
     def __init__(self, fine: int, coarse: int, blocks: int) -> None:
         super().__init__()
         self.stem = nn.Linear(4 * 4 * 6 + 2, fine)
-        self.first = Block(fine)
+        self.first = CellBlock(fine)
         self.down = nn.Linear(4 * fine, coarse)
-        self.blocks = nn.ModuleList(Block(coarse) for _ in range(blocks))
-        self.over_time = nn.ModuleList(TemporalConv(coarse, 2**i) for i in range(blocks))
+        self.blocks = nn.ModuleList(CellBlock(coarse) for _ in range(blocks))
+        self.over_time = nn.ModuleList(DilatedConv(coarse, 2**i) for i in range(blocks))
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Frames (B, 3, T, H, W) in [0, 1] -> fine (B, T, H/4, W/4, C), coarse (B, T, H/8, W/8, D)."""
@@ -73,9 +73,9 @@ class CellDecoder(nn.Module):
 
     def __init__(self, fine: int, coarse: int, features: int) -> None:
         super().__init__()
-        self.mix = Block(coarse)
+        self.mix = CellBlock(coarse)
         self.up = nn.Linear(coarse, 4 * fine)
-        self.last = Block(fine)
+        self.last = CellBlock(fine)
         self.norm, self.read = nn.LayerNorm(fine), nn.Linear(fine, features)
 
     def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
@@ -93,7 +93,7 @@ class BinEncoder(nn.Module):
         self.stride = 2 ** (len(widths) - 1)  # bands and columns per step of the coarsest level
         self.stem = Conv(inputs + 1, widths[0], 3, padding=1)
         self.downs = nn.ModuleList(
-            nn.Sequential(Conv(fine, coarse, 4, stride=2, padding=1), Block(coarse))
+            nn.Sequential(Conv(fine, coarse, 4, stride=2, padding=1), CellBlock(coarse))
             for fine, coarse in zip(widths[:-1], widths[1:], strict=True)
         )
 
@@ -113,10 +113,10 @@ class BinDecoder(nn.Module):
     def __init__(self, widths: list[int], features: int) -> None:
         super().__init__()
         self.shared = min(SHARED, len(widths) - 1)  # the level where bins look at the video
-        self.deep = nn.Sequential(Block(widths[-1]), Block(widths[-1]))
+        self.deep = nn.Sequential(CellBlock(widths[-1]), CellBlock(widths[-1]))
         steps = list(zip(widths[:-1], widths[1:], strict=True))[::-1]  # coarsest first
         self.ups = nn.ModuleList(nn.Linear(coarse, 4 * fine) for fine, coarse in steps)
-        self.blocks = nn.ModuleList(Block(fine) for fine, _ in steps)
+        self.blocks = nn.ModuleList(CellBlock(fine) for fine, _ in steps)
         self.norm, self.read = nn.LayerNorm(widths[0]), nn.Linear(widths[0], features)
 
     def rise(self, levels: list[Tensor]) -> Tensor:
@@ -136,7 +136,7 @@ class BinDecoder(nn.Module):
         return x
 
 
-class CrossAttention(nn.Module):
+class FrameCrossAttention(nn.Module):
     """Tokens of one half attend to those of the other half at the same time."""
 
     def __init__(self, width: int, other: int, heads: int = 4) -> None:
@@ -165,8 +165,8 @@ class FusionBlock(nn.Module):
 
     def __init__(self, coarse: int, bins: int, reach: int) -> None:
         super().__init__()
-        self.bins_to_cells, self.over_time = CrossAttention(coarse, bins), TemporalConv(coarse, reach)
-        self.cells_to_bins, self.mix = CrossAttention(bins, coarse), Block(bins)
+        self.bins_to_cells, self.over_time = FrameCrossAttention(coarse, bins), DilatedConv(coarse, reach)
+        self.cells_to_bins, self.mix = FrameCrossAttention(bins, coarse), CellBlock(bins)
 
     def forward(
         self, cells: Tensor, bins: Tensor, column_at: Tensor, frame_at: Tensor

@@ -38,13 +38,13 @@ class Rounded:
 
 @dataclass(frozen=True, eq=False)
 class Span:
-    """The columns of a sound that one window of the separator answers for, and the maps that it has of them.
+    """The columns that are taken from one window of the separator, and their maps.
 
     The share of bin (j, f) that cell c takes is exp(bins[j, f] . cells[columns_frame[j], c] - total[j, f]).
     Shapes: columns_frame (j,); cells (t, h w + 1, K), the last "off screen"; bins (j, F, K); total (j, F).
     """
 
-    column: int  # the first, of the whole sound's
+    column: int  # the first, in the whole spectrum
     columns_frame: Tensor
     cells: Rounded
     bins: Rounded
@@ -74,7 +74,7 @@ def unfold(
 ) -> Pixels:
     """Look at and listen to a whole clip once; wave (A, N).
 
-    Where two windows meet, each answers for its nearer half (`stems` fade into each other there).
+    Between two windows, columns are taken from the nearer one (`stems` cross-fade there).
 
     Raises:
         InputError: a region that isn't of this video.

@@ -26,7 +26,7 @@ def cell_weights(masks: Tensor, grid: tuple[int, int]) -> Tensor:
 
     A pixel that several regions cover is split between them evenly. A cell gives a region the part of its
     area that the region covers; a region smaller than a cell is widened until its fullest cell is wholly its
-    own, because the separator sees nothing finer than a cell.
+    own, because a cell is the separator's resolution.
     """
     split = masks / masks.sum(-4, keepdim=True).clamp(min=1)
     flat = split.reshape(-1, 1, *masks.shape[-2:])
@@ -38,7 +38,7 @@ def cell_weights(masks: Tensor, grid: tuple[int, int]) -> Tensor:
 
 
 def check_regions(regions: Sequence[Region], size: tuple[int, int], frames: int) -> None:
-    """Refuse regions that are not of a video of `size` (H, W) with as many `frames`.
+    """Raise InputError for regions of another size than (H, W) or another number of frames.
 
     A mask of another size is taken to be the same video where it has its aspect (within 1 %).
 
@@ -152,7 +152,7 @@ def read_mask(path: str | Path, size: tuple[int, int]) -> Tensor:
 
 
 def _check_aspect(path: Path, shape: Sequence[int], size: tuple[int, int]) -> None:
-    """Refuse a mask of another aspect; say so where one of another size is scaled."""
+    """Raise InputError for a mask of another aspect ratio; warn where one of another size is scaled."""
     found, expected = (f"{each[1]}x{each[0]}" for each in (shape, size))
     if not alike(shape, size):
         raise InputError(

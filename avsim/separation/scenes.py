@@ -1,4 +1,4 @@
-"""Scenes of the world to separate: how many things sound, alike or not, seen or not, with the truth of each.
+"""Scenes of the world for separation: number of sounding things, similar or not, in view or not, with stems.
 
 `Scenes` renders them when they are requested; `save_scenes` renders them once and for all, for trainings that
 take less time than the rendering of what they see.
@@ -35,14 +35,14 @@ from avsim.data.sources import Sample, made
 from avsim.data.workers import Crashed, run_all
 from avsim.errors import InputError
 from avsim.seeds import derive, generator
-from avsim.world import Truth, WorldConfig, configured
+from avsim.world import Truth, WorldConfig, world_config
 from avsim.world.flat.config import KINDS
 from avsim.world.flat.dataset import LOUDEST
 from avsim.world.flat.random_scenes import draw_scene
 from avsim.world.flat.render import render
 from avsim.world.flat.scene import MOST, Scene
 
-TRIES = 4000  # scenes drawn before a constraint counts as one that the world can't grant
+TRIES = 4000  # scenes sampled before a constraint counts as impossible
 REGIONS = MOST + 1  # things that are seen in one clip, at most: what falls beside the video may roll in
 PER_SHARD = 25  # clips
 
@@ -52,8 +52,8 @@ class Constraints:
     """What a scene must have."""
 
     things: tuple[int, int]  # fewest and most that are there to be seen, silent ones too
-    sounding: tuple[int, int]  # and of them sound
-    alike: bool | None = None  # whether two that sound are of one kind; None: as it happens
+    sounding: tuple[int, int]  # of which so many sound
+    alike: bool | None = None  # whether two sounding things are of one kind; None: random
     off_screen: bool = False  # whether something falls beside the video
 
 
@@ -67,7 +67,7 @@ CONSTRAINTS = {
     "off screen": Constraints((1, 1), (1, 1), off_screen=True),
     "crowd": Constraints((2, 3), (1, 3), off_screen=True),
 }
-TRAINING_SHARES = {  # how often training sees each
+TRAINING_SHARES = {  # weight in training
     "one": 0.05, "two": 0.2, "alike": 0.2, "three": 0.15, "four": 0.05, "silent": 0.1,
     "off screen": 0.18, "crowd": 0.07,
 }  # fmt: skip
@@ -111,7 +111,7 @@ class Scenes:
         constraints: Mapping[str, float] | None = None,  # how often each is made; None: `TRAINING_SHARES`
         families: Mapping[str, float] | None = None,  # of scenes, likewise; None: players as often as others
     ) -> None:
-        self.config, self.seed, self.split, self.count = configured(config), seed, split, count
+        self.config, self.seed, self.split, self.count = world_config(config), seed, split, count
         self.constraints = dict(TRAINING_SHARES if constraints is None else constraints)
         self.families = dict({"drop": 0.3, "strike": 0.2, "ensemble": 0.5} if families is None else families)
         for name, given, known in (
@@ -194,7 +194,7 @@ def _in_turn(scene: Scene, random: np.random.Generator) -> Scene:
 
 
 def _chosen(weights: Mapping[str, float], random: np.random.Generator) -> str:
-    """One of the names, as often as its weight says."""
+    """One of the names, sampled by weight."""
     share = np.array(list(weights.values())) / sum(weights.values())
     return list(weights)[int(random.choice(len(share), p=share))]
 

@@ -1,4 +1,4 @@
-"""The separator: every time-frequency bin of a sound spreads itself over the video and "off screen"."""
+"""The separator: a softmax distributes every time-frequency bin over the video's cells and "off screen"."""
 
 import math
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from avsim.separation.spectrum import Scale, features, frames_of, transform
 from avsim.weights import configured
 
 CELL = 4  # pixels of the fitted video to a cell, each way
-INPUTS = 4  # features of a bin that the network hears, see `spectrum.features`
+INPUTS = 4  # input features of a bin, see `spectrum.features`
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ class Maps:
         return replace(self, bins=self.bins.index_select(1, columns))
 
     def logits(self, columns_frame: Tensor) -> Tensor:
-        """How much each bin belongs to each cell of its own moment, (B, J, F, h w + 1)."""
+        """The share of each bin in each cell of the same moment, (B, J, F, h w + 1)."""
         cells = self.cells.index_select(1, columns_frame)  # (B, J, h w + 1, K + 1)
         return self.bins @ cells.transpose(2, 3)
 
@@ -58,7 +58,7 @@ class Maps:
 class SeparationModel(nn.Module):
     """The frame rate and size of a network's input."""
 
-    frames_per_second: float  # of the video as the network sees it
+    frames_per_second: float  # of the network's input video
     short_side: int  # pixels of its short side
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
@@ -101,7 +101,7 @@ class Separator(SeparationModel):
 
     def __init__(
         self,
-        frames_per_second: float = 16.0,  # of the video as the network sees it
+        frames_per_second: float = 16.0,  # of the network's input video
         short_side: int = 64,  # pixels of its short side; a multiple of 8
         scale: Scale = Scale(),  # noqa: B008 (frozen)
         width: int = 32,  # K, features that cells and bins share
@@ -124,7 +124,7 @@ class Separator(SeparationModel):
         self.off_screen = nn.Parameter(torch.randn(width) * 0.1)
 
     def hidden_matrices(self) -> list[nn.Parameter]:
-        """What Muon trains: all that lies between what comes in and the features that go out."""
+        """The weights for Muon: all hidden layers."""
         ends = (
             self.frame_encoder.stem,
             self.audio_encoder.stem,
@@ -149,7 +149,7 @@ class Separator(SeparationModel):
         return self(fitted, heard, columns_frame), columns_frame, bins
 
     def forward(self, frames: Tensor, heard: Tensor, columns_frame: Tensor) -> Maps:
-        """Maps of fitted frames (B, 3, T, 4 h, 4 w) and heard features (B, 4, F, J); columns_frame (J,)."""
+        """Maps of fitted frames (B, 3, T, 4 h, 4 w) and audio features (B, 4, F, J); columns_frame (J,)."""
         fine, coarse = self.frame_encoder(frames)  # (B, T, h, w, C), (B, T, h/2, w/2, D)
         levels = self.audio_encoder(heard)  # [(B, F / 2^i, J / 2^i, C_i)]
         met = self.bin_decoder.rise(levels)  # (B, F / 2^s, J / 2^s, C_s)

@@ -1,4 +1,4 @@
-"""The mixture as the separator hears it: an STFT in hertz and seconds, read on bands that widen upwards.
+"""The separator's audio input: an STFT on bands whose width grows with frequency.
 
 Windows, hops and bands are fixed in seconds and hertz, so one model reads sound of any sample rate without
 resampling: a lower rate leaves the upper bands empty, a higher one extends the highest band's share upwards.
@@ -87,7 +87,7 @@ def band_power(bins: Tensor, pool: Tensor) -> Tensor:
 
 
 def features(bins: Tensor, pool: Tensor) -> Tensor:
-    """What the network hears of a mixture: (B, A, M, J) -> (B, 4, F, J).
+    """Input features of a mixture: (B, A, M, J) -> (B, 4, F, J).
 
     Level (log power against the clip's mean), level difference left to right in [-1, 1], and the coherence of
     the two channels (real and imaginary part, which hold their phase difference). Mono has no difference and
@@ -112,5 +112,5 @@ def features(bins: Tensor, pool: Tensor) -> Tensor:
 
 
 def frames_of(seconds: Tensor, frames: int, frames_per_second: float) -> Tensor:
-    """The index of the frame that is shown at each moment, clamped to a clip of `frames`."""
+    """The index of the frame at each moment, clamped to a clip of `frames`."""
     return (seconds * frames_per_second + 1e-6).floor().long().clamp(0, frames - 1)

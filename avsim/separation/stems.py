@@ -49,7 +49,7 @@ def frame_source(clip: Clip, model: Separator) -> FrameSource:
 
 @dataclass(frozen=True, eq=False)
 class Window:
-    """What the separator knows of samples [first, last) of a sound. Shapes as in `Separator.listen`."""
+    """The separator's encoding of samples [first, last) of a wave. Shapes as in `Separator.listen`."""
 
     first: int
     last: int
@@ -88,7 +88,7 @@ def fade(count: int) -> Tensor:
 def stream(
     model: Separator, picture: FrameSource, wave: Tensor, sample_rate: int, regions: Sequence[Region]
 ) -> Iterator[Tensor]:
-    """Stems of a sound (A, N), piece by piece: (R + 1, A, n) float32 each, "off screen" last.
+    """Stems of a wave (A, N), piece by piece: (R + 1, A, n) float32 each, "off screen" last.
 
     A region takes from every bin the shares of its cells; "off screen" is the original minus the regions, so
     that stems add up. Windows fade into each other, and memory is that of one window.
@@ -117,7 +117,7 @@ def stream(
 def separate(model: Separator, clip: Clip, regions: Sequence[Region]) -> Stems:
     """The stem of each region, and of "off screen", at the clip's own rate and channels.
 
-    Their sum is the clip's sound (to 1e-6 of its peak in float32), also where regions overlap: what several
+    Their sum is the clip's wave (to 1e-6 of its peak in float32), also where regions overlap: what several
     cover is split between them. A region smaller than a cell of the separator's grid gets a cell. A mask of
     another size is scaled, with a warning, where it has the frame's aspect.
 
@@ -135,7 +135,7 @@ def separate(model: Separator, clip: Clip, regions: Sequence[Region]) -> Stems:
 
 
 def pixel_stem(model: Separator, clip: Clip, x: float, y: float) -> Tensor:
-    """What the one cell around the pixel (x, y) adds to the sound, (A, N) float32.
+    """The stem of the cell around the pixel (x, y), (A, N) float32.
 
     Raises:
         InputError: a clip without video or audio, or a point outside the video.

@@ -32,11 +32,11 @@ SCORES = (
     "si_sdr_ideal",
     "si_sdr_off_screen",
     "collapse/seen",  # share of the energy that regions take
-    "collapse/swapped",  # and that they take of another video's sound: should be little
+    "collapse/swapped",  # and of another video's audio: should be small
     "collapse/blank_gain",  # dB gained with a grey video: should be far below `si_sdr_gain`
     "collapse/constant_mask",  # the loss of shares that are the same in all bins: should be far above the own
-    "collapse/confused",  # how often a region's stem is nearer to another's sound
-    "collapse/confused_alike",  # and among those that sound alike
+    "collapse/confused",  # share of regions whose stem is nearer to another's true stem
+    "collapse/confused_alike",  # and among similar sounds
 )
 
 
@@ -46,14 +46,14 @@ class SeparatorSystem(L.LightningModule):
     Args:
         model: what is trained.
         recipe: its optimizer and schedule.
-        seed: from which all draws derive, with the step and the row.
+        seed: from which all random numbers derive, with the step and the row.
         augmentation: how training changes a mixture; None leaves it as the data made it.
         spectrum: weight of the magnitudes' L1 distance beside the shares' divergence.
-        every: a training step asks for one of so many columns of the spectrum; a window is four.
+        every: a training step computes one of this many columns of the spectrum; a window spans four.
         diagnosed: validation batches with the tests for collapse.
-        video_codec: run or folder of a codec; with both, some clips are seen and heard through them in
-            training, as what a generator draws is.
-        audio_codec: and of a sound's.
+        video_codec: run or folder of a codec; with both, some training clips are encoded and
+            decoded, as generated clips are.
+        audio_codec: likewise for the audio.
         coded: chance of a clip to go through them.
 
     Raises:
@@ -104,7 +104,7 @@ class SeparatorSystem(L.LightningModule):
         return region_shares(self.model, frames, wave, masks, batch.spec, columns)
 
     def as_drawn(self, batch: ClipBatch) -> ClipBatch:
-        """The batch, some of its clips seen and heard through the codecs where these are given."""
+        """The batch, some of its clips encoded and decoded where codecs are given."""
         if not self.codecs:
             return batch
         see, hear = (codec.to(self.device) for codec in self.codecs)
@@ -113,7 +113,7 @@ class SeparatorSystem(L.LightningModule):
         return through(batch, see, hear, torch.tensor(rows, device=self.device))
 
     def columns(self, batch: ClipBatch) -> Tensor:
-        """The columns of the spectrum that a training step asks for: windows overlap, so one of `every`."""
+        """The columns of the spectrum that a training step computes: windows overlap, so one of `every`."""
         _, wave, _, _ = truth(batch)
         draw = seeds.generator(self.seed, "columns", self.global_step)
         first = int(torch.randint(self.every, (), generator=draw))
@@ -194,6 +194,6 @@ class SeparatorSystem(L.LightningModule):
 
 
 def _audible(stems: Tensor) -> Tensor:
-    """Which stems lie above -40 dB of the loudest: below it SI-SDR says nothing. (B, R, A, N) -> (B, R)."""
+    """Which stems lie above -40 dB of the loudest: below it SI-SDR is meaningless. (B, R, A, N) -> (B, R)."""
     power = stems.square().mean((-2, -1))
     return (power > 1e-4 * power.amax(1, keepdim=True)) & (power > 1e-10)

@@ -48,7 +48,7 @@ def frames_of_video(path: str | Path, model: Separator) -> FrameSource:
 
 
 def audio_of_video(path: str | Path) -> tuple[Tensor, int]:
-    """The sound of a video, (A, N) at its own rate and channels, as long as its video; and the rate in Hz.
+    """The audio of a video, (A, N) at its own rate and channels, as long as its frames; and the rate in Hz.
 
     Raises:
         InputError: a file that can't be read, or without video or audio.

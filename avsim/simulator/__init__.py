@@ -1,6 +1,13 @@
 """A loaded model: every direction from one checkpoint, and the stems of what it made.
 
-    simulator   Simulator: generate, foley, visualize, animate, extend, edit, image, audio, separate
+    simulator   Simulator: generate, foley, animate, extend, loop, connect, retake, edit, separate, ...
+    models      Models: what a folder holds, and how clips of a `LatentSpec` are sampled
+    prompts     warnings of what a prompt asks for and the model was not trained on
+    soundtrack  audio for a video of any length, in windows
+    windows     windows that share an anchor frame; their latents are carried
+    stream      clips of any length from prompts, storyboards
+    gaps        a gap beside or between clips, filled       seams   given content pasted back without a step
+    joining     extend, loop, connect, retake               keyframes   frames that are given at some times
     defaults    the sampling defaults of each task
     loading     a run's folder -> Simulator
     diffusers_pipeline  pipelines of diffusers as generators
@@ -11,7 +18,9 @@
 Importing this package imports neither Lightning nor wandb; only the last line's files do.
 """
 
+from avsim.simulator.keyframes import Condition
 from avsim.simulator.loading import load
 from avsim.simulator.simulator import Simulator
+from avsim.simulator.stream import Shot
 
-__all__ = ["Simulator", "load"]
+__all__ = ["Condition", "Shot", "Simulator", "load"]

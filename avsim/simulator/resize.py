@@ -78,17 +78,3 @@ def clip_with_wave(frames: Tensor, frames_per_second: float, wave: Tensor, sampl
 def pad_with_last(part: Tensor, length: int) -> Tensor:
     """Frames (3, T, H, W) or a wave (A, N), padded with their last to `length` along dimension 1."""
     return torch.cat([part, part[:, -1:].expand(-1, length - part.shape[1], *part.shape[2:])], 1)
-
-
-GLIDE = 0.005  # time constant in s of the fade of a step between waves
-
-
-def joined(before: Tensor, after: Tensor, sample_rate: int) -> Tensor:
-    """`before` (A, M), continued by `after` (A, N) from sample M on without a click.
-
-    Returns (A, N), its first M samples `before`'s.
-    """
-    count = before.shape[1]
-    step = before[:, -1:] - after[:, count - 1 : count]  # (A, 1)
-    fade = torch.exp(-torch.arange(after.shape[1] - count, device=after.device) / (GLIDE * sample_rate))
-    return torch.cat([before, (after[:, count:] + step * fade).clamp(-1, 1)], 1)

@@ -285,7 +285,7 @@ def commit() -> str:
     return head.strip() + ("+" if changed.strip() else "")
 
 
-class Guard(Callback):
+class NonFiniteGuard(Callback):
     """Stops a run whose loss or gradient is not finite, and names the clips; logs the gradient's norm.
 
     The host checks a step's flag during the next step, so that it never waits for the device. By then the
@@ -374,7 +374,7 @@ class _Flag:
         return self.held.tolist()
 
 
-class Bar(RichProgressBar):
+class StepProgressBar(RichProgressBar):
     """Lightning's progress bar without epochs: a train loader is one endless epoch."""
 
     def __init__(self) -> None:
@@ -391,7 +391,7 @@ class Bar(RichProgressBar):
         return self.shown
 
 
-class Meter(Callback):
+class Throughput(Callback):
     """Logs clips/s (and latents/s, both modalities' together, where a batch holds latents) of all processes.
 
     Where no terminal shows a progress bar, it also prints a line every `every_n_steps` steps.

@@ -1,4 +1,4 @@
-"""Clips with the truth in them: an endless world of things that sound, and why.
+"""Synthetic clips with exact ground truth: scenes of things that fall, are struck or are played.
 
 A `Scene` says what is there and what it does (`scene.py`; drawn at random in `chance.py`). Its bodies fall
 (`drop.py`), its targets are struck (`strike.py`), its players play (`ensemble.py`): each becomes an `Actor`,
@@ -7,7 +7,7 @@ room; `dataset.py` counts clips.
 """
 
 from avsim.world.flat.actor import Contact
-from avsim.world.flat.config import LEVELS, SPLITS, WorldConfig, configured
+from avsim.world.flat.config import LEVELS, SPLITS, WorldConfig, world_config
 from avsim.world.flat.dataset import WorldDataset
 from avsim.world.flat.render import render
 from avsim.world.flat.scene import Scene
@@ -23,6 +23,6 @@ __all__ = [
     "Truth",
     "WorldConfig",
     "WorldDataset",
-    "configured",
+    "world_config",
     "render",
 ]

@@ -1,4 +1,4 @@
-"""The truth of a clip: what is there, what it did and when, and which part of the sound is its own."""
+"""Ground truth of a clip: its things, their events and times, and the stem of each."""
 
 import dataclasses
 import json
@@ -37,7 +37,7 @@ class Thing:
 
 @dataclass(frozen=True)
 class Captions:
-    """What a clip shows and lets hear, in words that are all true of it."""
+    """True captions of a clip."""
 
     short: str
     full: str
@@ -56,7 +56,7 @@ class Score:
 class Truth:
     """Everything that is known of a clip.
 
-    A thing that leaves the frame keeps its stem; what is never seen is heard in the stem "off screen".
+    A thing that leaves the frame keeps its stem; what is never in view is in the stem "off screen".
 
     Shapes: stems {name: (A, N)}, one for each thing, "ambience" and "off screen", whose sum is the clip's
     wave; masks (things, T, H, W) in [0, 1], the part of each pixel that shows the thing, and amodal ones,

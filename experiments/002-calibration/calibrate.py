@@ -37,7 +37,7 @@ from avsim.evaluation.suite import CALIBRATIONS, METRICS, OOD_EMBEDDING, Metric
 from avsim.files import atomic
 from avsim.perception.ground_truth import MASKED
 from avsim.seeds import generator
-from avsim.world import Truth, WorldDataset, configured
+from avsim.world import Truth, WorldDataset, world_config
 
 SPECS = (  # of the clips, in turn
     ClipSpec(),
@@ -105,7 +105,7 @@ def same(truth: dict[str, torch.Tensor], corruption: dict[str, torch.Tensor]) ->
 
 def clips(level: str, split: str, count: int, seed: int) -> Iterator[tuple[Clip, Truth]]:
     """Clips of the world, of each of `SPECS` in turn."""
-    worlds = [WorldDataset(replace(configured(level), spec=spec), seed, split) for spec in SPECS]
+    worlds = [WorldDataset(replace(world_config(level), spec=spec), seed, split) for spec in SPECS]
     for index in track(range(count), f"{level}, {split}", console=Console(stderr=True)):
         yield worlds[index % len(worlds)][index]
 

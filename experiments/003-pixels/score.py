@@ -32,7 +32,7 @@ from avsim.separation.scenes import Scenes
 from avsim.separation.separator import CELL
 from avsim.separation.spectrum import Scale, band_power, inverse, transform
 from avsim.weights import TENSORS, hash_of, load_model
-from avsim.world import configured
+from avsim.world import world_config
 
 SPEC = ClipSpec(seconds=2.0, height=64, width=64, frames_per_second=16.0, sample_rate=16000, channels=2)
 RATE, FRAMES = SPEC.sample_rate, SPEC.frames
@@ -104,7 +104,7 @@ def model(folder: str) -> Any:
 def source(level: str, row: Row) -> Scenes:
     """The source of a row's mixtures; no training has this seed."""
     return Scenes(
-        configured(level), 3, row.split, constraints={row.constraint: 1.0}, families={row.family: 1.0}
+        world_config(level), 3, row.split, constraints={row.constraint: 1.0}, families={row.family: 1.0}
     )
 
 

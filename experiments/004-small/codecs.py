@@ -22,7 +22,7 @@ from avsim.measures import bootstrap, log_spectral_distance, psnr
 from avsim.perception.matching import match
 from avsim.simulator import Simulator, load
 from avsim.world import Truth, WorldDataset
-from avsim.world.flat.config import configured
+from avsim.world.flat.config import world_config
 
 TOLERANCE = 0.03  # s
 
@@ -74,7 +74,7 @@ if __name__ == "__main__":
     simulator, detectors = load(arguments.model), Detectors.shipped()
     if arguments.video_codec is not None:
         simulator = replace(simulator, video_codec=load(arguments.video_codec).video_codec)
-    level = configured("medium")
+    level = world_config("medium")
     level = replace(level, spec=replace(level.spec, height=arguments.size, width=arguments.size))
     world = WorldDataset(level, seed=7, split="test")
     clips = (world[index] for index in range(arguments.count))

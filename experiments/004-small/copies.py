@@ -17,7 +17,7 @@ from torch import Tensor
 from avsim.data.latent_shards import LatentSource
 from avsim.data.shards import from_uint8
 from avsim.devices import autocast_if_faster
-from avsim.evaluation.diversity import Memorization, nearest
+from avsim.evaluation.memorization import Memorization, nearest
 from avsim.measures import bootstrap
 from avsim.weights import SMALL, load_model
 from avsim.world import WorldDataset

@@ -97,7 +97,7 @@ def ways(
     wave = torch.stack([clip.wave for clip, _ in clips])
     if way == TRUE:
         return frames, wave
-    spec = simulator._spec(clips[0][0].seconds, None)
+    spec = simulator.latent_spec(clips[0][0].seconds, None)
     video_codec, audio_codec = simulator.video_codec, simulator.audio_codec
     task = TASKS.get(way)
     with autocast_if_faster("cpu"):

@@ -26,7 +26,7 @@ from avsim.diffusion.system import GeneratorSystem
 from avsim.memory import keep_freed
 from avsim.models.joint import JointDiT
 from avsim.models.text import WordEncoder
-from avsim.training.callbacks import EMA, Guard, Meter
+from avsim.training.callbacks import EMA, NonFiniteGuard, Throughput
 from avsim.training.metrics_file import Metrics
 
 SPEC = LatentSpec(ClipSpec(2.0))
@@ -135,7 +135,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         Trainer(
             accelerator="cpu", max_steps=arguments.steps + 2, logger=Metrics(folder), default_root_dir=folder,
-            callbacks=[whole, EMA(), Guard(), Meter(), clock], enable_checkpointing=False,
+            callbacks=[whole, EMA(), NonFiniteGuard(), Throughput(), clock], enable_checkpointing=False,
             gradient_clip_val=1.0, enable_progress_bar=False, enable_model_summary=False,
             log_every_n_steps=10,
         ).fit(system, Data(batch))  # fmt: skip

@@ -142,7 +142,7 @@ def test_refusals(latents, shards, spec, codecs, tmp_path):
         encode({"train": ShardSource(shards, "train")}, spec, *codecs, latents)
     other = AudioAutoencoder(sample_rate=16000, channels=4, width=16, depths=(1, 1), n_fft=128)
     save_model(other, tmp_path / "other")
-    with pytest.raises(InputError, match="hears 16000 Hz; the clips have 8000 Hz"):
+    with pytest.raises(InputError, match="encodes 16000 Hz; the clips have 8000 Hz"):
         encode(sources(shards), spec, video, tmp_path / "other", tmp_path / "out")
     with pytest.raises(InputError, match="lacks video or audio"):
         encode({"train": ShardSource(shards, wave=False)}, spec, *codecs, tmp_path / "out")

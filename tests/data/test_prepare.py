@@ -87,7 +87,7 @@ def test_one_bad_film_among_others_is_passed_over(tmp_path, one_film, spec):
     assert made.dropped["unreadable"] >= 5  # the half of "cut off.mp4" that is not there; the rest is used
     by_film = {}
     for item in index(tmp_path / "out")["items"]:
-        by_film.setdefault(item["film"], set()).add(item["split"])
+        by_film.setdefault(item["video"], set()).add(item["split"])
     assert len(by_film) == 5 and all(len(names) == 1 for names in by_film.values())
 
 
@@ -135,7 +135,7 @@ def test_a_second_run_works_out_only_what_is_missing(tmp_path, one_film, spec, m
         ),
     )
     prepare([one_film], out, spec, stride=0.5)
-    assert seen == [("films", 1), ("shots", 0), ("clips", 1)] and index(out) == before
+    assert seen == [("videos", 1), ("shots", 0), ("clips", 1)] and index(out) == before
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ def test_refusals(folder, tmp_path):
         (("spec", "height"), 10**9),
         (("spec", "seconds"), 1e308),
         (("spec", "volume"), 11),
-        (("films",), ["a.mp4"]),
+        (("videos",), ["a.mp4"]),
     ],
 )
 def test_an_index_is_not_trusted(folder, place, value):

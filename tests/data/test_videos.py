@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from avsim.data.videos import Captions, find_films, identity
+from avsim.data.videos import Captions, find_videos, identity
 from avsim.errors import InputError
 
 
@@ -13,13 +13,13 @@ def test_finding(tmp_path):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(name.encode())
-    found = find_films([tmp_path, tmp_path / "b.mp4"])
+    found = find_videos([tmp_path, tmp_path / "b.mp4"])
     assert [path.name for path in found] == ["b.mp4", "a.MKV"]
     with pytest.raises(InputError, match="none.mp4: no such"):
-        find_films([tmp_path / "none.mp4"])
+        find_videos([tmp_path / "none.mp4"])
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="no videos in .*empty"):
-        find_films([tmp_path / "empty"])
+        find_videos([tmp_path / "empty"])
 
 
 def test_identity_is_content(tmp_path):

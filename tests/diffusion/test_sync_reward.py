@@ -27,7 +27,7 @@ def watched(tmp_path_factory):
 
 
 def latents(simulator):
-    spec = simulator._spec(1.0, None)
+    spec = simulator.latent_spec(1.0, None)
     random = torch.Generator().manual_seed(2)
     video = torch.randn(2, simulator.video_codec.channels, *spec.video, generator=random)
     return spec.clip, Latents(
@@ -93,7 +93,7 @@ def test_with_a_student_every_task_that_draws_a_picture_beside_a_sound_asks_it(w
         reward_fn = sync_reward(*args)
         return lambda latents: asked.append(1) or reward_fn(latents)
 
-    monkeypatch.setattr("avsim.simulator.simulator.sync_reward", counted)
+    monkeypatch.setattr("avsim.simulator.models.sync_reward", counted)
     both = replace(watched, student=watched.generator)
     clip = both.generate("a", seconds=1.0)
     levels = [1.5 * u / (1 + 0.5 * u) for u in (torch.arange(8, 0, -1) / 8).tolist()]  # of the video's path

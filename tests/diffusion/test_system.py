@@ -379,9 +379,9 @@ def test_weights_and_chances_out_of_range_are_refused(make):
 
 
 def test_a_model_without_coupling_goes_on_with_cross_coupling_unchanged(tmp_path):
-    from avsim.cli.trainer import initialise
     from avsim.models.couplings import CrossCoupling
     from avsim.models.tokens import lengths
+    from avsim.training.initial import initialise
 
     def system(coupling, blocks=2):
         return GeneratorSystem(JointDiT(4, 4, 32, blocks, 2, coupling=coupling))

@@ -1,7 +1,7 @@
 """Read mutants in a process of its own, which may crash: `child.py FOLDER SEED FIRST LAST LOG`.
 
 LOG gets a line of JSON before each mutant and one for each finding, so that the parent can name what killed
-the process. A mutant that takes too much CPU time ends it by SIGPROF.
+the process. A call that takes too much CPU time ends it by SIGPROF.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from avsim import media
 from avsim.errors import InputError
 from tests.fuzz.mutation import mutant
 
-CPU, MEMORY = 10.0, 2 << 30  # seconds and bytes that one mutant may take
+CPU, MEMORY = 10.0, 2 << 30  # seconds of one call and bytes of one mutant
 
 
 def main(folder: Path, seed: int, first: int, last: int, log: Path) -> None:
@@ -36,8 +36,8 @@ def main(folder: Path, seed: int, first: int, last: int, log: Path) -> None:
             path = folder / f"mutant-{first}{source.suffix}"
             path.write_bytes(mutant(source.read_bytes(), seed, number))
             lines.write(json.dumps({"at": number, "file": source.name}) + "\n")
-            began = time.process_time()
             for name, call in _calls(path).items():
+                began = time.process_time()
                 signal.setitimer(signal.ITIMER_PROF, CPU)
                 try:
                     call()
@@ -46,10 +46,10 @@ def main(folder: Path, seed: int, first: int, last: int, log: Path) -> None:
                 except Exception as error:
                     found = {"found": f"{name}: {type(error).__name__}: {error}"[:300]}
                     lines.write(json.dumps({"number": number, "file": source.name, **found}) + "\n")
-            signal.setitimer(signal.ITIMER_PROF, 0)
-            if (spent := time.process_time() - began) > CPU:
-                found = {"found": f"{spent:.0f} s of CPU"}
-                lines.write(json.dumps({"number": number, "file": source.name, **found}) + "\n")
+                signal.setitimer(signal.ITIMER_PROF, 0)
+                if (spent := time.process_time() - began) > CPU:
+                    found = {"found": f"{name}: {spent:.0f} s of CPU"}
+                    lines.write(json.dumps({"number": number, "file": source.name, **found}) + "\n")
             if _peak() > max(peak, start + MEMORY):
                 peak = _peak()
                 found = {"found": f"{(peak - start) / 1e9:.1f} GB of memory"}

@@ -91,14 +91,14 @@ def test_a_part_of_a_film_is_encoded_anew(tmp_path):
 def test_the_sound_is_taken_as_the_picture_is_written(tmp_path, monkeypatch):
     """No video of the video is held: a piece of the sound is made between those of the video."""
     path, order = film(seconds=20.0).write(tmp_path / "film.gif"), []
-    images = media.dub.pictures
+    images = media.dub.decoded_frames
 
     def watched(*arguments):
         for image in images(*arguments):
             order.append("image")
             yield image
 
-    monkeypatch.setattr(media.dub, "pictures", watched)
+    monkeypatch.setattr(media.dub, "decoded_frames", watched)
     media.write_dubbed(path, pieces(tone(20.0), RATE, order), tmp_path / "out.mp4")
     assert order.count("image") == 200 and len(order) == 220
     last = max(index for index, each in enumerate(order) if each == "image")

@@ -368,7 +368,7 @@ def test_a_photograph_with_exif_is_upright(suffix, orientation, corner, tmp_path
 
 def test_whatever_a_reader_raises_names_the_file(tmp_path, monkeypatch):
     Clip(torch.rand(3, 2, 16, 16), None, 10.0).write(tmp_path / "a.mkv")
-    monkeypatch.setattr(sys.modules["avsim.media.read"], "read_picture", lambda *_: [].pop())
+    monkeypatch.setattr(sys.modules["avsim.media.read"], "read_frames", lambda *_: [].pop())
     with pytest.raises(InputError, match=r"a\.mkv: cannot be read \(IndexError"):
         media.read(tmp_path / "a.mkv")
 

@@ -30,8 +30,8 @@ def test_windows_are_what_is_read_at_once(tmp_path, monkeypatch):
 
 def test_a_film_is_decoded_once(tmp_path, monkeypatch):
     path, begun = film().write(tmp_path / "film.mkv"), []
-    images = media.windows.pictures
-    monkeypatch.setattr(media.windows, "pictures", lambda *given: begun.append(1) or images(*given))
+    images = media.windows.decoded_frames
+    monkeypatch.setattr(media.windows, "decoded_frames", lambda *given: begun.append(1) or images(*given))
     windows = media.Windows(path)
     for index in range(8):
         windows(0.75 * index, ClipSpec(seconds=1.0, height=16, width=16, frames_per_second=8.0))

@@ -118,9 +118,9 @@ def test_unknown_wishes_and_those_that_no_scene_grants_are_refused():
         Scenes(families={"opera": 1.0})
     from dataclasses import replace
 
-    from avsim.world import configured
+    from avsim.world import world_config
 
-    solo = replace(configured("medium"), instruments=("tuba",), places=("dry studio",))
+    solo = replace(world_config("medium"), instruments=("tuba",), places=("dry studio",))
     with pytest.raises(
         InputError, match="of 4000 scenes of the family 'ensemble' none meets the constraints 'two'"
     ):

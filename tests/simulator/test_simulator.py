@@ -12,8 +12,7 @@ from avsim.clip import Clip, Region
 from avsim.diffusion import Guidance, generate
 from avsim.errors import InputError
 from avsim.simulator.defaults import default_guidance
-from avsim.simulator.resize import joined
-from avsim.simulator.simulator import Simulator
+from avsim.simulator.soundtrack import decode_audio
 from avsim.world import LEVELS, WorldDataset
 from avsim.world.captions.parsing import facts_in
 from tests.small.models import SPEC
@@ -46,7 +45,7 @@ def test_from_words_frame_0_is_drawn_sooner_by_an_eighth_of_the_steps(simulator,
         asked.append(first_frame_lead)
         return generate(*args, first_frame_lead=first_frame_lead, **how)
 
-    monkeypatch.setattr("avsim.simulator.simulator.generate", drawn)
+    monkeypatch.setattr("avsim.simulator.models.generate", drawn)
     for steps in (8, 3, 16):
         clip = simulator.generate("a", seconds=0.5, steps=steps)
         assert torch.isfinite(clip.frames).all()
@@ -102,7 +101,7 @@ def test_windows_of_latents_are_as_long_as_the_film_and_each_is_conditioned_on_t
         given.append((latents.audio, made.audio, task.audio(spec.audio_spans())))
         return made
 
-    monkeypatch.setattr("avsim.simulator.simulator.generate", drawn)
+    monkeypatch.setattr("avsim.simulator.models.generate", drawn)
     simulator.foley(film(seconds=3.0), "", **HOW)
     assert given[0][0] is None and len(given) > 2
     for (_, before, _), (context, made, fixed) in zip(given, given[1:], strict=False):
@@ -114,8 +113,8 @@ def test_windows_of_latents_are_as_long_as_the_film_and_each_is_conditioned_on_t
 
 def test_pieces_of_a_long_sound_are_decoded_without_a_seam(simulator):
     z = torch.randn(1, simulator.audio_codec.channels, 200, generator=torch.Generator().manual_seed(0))
-    spec, hop = simulator._spec(1.0, None), simulator.audio_codec.hop
-    pieces = list(simulator._decode_windows(iter(z.split(7, 2)), spec, 200 * hop - 50, 40))
+    spec, hop = simulator.latent_spec(1.0, None), simulator.audio_codec.hop
+    pieces = list(decode_audio(simulator, iter(z.split(7, 2)), spec, 200 * hop - 50, 40))
     assert [piece.shape[1] for piece in pieces] == [40 * hop] * 4 + [40 * hop - 50]
     wave = torch.cat(pieces, 1)
     step = (wave[:, 1:] - wave[:, :-1]).abs().amax(0)
@@ -213,8 +212,10 @@ def test_an_edit_of_little_noise_stays_near_what_it_was_made_from(float32, simul
     monkeypatch.setattr(simulator.generator, "forward", lambda x, s, context: x.each(torch.zeros_like))
     clip = spoken_film()
     with torch.no_grad():
-        seen = avsim.simulator.resize.frames_for(clip, simulator._spec(1.0, None).clip)
-        copy = simulator.video_codec.decode(simulator._encode_video(seen), simulator._spec(1.0, None).clip)[0]
+        seen = avsim.simulator.resize.frames_for(clip, simulator.latent_spec(1.0, None).clip)
+        copy = simulator.video_codec.decode(
+            simulator.encode_video(seen), simulator.latent_spec(1.0, None).clip
+        )[0]
     how = {**HOW, "guidance": Guidance(1.0)}
     little, much = (simulator.edit(clip, "a bell", strength, **how) for strength in (0.05, 1.0))
     assert little.frames.shape == much.frames.shape == copy.shape
@@ -277,20 +278,15 @@ def test_what_is_neither_here_nor_on_the_hub_is_said_so(monkeypatch, tmp_path):
         avsim.load("runs/generator")  # a folder that was mistyped is not looked for elsewhere
 
 
-def test_lengths_and_sizes_that_no_training_had_are_tried_with_one_warning(simulator, caplog):
-    long = 2.5 * simulator.spec.seconds  # which no other test draws: it is said once in a process
-    for _ in range(2):
-        clip = simulator.generate("a", seconds=long, steps=1)
-    assert clip.seconds >= long
-    assert [record.message.partition(":")[0] for record in caplog.records] == [
-        f"{long:g} s of {SPEC['width']} x {SPEC['height']}"
-    ]
+def test_lengths_that_no_training_had_are_generated_in_windows(simulator, caplog):
+    clip = simulator.generate("a", seconds=2.5 * simulator.spec.seconds, steps=1)
+    assert clip.seconds == 2.5 * simulator.spec.seconds and not caplog.records
 
 
 @pytest.fixture(autouse=True)
 def unwarned(monkeypatch):
     """Each test may see the warning that a process gives once."""
-    monkeypatch.setattr("avsim.simulator.simulator._WARNED_OF_WORDS", [])
+    monkeypatch.setattr("avsim.simulator.prompts._WARNED_OF_WORDS", [])
 
 
 def test_strange_words_are_told_of_once_in_a_process(simulator, caplog):
@@ -347,62 +343,6 @@ def test_what_it_is_is_said_in_a_line(simulator):
     assert len(repr(simulator)) < 300 and "generator" in repr(simulator)
 
 
-@pytest.mark.parametrize("seconds", [0.5, 1.0, 1.5])
-def test_a_clip_goes_on_and_what_there_was_comes_back_untouched(simulator, seconds):
-    clip = simulator.generate("a", seconds=seconds, **HOW)
-    longer = simulator.extend(clip, "a", seconds=1.25, seed=1, **HOW)
-    count, samples = clip.frames.shape[1], clip.wave.shape[1]
-    assert longer.frames.shape[1] == count + 10 and longer.wave.shape[1] == samples + 20000
-    assert torch.equal(longer.frames[:, :count], clip.frames)
-    assert torch.equal(longer.wave[:, :samples], clip.wave)
-    assert (longer.frames[:, count:].diff(dim=1).abs().amax((0, 2, 3)) > 0).all()  # each is drawn, not held
-    other = simulator.extend(clip, "a", seconds=1.25, seed=2, **HOW)
-    assert not torch.equal(other.frames[:, count:], longer.frames[:, count:])
-
-
-def test_windows_of_an_extension_meet_without_a_click():
-    before, after = torch.ones(2, 100), torch.zeros(2, 400)
-    whole = joined(before, after, 16000)
-    assert torch.equal(whole[:, :100], before)
-    assert whole.diff(dim=1).abs().max() < 0.02 and whole[:, -1].abs().max() < 0.05
-
-
-def test_an_extension_needs_picture_sound_and_a_frame_more(simulator):
-    clip = simulator.generate("a", seconds=0.5, **HOW)
-    for part, missing in ((clip.silent(), "audio is missing"), (clip.unseen(), "video is missing")):
-        with pytest.raises(InputError, match=missing):
-            simulator.extend(part)
-    for seconds in (0.01, -0.5, float("nan"), float("inf")):
-        with pytest.raises(InputError, match="a frame or more"):
-            simulator.extend(clip, seconds=seconds)
-
-
-def test_a_window_is_told_what_came_before_it(simulator, monkeypatch):
-    told, draw = [], Simulator._generate
-
-    def noted(self, prompts, spec, task, given, *rest):
-        told.append((task.given(spec), given))
-        return draw(self, prompts, spec, task, given, *rest)
-
-    clip = simulator.generate("a", seconds=1.0, **HOW)
-    monkeypatch.setattr(Simulator, "_generate", noted)
-    longer = simulator.extend(clip, "a", seconds=0.5, **HOW)
-    assert longer.frames.shape[1] == 12
-    start, given = told[0]
-    known = 5  # frames of a window of 8: one and the first four that share a latent
-    assert (start.video[:2] == 0).all() and (start.audio == 0).sum() == 20  # 5 / 8 s of latents of 1 / 32 s
-    torch.testing.assert_close(
-        given.video[:, :, :2], simulator._encode_video(clip.frames[:, -known:])[:, :, :2]
-    )
-
-
-def test_a_film_of_another_rate_size_and_channels_goes_on(simulator):
-    silent, heard = film(1.0, 30.0, (45, 80)), sound(44100, 44100, 1)
-    clip = Clip.fitted(silent.frames, heard.wave, 30.0, 44100)
-    longer = simulator.extend(clip, seconds=0.5, **HOW)
-    assert longer.frames.shape == (3, 12, SPEC["height"], SPEC["width"]) and longer.wave.shape == (2, 24000)
-
-
 def test_a_picture_for_a_sound_has_a_guidance_of_its_own(simulator):
     heard = sound(16000, 16000, 2)
     by_default, told, other = (
@@ -441,26 +381,3 @@ def test_a_student_draws_what_it_was_taught_unless_guidance_is_told(simulator):
     silent = film()
     foley = [each.foley(silent, **HOW) for each in (both, simulator)]
     assert torch.equal(foley[0].wave, foley[1].wave)
-
-
-def test_an_extension_begins_with_the_first_frame_that_its_window_was_not_given(simulator, monkeypatch):
-    """Every generated frame's light is its number: none is repeated at a seam, none is left out."""
-    windows = []
-
-    def drawn(self, prompts, spec, task, given, *_):
-        known = int(task.video(spec.video_spans()).sum())
-        windows.append(1 + spec.time_stride * (known - 1))  # frames that are given
-        light = torch.arange(spec.clip.frames)[None, :, None, None] / 100
-        frames = light.expand(3, -1, *spec.clip.size)
-        return [Clip(frames, torch.zeros(2, spec.clip.samples), spec.clip.frames_per_second, 16000)]
-
-    monkeypatch.setattr(Simulator, "_generate", drawn)
-    start = simulator.generate("a", seconds=1.0)
-    windows.clear()
-    longer = simulator.extend(start, "b", seconds=1.5, **HOW)
-    assert longer.frames.shape[1] == 20 and len(windows) > 1
-    numbers = (longer.frames[0, :, 0, 0] * 100).round().int().tolist()
-    expected = list(range(8))
-    for known in windows:
-        expected += range(known, 8)
-    assert numbers == expected[:20]

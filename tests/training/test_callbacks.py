@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 
 from avsim.clip import ClipSpec
 from avsim.report.callbacks import Samples
-from avsim.training.callbacks import Meter
+from avsim.training.callbacks import Throughput
 
 
 class Line(lightning.LightningModule):
@@ -60,7 +60,7 @@ def test_samples_are_drawn_once_a_due_step_and_at_the_end(tmp_path, monkeypatch)
 
 
 def test_a_meter_prints_once_a_due_step(tmp_path, capsys):
-    fit(Meter(every_n_steps=2), tmp_path, steps=5)
+    fit(Throughput(every_n_steps=2), tmp_path, steps=5)
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("step ")]
     assert [line.split()[1] for line in lines] == ["2", "4"]
     assert all("clips_per_second" in line for line in lines)

@@ -102,9 +102,9 @@ def test_validation_reads_the_last_checkpoint_and_its_average(whole, tmp_path):
 
 
 def test_init_starts_from_the_weights_of_a_run_or_a_folder(tmp_path):
-    from avsim.cli.trainer import initialise
     from avsim.codecs import AudioAutoencoder, VideoAutoencoder
     from avsim.codecs.system import VideoCodecSystem
+    from avsim.training.initial import initialise
     from avsim.weights import save_model
 
     def system(width: int = 8) -> VideoCodecSystem:
@@ -328,7 +328,7 @@ def test_a_trainer_that_cannot_be_made_is_refused_in_one_line(tmp_path, argument
 
 def test_folder_is_run_and_a_bar_can_be_switched_off(tmp_path):
     bar = tmp_path / "bar.yaml"
-    bar.write_text("trainer:\n  callbacks+:\n    - class_path: avsim.training.callbacks.Bar\n")
+    bar.write_text("trainer:\n  callbacks+:\n    - class_path: avsim.training.callbacks.StepProgressBar\n")
     run = tmp_path / "run"
     done = avsim(tmp_path, *FIT[:-1], "-c", bar, "--folder", run, "--trainer.max_steps", "2")
     assert done.code == 0 and (run / "config.yaml").is_file(), done

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from avsim import ClipSpec, InputError
-from avsim.world import LEVELS, Scene, WorldConfig, WorldDataset, configured
+from avsim.world import LEVELS, Scene, WorldConfig, WorldDataset, world_config
 from avsim.world.flat.camera import Camera, Framing, Shot
 from avsim.world.flat.random_scenes import draw_scene, is_held_out
 from avsim.world.flat.scene import SHAPES, TARGETS, Body, Hit, Occluder, Player, Stick, Target, Wall
@@ -187,4 +187,4 @@ def test_mistakes_are_one_clear_line(make, found):
 
 def test_a_config_is_itself():
     config = WorldConfig(things=(2, 2))
-    assert configured(config) is config and configured("easy") == WorldConfig()
+    assert world_config(config) is config and world_config("easy") == WorldConfig()

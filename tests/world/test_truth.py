@@ -10,7 +10,7 @@ from scipy.stats import spearmanr
 
 from avsim import ClipSpec, InputError
 from avsim.clip import OFF_SCREEN
-from avsim.world import AMBIENCE, Scene, Truth, WorldConfig, WorldDataset, configured, render
+from avsim.world import AMBIENCE, Scene, Truth, WorldConfig, WorldDataset, render, world_config
 from avsim.world.captions.facts import agree
 from avsim.world.captions.parsing import facts_in
 from avsim.world.flat.camera import Camera, Framing, Shot
@@ -24,7 +24,7 @@ QUIET = {"ambience": -np.inf}
 
 
 def clips(level, count, **changes):
-    world = WorldDataset(replace(configured(level), **changes), seed=4)
+    world = WorldDataset(replace(world_config(level), **changes), seed=4)
     return [world[index] for index in range(count)]
 
 

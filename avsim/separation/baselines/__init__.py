@@ -1,1 +1,1 @@
-"""What others did, to compare with: The Sound of Pixels, and non-negative matrix factorisation."""
+"""Baselines: The Sound of Pixels, and non-negative matrix factorisation."""

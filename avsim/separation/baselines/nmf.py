@@ -1,8 +1,8 @@
 """Non-negative matrix factorisation (Lee and Seung 1999; for sources Virtanen 2007), helped by the truth.
 
-A mixture's magnitudes become a sum of `components` spectra times their levels over time. Nothing in the sound
-says which component is whose, so each is given to the source that owns most of it in truth: an upper bound of
-what any clustering of these components could do.
+A mixture's magnitudes become a sum of `components` spectra times their levels over time. Components have
+no labels, so each is assigned to the source with the largest share of it in the ground truth: an upper
+bound of any clustering of these components.
 """
 
 import torch

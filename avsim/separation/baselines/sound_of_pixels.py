@@ -1,4 +1,4 @@
-"""The Sound of Pixels (Zhao et al., 1804.03160), small: a dilated ResNet for frames, a U-Net for the sound.
+"""The Sound of Pixels (Zhao et al., 1804.03160), small: a dilated ResNet for frames, a U-Net for the audio.
 
 As in the paper and its code: the sound is mono, its log-frequency magnitudes go through a U-Net of 7 levels
 to K channels; three frames of the clip go through a dilated ResNet to K channels in (0, 1) at every cell,
@@ -60,7 +60,7 @@ class PixelMaps:
     def shares(self, columns_frame: Tensor, weights: Tensor) -> Tensor:
         """The mask of each region, and what they leave, as `Maps.shares` has it.
 
-        Masks know nothing of each other: their sum may be above 1, and then the last is 0.
+        Masks are independent: their sum may exceed 1, and then the last is 0.
         """
         inside = (weights >= INSIDE).to(self.cells.dtype)[..., None]  # (B, R, T, h w, 1)
         pooled = (self.cells[:, None] * inside).amax((2, 3))  # (B, R, K); cells are above 0
@@ -171,7 +171,7 @@ class SoundOfPixels(SeparationModel):
         self.scales, self.bias = nn.Parameter(torch.ones(features)), nn.Parameter(torch.zeros(()))
 
     def hidden_matrices(self) -> list[nn.Parameter]:
-        """What Muon trains: all kernels but those that see the video or the sound, or give features."""
+        """The weights for Muon: all kernels except of the input and output layers."""
         ends = (
             self.frame_encoder[0],
             self.frame_encoder[-1],

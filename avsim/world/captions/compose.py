@@ -45,7 +45,7 @@ def _thing(each: Body | Target | Player, scene: Scene, spec: ClipSpec) -> Thing:
 
 
 def adjective(material: str) -> str:
-    """A material, said before what is made of it."""
+    """A material as an adjective."""
     return "wooden" if material == "wood" else material
 
 
@@ -217,7 +217,7 @@ def _comma(tail: str, random: Generator) -> str:
 
 
 def _unseen(stated: ThingFacts, random: Generator) -> str:
-    """What is heard off screen."""
+    """The off-screen sounds."""
     where_ = pick(OFF_SCREEN, random)
     clause = _clause(stated, random)
     return f"{where_}, {clause}" if random.random() < 0.5 else f"{clause} {where_}"
@@ -239,7 +239,7 @@ def _word(slot: str, value: object, random: Generator) -> str:
 
 
 class _First(Generator):
-    """Always the first choice, so that the same facts are always said in the same words."""
+    """Always the first choice: the same facts give the same caption."""
 
     def __init__(self) -> None:
         super().__init__(np.random.PCG64(0))
@@ -249,7 +249,7 @@ class _First(Generator):
         return 0
 
     def random(self, *_: Any, **__: Any) -> Any:
-        """As likely as can be said in words, but in the usual order."""
+        """Random choices of words, in the default order."""
         return 0.45
 
 

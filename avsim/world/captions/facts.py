@@ -1,7 +1,7 @@
-"""What can be said of a clip: facts, each of which a caption tells or leaves out.
+"""Facts about a clip, each of which a caption may state or leave out.
 
 `facts_of` finds all that are true of a clip; a caption is made from them (`words.py`) and read back into
-those that it tells (`parsing.py`). A fact that isn't stated is None; a thing that isn't is absent.
+those that it states (`parsing.py`). A fact that isn't stated is None; a thing that isn't is absent.
 """
 
 from collections.abc import Sequence
@@ -16,8 +16,8 @@ from avsim.world.sound.phrases import RANGES, Note
 
 GENTLE, HARD = 1.5, 3.0  # m/s: strokes below are gentle, from there on hard
 SOFT, LOUD = 0.45, 0.7  # loudness of notes: below it is soft, above loud
-QUIETEST = -30.0  # dB: a place that is stated to be quieter than that isn't heard
-BACKGROUNDS = {  # what each place is always heard by
+QUIETEST = -30.0  # dB: a place that is quieter than this counts as silent
+BACKGROUNDS = {  # the sounds that each place always has
     "restaurant": "voices",
     "space station": "hum",
     "national park": "wind",
@@ -80,16 +80,16 @@ class Facts:
     """What is stated of a clip."""
 
     place: str | None = None
-    background: str | None = None  # what the place itself is heard by
+    background: str | None = None  # the place's own sounds
     count: int | None = None  # of things that are seen
     things: tuple[ThingFacts, ...] = ()  # that are seen
-    unseen: tuple[ThingFacts, ...] = ()  # that are heard and never seen
+    unseen: tuple[ThingFacts, ...] = ()  # off-screen things
     meetings: tuple[Meeting, ...] = ()
     walls: tuple[tuple[str, str], ...] = ()  # (side, material)
     pillars: int | None = None
     cuts: tuple[float, ...] | None = None  # s, to a tenth
     moves: tuple[tuple[int, str], ...] | None = None  # (number of a shot, how its camera moves), if it does
-    silent: bool | None = None  # nothing but the place is heard
+    silent: bool | None = None  # only the place sounds
 
 
 def facts_of(
@@ -225,7 +225,7 @@ def _meetings(
 
 
 def _in_view(scene: Scene, spec: ClipSpec, x: float) -> bool:
-    """Whether the camera sees x metres from the middle in some frame."""
+    """Whether x, in metres from the middle, is in view in some frame."""
     path = scene.camera.path(spec.frame_seconds().numpy(), spec.end)
     return bool((abs(x - path[:, 0]) < half_width(spec, 1.0) * path[:, 2]).any())
 
@@ -239,11 +239,11 @@ def _move(shot: Shot) -> str | None:
     return "pans left" if shot.end.x < shot.start.x else "pans right"
 
 
-# What a caption says against what is true -----------------------------------------------------------------
+# A caption against the truth --------------------------------------------------------------------------------
 
 
 def agree(said: Facts, true: Facts) -> bool:
-    """Whether everything that is said is true: each thing that is named is another one that is there."""
+    """Whether all stated facts hold: each named thing matches another thing of the clip."""
     for field in fields(Facts):
         one, other = getattr(said, field.name), getattr(true, field.name)
         if field.name in ("things", "unseen", "meetings"):
@@ -258,7 +258,7 @@ def agree(said: Facts, true: Facts) -> bool:
 
 
 def _each_has_its_own(said: Sequence[ThingFacts | Meeting], true: Sequence[ThingFacts | Meeting]) -> bool:
-    """Whether what is said can be assigned to what is there, one to one."""
+    """Whether the stated things can be assigned to the true ones, one to one."""
     if not said:
         return True
     first, *rest = said
@@ -269,7 +269,7 @@ def _each_has_its_own(said: Sequence[ThingFacts | Meeting], true: Sequence[Thing
 
 
 def holds_in(said: object, true: object) -> bool:
-    """Whether all that `said` tells (a `Noun`, `ThingFacts` or `Meeting`, or a value) is so in `true`."""
+    """Whether all that `said` states (a `Noun`, `ThingFacts` or `Meeting`, or a value) is so in `true`."""
     if isinstance(said, Noun | ThingFacts | Meeting):
         return all(holds_in(getattr(said, f.name), getattr(true, f.name)) for f in fields(said))
     return said is None or said == true

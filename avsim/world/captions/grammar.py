@@ -1,4 +1,4 @@
-"""Forms of clauses that are said and read: text with slots <-> the facts that stand in them."""
+"""Forms of clauses, for writing and for parsing: text with slots <-> the facts in the slots."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -45,7 +45,7 @@ def number(value: int, random: Generator) -> str:
 
 @dataclass(frozen=True)
 class Form:
-    """One way to say some facts.
+    """One way to state some facts.
 
     {slot} is a fact's place; [...] is left out where its fact isn't stated; "(s)" and "(es)" are endings of
     numbers other than one.
@@ -71,7 +71,7 @@ class Form:
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
-        """What it looks like with any words in it."""
+        """A regular expression of the form with any words in its slots."""
         text = re.sub(r"\((e?s)\)", r"(?:\1)?", self.text)
         text = re.sub(r"\[(.*?)\]", r"(?:\1)?", text)
         return re.compile(re.sub(r"\{(\w+)\}", lambda match: _expected(match[1]), text) + r"(?![\w-])")

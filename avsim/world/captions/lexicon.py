@@ -1,7 +1,8 @@
-"""The words of captions: every fact's, with their synonyms, and the forms of clauses that they stand in.
+"""The vocabulary of captions: the words of every fact, with synonyms, and the forms of clauses.
 
-One table serves both ways: a clause is said by choosing among its forms and synonyms, and read by matching
-them. In a form, {slot} stands for a word of that fact, and [...] is left out where its fact isn't stated.
+One table serves both ways: a clause is written by choosing among its forms and synonyms, and parsed by
+matching them. In a form, {slot} stands for a word of that fact; [...] is left out where its fact isn't
+stated.
 """
 
 from typing import Any
@@ -173,7 +174,7 @@ TAILS: dict[str, dict[str, tuple[str, ...]]] = {  # how a thing does it: what ma
     "is held": {},
     "": {},
 }
-CORES_ALSO_READ = {"is left alone": ("{thing} is left alone",)}  # not said: "alone" is how soloists play
+CORES_ALSO_READ = {"is left alone": ("{thing} is left alone",)}  # "alone" is left out: soloists play alone
 ALSO_READ: dict[str, tuple[str, ...]] = {
     "seconds": ("at {seconds}", "after {seconds}")
 }  # by itself it's clear what happens then

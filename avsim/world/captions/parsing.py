@@ -1,4 +1,4 @@
-"""A caption, or a sentence in its words -> the facts that it tells."""
+"""A caption, or a sentence in its vocabulary -> the facts that it states."""
 
 import re
 from dataclasses import dataclass, field, replace
@@ -72,7 +72,7 @@ def unknown_words(text: str) -> tuple[str, ...]:
 
 
 def facts_in(text: str) -> Facts:
-    """The facts that a caption tells; what it doesn't tell is None or absent.
+    """The facts that a caption states; others are None or absent.
 
     Raises:
         InputError: a word that no caption has, or words in an order that can't be read.

@@ -1,1 +1,1 @@
-"""Flat worlds: 2-D scenes of bodies, struck things and players, drawn in front of painted places."""
+"""Flat worlds: 2-D scenes of falling bodies, struck things and players in front of painted places."""

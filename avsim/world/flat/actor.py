@@ -1,4 +1,4 @@
-"""A thing with its physics and performance done: what there is to draw, and what there is to hear."""
+"""A thing after its physics and performance are computed: its sprites and its dry sounds."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ Array = np.ndarray
 
 @dataclass(frozen=True, eq=False)
 class Sound:
-    """One dry sound: what a microphone 1 m away from its source would hear in a room without walls."""
+    """One dry sound: as recorded 1 m from its source, without a room."""
 
     seconds: float  # when its first sample leaves the source
     wave: Array  # (n,) float64, mono
@@ -25,7 +25,7 @@ class Contact:
     """Two things touch and sound."""
 
     seconds: float  # when they touch
-    arrival: float  # when that is heard: later by the way of the sound to the listener, s
+    arrival: float  # when it reaches the listener, s
     things: tuple[str, str]  # the first of them sounds; the other: a thing, "floor", "wall", "stick"
     materials: tuple[str, str]
     impulse: float  # N s
@@ -36,7 +36,7 @@ class Contact:
 
 @dataclass(frozen=True, eq=False)
 class Actor:
-    """One thing of a scene, ready to be drawn and heard.
+    """One thing of a scene, ready to be rendered.
 
     Its parts' owner is the thing's number in the scene, but for what isn't the thing itself (a shadow, the
     stick that strikes it), whose owner is -1.

@@ -13,7 +13,7 @@ from avsim.errors import InputError
 from avsim.world.checks import LATEST, within
 from avsim.world.flat.canvas import View
 
-VIEW = 2.0  # m, height of what a camera sees by default
+VIEW = 2.0  # m, default height of the view
 FLOOR = 0.25  # m, from the frame's lower edge up to where things touch the floor, by default
 
 Array = np.ndarray
@@ -21,7 +21,7 @@ Array = np.ndarray
 
 @dataclass(frozen=True)
 class Framing:
-    """What the camera sees."""
+    """The camera's view."""
 
     x: float = 0.0  # m, in the frame's middle
     y: float = VIEW / 2 - FLOOR  # m above the floor, in the frame's middle
@@ -82,7 +82,7 @@ class Camera:
         return path
 
     def view(self, spec: ClipSpec) -> View:
-        """What it sees at the middle of each frame."""
+        """The view at the middle of each frame."""
         x, y, height = self.path(spec.frame_seconds().numpy(), spec.end).T
         return View(x, y, height, spec.size)
 

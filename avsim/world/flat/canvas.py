@@ -1,4 +1,4 @@
-"""Sprites and poses -> frames and masks: everything that is drawn, is drawn here.
+"""Sprites and poses -> frames and masks: all rasterisation is in this module.
 
 A part is a frame of its own (a ball, a bow, an arm) that moves as a rigid whole. It is drawn once, finer
 than the frames, and then placed at every frame by a pose, to a fraction of a pixel: motion is smooth and
@@ -76,11 +76,11 @@ class Pose:
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Something drawn."""
+    """A sprite with its poses."""
 
     sprite: Sprite
     pose: Pose
-    owner: int = -1  # the thing it belongs to, whose mask it fills; -1: nobody's (a shadow, a stick, a tree)
+    owner: int = -1  # the thing whose mask it fills; -1: none (a shadow, a stick, a tree)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +109,7 @@ def compose(backdrop: Array, parts: Sequence[Part], view: View, things: int) -> 
     """Draw parts over a backdrop, the first the farthest away.
 
     Args:
-        backdrop: (T or 1, H, W, 3) float32 in [0, 1], already as the view sees it.
+        backdrop: (T or 1, H, W, 3) float32 in [0, 1], already in the view's pixels.
         parts: back to front.
         view: of T frames.
         things: how many things have masks.

@@ -33,7 +33,7 @@ class WorldConfig:
     places: tuple[str, ...] = ("dry studio",)
     ambience: float = 0.0  # dB, how much louder than usual the places are; -inf: not at all
     silent: float = 0.0  # how often a thing that is seen makes no audio
-    off_screen: float = 0.0  # how often one more thing is heard and not seen
+    off_screen: float = 0.0  # chance of one more thing off screen
     moving: float = 0.0  # how often the camera pans or zooms in a shot
     cuts: int = 0  # at most
     occluders: float = 0.0  # how often a pillar stands before the things
@@ -84,7 +84,7 @@ LEVELS = {
 }
 
 
-def configured(config: str | WorldConfig) -> WorldConfig:
+def world_config(config: str | WorldConfig) -> WorldConfig:
     """A config as it is, or the level of that name.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Endless clips: clip i is made anew from (config, seed, split, i) and nothing else."""
+"""An endless dataset: clip i is rendered from (config, seed, split, i) and nothing else."""
 
 from collections.abc import Iterator
 
@@ -7,15 +7,13 @@ import numpy as np
 from avsim.clip import Clip
 from avsim.errors import InputError
 from avsim.seeds import derive
-from avsim.world.flat.config import SPLITS, WorldConfig, configured
+from avsim.world.flat.config import SPLITS, WorldConfig, world_config
 from avsim.world.flat.random_scenes import draw_scene
 from avsim.world.flat.render import render
 from avsim.world.truth import Truth
 
-ENDLESS = 1 << 30  # what `len` says
-LOUDEST = (
-    0.99  # of full scale: a scene that would be louder is drawn again, as the world's gain is one for all
-)
+ENDLESS = 1 << 30  # the value of `len`
+LOUDEST = 0.99  # of full scale: a scene that would be louder is sampled again, as all clips share one gain
 
 
 class WorldDataset:
@@ -29,7 +27,7 @@ class WorldDataset:
     def __init__(self, config: str | WorldConfig = "easy", seed: int = 0, split: str = "train") -> None:
         if split not in SPLITS:
             raise InputError(f"world: unknown split {split!r}; there are {', '.join(SPLITS)}")
-        self.config, self.seed, self.split = configured(config), seed, split
+        self.config, self.seed, self.split = world_config(config), seed, split
         self._scene(0, 0)
 
     def __len__(self) -> int:

@@ -22,7 +22,7 @@ from avsim.world.sound.listener import aligned, arrival
 
 GRAVITY = 9.81  # m/s^2
 STEPS = 1000  # a second
-SOFTEST = 0.15  # m/s: slower than this, bodies meet without a bounce and without a sound
+SOFTEST = 0.15  # m/s: below this, contacts have no bounce and no sound
 APART = (
     0.008  # s: touches of the same two within that are one, such as both corners of a cube that lands flat
 )
@@ -120,7 +120,7 @@ class _Fall:
             right, top = body.size / 2 - radius, body.thickness / 2 - radius
             corners = [(right, top), (-right, top), (-right, -top), (right, -top)]
             self._add(pymunk.Poly(moved, corners, radius=radius), number, _HULL, _HULL)
-            # Corners of their own: each of them is heard when it lands, also while another one stands.
+            # Each corner has its own contacts: it sounds when it lands, also while another one rests.
             for corner in corners:
                 self._add(pymunk.Circle(moved, radius, corner), number, _CORNER, _GROUND)
         moved.body_type = pymunk.Body.KINEMATIC
@@ -242,7 +242,7 @@ def _materials(scene: Scene, number: int, against: int) -> tuple[str, str]:
 
 
 def _sounds(scene: Scene, touch: Touch, number: int, spec: ClipSpec) -> list[Sound]:
-    """What body `number` makes heard at a touch: its own ringing, and the floor's or the wall's."""
+    """The dry sounds of a contact of body `number`: its own modes, and the floor's or the wall's."""
     if touch.seconds >= spec.end:
         return []
     body, pair = scene.bodies[number], _materials(scene, touch.body, touch.other)

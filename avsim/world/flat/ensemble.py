@@ -1,4 +1,4 @@
-"""Players: each note moves what makes it and is heard from where the player sits."""
+"""Players: each note moves its player's parts and sounds from the player's position."""
 
 from avsim.clip import ClipSpec
 from avsim.world.flat.actor import Actor, Sound

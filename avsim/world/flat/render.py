@@ -1,4 +1,4 @@
-"""A scene -> a clip and its truth: what performs is drawn before its place, and heard in its room."""
+"""A scene -> a clip and its ground truth: things in front of their place, sounds in its room."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -28,7 +28,7 @@ Array = np.ndarray
 
 
 def render(scene: Scene, spec: ClipSpec) -> tuple[Clip, Truth]:
-    """Draw and sound a scene; the same scene and spec give the same clip, bit for bit."""
+    """Render a scene's frames and audio; the same scene and spec give the same clip, bit for bit."""
     things = things_of(scene, spec)
     actors, parts = perform(scene, spec, things)
     frames, visible, amodal = _drawn(scene, spec, parts, len(things))

@@ -1,4 +1,4 @@
-"""A scene, declared: what is there, what it does and when, in metres and seconds. Nothing is drawn or heard
+"""A declared scene: which things there are, what they do and when, in metres and seconds. Nothing is rendered
 yet.
 
 x is to the right of the middle of the stage, y is up from the floor. A scene is frozen, checked when it is
@@ -203,7 +203,7 @@ class Occluder:
 
 @dataclass(frozen=True)
 class Scene:
-    """Everything that a clip is made of, before it is drawn or heard.
+    """All parameters of a clip, before it is rendered.
 
     Raises:
         InputError: nothing or too much in it, bodies that overlap, a stick without a target, an unknown

@@ -21,7 +21,7 @@ BODY_SIZES = {"small": 0.25, "medium": 0.36, "large": 0.5}  # m
 TARGET_SIZES = {"small": 0.42, "medium": 0.54, "large": 0.64}  # m
 SPEEDS = {"gently": (1.0,), "firmly": (2.2,), "hard": (4.0,), "unequally": (4.0, 1.0)}  # m/s, in turn
 LOUDNESS = {"softly": 0.3, "evenly": 0.6, "loudly": 0.9}
-FIRST, GAP = 0.4, 0.4  # s: when a stick strikes, and how soon again, where a sentence doesn't say
+FIRST, GAP = 0.4, 0.4  # s: default time of a strike, and the interval to the next
 BANDS = {"left": (-0.96, -0.36), "middle": (-0.3, 0.3), "right": (0.36, 0.96)}  # of the half width
 CLOSE = Framing(0.0, 0.6, 1.4)  # what is seen after a cut
 PILLARS = (0.33, -0.33)  # m, where they stand
@@ -29,7 +29,7 @@ BODIES_DO, TARGETS_DO = ("falls", "hangs", "lies"), ("is struck", "is left alone
 PLAYERS_DO = ("plays", "is held")
 LOUD = ("falls", "is struck", "plays")  # of these
 ALIASES = 20  # of a scene's file
-PHRASES = 500  # tries to find one that is as a sentence says
+PHRASES = 500  # attempts to sample a scene that fits a sentence
 
 
 def read_scene(path: str | Path) -> Scene:
@@ -126,7 +126,7 @@ def staged(facts: Facts, spec: ClipSpec, seed: int = 0) -> Scene:
 
 
 def _check(facts: Facts, spec: ClipSpec) -> None:
-    """Refuse what can't be staged as it is stated.
+    """Raise InputError for a scene that can't be staged as stated.
 
     Raises:
         InputError: it is so.
@@ -146,7 +146,7 @@ def _check(facts: Facts, spec: ClipSpec) -> None:
 
 
 def _check_stated(stated: ThingFacts) -> None:
-    """Refuse what a thing can't do.
+    """Raise InputError for what a thing can't do.
 
     Raises:
         InputError: things of its kind don't do that, or not in silence.

@@ -1,6 +1,6 @@
-"""What a place sounds like when nothing happens in it: an endless bed of noise, and events scattered over it.
+"""Ambience of a place: a stationary bed of noise with events scattered over it.
 
-Nothing here is recorded. Every sound is drawn anew for every clip, but for syllables and clinks, which are
+Nothing here is recorded. Every sound is synthesised for each clip, but for syllables and clinks, which are
 taken from sets made once. Things and players are louder: all of it has an rms of -60 to -34 dB re full scale.
 """
 
@@ -92,7 +92,7 @@ def _national_park(rate: int, shape: tuple[int, int], random: np.random.Generato
 
 
 def _concert_hall(rate: int, shape: tuple[int, int], random: np.random.Generator) -> Array:
-    """The air of a large room, and now and then somebody far away who coughs or moves."""
+    """The noise of a large room, with distant coughs and movements."""
     dry = np.zeros(shape, np.float32)
     for at in _sometimes(shape[1] / rate, 0.6, random):
         side = random.uniform(-1, 1)

@@ -1,4 +1,4 @@
-"""Dry sounds -> what is heard: the way to the listener, left and right, and the room.
+"""Dry sounds -> the listener's signal: propagation delay, level, interaural differences and the room.
 
 The listener stands where the camera stands, before the middle of the stage. A sound made at distance r comes
 r / c later and 1 / r as strong, first at the nearer ear, and stronger in the channel of the side where it is
@@ -49,11 +49,11 @@ def aligned(seconds: float, x: float, y: float, rate: int) -> tuple[float, float
 
 
 def hear(sounds: Sequence[Sound], place: str, camera: Camera, spec: ClipSpec) -> Array:
-    """What is heard of some sounds, (A, N) float64."""
+    """The listener's signal of some sounds, (A, N) float64."""
     wave = np.zeros((spec.channels, spec.samples))
     if not sounds:
         return wave
-    dry = np.zeros(spec.samples)  # as the room hears it
+    dry = np.zeros(spec.samples)  # into the room
     for sound in sounds:
         _add_direct(wave, sound, camera, spec)
         _add(dry, sound.wave, round(sound.seconds * spec.sample_rate))
@@ -78,7 +78,7 @@ def _add_direct(to: Array, sound: Sound, camera: Camera, spec: ClipSpec) -> None
     if spec.channels == 1:
         _add(to[0], wave * (np.cos(angle) + np.sin(angle)) / 2, first)
         return
-    # A hair's breadth of time says the side too: the farther ear is later by whole samples.
+    # The farther ear is later by whole samples: an interaural time difference.
     late = round(EARS / SOUND_SPEED * sound.x / math.hypot(sound.x, DISTANCE) * spec.sample_rate)
     _add(to[0], wave * np.cos(angle), first + max(late, 0))
     _add(to[1], wave * np.sin(angle), first + max(-late, 0))
@@ -101,7 +101,7 @@ def _angles(sound: Sound, camera: Camera, first: int, count: int, spec: ClipSpec
 
 
 def _reverberation(dry: Array, place: str, spec: ClipSpec) -> Array:
-    """The room's answer to a dry sound at 1 m, (A, N)."""
+    """The room's response to a dry sound at 1 m, (A, N)."""
     size, spectrum = _spectrum(place, spec.sample_rate, spec.channels, spec.samples)
     return scipy.fft.irfft(spectrum * scipy.fft.rfft(dry, size), size)[:, : spec.samples]
 

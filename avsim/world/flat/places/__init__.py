@@ -40,10 +40,10 @@ ROAM = {
 
 
 def backdrop(place: str, view: View, random: np.random.Generator) -> Array:
-    """What a view sees of a place, (T, H, W, 3) float32 in [0, 1]; (1, H, W, 3) if the camera is still.
+    """A place in a view, (T, H, W, 3) float32 in [0, 1]; (1, H, W, 3) if the camera is still.
 
-    Colours and details are drawn from `random`, which gives one number whatever the view: the same generator
-    shows the same place to every camera.
+    Colours and details are sampled from `random`, independently of the view: the same generator gives the
+    same place for every camera.
 
     Raises:
         InputError: If there is no such place.

@@ -1,4 +1,4 @@
-"""The one who plays: body, head and arms, painted once for each look and placed by joints.
+"""A player's figure: body, head and arms, painted once for each appearance and posed by joints.
 
 Coordinates are the player's own: metres, from between the feet, for a player 1.5 m tall.
 """

@@ -21,7 +21,7 @@ Array = np.ndarray
 
 BANKS = Path(__file__).parents[1] / "banks"
 STEP = 3  # semitones between recordings: at most 1.5 are bridged by playing faster or slower
-GAP = 0.05  # s of silence between notes, so that coding one is not heard in the other
+GAP = 0.05  # s of silence between notes, so that coding artefacts of one don't reach the other
 BITS = 48_000  # a second: about 27 dB of SNR, in a fifth of what FLAC takes
 
 

@@ -1,7 +1,6 @@
-import pytest
 import torch
 
-from avsim.evaluation.diversity import Diversity, Memorization, nearest, spread
+from avsim.evaluation.memorization import Memorization, nearest
 from avsim.seeds import generator
 
 
@@ -12,7 +11,6 @@ def cloud(count: int, name: str) -> torch.Tensor:
 def test_distances_by_hand():
     training = torch.tensor([[0.0, 0.0], [10.0, 0.0]])
     assert nearest(torch.tensor([[3.0, 4.0], [10.0, 1.0]]), training).tolist() == [5, 1]
-    assert spread(torch.tensor([[0.0, 0.0], [3.0, 4.0], [0.0, 0.0]])) == pytest.approx(10 / 3)
 
 
 def test_a_copyist_is_found_and_new_clips_are_at_chance():
@@ -27,13 +25,3 @@ def test_a_copyist_is_found_and_new_clips_are_at_chance():
     score = honest.scores(draws=200)[name]
     assert score.low < 0.5 < score.high
     assert (copyist.each(copyist.rows) < 0.05).all()
-
-
-def test_spread_over_seeds():
-    clips = cloud(200, "clips")
-    scorer = Diversity(reference=spread(clips))
-    scorer.update(clips[:100])
-    assert scorer.compute()["spread over seeds, share of the reference"] == pytest.approx(1, abs=0.1)
-    scorer.reset()
-    scorer.update(clips[:1].expand(4, 5))
-    assert scorer.compute()["spread over seeds, share of the reference"] == 0

@@ -1,10 +1,10 @@
-"""Is it new, and is it augment? The nearest training clip, and the spread over seeds of a prompt."""
+"""Memorization: how near generated clips are to the nearest training clip."""
 
 import torch
 from torch import Tensor
 
 from avsim.evaluation.calibration import auroc
-from avsim.evaluation.metric import ClipScorer, mean
+from avsim.evaluation.metric import ClipScorer
 
 
 class Memorization(ClipScorer):
@@ -45,34 +45,7 @@ class Memorization(ClipScorer):
         return rows[:, 0]
 
 
-class Diversity(ClipScorer):
-    """How far apart the clips of one prompt are, over seeds, as a share of how far apart all are.
-
-    Args:
-        reference: the mean distance between true clips of different prompts.
-    """
-
-    width = 1  # mean distance between the clips of a prompt
-
-    def __init__(self, reference: float) -> None:
-        super().__init__()
-        self.reference = reference
-
-    def update(self, embedded: Tensor) -> None:
-        """Take in the embeddings of one prompt's clips, (seeds, d), two or more."""
-        self.keep([spread(embedded)])
-
-    def numbers(self, rows: Tensor) -> dict[str, Tensor]:
-        """0 where seeds change nothing."""
-        return {"spread over seeds, share of the reference": mean(rows[..., 0]) / self.reference}
-
-
 def nearest(clips: Tensor, training: Tensor) -> Tensor:
     """Distance from each of (m, d) to the nearest of (n, d), (m,)."""
     exact = "donot_use_mm_for_euclid_dist"
     return torch.cdist(clips.double(), training.double(), compute_mode=exact).amin(1)
-
-
-def spread(clips: Tensor) -> float:
-    """Mean distance between two different ones of (n, d)."""
-    return torch.pdist(clips.double()).mean().item()

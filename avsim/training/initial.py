@@ -1,0 +1,105 @@
+"""What a training starts from: a checkpoint that is checked before it is loaded, or other weights."""
+
+from __future__ import annotations
+
+import pickle
+import re
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import nn
+
+from avsim.errors import InputError, shortened
+from avsim.weights import load_model, notes_of, part_folder
+
+# Weights that a model without coupling may get: what they add is zero at first.
+STARTS_AT_ZERO = re.compile(r"\.coupling\.|_modulation\.other_")
+
+
+class DamagedError(InputError):
+    """A checkpoint that isn't whole; an older one may be."""
+
+
+def check_checkpoint(path: Path, model: nn.Module, resumed: bool = False) -> int:
+    """Make sure that a checkpoint can be loaded into `model`, before anything is written; returns its step.
+
+    One that a training is to be `resumed` from also holds optimizer states and loops.
+
+    Raises:
+        InputError: it is not there, not whole, holds code, names classes or is another
+            architecture's.
+    """
+    try:
+        zipped = zipfile.is_zipfile(path)
+        if zipped and (torn := zipfile.ZipFile(path).testzip()) is not None:
+            raise DamagedError(f"{path}: a damaged checkpoint: {torn} is not what was written")
+        found = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
+        state, step = found["state_dict"], int(found["global_step"])
+        named = [found.get(name) or {} for name in ("hyper_parameters", "datamodule_hyper_parameters")]
+        missing = [name for name in ("loops", "optimizer_states", "lr_schedulers") if not found.get(name)]
+        classes = any(name in values for values in named for name in ("_class_path", "_instantiator"))
+        names = list(state)
+    except pickle.UnpicklingError as error:
+        raise InputError(
+            f"{path}: holds more than tensors and plain data, which could run code: refused"
+        ) from error
+    except DamagedError:
+        raise
+    except Exception as error:  # garbage makes zipfile and torch raise whatever they stumble over
+        detail = (str(error) or type(error).__name__).splitlines()[0]
+        raise DamagedError(f"{path}: not a checkpoint of avsim's ({detail})") from error
+    if classes:
+        raise InputError(f"{path}: names classes to import, which could run code: refused")
+    if resumed and missing:
+        raise DamagedError(f"{path}: no {' and no '.join(missing)} in it; training can't go on from it")
+    own = model.state_dict()
+    for name in [*own, *names]:
+        shapes = [tuple(tensors[name].shape) if name in tensors else "nothing" for tensors in (state, own)]
+        if shapes[0] != shapes[1]:
+            raise InputError(
+                f"{path}: a checkpoint of another architecture: {name} is {shapes[0]} there and "
+                f"{shapes[1]} in this config's {type(model).__name__}"
+            )
+    return step
+
+
+def initialise(system: LightningModule, folder: Path) -> frozenset[str]:
+    """Start `system.model` from the weights of a model's folder or of a run that exported such a model.
+
+    Returns the words that those were trained on, where they are noted down.
+
+    Raises:
+        InputError: no model there, or another architecture's.
+    """
+    if not (hasattr(system, "parts") and hasattr(system, "model")):
+        raise InputError(
+            f"--init needs a system with a `model` and `parts()`; {type(system).__name__} has none"
+        )
+    name = next(name for name, part in system.parts().items() if part is system.model)  # type: ignore[operator]
+    place = part_folder(folder, name)
+    loaded = load_model(place, expected=type(system.model))
+    try:
+        found: Any = system.model.load_state_dict(loaded.state_dict(), strict=False)  # type: ignore[union-attr, operator]
+    except RuntimeError as error:
+        detail = str(error).strip().splitlines()[-1].strip()
+        raise InputError(f"{folder}: the weights of another architecture ({detail})") from error
+    wrong = [name for name in found.missing_keys if not STARTS_AT_ZERO.search(name)] + found.unexpected_keys
+    if wrong:
+        raise InputError(
+            f"{folder}: the weights of another architecture ({wrong[0]} is in one of them alone)"
+        )
+    words = notes_of(place).get("vocabulary", [])
+    return frozenset(map(str, words)) if isinstance(words, list) else frozenset()
+
+
+def compile_in_place(model: nn.Module, device: torch.device, mode: str | None = None) -> None:
+    """Have torch compile `model`; where it can't (no C++ compiler, say), print why and stay eager."""
+    try:
+        torch.compile(torch.sin)(torch.zeros(1, device=device))
+    except Exception as error:  # whatever a compiler's absence looks like on this machine
+        print(f"compile: not on this machine ({shortened(str(error))}); going on in eager mode", flush=True)
+        return
+    model.compile(mode=mode)

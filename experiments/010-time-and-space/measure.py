@@ -1,0 +1,223 @@
+"""Seams, retakes, a minute, sizes: python measure.py PART OUT [--count 32] [--checkpoint small]
+
+PART is seams, long or sizes. Clips and captions are those of held-out clips of the world (level medium, split
+test, seed 11). Each clip's numbers are a line of OUT/PART.csv: an interrupted run resumes, and `table` prints
+the medians. Ways that a checkout's Simulator lacks are left out, so that an older one (PYTHONPATH) gives its
+value by the same script.
+"""
+
+import argparse
+import csv
+import inspect
+import math
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from statistics import median
+
+import torch
+import torchaudio
+
+from avsim.clip import Clip, Region
+from avsim.evaluation.text import TextAgreement, facts_of_caption
+from avsim.perception.audio_detector import AudioDetector
+from avsim.perception.detect import detect_video, events, onsets
+from avsim.perception.matching import match
+from avsim.simulator import Simulator, load
+from avsim.weights import SMALL, load_model
+from avsim.world import WorldDataset
+
+BESIDE = 1.0  # seconds on both sides of a seam whose frame steps are compared
+LEAST_STEP = 0.2  # of 255: a median step below it counts as this
+LEVEL = 0.03  # seconds on both sides of a seam whose levels are compared
+NEAR = 0.0625  # seconds from a seam within which an onset counts as at the seam
+PART_OF_MINUTE = 10.0  # seconds of its beginning and end
+SIZES = {"64x64": None, "128x72": (72, 128), "64x96": (96, 64), "256x144": (144, 256)}
+
+
+def world(count: int) -> Iterator[tuple[Clip, str]]:
+    """Clips and their captions."""
+    dataset = WorldDataset("medium", seed=11, split="test")
+    return ((clip, truth.caption) for clip, truth in islice((dataset[k] for k in range(count)), count))
+
+
+def steps(frames: torch.Tensor) -> torch.Tensor:
+    """Mean difference of consecutive frames, of 255, (T - 1,)."""
+    return 255 * frames.diff(dim=1).abs().mean((0, 2, 3))
+
+
+def step_ratio(clip: Clip, frame: int, generated: slice | None = None) -> float:
+    """The step into `frame` over the median step of the seconds beside it."""
+    found, beside = steps(clip.frames), round(BESIDE * clip.frames_per_second)
+    others = torch.cat([found[max(0, frame - 1 - beside) : frame - 1], found[frame : frame + beside]])
+    return float(found[frame - 1]) / max(float(others.median()), LEAST_STEP)
+
+
+def level_step(clip: Clip, frame: int) -> float:
+    """How much louder the audio is after a frame's beginning than before it, in dB."""
+    sample, width = round(frame * clip.sample_rate / clip.frames_per_second), round(LEVEL * clip.sample_rate)
+    before, after = clip.wave[:, max(0, sample - width) : sample], clip.wave[:, sample : sample + width]
+    return 10 * math.log10(float(after.square().mean() + 1e-10) / float(before.square().mean() + 1e-10))
+
+
+def unseen_onset(clip: Clip, frame: int, video, audio: AudioDetector) -> bool:
+    """Whether an onset is detected at a frame's beginning beside which no event is."""
+    at = frame / clip.frames_per_second
+    heard = any(abs(onset.seconds - at) <= NEAR for onset in onsets(audio, clip))
+    return heard and not any(abs(event.seconds - at) <= 2 * NEAR for event in events(video, clip))
+
+
+def rolled(clip: Clip, frames: int) -> Clip:
+    """A loop that begins `frames` later."""
+    samples = round(frames * clip.sample_rate / clip.frames_per_second)
+    return Clip(clip.frames.roll(-frames, 1), clip.wave.roll(-samples, 1), clip.frames_per_second, 16000)
+
+
+def seams(simulator: Simulator, count: int) -> Iterator[list[list[object]]]:
+    """Rows (clip, way, step ratio, level step in dB, unseen onset, largest change outside of 255)."""
+    audio, video = load_model(SMALL / "audio_detector"), simulator.video_detector
+    before = None
+    for number, (clip, caption) in enumerate(world(count)):
+        rows: list[list[object]] = []
+
+        def add(way: str, made: Clip, *at: int, outside: float = math.nan) -> None:
+            for frame in at:
+                unseen = unseen_onset(made, frame, video, audio)
+                numbers = step_ratio(made, frame), level_step(made, frame), int(unseen), outside
+                rows.append([number, way, *numbers])  # noqa: B023
+
+        middle = clip.frames.shape[1] // 2
+        add("world", clip, middle)
+        add("extend", simulator.extend(clip, caption, 1.5, seed=number), clip.frames.shape[1])
+        own = simulator.generate(caption, seed=number)
+        add("extend, generated", simulator.extend(own, caption, 1.5, seed=number), own.frames.shape[1])
+        if "backward" in inspect.signature(simulator.extend).parameters:
+            made = simulator.extend(clip, caption, 1.5, seed=number, backward=True)
+            add("extend backward", made, 24)
+            made = simulator.loop(clip, 3.0, caption, seed=number)
+            add("loop", rolled(made, 16), 16, 32)
+            if before is not None:
+                made = simulator.connect(before, clip, 1.0, caption, seed=number)
+                add("connect", made, 32, 48)
+            made = simulator.retake(clip, caption, 0.75, 1.25, seed=number)
+            outside = torch.cat([made.frames - clip.frames], 1)
+            outside[:, 12:20] = 0
+            add("retake", made, 12, 20, outside=255 * float(outside.abs().max()))
+            region = Region.box(16, 16, 32, 32, size=(64, 64))
+            made = simulator.retake(clip, caption, 0.5, 1.5, region, seed=number)
+            change = (made.frames - clip.frames) * (1 - region.mask)
+            add("retake, region", made, 8, outside=255 * float(change.abs().max()))
+            before = clip
+        yield rows
+
+
+def gradient(frames: torch.Tensor) -> float:
+    """Mean absolute gradient, of 255."""
+    return 127.5 * float(frames.diff(dim=2).abs().mean() + frames.diff(dim=3).abs().mean())
+
+
+def long(simulator: Simulator, count: int) -> Iterator[list[list[object]]]:
+    """Rows (clip, part, gradient, loudness in LUFS, onsets, events, matches), first and last seconds."""
+    audio, video = load_model(SMALL / "audio_detector"), simulator.video_detector
+    for number, (_, caption) in enumerate(world(count)):
+        if hasattr(simulator, "stream"):
+            clip = simulator.generate(caption, 60.0, seed=number)
+        else:  # as a minute was made before
+            begin = simulator.generate(caption, seed=number)
+            clip = simulator.extend(begin, caption, 60.0 - begin.seconds, seed=number)
+        rate, total = clip.frames_per_second, clip.frames.shape[1]
+        length = round(PART_OF_MINUTE * rate)
+        rows: list[list[object]] = []
+        for name, first in (("first", 0), ("last", total - length)):
+            samples = slice(first * 1000, (first + length) * 1000)
+            part = Clip(clip.frames[:, first : first + length], clip.wave[:, samples], rate, clip.sample_rate)
+            loud = float(torchaudio.functional.loudness(part.wave, part.sample_rate))
+            heard, seen = (
+                [each.seconds for each in found] for found in (onsets(audio, part), events(video, part))
+            )
+            matched = len(match(heard, seen, 1 / rate))
+            rows.append([number, name, gradient(part.frames), loud, len(heard), len(seen), matched])
+        yield rows
+
+
+def sizes(simulator: Simulator, count: int) -> Iterator[list[list[object]]]:
+    """Rows (clip, size, share of the prompt's things seen, things in the median frame)."""
+    for number, (_, caption) in enumerate(world(count)):
+        facts, rows = facts_of_caption(caption), []
+        for name, size in SIZES.items():
+            clip = simulator.generate(caption, seed=number, size=size)
+            view = detect_video(simulator.video_detector, clip)
+            scorer = TextAgreement()
+            scorer.update(facts, view, None)
+            seen = float(scorer.compute()["things seen, right"])
+            rows.append([number, name, seen, median(len(frame) for frame in view.things)])
+        yield rows
+
+
+PARTS = {
+    "seams": (seams, ["clip", "way", "step ratio", "level step", "unseen onset", "outside"]),
+    "long": (long, ["clip", "part", "gradient", "loudness", "onsets", "events", "matches"]),
+    "sizes": (sizes, ["clip", "size", "things seen", "things"]),
+}
+
+
+def table(part: str, path: Path) -> None:
+    """Print the medians by way, part or size."""
+    rows = list(csv.DictReader(path.open()))
+    groups: dict[str, list[dict[str, str]]] = {}
+    for row in rows:
+        groups.setdefault(row[PARTS[part][1][1]], []).append(row)
+    for name, found in groups.items():
+        columns = {key: [float(row[key]) for row in found] for key in PARTS[part][1][2:]}
+        shown = {key: f"{median(values):.2f}" for key, values in columns.items()}
+        if part == "seams":
+            ratios, levels = columns["step ratio"], columns["level step"]
+            shown |= {
+                "<= 1.5": f"{sum(ratio <= 1.5 for ratio in ratios) / len(ratios):.2f}",
+                "|level|": f"{median(map(abs, levels)):.2f}",
+                "<= 2 dB": f"{sum(abs(level) <= 2 for level in levels) / len(levels):.2f}",
+                "unseen onset": f"{sum(columns['unseen onset']) / len(found):.3f}",
+                "outside": f"{max(columns['outside']):.3f}",
+            }
+        elif part == "sizes":
+            shown["things seen"] = f"{sum(columns['things seen']) / len(found):.3f}"
+        else:
+            heard, seen, matched = (sum(columns[key]) for key in ("onsets", "events", "matches"))
+            shown["synchrony F1"] = f"{2 * matched / max(heard + seen, 1):.3f}"
+        print(f"{name} (n = {len(found)}): " + ", ".join(f"{key} {value}" for key, value in shown.items()))
+    if part == "long":
+        first, last = groups["first"], groups["last"]
+        pairs = list(zip(first, last, strict=True))
+        ratios = [float(b["gradient"]) / float(a["gradient"]) for a, b in pairs]
+        changes = [float(b["loudness"]) - float(a["loudness"]) for a, b in pairs]
+        within = [sum(abs(ratio - 1) <= 0.25 for ratio in ratios), sum(abs(d) <= 3 for d in changes)]
+        print(
+            f"last / first: gradient {median(ratios):.2f} ({within[0]} of {len(pairs)} within 25 %), "
+            f"loudness {median(changes):+.2f} LU ({within[1]} of {len(pairs)} within 3)"
+        )
+
+
+def main() -> None:
+    """Measure one part."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("part", choices=PARTS)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--count", type=int, default=32)
+    parser.add_argument("--checkpoint", default="small")
+    arguments = parser.parse_args()
+    measured, names = PARTS[arguments.part]
+    path = arguments.out / f"{arguments.part}.csv"
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        path.write_text(",".join(names) + "\n")
+    done = max((int(row["clip"]) for row in csv.DictReader(path.open())), default=-1)
+    if done + 1 < arguments.count:
+        for rows in measured(load(arguments.checkpoint), arguments.count):
+            if int(rows[0][0]) > done:
+                with path.open("a", newline="") as file:
+                    csv.writer(file).writerows(rows)
+    table(arguments.part, path)
+
+
+if __name__ == "__main__":
+    main()
