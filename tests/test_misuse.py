@@ -113,6 +113,7 @@ VERBS: dict[str, tuple[list[str], dict[str, tuple[str, ...]]]] = {
         {
             "--out": PATHS,
             "--workspace": (),
+            "--report": (),
             "--prompts": ABSENT,
             "--seed": WHOLE,
             "--steps": (*WHOLE, "0", "1001"),

@@ -63,8 +63,11 @@ def add(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--workspace", action="store_true", help="make the matching wandb workspace (needs an account)"
     )
+    parser.add_argument(
+        "--report", action="store_true", help="make the matching wandb report (needs an account)"
+    )
     parser.add_argument("--project", default="avsim", help="on wandb (default %(default)s)")
-    parser.add_argument("--entity", help="user or team on wandb, for --workspace")
+    parser.add_argument("--entity", help="user or team on wandb, for --workspace and --report")
     add_allow_module(parser)
     parser.set_defaults(run=run)
 
@@ -72,8 +75,6 @@ def add(subparsers: argparse._SubParsersAction) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Write the page, or the listening test; or read its votes."""
     import os
-
-    from avsim.errors import InputError
 
     _check(arguments)
     if arguments.votes:
@@ -98,17 +99,17 @@ def run(arguments: argparse.Namespace) -> None:
         decided = [each for each in found.differences[column.name] if each.verdict in ("better", "worse")]
         words = "; ".join(f"{each.verdict} in {each.metric}" for each in decided)
         print(f"{column.title} against {columns[0].title}: {words or 'undecided in every metric'}")
-    if arguments.wandb or arguments.workspace:
+    if arguments.wandb or arguments.workspace or arguments.report:
         from avsim.report import compare_wandb
 
         if arguments.wandb:
             # wandb keeps the media of an offline table here until it is synced, else in the home folder
             os.environ.setdefault("WANDB_DATA_DIR", str(arguments.out.parent.absolute() / "wandb"))
             compare_wandb.log_table(columns, arguments.out.parent, arguments.project, found.differences)
-        if arguments.workspace:
-            if not arguments.entity:
-                raise InputError("--workspace needs --entity")
-            print(compare_wandb.save_workspace(columns, arguments.entity, arguments.project))
+        makers = {"workspace": compare_wandb.workspace, "report": compare_wandb.report}
+        for what, make in makers.items():
+            if getattr(arguments, what):
+                print(compare_wandb.save(make(columns, arguments.entity, arguments.project)))
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -119,8 +120,9 @@ def _check(arguments: argparse.Namespace) -> None:
     """
     from avsim.errors import InputError
 
-    if arguments.workspace and not arguments.entity:
-        raise InputError("--workspace needs --entity: the user or team on wandb that owns the project")
+    for what in ("workspace", "report"):
+        if getattr(arguments, what) and not arguments.entity:
+            raise InputError(f"--{what} needs --entity: the user or team on wandb that owns the project")
     if arguments.votes:
         if arguments.columns:
             raise InputError("--votes: reads votes alone; name no folders beside it")

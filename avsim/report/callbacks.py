@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
@@ -20,6 +22,7 @@ from avsim.diffusion.generate import STEPS
 from avsim.errors import InputError
 from avsim.report.card import SCRIPT, STYLE, Shown, card
 from avsim.report.html import Section, document
+from avsim.report.plots import spectrogram, strip
 from avsim.separation.discovery import map_audio, regions_of
 from avsim.separation.stems import audio_of, frame_source
 from avsim.simulator import Simulator, load
@@ -115,7 +118,11 @@ class Samples(Callback):
 
 
 def players(samples: Sequence[Sample]) -> dict[str, Any]:
-    """What wandb shows of samples: a table, and a card of each clip, with its stems where it has them."""
+    """What wandb shows of samples, under keys that are the same at every step.
+
+    samples/table, and of sample k: samples/k, its card with audio and stems; samples/k-frames and
+    samples/k-spectrogram, as images that wandb puts beside each other over steps and runs.
+    """
     import wandb
 
     table = wandb.Table(columns=["prompt", "seed", "task", "clip"])
@@ -128,8 +135,23 @@ def players(samples: Sequence[Sample]) -> dict[str, Any]:
             cards.append(card(Shown(energy, label="where the audio comes from")))
         text = document(sample.prompt or f"seed {sample.seed}", [Section("", cards)], SCRIPT, STYLE)
         logged[f"samples/{index}"] = wandb.Html(text, inject=False)
+        if sample.clip.frames is not None:
+            logged[f"samples/{index}-frames"] = _image(strip(sample.clip))
+        if sample.clip.wave is not None:
+            logged[f"samples/{index}-spectrogram"] = _image(
+                spectrogram(sample.clip.wave, sample.clip.sample_rate)
+            )
         table.add_data(sample.prompt, sample.seed, sample.task, wandb.Html(text, inject=False))
     return logged
+
+
+def _image(png: bytes) -> Any:
+    """A PNG as wandb's image."""
+    import wandb
+
+    found = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
+    assert found is not None
+    return wandb.Image(cv2.cvtColor(found, cv2.COLOR_BGR2RGB))
 
 
 @contextmanager

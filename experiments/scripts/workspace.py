@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 from avsim.report.columns import read_columns
-from avsim.report.compare_wandb import workspace
+from avsim.report.compare_wandb import save, workspace
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Make a wandb workspace for runs.")
@@ -21,4 +21,4 @@ if __name__ == "__main__":
     parser.add_argument("--project", default="avsim")
     arguments = parser.parse_args()
     made = workspace(read_columns(arguments.runs), arguments.entity, arguments.project)
-    print(made.save().url)
+    print(save(made))

@@ -230,10 +230,51 @@ def test_the_wandb_tables_are_logged_offline_with_their_videos(runs, tmp_path):
 def test_the_workspace_shows_the_table_the_samples_and_every_metric(runs):
     pytest.importorskip("wandb_workspaces")
     made = compare_wandb.workspace(read_columns(runs), "somebody", "avsim")
-    assert [section.name for section in made.sections] == ["Compared", "Samples", "Training", "val"]
+    assert [section.name for section in made.sections] == ["Compared", "Samples", "Losses", "val", "System"]
     view = json.dumps(made._to_model().model_dump(mode="json"))
     for name in ("compare", "samples/table", "loss", "val/psnr"):
         assert f'"{name}"' in view
+
+
+def test_the_report_has_a_section_for_each_group_of_metrics(runs):
+    pytest.importorskip("wandb_workspaces")
+    made = compare_wandb.report(read_columns(runs), "somebody", "avsim")
+    headings = [block.text for block in made.blocks if type(block).__name__ == "H1"]
+    assert headings == ["Paired differences", "Clips side by side", "Samples", "Losses", "val", "System"]
+    panels = [panel for block in made.blocks for panel in getattr(block, "panels", [])]
+    tables = [panel.table_name for panel in panels if hasattr(panel, "table_name")]
+    assert tables == ["compare/paired", "compare", "samples/table"]
+    assert {"loss", "val/psnr", "system/cpu"} <= {str(y) for panel in panels for y in getattr(panel, "y", [])}
+
+
+def test_a_report_without_an_account_is_one_clear_line():
+    class Report:
+        def save(self):
+            raise Exception("not logged in")  # as wandb-workspaces has it
+
+    with pytest.raises(InputError, match="the report could not be sent to wandb: not logged in"):
+        compare_wandb.save(Report())
+
+
+def test_metrics_go_to_the_section_that_shows_them():
+    names = [
+        "train/video_s_0.0-0.1",
+        "val/loss",
+        "val/conditioning_gain",
+        "val/si_sdr",
+        "clips_per_second",
+        "val/psnr",
+        "epoch",
+    ]
+    assert compare_wandb.metric_sections(names) == {
+        "Losses by noise level": ["train/video_s_0.0-0.1"],
+        "Losses": ["val/loss"],
+        "Synchrony": ["val/conditioning_gain"],
+        "Separation": ["val/si_sdr"],
+        "Cost": ["clips_per_second"],
+        "Training": ["epoch"],
+        "val": ["val/psnr"],
+    }
 
 
 def write(text: str):
@@ -275,6 +316,7 @@ def test_a_folder_that_is_no_run(tmp_path, folder):
     ("options", "found"),
     [
         (["--workspace"], "--entity"),
+        (["--report"], "--entity"),
         (["--votes", "x.csv"], "--votes"),
         (["--key", "x.json"], "--votes, which is missing"),
         (["--question", "x"], "--blind is missing"),
