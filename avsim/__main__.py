@@ -35,6 +35,7 @@ EXAMPLES = {
     "separate": "avsim separate clip.mp4 --auto --out stems/",
     "evaluate": "avsim evaluate clips/ --out scores/",
     "page": "avsim page clips/ --out clips.html",
+    "bench": "avsim bench make --out bench/",
     "compare": "avsim compare runs/one runs/two --out compared.html",
     "demo": "avsim demo --out demo/",
 }

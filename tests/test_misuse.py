@@ -35,6 +35,20 @@ VERBS: dict[str, tuple[list[str], dict[str, tuple[str, ...]]]] = {
             "--jobs": (*WHOLE, "0", "-1"),
         },
     ),
+    "bench": (
+        ["make", "--out", "OUT"],
+        {
+            "--out": PATHS,
+            "--count": (*WHOLE, "0", "-1"),
+            "--change": ("x", LATIN),
+            "--seed": WHOLE,
+            "--seconds": (*NUMBERS, "0", "-1", "1e9", "1e-9"),
+            "--size": SIZES,
+            "--fps": (*NUMBERS, "0", "-1", "1e9"),
+            "--sample-rate": (*WHOLE, "0", "-1"),
+            "--jobs": (*WHOLE, "0", "-1"),
+        },
+    ),
     "split": (
         ["LISTS"],
         {

@@ -1,0 +1,147 @@
+"""Baselines of the benchmark: audio that is true, true of another clip, absent, or made by simple rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from avsim.benchmark.make import Bench, BenchClip
+from avsim.clip import Clip, samples_of
+from avsim.errors import InputError
+from avsim.seeds import derive
+
+if TYPE_CHECKING:
+    from avsim.simulator import Simulator
+
+Audio = Callable[[BenchClip], Clip]
+
+MOTION = 0.3  # of a clip's greatest change of frames: something moves
+DIP = 0.7  # of the change within three frames before: it stops or turns
+APART = 0.2  # s between triggered samples
+DECAY = 0.08  # s, of the triggered sample
+PITCH = 700.0  # Hz
+
+
+def baseline(name: str, bench: Bench, checkpoint: str = "small") -> Audio:
+    """The audio of a baseline for each clip.
+
+    truth: the true audio; codec: the true audio through the checkpoint's codec; shuffled: the true audio of a
+    clip of another pair; silence; triggered: a decaying tone wherever motion stops or turns (simple foley);
+    model: the checkpoint's foley, without a prompt; prompted: the same with the true caption.
+
+    Raises:
+        InputError: an unknown name, or a checkpoint without the parts.
+    """
+    if name not in BASELINES:
+        raise InputError(f"baseline {name!r}: expected one of {', '.join(BASELINES)}")
+    if name in ("codec", "model", "prompted"):
+        from avsim.devices import accelerator
+        from avsim.simulator import load
+
+        return BASELINES[name](bench, load(checkpoint, device=accelerator()))
+    return BASELINES[name](bench, None)
+
+
+def _truth(bench: Bench, simulator: Simulator | None) -> Audio:
+    return bench.truth
+
+
+def _shuffled(bench: Bench, simulator: Simulator | None) -> Audio:
+    clips = bench.clips
+    places = {clip.name: k for k, clip in enumerate(clips)}
+
+    def audio(clip: BenchClip) -> Clip:
+        others = [each for each in clips if (each.change, each.pair) != (clip.change, clip.pair)]
+        if not others:
+            raise InputError("a single pair can't be shuffled")
+        return bench.truth(others[derive(0, "shuffled", places[clip.name]) % len(others)])
+
+    return audio
+
+
+def _silence(bench: Bench, simulator: Simulator | None) -> Audio:
+    spec = bench.spec
+    return lambda clip: Clip(None, torch.zeros(spec.channels, spec.samples), sample_rate=spec.sample_rate)
+
+
+def _triggered(bench: Bench, simulator: Simulator | None) -> Audio:
+    def audio(clip: BenchClip) -> Clip:
+        video = bench.video(clip)
+        assert video.frames is not None
+        rate, spec = video.frames_per_second, bench.spec
+        count = samples_of(video.frames.shape[1], rate, spec.sample_rate)
+        wave = torch.zeros(count)
+        time = torch.arange(round(6 * DECAY * spec.sample_rate)) / spec.sample_rate
+        sample = 0.5 * torch.exp(-time / DECAY) * torch.sin(2 * torch.pi * PITCH * time)
+        for moment in motion_stops(video.frames, rate):
+            first = round(moment * spec.sample_rate)
+            part = sample[: max(0, count - first)]
+            wave[first : first + len(part)] += part
+        return Clip(None, wave.expand(spec.channels, -1).clone(), sample_rate=spec.sample_rate)
+
+    return audio
+
+
+def motion_stops(frames: Tensor, rate: float) -> list[float]:
+    """Seconds at which something that moved stops or turns: dips of the change of frames (3, T, H, W)."""
+    change = frames.diff(dim=1).abs().mean((0, 2, 3))  # (T - 1,)
+    moves = MOTION * change.max().item()
+    found: list[float] = []
+    for k in range(1, len(change)):
+        before = change[max(0, k - 3) : k].max().item()
+        falls = change[k] < change[k - 1] and (k + 1 == len(change) or change[k] <= change[k + 1])
+        moment = (k + 1) / rate
+        if (
+            before > moves
+            and falls
+            and change[k] < DIP * before
+            and (not found or moment - found[-1] >= APART)
+        ):
+            found.append(moment)
+    return found
+
+
+def _codec(bench: Bench, simulator: Simulator | None) -> Audio:
+    assert simulator is not None
+    codec = simulator.audio_codec
+    if codec is None or codec.sample_rate != bench.spec.sample_rate:
+        raise InputError(f"{simulator.source}: has no audio codec of {bench.spec.sample_rate} Hz")
+
+    @torch.no_grad()
+    def audio(clip: BenchClip) -> Clip:
+        true = bench.truth(clip)
+        assert true.wave is not None
+        latents = codec.encode(true.wave[None].to(simulator.device))
+        return replace(true, wave=codec.decode(latents, bench.spec)[0].float().cpu().clamp(-1, 1))
+
+    return audio
+
+
+def _model(bench: Bench, simulator: Simulator | None) -> Audio:
+    assert simulator is not None
+    return lambda clip: simulator.foley(bench.video(clip), "", seed=_seed(clip))
+
+
+def _prompted(bench: Bench, simulator: Simulator | None) -> Audio:
+    assert simulator is not None
+    return lambda clip: simulator.foley(bench.video(clip), clip.caption, seed=_seed(clip))
+
+
+def _seed(clip: BenchClip) -> int:
+    """Both clips of a pair get the same noise: only the video (and caption) differs."""
+    return derive(0, "AV-Truth", clip.change, clip.pair) % 2**31
+
+
+BASELINES: dict[str, Callable[[Bench, Simulator | None], Audio]] = {
+    "truth": _truth,
+    "codec": _codec,
+    "shuffled": _shuffled,
+    "silence": _silence,
+    "triggered": _triggered,
+    "model": _model,
+    "prompted": _prompted,
+}

@@ -1,0 +1,143 @@
+"""Scores of a model's audio for the benchmark's videos, against the exact truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from avsim import media
+from avsim.benchmark.choice import is_right, levels
+from avsim.benchmark.make import Bench, BenchClip
+from avsim.clip import Clip
+from avsim.errors import InputError
+from avsim.evaluation.onsets import flux_onsets
+from avsim.measures import Interval, bootstrap
+from avsim.perception.matching import match
+
+SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".wav", ".flac", ".mp3", ".ogg", ".m4a")
+LEVEL_FLOOR = -80.0  # dB
+
+
+@dataclass(frozen=True)
+class BenchScore:
+    """The scores of one model.
+
+    `choices` maps each change, and "all", to the share of pairs whose audio fits its own truth better than
+    the other clip's (chance: 1/2). `f1` is of onsets within a frame of a true hit, `offset` the median delay
+    of matched onsets in ms, `level` the mean absolute error of the loudness in dB.
+    """
+
+    name: str
+    choices: dict[str, Interval]
+    f1: Interval
+    offset: float
+    level: float
+    judged: int  # clips with audio
+    clips: int
+    missing: tuple[str, ...] = ()  # names without audio, each with the reason; they count as wrong
+
+    def plain(self) -> dict[str, object]:
+        """As dicts, lists, strings and numbers."""
+        return {
+            "name": self.name,
+            "choices": {change: vars(share) for change, share in self.choices.items()},
+            "f1": vars(self.f1),
+            "offset_ms": self.offset,
+            "level_error_db": self.level,
+            "judged": f"{self.judged} of {self.clips}",
+            "missing": [*self.missing],
+        }
+
+
+def score_folder(bench: Bench, folder: str | Path) -> BenchScore:
+    """Score the files of a folder, each named as its video.
+
+    Raises:
+        InputError: no such folder, or no file in it has the name of a video.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder")
+    names = {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES}
+    if not names.keys() & {clip.name for clip in bench.clips}:
+        raise InputError(
+            f"{folder}: holds no audio for this benchmark; expected files such as {bench.clips[0].name}.wav"
+        )
+
+    def audio(clip: BenchClip) -> Clip:
+        if clip.name not in names:
+            raise InputError("no file")
+        return media.read(names[clip.name], want="wave")
+
+    return score(bench, audio, folder.name)
+
+
+def score(bench: Bench, audio: Callable[[BenchClip], Clip], name: str) -> BenchScore:
+    """Score what `audio` gives for each clip; what raises InputError is missing."""
+    found: dict[str, Clip] = {}
+    missing = []
+    for clip in bench.clips:
+        try:
+            found[clip.name] = audio(clip)
+        except InputError as error:
+            missing.append(f"{clip.name}: {error}")
+    truths = {clip.name: bench.truth(clip) for clip in bench.clips}
+    choices: dict[str, list[float]] = {}
+    for one, other in bench.pairs():
+        right = 0.0
+        if one.name in found and other.name in found:
+            hits = one.hits
+            right = is_right(
+                [levels(found[each.name], hits) for each in (one, other)],
+                [levels(truths[each.name], hits) for each in (one, other)],
+            )
+        choices.setdefault(one.change, []).append(right)
+    rows, late, errors = [], [], []
+    for clip in bench.clips:
+        heard = [onset.seconds for onset in flux_onsets(found[clip.name])] if clip.name in found else []
+        pairs = match(heard, clip.hits, 1 / bench.spec.frames_per_second)
+        total = len(heard) + len(clip.hits)
+        rows.append(2 * len(pairs) / total if total else torch.nan)
+        late += [heard[i] - clip.hits[j] for i, j in pairs]
+        if clip.name in found:
+            errors.append(abs(_level(found[clip.name]) - _level(truths[clip.name])))
+    every = [right for group in choices.values() for right in group]
+    groups = {change: bootstrap(torch.tensor(group)) for change, group in choices.items()}
+    return BenchScore(
+        name,
+        groups | {"all": bootstrap(torch.tensor(every))},
+        bootstrap(torch.tensor(rows)),
+        1000 * torch.tensor(late).median().item() if late else torch.nan,
+        sum(errors) / len(errors) if errors else torch.nan,
+        len(found),
+        len(bench.clips),
+        tuple(missing),
+    )
+
+
+def _level(clip: Clip) -> float:
+    """RMS in dB."""
+    assert clip.wave is not None
+    power = clip.wave.double().square().mean().item() if clip.wave.numel() else 0.0
+    return 10 * torch.log10(torch.tensor(max(power, 10 ** (LEVEL_FLOOR / 10)))).item()
+
+
+def table(scores: list[BenchScore]) -> str:
+    """Scores as a Markdown table, one row a model."""
+    changes = list(dict.fromkeys(change for one in scores for change in one.choices))
+    lines = ["| audio | " + " | ".join(changes) + " | onset F1 | offset, ms | level error, dB | judged |"]
+    lines.append("|---" * (len(changes) + 5) + "|")
+    for one in scores:
+        cells = [_cell(one.choices[change]) if change in one.choices else "–" for change in changes]
+        offset = "–" if one.offset != one.offset else f"{one.offset:.0f}"
+        level = "–" if one.level != one.level else f"{one.level:.1f}"
+        cells += [_cell(one.f1), offset, level, f"{one.judged} of {one.clips}"]
+        lines.append(f"| {one.name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _cell(share: Interval) -> str:
+    return f"{share.mean:.2f} ({share.low:.2f} … {share.high:.2f})"
