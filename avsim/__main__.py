@@ -36,6 +36,7 @@ EXAMPLES = {
     "evaluate": "avsim evaluate clips/ --out scores/",
     "page": "avsim page clips/ --out clips.html",
     "bench": "avsim bench make --out bench/",
+    "sweep": "avsim sweep sweep.yaml --out runs/sweep",
     "compare": "avsim compare runs/one runs/two --out compared.html",
     "demo": "avsim demo --out demo/",
 }

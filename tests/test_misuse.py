@@ -122,6 +122,7 @@ VERBS: dict[str, tuple[list[str], dict[str, tuple[str, ...]]]] = {
         },
     ),
     "page": (["absent"], {"--out": PATHS}),
+    "sweep": (["absent.yaml", "--out", "OUT"], {"--out": PATHS, "--count": (*WHOLE, "0"), "--seed": WHOLE}),
     "compare": (
         ["absent"],
         {

@@ -6,8 +6,6 @@ samples.json, its prompts.jsonl or else its videos are.
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -22,10 +20,10 @@ from avsim.data.resuming import SETTINGS
 from avsim.errors import InputError
 from avsim.report.listing import PROMPTS, Entry, entries, titles
 from avsim.simulator.samples import LISTING
-from avsim.untrusted import MALFORMED, read_json, read_text
+from avsim.training.curves import read_curves
+from avsim.untrusted import read_json, read_text
 from avsim.weights import TENSORS
 
-METRICS_BYTES = 1 << 30  # of a run's metrics.csv, at most
 GENERATING = ("generator", "student", "video_codec", "audio_codec")  # parts whose parameters are counted
 
 
@@ -144,11 +142,11 @@ def _by(
 def _read(path: Path, name: str) -> tuple[Column, Sequence[Entry]]:
     if not path.is_dir():
         raise InputError(f"{path}: no such folder; expected a run or a folder of clips")
-    latest = _latest(path)
+    latest = latest_samples(path)
     if latest is None:
         return _plain(path, name)
     step, folder = latest
-    column = Column(name, {}, step, _curves(path), _config(path), _cost(path))
+    column = Column(name, {}, step, read_curves(path), _config(path), _cost(path))
     return column, entries(folder)
 
 
@@ -166,34 +164,14 @@ def _plain(path: Path, name: str) -> tuple[Column, Sequence[Entry]]:
     return Column(name, {}, config=config), entries(path)
 
 
-def _latest(run: Path) -> tuple[int, Path] | None:
+def latest_samples(run: Path) -> tuple[int, Path] | None:
+    """The latest step of a run that has samples, and their folder."""
     found = {}
     for listing in run.glob("samples/step=*/samples.json"):
         number = listing.parent.name.partition("=")[2]
         if number.isascii() and number.isdecimal():
             found[int(number)] = listing.parent
     return max(found.items()) if found else None
-
-
-def _curves(run: Path) -> dict[str, list[tuple[float, float]]]:
-    """Every metric of a run over its steps."""
-    path = run / "csv" / "metrics.csv"
-    curves: dict[str, list[tuple[float, float]]] = {}
-    if not path.exists():
-        return curves
-    try:
-        for number, line in enumerate(
-            csv.DictReader(io.StringIO(read_text(path, METRICS_BYTES), newline=""))
-        ):
-            step = float(line.get("step") or number)
-            for name, value in line.items():
-                if name and value and name not in ("epoch", "step") and math.isfinite(float(value)):
-                    curves.setdefault(name, []).append((step, float(value)))
-        return curves
-    except InputError:
-        raise
-    except MALFORMED as error:
-        raise InputError(f"{path}: no metrics of a run ({error})") from error
 
 
 def _config(run: Path) -> dict[str, str]:
