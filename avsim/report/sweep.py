@@ -42,16 +42,17 @@ def write_page(sweep: Sweep, study: optuna.Study, folder: Path) -> Path:
     best, failed = ordered[0], [trial for trial in trials if trial.state == TrialState.FAIL]
     goal = "lowest" if sweep.minimize else "highest"
     settings = ", ".join(f"{name} = {shown_value(value)}" for name, value in best.params.items())
+    count = f"{len(good)} trial{'s' * (len(good) != 1)}"
     about = [
-        f"{len(good)} trial{'s' * (len(good) != 1)}, {len(failed)} failed. The {goal} {sweep.metric} is {_value(best):.4g}, of "
+        f"{count}, {len(failed)} failed. The {goal} {sweep.metric} is {_value(best):.4g}, of "
         f"{TRIAL.format(best.number)}: {settings}.",
         Html(f"<p><code>{escaped(_command(sweep, best, folder))}</code></p>"),
     ]
     sections = [
         Section("", about),
         Section("Trials", [coordinates(sweep, ordered), _importance(study, len(good))]),
-        Section("All trials", [_table(sweep, ordered, failed)]),
         Section("Clips of the best trials", [KEYS, *_clips(ordered[:BEST], folder)]),
+        Section("All trials", [_table(sweep, ordered, failed)]),
     ]
     return page(folder / "index.html", f"Sweep of {sweep.metric}", sections, SCRIPT, STYLE)
 
