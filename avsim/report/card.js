@@ -122,7 +122,7 @@ class Card {
     const [height, width] = this.data.size ?? [1, 1];
     this.stage = element("div", { class: "stage" }, shown);
     const wide = width >= 320 ? Math.min(width, 560) : Math.ceil(320 / width) * width;
-    this.root.style.setProperty("--wide", `${Math.min(wide, Math.round((480 * width) / height))}px`);
+    this.root.style.setProperty("--wide", `${Math.max(320, Math.min(wide, Math.round((480 * width) / height)))}px`);
     this.stage.style.aspectRatio = `${width} / ${height}`;
     this.stage.classList.toggle("small", width < 320);
     return this.stage;
@@ -434,7 +434,19 @@ class Card {
   }
 }
 
-for (const root of document.querySelectorAll(".card:not(.broken)")) new Card(root);
+/** Take cards as they arrive: the first can be played while hundreds are still being read. */
+function arrived() {
+  for (const root of document.querySelectorAll(".card:not(.broken):not([data-number])")) {
+    if (root.querySelector("noscript")) new Card(root); // its last element: the card is whole
+  }
+}
+
+const arrivals = new MutationObserver(arrived);
+arrivals.observe(document, { childList: true, subtree: true });
+document.addEventListener("DOMContentLoaded", () => {
+  arrivals.disconnect();
+  arrived();
+});
 document.addEventListener("keydown", Card.pressed);
 requestAnimationFrame(Card.tick);
 window.cards = Card.all;

@@ -17,6 +17,7 @@ class Group {
       card.root.addEventListener("pointerdown", () => this.hear(card));
       card.onbuilt = () => this.#built(card);
     }
+    for (const card of this.cards) if (card.built) this.#built(card);
     Group.all.push(this);
   }
 
@@ -170,10 +171,12 @@ function plotted(root) {
   }
 }
 
-for (const root of document.querySelectorAll(".group")) new Group(root);
-for (const root of document.querySelectorAll("details.curves")) {
-  root.addEventListener("toggle", () => root.querySelector(".plot") || plotted(root));
-}
+document.addEventListener("DOMContentLoaded", () => {
+  for (const root of document.querySelectorAll(".group")) new Group(root);
+  for (const root of document.querySelectorAll("details.curves")) {
+    root.addEventListener("toggle", () => root.querySelector(".plot") || plotted(root));
+  }
+});
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest?.("input, select, textarea")) return;
   const index = "abcdefgh".indexOf(event.key.toLowerCase());

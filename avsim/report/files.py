@@ -110,10 +110,19 @@ def _size(info: media.Info, long: bool | int) -> tuple[int, int] | None:
 
 
 def playable(path: Path, clip: Clip, info: media.Info, linked_from: Path | None) -> Media:
-    """A file for the page to play: as it is where browsers can, else encoded anew from `clip`."""
+    """A file for the page to play: as it is where browsers can, else encoded anew from `clip`.
+
+    Raises:
+        InputError: browsers can't play it, and it is too long to be encoded here.
+    """
     suffix = path.suffix.lower()
     kind = PLAYABLE.get(suffix) if info.has_frames else AUDIBLE.get(suffix)
     if kind is None or (info.has_frames and not _browsers_play(path)):
+        if info.seconds > WHOLE:
+            raise InputError(
+                f"{path}: browsers can't play it, and {info.seconds:.0f} s are too long to encode; "
+                f"convert it (ffmpeg -i {path.name} {path.stem}.mp4)"
+            )
         made = media_of(clip)
         source, kind, size = made.source, made.kind, made.size
     elif linked_from is not None:

@@ -128,12 +128,12 @@ _PAGE = """<!doctype html>
 {generator}
 <title>{title}</title>
 <style>{style}</style>
-</head>
+{runs}</head>
 <body>
 <main>
 <h1>{title}</h1>
 {body}
 </main>
-{runs}</body>
+</body>
 </html>
 """

@@ -52,4 +52,6 @@ class Votes {
   }
 }
 
-window.votes = new Votes(document.querySelector(".votes"));
+document.addEventListener("DOMContentLoaded", () => {
+  window.votes = new Votes(document.querySelector(".votes"));
+});

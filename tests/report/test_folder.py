@@ -7,6 +7,7 @@ import torch
 
 from avsim import Clip
 from avsim.__main__ import main
+from avsim.errors import InputError
 from avsim.report.files import playable, read_small
 from avsim.report.folder import write_folder_page
 from tests.browser import CHROMIUM, MISSING, Browser, until
@@ -71,6 +72,9 @@ def test_a_long_clip_is_read_in_few_frames(tmp_path):
 
     held = playable(path, small, media.probe(path), None)
     assert held.seconds == 40.0 and held.fps == 2.0 and held.source.startswith("data:video/mp4")
+    other = path.rename(tmp_path / "long.mkv")
+    with pytest.raises(InputError, match="40 s are too long to encode"):
+        playable(other, small, media.probe(other), None)
 
 
 @pytest.mark.parametrize(
