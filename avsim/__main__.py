@@ -36,7 +36,9 @@ EXAMPLES = {
     "add-audio": "avsim add-audio Wan-AI/Wan2.1-T2V-1.3B-Diffusers --audio-codec codecs/oobleck --out wan-av",
     "separate": "avsim separate clip.mp4 --auto --out stems/",
     "evaluate": "avsim evaluate clips/ --out scores/",
+    "page": "avsim page clips/ --out clips.html",
     "bench": "avsim bench make --out bench/",
+    "sweep": "avsim sweep sweep.yaml --out runs/sweep",
     "compare": "avsim compare runs/one runs/two --out compared.html",
     "demo": "avsim demo --out demo/",
 }

@@ -165,7 +165,22 @@ VERBS: dict[str, tuple[list[str], dict[str, tuple[str, ...]]]] = {
             "--embedding": ("x",),
         },
     ),
-    "compare": (["absent"], {"--out": PATHS, "--workspace": ()}),
+    "page": (["absent"], {"--out": PATHS}),
+    "sweep": (["absent.yaml", "--out", "OUT"], {"--out": PATHS, "--count": (*WHOLE, "0"), "--seed": WHOLE}),
+    "compare": (
+        ["absent"],
+        {
+            "--out": PATHS,
+            "--workspace": (),
+            "--report": (),
+            "--prompts": ABSENT,
+            "--seed": WHOLE,
+            "--steps": (*WHOLE, "0", "1001"),
+            "--votes": ABSENT,
+            "--key": ABSENT,
+            "--question": (LATIN,),
+        },
+    ),
     "demo": (["--out", "OUT"], {"--out": PATHS, "--checkpoint": ABSENT, "--seed": WHOLE}),
 }
 LINES = [
@@ -190,6 +205,8 @@ BARE = [
     *(["caption", value] for value in ABSENT),
     *(["compare", value] for value in ABSENT),
     *(["narrate", value, "--text", "a ball falls", "--out", "OUT.mp3"] for value in ABSENT),
+    *(["compare", "--votes", value] for value in ABSENT),
+    *(["page", value] for value in ABSENT),
     *(["split", value] for value in ABSENT),
 ]
 

@@ -103,7 +103,8 @@ def run(arguments: argparse.Namespace) -> None:
     from avsim.evaluation.reference import ceilings, comparisons, embed_clips
     from avsim.evaluation.suite import METRICS, OOD_EMBEDDING, MetricSuite
     from avsim.files import atomic
-    from avsim.report.players import player
+    from avsim.report.card import Shown, card
+    from avsim.report.findings import findings
     from avsim.report.scores import write_scores
     from avsim.weights import shipped
 
@@ -136,7 +137,11 @@ def run(arguments: argparse.Namespace) -> None:
             if ood_check is not None and found.clip.frames is not None:
                 looks.append(detectors.embeddings[OOD_EMBEDDING](found.clip))
             if len(examples) < EXAMPLES:
-                examples.append(player(found.clip, found.name))
+                examples.append(
+                    card(
+                        Shown(found.clip, found.caption or found.name, {"file": found.name}, findings(found))
+                    )
+                )
             progress.advance(task)
     if not clips.specs:
         path, message = next(iter(clips.unreadable.items()))

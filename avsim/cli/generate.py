@@ -332,6 +332,7 @@ def _write_folder(
 
     from avsim.data.resuming import check_own, check_settings
     from avsim.files import claimed
+    from avsim.report.folder import write_folder_page
     from avsim.simulator.samples import entry, write_listing
     from avsim.speech.narrate import narrated
 
@@ -352,6 +353,7 @@ def _write_folder(
                 with narrated(path, speech, arguments.speech_mix == "under") as scene:
                     _write(simulator, job, given, task, seed, scene, f"{path.name}: " if total > 1 else "")
         write_listing(entries, out)
+        write_folder_page(out, linked=None)
 
 
 def _chain(first: _Job, others: Iterator[_Job]) -> Iterator[_Job]:
