@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from avsim.data.resuming import SETTINGS
-from avsim.data.videos import Captions, find_videos
+from avsim.data.captions import Captions
+from avsim.data.videos import find_videos
 from avsim.diffusion.generate import STEPS
 from avsim.errors import InputError
 from avsim.simulator.samples import LISTING
