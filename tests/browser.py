@@ -14,11 +14,23 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 MISSING = "no chromium here (apt-get install chromium)"
 
 
+def until(condition: str) -> str:
+    """A promise that a condition of the page will hold."""
+    return (
+        f"new Promise((d) => {{ const look = () => {condition} ? d(true) : setTimeout(look, 10); look(); }})"
+    )
+
+
 class Browser:
-    """One page in a browser of its own; `dark` is what its user prefers."""
+    """One page in a browser of its own; `dark` is what its user prefers, `loaded` waits for all of it."""
 
     def __init__(
-        self, folder: Path, page: Path, size: tuple[int, int] = (1280, 900), dark: bool = False
+        self,
+        folder: Path,
+        page: Path,
+        size: tuple[int, int] = (1280, 900),
+        dark: bool = False,
+        loaded: bool = True,
     ) -> None:
         assert CHROMIUM is not None
         down, up = os.pipe(), os.pipe()
@@ -51,7 +63,8 @@ class Browser:
         scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         self.ask("Emulation.setEmulatedMedia", features=scheme)
         self.ask("Page.navigate", url=page.resolve().as_uri())
-        self.until("Page.loadEventFired")
+        if loaded:
+            self.until("Page.loadEventFired")
 
     def __enter__(self) -> "Browser":
         return self

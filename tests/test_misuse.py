@@ -75,6 +75,22 @@ VERBS: dict[str, tuple[list[str], dict[str, tuple[str, ...]]]] = {
             "--split": ABSENT,
         },
     ),
+    "caption": (
+        ["."],
+        {
+            "--captioner": (
+                "",
+                "x",
+                "detectors:x",
+                "transformers:",
+                "transformers:absent",
+                "os:getcwd",
+                LATIN,
+            ),
+            "--seconds": (*NUMBERS, "0", "-1", "1e9"),
+            "--seed": WHOLE,
+        },
+    ),
     "encode": (
         ["absent", "--video-codec", "small", "--audio-codec", "small", "--out", "OUT"],
         {"--out": PATHS, "--video-codec": ABSENT, "--audio-codec": ABSENT, "--batch-size": (*WHOLE, "0")},
@@ -117,6 +133,22 @@ VERBS: dict[str, tuple[list[str], dict[str, tuple[str, ...]]]] = {
             "--audio-text-scale": NUMBERS,
             "--seed": WHOLE,
             "--count": (*WHOLE, "0", "-1", "2"),
+            "--narrate": ("", " ", "...", LATIN),
+            "--voice": ("Annie",),
+            "--language": ("zh",),
+            "--speech-engine": ("espeak",),
+            "--speech-mix": ("", "x", "under"),
+        },
+    ),
+    "narrate": (
+        ["absent.mp4", "--text", "a ball falls", "--out", "OUT.mp3"],
+        {
+            "--out": (*PATHS, "OUT.xyz", "OUT.png", "OUT"),
+            "--text": ("", " ", "...", LATIN),
+            "--voice": ("", "nobody", LATIN),
+            "--language": ("", "klingonese", LATIN),
+            "--speech-engine": ("", "x", "piper:absent.onnx", "kokoro:absent", "os:system", ":x", LATIN),
+            "--speech-mix": ("", "x"),
         },
     ),
     "separate": (
@@ -133,7 +165,22 @@ VERBS: dict[str, tuple[list[str], dict[str, tuple[str, ...]]]] = {
             "--embedding": ("x",),
         },
     ),
-    "compare": (["absent"], {"--out": PATHS, "--workspace": ()}),
+    "page": (["absent"], {"--out": PATHS}),
+    "sweep": (["absent.yaml", "--out", "OUT"], {"--out": PATHS, "--count": (*WHOLE, "0"), "--seed": WHOLE}),
+    "compare": (
+        ["absent"],
+        {
+            "--out": PATHS,
+            "--workspace": (),
+            "--report": (),
+            "--prompts": ABSENT,
+            "--seed": WHOLE,
+            "--steps": (*WHOLE, "0", "1001"),
+            "--votes": ABSENT,
+            "--key": ABSENT,
+            "--question": (LATIN,),
+        },
+    ),
     "demo": (["--out", "OUT"], {"--out": PATHS, "--checkpoint": ABSENT, "--seed": WHOLE}),
 }
 LINES = [
@@ -155,7 +202,11 @@ BARE = [
     *(["separate", value, "--auto", "--out", "OUT"] for value in ABSENT),
     *(["evaluate", value, "--out", "OUT"] for value in ABSENT),
     *(["prepare", value, "--out", "OUT"] for value in ABSENT),
+    *(["caption", value] for value in ABSENT),
     *(["compare", value] for value in ABSENT),
+    *(["narrate", value, "--text", "a ball falls", "--out", "OUT.mp3"] for value in ABSENT),
+    *(["compare", "--votes", value] for value in ABSENT),
+    *(["page", value] for value in ABSENT),
     *(["split", value] for value in ABSENT),
 ]
 

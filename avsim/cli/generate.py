@@ -35,6 +35,7 @@ from avsim.cli.generation import (
     stream_of,
     task_of,
 )
+from avsim.cli.narrate import add_speech, lengthened, narration, settings
 
 if TYPE_CHECKING:
     from avsim.cli.generation import Given
@@ -211,6 +212,8 @@ def add(subparsers: Any) -> None:
         metavar="PATH",
         help="a file for one clip; a folder for several: one that exists, ends in / or has no suffix",
     )
+    parser.add_argument("--narrate", type=words, metavar="TEXT", help="a text that is spoken over the scene")
+    add_speech(parser)
     add_allow_module(parser)
     parser.set_defaults(run=run)
 
@@ -221,6 +224,7 @@ def run(arguments: argparse.Namespace) -> None:
     from avsim.devices import accelerator
     from avsim.errors import InputError
     from avsim.simulator import load
+    from avsim.speech.narrate import narrated
 
     if arguments.count < 1:
         raise InputError(f"-n {arguments.count}: expected at least one clip")
@@ -247,7 +251,9 @@ def run(arguments: argparse.Namespace) -> None:
     dubbed = arguments.edit if arguments.keep == "video" else arguments.video
     if dubbed is not None:
         media.check_dubbed(dubbed, out if single else Path("0000.mp4"))
+    speech = narration(arguments, out if single else Path(f"0000{SUFFIXES.get(task, '.mp4')}"))
     simulator = load(arguments.checkpoint, device=accelerator())
+    arguments = lengthened(arguments, speech, simulator, task)
     if arguments.motion is not None:
         raise InputError(
             f"--motion: {arguments.checkpoint} was not trained with an amount of motion as a condition"
@@ -257,11 +263,11 @@ def run(arguments: argparse.Namespace) -> None:
         if simulator.is_out_of_distribution(beginning(clip, simulator)):  # else `describe` says it
             print(f"{source_of(arguments)}: looks unlike what the model was trained on", file=sys.stderr)
     if single:
-        _write(
-            simulator, _Job(arguments, requests[0], given, task, simulator), given, task, arguments.seed, out
-        )
+        job = _Job(arguments, requests[0], given, task, simulator)
+        with narrated(out, speech, arguments.speech_mix == "under") as scene:
+            _write(simulator, job, given, task, arguments.seed, scene)
     else:
-        _write_folder(simulator, arguments, requests, given, task)
+        _write_folder(simulator, arguments, requests, given, task, speech)
     print(out)
 
 
@@ -314,14 +320,21 @@ class _Job:
 
 
 def _write_folder(
-    simulator: Simulator, arguments: argparse.Namespace, requests: list[Request], given: Given, task: str
+    simulator: Simulator,
+    arguments: argparse.Namespace,
+    requests: list[Request],
+    given: Given,
+    task: str,
+    speech: Clip | None,
 ) -> None:
     """`count` clips of each prompt and their listing; those that are there already are kept."""
     from rich.progress import track
 
     from avsim.data.resuming import check_own, check_settings
     from avsim.files import claimed
+    from avsim.report.folder import write_folder_page
     from avsim.simulator.samples import entry, write_listing
+    from avsim.speech.narrate import narrated
 
     out, total = arguments.out, arguments.count * len(requests)
     check_own(out, "clips of avsim generate")
@@ -337,8 +350,10 @@ def _write_folder(
             path = out / f"{index:04d}{SUFFIXES.get(task, '.mp4')}"
             entries.append(entry(path.name, job.written, seed, task, job.prompt))
             if not path.exists():
-                _write(simulator, job, given, task, seed, path, f"{path.name}: " if total > 1 else "")
+                with narrated(path, speech, arguments.speech_mix == "under") as scene:
+                    _write(simulator, job, given, task, seed, scene, f"{path.name}: " if total > 1 else "")
         write_listing(entries, out)
+        write_folder_page(out, linked=None)
 
 
 def _chain(first: _Job, others: Iterator[_Job]) -> Iterator[_Job]:
@@ -363,6 +378,7 @@ def _settings(arguments: argparse.Namespace, job: _Job, requests: list[Request])
         **several,
         **negative,
         **plain,
+        **settings(arguments),  # of a narration
         "size": arguments.size and list(arguments.size),
     }
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from avsim.clip import Region
+    from avsim.report.findings import Findings
     from avsim.separation.separator import Separator
     from avsim.separation.stems import FrameSource
 
@@ -102,18 +103,20 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.page:
         check_model(model)
     picture = frames_of_video(path, model)
-    if _is_out_of_distribution(path, folder):
+    foreign = _is_out_of_distribution(path, folder)
+    if foreign:
         print(
             f"{path}: looks unlike what the separator was trained on: its stems may be meaningless",
             file=sys.stderr,
         )
     listed = [*_given_regions(arguments, picture), *_referred_regions(arguments, picture)]
     wave, sample_rate = audio_of_video(path)
-    regions = [*listed, *_found_regions(arguments, model, picture, wave, sample_rate)]
+    found = _found_regions(arguments, model, picture, wave, sample_rate)
+    regions = [*listed, *(found if foreign else _named(arguments, found, picture.size))]
 
     def also(folder: Path) -> None:
         if arguments.page:
-            write_pixels(folder / "index.html", model, path, regions, path.name)
+            write_pixels(folder / "index.html", model, path, regions, path.name, _findings(path))
 
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("separating", total=wave.shape[1])
@@ -183,6 +186,29 @@ def _is_out_of_distribution(video: Path, separator: Path) -> bool:
     detector = weights.load_model(folder, expected=VideoDetector)
     clip = media.read(video, 0.0, spec.seconds, spec.size, spec.frames_per_second, want="frames")
     return is_out_of_distribution(clip, detector, ood_check)
+
+
+def _named(arguments: argparse.Namespace, found: list[Region], size: tuple[int, int]) -> list[Region]:
+    """Regions that were found by their sound, named by what the video detector sees there."""
+    from avsim.perception.naming import named
+    from avsim.perception.referred_region import overview, video_spans
+    from avsim.perception.video_detector import VideoDetector
+    from avsim.weights import TENSORS, load_model
+
+    folder = arguments.video_detector
+    if not (found and folder and (folder / TENSORS).is_file()):
+        return found
+    detector: VideoDetector = load_model(folder, expected=VideoDetector)
+    return named(found, overview(detector, video_spans(arguments.clip, detector)), size[1] / size[0])
+
+
+def _findings(path: Path) -> Findings:
+    """Events and onsets of the video, for its page."""
+    from avsim.report.files import Judges, read_small
+    from avsim.report.findings import findings
+
+    judges = Judges.shipped()
+    return findings(judges.features(read_small(path), ""), judges.ood_check)
 
 
 def _given_regions(arguments: argparse.Namespace, picture: FrameSource) -> list[Region]:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Sequence
 from functools import cache
 from statistics import median
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -38,8 +39,8 @@ class TextAgreement(ClipScorer):
     def update(self, facts: Facts, view: VideoDetections | None, heard: AudioDetections | None) -> None:
         """Score one clip by the facts of its caption; what is None can't be looked for."""
         stated = torch.zeros(2, len(FACTS), dtype=torch.float64)
-        checks = [*(_seen(facts, view) if view else ()), *(_heard(facts, heard) if heard else ())]
-        for about, right in checks:
+        checks = [check for check in checked_facts(facts, view, heard) if check.right is not None]
+        for about, _, right in checks:
             stated[:, FACTS.index(about)] += torch.tensor([1.0, right], dtype=torch.float64)
         if not checks:
             self.skip(Reason.NO_CAPTION)
@@ -67,6 +68,26 @@ class TextAgreement(ClipScorer):
         return torch.fmin(right[:, seen].sum(-1) / stated[:, seen].sum(-1), rows[:, -1])
 
 
+class Check(NamedTuple):
+    """A stated fact: its kind (of `FACTS`, "" for others), its words, and whether it is right.
+
+    `right` is None where no detector can look for it.
+    """
+
+    about: str
+    stated: str
+    right: bool | None
+
+
+def checked_facts(facts: Facts, view: VideoDetections | None, heard: AudioDetections | None) -> list[Check]:
+    """Each fact of a caption that a detector could look for; what is None wasn't looked at."""
+    found = [*(_seen(facts, view) if view else ()), *(_heard(facts, heard) if heard else ())]
+    for stated in (*facts.things, *facts.unseen):  # which no detector counts
+        if stated.times is not None:
+            found.append(Check("", f"{stated.times} times", None))
+    return found
+
+
 def facts_of_caption(caption: str) -> Facts:
     """The facts of a caption or of an ordinary sentence; what can't be read is logged, once.
 
@@ -87,41 +108,46 @@ def _warn_once(message: str) -> None:
     log.warning(message)
 
 
-def _seen(facts: Facts, view: VideoDetections) -> list[tuple[str, bool]]:
+def _seen(facts: Facts, view: VideoDetections) -> list[Check]:
     """Each visible fact, and whether it is right."""
-    found: list[tuple[str, bool]] = []
+    found: list[Check] = []
     shown = _tracks(view.things)
     for stated in facts.things:
         noun = stated.noun
         tracks = [track for track in shown if _is(noun, track[0])]
         if noun.kind is not None:
-            found.append(("things seen", bool(tracks)))
+            found.append(Check("things seen", f"{noun.kind} seen", bool(tracks)))
         if noun.material is not None:
-            found.append(("materials seen", any(track[0].material == noun.material for track in tracks)))
+            right = any(track[0].material == noun.material for track in tracks)
+            found.append(Check("materials seen", f"{noun.material} seen", right))
         if noun.colour is not None:
-            found.append(("colours seen", any(track[0].colour == noun.colour for track in tracks)))
+            right = any(track[0].colour == noun.colour for track in tracks)
+            found.append(Check("colours seen", f"{noun.colour} seen", right))
         if noun.side is not None:
-            found.append(("sides", any(side(track[0].x) == noun.side for track in tracks)))
+            right = any(side(track[0].x) == noun.side for track in tracks)
+            found.append(Check("sides", f"{noun.side} seen", right))
     if facts.count is not None and view.things:
-        found.append(("number of things", median(map(len, view.things)) == facts.count))
+        right = median(map(len, view.things)) == facts.count
+        found.append(Check("number of things", f"{facts.count} things seen", right))
     if facts.place is not None and view.places:
-        found.append(("place seen", max(view.places, key=view.places.__getitem__) == facts.place))
+        right = max(view.places, key=view.places.__getitem__) == facts.place
+        found.append(Check("place seen", f"{facts.place} seen", right))
     return found
 
 
-def _heard(facts: Facts, heard: AudioDetections) -> list[tuple[str, bool]]:
+def _heard(facts: Facts, heard: AudioDetections) -> list[Check]:
     """Each audible fact, and whether it is right."""
-    found: list[tuple[str, bool]] = []
+    found: list[Check] = []
     for stated in (*facts.things, *facts.unseen):
         if not sounds(stated):
             continue
         kind = kind_of(stated.noun)
         if kind in heard.kinds:
-            found.append(("things heard", heard.kinds[kind] >= SURE))
-        if stated.noun.material in heard.materials:
-            found.append(("materials heard", heard.materials[stated.noun.material] >= SURE))
+            found.append(Check("things heard", f"{kind} heard", heard.kinds[kind] >= SURE))
+        if (material := stated.noun.material) in heard.materials:
+            found.append(Check("materials heard", f"{material} heard", heard.materials[material] >= SURE))
     if facts.place is not None:
-        found.append(("place heard", heard.place == facts.place))
+        found.append(Check("place heard", f"{facts.place} heard", heard.place == facts.place))
     return found
 
 

@@ -6,10 +6,11 @@ import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
@@ -19,11 +20,13 @@ from avsim.clip import Clip, ClipSpec
 from avsim.diffusion import Guidance
 from avsim.diffusion.generate import STEPS
 from avsim.errors import InputError
-from avsim.report import player
+from avsim.report.card import SCRIPT, STYLE, Shown, card
+from avsim.report.html import Section, document
+from avsim.report.plots import spectrogram, strip
 from avsim.separation.discovery import map_audio, regions_of
 from avsim.separation.stems import audio_of, frame_source
 from avsim.simulator import Simulator, load
-from avsim.simulator.samples import Sample, shown_energy, shown_stems, write_samples
+from avsim.simulator.samples import Sample, shown_energy, write_samples
 from avsim.training.callbacks import averaged, clip_spec, parts_of
 
 
@@ -115,26 +118,40 @@ class Samples(Callback):
 
 
 def players(samples: Sequence[Sample]) -> dict[str, Any]:
-    """What wandb shows of samples: one table, and a player of each clip and of each of its stems."""
+    """What wandb shows of samples, under keys that are the same at every step.
+
+    samples/table, and of sample k: samples/k, its card with audio and stems; samples/k-frames and
+    samples/k-spectrogram, as images that wandb puts beside each other over steps and runs.
+    """
     import wandb
 
-    html = partial(wandb.Html, inject=False)
-
-    table = wandb.Table(columns=["prompt", "seed", "task", "clip", "stems"])
-    shown: dict[str, Any] = {"samples/table": table}
+    table = wandb.Table(columns=["prompt", "seed", "task", "clip"])
+    logged: dict[str, Any] = {"samples/table": table}
     for index, sample in enumerate(samples):
-        label = f"{sample.prompt} (seed {sample.seed}, {sample.task})"
-        text = str(player(sample.clip, label))
-        shown[f"samples/{index}"] = html(text)
-        stems = shown_stems(sample.clip, sample.stems) if sample.stems is not None else []
+        about = {"task": sample.task, "seed": sample.seed}
+        cards = [card(Shown(sample.clip, sample.prompt, about, stems=sample.stems))]
         if sample.energy is not None:
-            stems.insert(0, ("where the sound comes from", shown_energy(sample.clip, sample.energy)))
-        page = "".join(str(player(clip, name)) for name, clip in stems)
-        row = [sample.prompt, sample.seed, sample.task]
-        table.add_data(*row, html(text), html(page or "no separator"))
-        if stems:
-            shown[f"samples/{index}-stems"] = html(page)
-    return shown
+            energy = shown_energy(sample.clip, sample.energy)
+            cards.append(card(Shown(energy, label="where the audio comes from")))
+        text = document(sample.prompt or f"seed {sample.seed}", [Section("", cards)], SCRIPT, STYLE)
+        logged[f"samples/{index}"] = wandb.Html(text, inject=False)
+        if sample.clip.frames is not None:
+            logged[f"samples/{index}-frames"] = _image(strip(sample.clip))
+        if sample.clip.wave is not None:
+            logged[f"samples/{index}-spectrogram"] = _image(
+                spectrogram(sample.clip.wave, sample.clip.sample_rate)
+            )
+        table.add_data(sample.prompt, sample.seed, sample.task, wandb.Html(text, inject=False))
+    return logged
+
+
+def _image(png: bytes) -> Any:
+    """A PNG as wandb's image."""
+    import wandb
+
+    found = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
+    assert found is not None
+    return wandb.Image(cv2.cvtColor(found, cv2.COLOR_BGR2RGB))
 
 
 @contextmanager

@@ -1,219 +1,235 @@
-"""Runs beside each other: a row for each prompt and seed, a column for each run, with the sound on.
-
-A run keeps what it generated under RUN/samples/step=NNN/: mp4 files and `samples.json`, a list of
-{"file", "prompt", "seed", "task"}. The latest such step of each run is compared.
-"""
+"""Columns of clips beside each other: paired differences above, then a group of cards for each prompt."""
 
 from __future__ import annotations
 
-import csv
-import io
-import os
-from collections.abc import Sequence
+import json
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
 
+from rich.console import Console
+from rich.progress import Progress
+
+from avsim import media
 from avsim.errors import InputError
-from avsim.report.html import Section, page, table
-from avsim.report.players import embed
-from avsim.untrusted import MALFORMED, inside, read_json, read_text
+from avsim.evaluation.features import Features
+from avsim.report.card import KEYS
+from avsim.report.card import SCRIPT as CARD_SCRIPT
+from avsim.report.card import STYLE as CARD_STYLE
+from avsim.report.columns import Column, Row, shared
+from avsim.report.examine import Examined, examine, judges_of, metrics_for
+from avsim.report.html import Html, Section, check_own_page, escaped, page, table
+from avsim.report.paired import Difference, difference
+from avsim.report.scores import shown
+from avsim.report.tracks import highest
 
-if TYPE_CHECKING:
-    from wandb_workspaces.workspaces import Workspace
-
-TABLE = "compare"  # the key of the table on wandb
-SAMPLES = "samples/table"  # the key of each run's own, which `avsim.report.callbacks.Samples` logs
-METRICS_BYTES = 1 << 30  # of a run's metrics.csv, at most
-FIELDS = ("file", "prompt", "seed", "task")
-
-
-class Row(NamedTuple):
-    """What a row is about: samples of several runs that agree in it stand beside each other."""
-
-    prompt: str
-    seed: int
-    task: str
-    number: int = 0  # among those of one run that agree in all of these, such as foley without captions
-
-    @property
-    def cells(self) -> list[str]:
-        """As a page shows it."""
-        return [self.prompt, str(self.seed), self.task]
+_BESIDE = Path(__file__).parent
+_UPLOT = (_BESIDE / "vendor" / "uPlot.iife.min.js").read_text()
+_UPLOT = "/*" + _UPLOT.partition("*/")[2].join(
+    ("! uPlot 1.6.32, MIT, (c) Leon Sorokin */", "")
+)  # without its address
+SCRIPT = CARD_SCRIPT + (_BESIDE / "compare.js").read_text()
+STYLE = (
+    CARD_STYLE + (_BESIDE / "vendor" / "uPlot.min.css").read_text() + (_BESIDE / "compare.css").read_text()
+)
+LETTERS = "ABCDEFGH"  # of columns, and their keys
+WIDE, HIGH = 180, 22  # pixels of an interval's plot
+ABOUT = (
+    "The clips of a prompt play together. You hear the one under the pointer; keys A, B, … choose one. "
+    "Strips below a clip show how its frames and its audio differ from the first column's."
+)
 
 
 @dataclass(frozen=True)
-class Run:
-    """What a comparison shows of a run."""
+class Comparison:
+    """Columns, their shared rows, and the paired differences of each further column from the first."""
 
-    name: str
-    step: int
-    samples: dict[Row, Path]  # their files
-    metrics: dict[str, str]  # the last value of each that was logged
-
-    @property
-    def title(self) -> str:
-        """Its name and the step its samples are from."""
-        return f"{self.name} (step {self.step})"
+    columns: Sequence[Column]
+    rows: Sequence[Row]
+    cells: Mapping[tuple[str, Row], Examined]  # by the column's name
+    differences: Mapping[str, Sequence[Difference]]  # by the second column's name
+    left_out: Sequence[str]  # metrics, and why
 
 
-def read_runs(folders: Sequence[str | Path]) -> list[Run]:
-    """The latest samples of each run, in the order given.
+def compare(columns: Sequence[Column], grounding: bool = False) -> Comparison:
+    """Judge every clip of a shared row, and pair each column with the first.
 
     Raises:
-        InputError: a folder that is no run with samples, or a samples.json that can't be used.
+        InputError: too many columns, or no clip of a column can be read.
     """
-    paths = [Path(folder) for folder in folders]
-    names = _names(paths)
-    runs = []
-    for path, name in zip(paths, names, strict=True):
-        step, folder = _latest(path)
-        runs.append(Run(name, step, _read_samples(folder), _last_metrics(path)))
-    return runs
+    if len(columns) > len(LETTERS):
+        raise InputError(f"{len(columns)} columns; at most {len(LETTERS)} can be compared on a page")
+    common = shared(columns)
+    metrics, left_out = metrics_for(grounding, len(common))
+    judges, top = judges_of(grounding), _top(columns, common)
+    cells: dict[tuple[str, Row], Examined] = {}
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("comparing", total=len(common) * len(columns))
+        for letter, column in zip(LETTERS, columns, strict=False):
+            before: Features | None = None
+            for row in common:
+                if row in column.clips:
+                    label = f"{letter} · {column.title}"
+                    found = examine(column.clips[row], label, judges, metrics, before, top)
+                    cells[column.name, row], before = found
+                progress.advance(task)
+    first, *others = columns
+    pairs = {
+        other.name: [row for row in common if row in first.clips and row in other.clips] for other in others
+    }
+    differences = {
+        name: [
+            difference(
+                metric,
+                [cells[first.name, row].rows[metric.name] for row in own],
+                [cells[name, row].rows[metric.name] for row in own],
+            )
+            for metric in metrics
+        ]
+        for name, own in pairs.items()
+    }
+    return Comparison(columns, common, cells, differences, left_out)
 
 
-def rows(runs: Sequence[Run]) -> list[Row]:
-    """Every row that a run has, in order of first appearance."""
-    return list(dict.fromkeys(row for run in runs for row in run.samples))
+def _top(columns: Sequence[Column], rows: Sequence[Row]) -> float | None:
+    """One upper end for all spectrograms, so that they are aligned."""
+    rates = []
+    for column in columns:
+        entry = next((column.clips[row] for row in rows if row in column.clips), None)
+        try:
+            rate = media.probe(entry.path).sample_rate if entry is not None else None
+        except InputError:
+            rate = None
+        rates += [rate] if rate else []
+    return max(map(highest, rates), default=None)
 
 
-def write_page(runs: Sequence[Run], path: str | Path) -> Path:
-    """One self-contained page of all samples, and of the last metrics."""
-    clips = table(
-        ["prompt", "seed", "task", *(run.title for run in runs)],
-        [[*row.cells, *(_player(run, row) for run in runs)] for row in rows(runs)],
-    )
-    metrics = sorted({name for run in runs for name in run.metrics})
-    numbers = table(
-        ["last logged", *(run.name for run in runs)],
-        [[name, *(run.metrics.get(name, "–") for run in runs)] for name in metrics],
-    )
-    sections = [Section("Samples", [clips])] + ([Section("Metrics", [numbers])] if metrics else [])
-    return page(path, "Runs compared: " + ", ".join(run.name for run in runs), sections)
-
-
-def log_table(runs: Sequence[Run], folder: str | Path, project: str = "avsim") -> None:
-    """Log the same rows and columns as one wandb.Table; offline unless WANDB_MODE says otherwise."""
-    import wandb
-
-    mode = os.environ.get("WANDB_MODE", "offline")
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    run = wandb.init(project=project, name=TABLE, job_type=TABLE, dir=str(folder), mode=mode)  # type: ignore[arg-type]
-    shown = wandb.Table(columns=["prompt", "seed", "task", *(run.title for run in runs)])
-    for row in rows(runs):
-        cells = [wandb.Video(str(r.samples[row]), format="mp4") if row in r.samples else None for r in runs]
-        shown.add_data(row.prompt, row.seed, row.task, *cells)
-    run.log({TABLE: shown})
-    run.finish()
-
-
-def workspace(runs: Sequence[Run], entity: str, project: str = "avsim") -> Workspace:
-    """The wandb workspace that matches: the table, the samples with their sound, and a plot for each metric.
-
-    It is made here and sent by its `save()`, which needs an account.
+def write_page(found: Comparison, path: str | Path) -> Path:
+    """One self-contained page.
 
     Raises:
-        InputError: `wandb-workspaces` is not installed.
+        InputError: it can't be written, or a file of another kind has its name.
     """
-    try:
-        import wandb_workspaces.reports.v2 as panels
-        import wandb_workspaces.workspaces as workspaces
-    except ImportError as error:
-        raise InputError("a workspace needs wandb-workspaces: pip install 'avsim[workspaces]'") from error
-    wide = panels.Layout(w=24, h=16)
+    check_own_page(path)
+    names = [column.name for column in found.columns]
     sections = [
-        workspaces.Section(
-            "Compared", is_open=True, panels=[panels.WeavePanelSummaryTable(table_name=TABLE, layout=wide)]
-        ),
-        workspaces.Section(
-            "Samples",
-            is_open=True,
-            panels=[panels.WeavePanelSummaryTable(table_name=SAMPLES, layout=wide)],
-        ),
+        *_decided(found),
+        Section("", [*_curves(found.columns), *_config(found.columns), *_cost(found.columns)]),
+        Section("Clips", [ABOUT, KEYS, *(_group(found, row) for row in found.rows)]),
     ]
-    metrics = sorted({name for run in runs for name in run.metrics})
-    for group in dict.fromkeys(map(_group, metrics)):
-        plots: list[Any] = [panels.LinePlot(title=n, y=[n]) for n in metrics if _group(n) == group]
-        sections.append(workspaces.Section(group, panels=plots, is_open=group == "Training"))
-    name = "Runs compared: " + ", ".join(run.name for run in runs)
-    return workspaces.Workspace(entity=entity, project=project, name=name, sections=sections)
+    title = f"{' and '.join(names)} compared" if len(names) > 1 else f"{names[0]}: samples"
+    return page(path, title, sections, _UPLOT + "\n" + SCRIPT, STYLE)
 
 
-def save_workspace(runs: Sequence[Run], entity: str, project: str = "avsim") -> str:
-    """Send the workspace to wandb; its address.
-
-    Raises:
-        InputError: no account, or the project is not this one's.
-    """
-    import wandb
-
-    made = workspace(runs, entity, project)
-    try:
-        return str(made.save().url)
-    except (wandb.errors.Error, OSError, ValueError) as error:
-        raise InputError(
-            f"the workspace could not be sent to wandb: {' '.join(str(error).split())}"
-        ) from error
-
-
-def _group(metric: str) -> str:
-    return metric.partition("/")[0] if "/" in metric else "Training"
-
-
-def _player(run: Run, row: Row) -> str:
-    return embed(run.samples[row]) if row in run.samples else "–"
+def _decided(found: Comparison) -> list[Section]:
+    first = found.columns[0]
+    sections = []
+    for letter, column in zip(LETTERS[1:], found.columns[1:], strict=False):
+        differences = found.differences[column.name]
+        total = differences[0].total if differences else 0
+        rows = [_difference(each) for each in differences if each.judged]
+        unjudged = [f"{d.metric} ({_reasons(d)})" for d in differences if not d.judged]
+        notes = [
+            f"Paired over {total} prompts and seeds; 95 % intervals by the paired bootstrap over prompts. "
+            "One of twenty metrics seems decided even where nothing differs."
+        ]
+        missing = [f"Not judged: {'; '.join(unjudged)}."] if unjudged else []
+        left = [f"Left out: {'; '.join(found.left_out)}."] if found.left_out else []
+        header = ["metric", f"{letter} is", f"{letter} − A", "95 % interval", "", "A", letter, "judged"]
+        heading = f"Is {letter} ({column.title}) better than A ({first.title})?"
+        sections.append(Section(heading, [*notes, table(header, rows), *missing, *left]))
+    return sections
 
 
-def _names(paths: Sequence[Path]) -> list[str]:
-    """Folder names where they tell the runs apart, else whole paths."""
-    names = [path.resolve().name for path in paths]
-    return names if len(set(names)) == len(names) else [str(path) for path in paths]
+def _difference(each: Difference) -> list[str]:
+    interval = f"{shown(each.low)} … {shown(each.high)}" if math.isfinite(each.low) else "–"
+    name = each.metric if each.number.partition(",")[0] in each.metric else f"{each.metric}: {each.number}"
+    verdict = Html(f'<span class="{each.verdict.split()[0]}">{each.verdict}</span>')
+    judged = f"{each.judged} of {each.total}"
+    return [
+        name, verdict, shown(each.value), interval, _plot(each), shown(each.first), shown(each.second),
+        Html(f'<span title="{escaped(_reasons(each))}">{judged}</span>'),
+    ]  # fmt: skip
 
 
-def _latest(run: Path) -> tuple[int, Path]:
-    if not run.is_dir():
-        raise InputError(f"{run}: no such folder; expected a run")
-    found = {}
-    for listing in run.glob("samples/step=*/samples.json"):
-        number = listing.parent.name.partition("=")[2]
-        if number.isascii() and number.isdecimal():
-            found[int(number)] = listing.parent
-    if not found:
-        inside = ", ".join(sorted(path.name for path in run.iterdir())[:8]) or "nothing"
-        lacks = "a samples folder without any step" if (run / "samples").is_dir() else "no samples folder"
-        raise InputError(
-            f"{run}: lacks samples/step=…/samples.json (it holds {lacks}; found: {inside}); expected a run "
-            "of avsim fit that has drawn samples"
+def _reasons(each: Difference) -> str:
+    return ", ".join(f"{count} {reason}" for reason, count in each.why.items())
+
+
+def _plot(each: Difference) -> Html:
+    """The interval as a line about 0, drawn from the lower end to the upper."""
+    if not math.isfinite(each.low):
+        return Html("")
+    reach = max(abs(each.low), abs(each.high), abs(each.value), 1e-9) * 1.1
+
+    def x(value: float) -> float:
+        return WIDE / 2 * (1 + value / reach)
+
+    label, middle = f"from {shown(each.low)} to {shown(each.high)}", HIGH / 2
+    return Html(
+        f'<svg role="img" aria-label="{label}" width="{WIDE}" height="{HIGH}">'
+        f'<line x1="{WIDE / 2}" x2="{WIDE / 2}" y1="2" y2="{HIGH - 2}" stroke="currentColor" opacity=".35"/>'
+        f'<line x1="{x(each.low):.1f}" x2="{x(each.high):.1f}" y1="{middle}" y2="{middle}" '
+        f'stroke="#2f7ed8" stroke-width="4" opacity=".6"/>'
+        f'<circle cx="{x(each.value):.1f}" cy="{middle}" r="4" fill="#2f7ed8"/></svg>'
+    )
+
+
+def _curves(columns: Sequence[Column]) -> list[Html]:
+    """Each metric of runs over steps, drawn once its part of the page is opened."""
+    metrics = sorted({name for column in columns for name in column.curves})
+    if not metrics:
+        return []
+    data = {
+        "names": [column.name for column in columns],
+        "curves": {name: [column.curves.get(name, []) for column in columns] for name in metrics},
+    }
+    text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
+    last = table(
+        ["last logged", *(column.name for column in columns)],
+        [[name, *(column.metrics.get(name, "–") for column in columns)] for name in metrics],
+    )
+    return [
+        Html(
+            f'<details class="curves"><summary>{len(metrics)} metrics over steps</summary>'
+            f'<script type="application/json">{text}</script></details>'
+            f"<details><summary>Metrics as last logged</summary>{last}</details>"
         )
-    return max(found.items())
+    ]
 
 
-def _read_samples(folder: Path) -> dict[Row, Path]:
-    listing = folder / "samples.json"
-    entries = read_json(listing, list)
-    kinds = {name: int if name == "seed" else str for name in FIELDS}
-    if not all(isinstance(e, dict) and all(type(e.get(n)) is kinds[n] for n in FIELDS) for e in entries):
-        raise InputError(f"{listing}: expected a list of objects with {', '.join(FIELDS)} (seed whole)")
-    samples: dict[Row, Path] = {}
-    for entry in entries:
-        file = inside(folder, entry["file"], listing)
-        row = Row(entry["prompt"], entry["seed"], entry["task"])
-        while row in samples:
-            row = row._replace(number=row.number + 1)
-        samples[row] = file
-    return samples
+def _config(columns: Sequence[Column]) -> list[Html]:
+    """The keys of settings that differ."""
+    known = [column for column in columns if column.config]
+    keys = dict.fromkeys(key for column in known for key in column.config)
+    differing = [key for key in keys if len({column.config.get(key) for column in known}) > 1]
+    if len(known) < 2:
+        return []
+    rows = [[key, *(column.config.get(key, "–") for column in columns)] for key in differing]
+    body = table(["setting", *(column.name for column in columns)], rows) if rows else Html("<p>None.</p>")
+    return [Html(f"<details><summary>{len(rows)} settings differ</summary>{body}</details>")]
 
 
-def _last_metrics(run: Path) -> dict[str, str]:
-    path = run / "csv" / "metrics.csv"
-    last: dict[str, str] = {}
-    if not path.exists():
-        return {}
-    try:
-        for line in csv.DictReader(io.StringIO(read_text(path, METRICS_BYTES), newline="")):
-            last.update({name: value for name, value in line.items() if name and value})
-        return {name: f"{float(value):.4g}" for name, value in last.items() if name not in ("epoch", "step")}
-    except InputError:
-        raise
-    except MALFORMED as error:
-        raise InputError(f"{path}: no metrics of a run ({error})") from error
+def _cost(columns: Sequence[Column]) -> list[Html]:
+    names = list(dict.fromkeys(name for column in columns for name in column.cost))
+    if not names:
+        return []
+    rows = [[name, *(column.cost.get(name, "–") for column in columns)] for name in names]
+    body = table(["cost", *(column.name for column in columns)], rows)
+    return [Html(f"<details open><summary>Cost</summary>{body}</details>")]
+
+
+def _group(found: Comparison, row: Row) -> Html:
+    cards = []
+    for letter, column in zip(LETTERS, found.columns, strict=False):
+        cell = found.cells.get((column.name, row))
+        missing = f'<p class="missing">{letter} · {escaped(column.title)}: has no clip of this prompt</p>'
+        cards.append(cell.card if cell is not None else missing)
+    prompt, seed, task = row.cells
+    about = " · ".join(filter(None, (f"seed {seed}" if seed else "", task)))
+    return Html(
+        f'<section class="group"><h3>{escaped(prompt or "no prompt")}</h3><p>{escaped(about)}</p>'
+        f'<div class="cards">{"".join(cards)}</div></section>'
+    )

@@ -1,108 +1,143 @@
-"""The page of `avsim demo`: clips generated from prompts and videos, separated and measured."""
+"""The page of `avsim demo`: generated clips beside the world's own, separated and measured."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
-from avsim.clip import Clip, Region
+from avsim.clip import Region
+from avsim.data.worlds import SceneVariants
+from avsim.errors import InputError
 from avsim.evaluation.features import Detectors, Features
 from avsim.evaluation.regions import sounding_regions
 from avsim.evaluation.suite import MetricSuite
-from avsim.report.html import Html, Section, image, page, row, table
+from avsim.perception.naming import named
+from avsim.perception.referred_region import overview
+from avsim.report.card import KEYS, Shown, card
+from avsim.report.findings import findings
+from avsim.report.html import Html, Section, escaped, page, table
 from avsim.report.pixels import ABOUT, SCRIPT, STYLE, hearable_clip
-from avsim.report.players import player
-from avsim.report.plots import spectrogram, strip
 from avsim.report.scores import HEADER, cells
+from avsim.report.truth import shown_truth
 from avsim.separation import find_regions
 from avsim.simulator import Simulator
-from avsim.simulator.samples import Sample, shown_stems, write_listing
-from avsim.world import Truth, WorldDataset
+from avsim.simulator.samples import Sample, write_listing
+from avsim.world import WorldDataset
 
-FRAMES = 6  # in a strip
 UNSEEN = "medium", 4, "test"  # level, seed and split of the world's clips that videos are taken from
+LONGER = 1.0  # s by which a clip is extended
 
 
-def write_page(simulator: Simulator, prompts: Sequence[str], folder: Path, seed: int = 0) -> Path:
-    """Draw from prompts, videos and audio; write the clips and `index.html` to `folder`.
+class Prompt(NamedTuple):
+    """What someone wrote, and the caption that the model gets."""
+
+    written: str
+    caption: str
+
+
+def write_page(
+    simulator: Simulator,
+    prompts: Sequence[Prompt],
+    folder: Path,
+    seed: int = 0,
+    failures: Sequence[tuple[Prompt, str]] = (),
+) -> Path:
+    """Generate from prompts, a video and a clip; write the clips and `index.html` to `folder`.
+
+    `failures` are prompts beside what goes wrong with them.
 
     Raises:
         InputError: the simulator lacks a part, or the folder can't be written.
     """
     detectors = Detectors.shipped()
     level, world_seed, split = UNSEEN
-    (muted, truth), (pictured, shown) = (WorldDataset(level, world_seed, split)[index] for index in (0, 1))
-    drawn = [
-        Sample(clip, prompt, seed + index, "joint")
-        for index, (clip, prompt) in enumerate(zip(simulator.batch(prompts, seed=seed), prompts, strict=True))
-    ]
+    muted, truth = WorldDataset(level, world_seed, split)[0]
+    every = [*prompts, *(prompt for prompt, _ in failures)]
+    generated = simulator.batch([prompt.caption for prompt in every], seed=seed)
+    longer = simulator.extend(generated[0], every[0].caption, LONGER, seed)
+    pairs = enumerate(zip(generated, every, strict=True))
     samples = [
-        *drawn,
+        *(Sample(clip, prompt.caption, seed + k, "joint") for k, (clip, prompt) in pairs),
         Sample(simulator.foley(muted.silent(), truth.caption, seed), truth.caption, seed, "foley"),
-        Sample(
-            simulator.animate(pictured.first_frame(), shown.caption, seed=seed),
-            shown.caption,
-            seed,
-            "animate",
-        ),
+        Sample(longer, every[0].caption, seed, "extend"),
     ]
     write_listing(
-        [
-            sample.entry(sample.clip.write(folder / f"{number:04d}.mp4").name)
-            for number, sample in enumerate(samples)
-        ],
-        folder,
+        [s.entry(s.clip.write(folder / f"{number:04d}.mp4").name) for number, s in enumerate(samples)], folder
     )
-    found = [
-        Features(each.clip, detectors, each.prompt, f"{number:04d}") for number, each in enumerate(samples)
+    found = [Features(each.clip, detectors, each.prompt, f"{k:04d}") for k, each in enumerate(samples)]
+    cards = [_pair(simulator, *each, seed) for each in zip(every, samples, found, strict=False)]
+    wrong = [
+        Html(f"<p>{escaped(text)}</p>{pair}")
+        for (_, text), pair in zip(failures, cards[len(prompts) :], strict=True)
     ]
+    foley, extended = samples[-2:]
     sections = [
-        _about(simulator),
-        _drawn(simulator, drawn, found[: len(drawn)]),
-        _foley(muted, truth, samples[-2].clip),
-        _animated(pictured, shown, samples[-1].clip),
-        _pixels(simulator, samples[-2].clip, found[-2]),
+        Section("", [_about(simulator), KEYS, *cards[: len(prompts)]]),
+        *(
+            [Section("What fails", ["Prompts that were chosen because they go wrong.", *wrong])]
+            if wrong
+            else []
+        ),
+        Section(
+            "Audio for a silent video",
+            [
+                "The model received the video and its caption; the video is returned unchanged.",
+                _beside(
+                    replace(_generated(simulator, foley, found[-2]), label="generated audio"),
+                    shown_truth(muted, truth, "the world's own audio"),
+                ),
+            ],
+        ),
+        Section(
+            "A clip extended",
+            [
+                f"The first clip of this page, continued by {LONGER:g} s.",
+                card(_generated(simulator, extended, found[-1])),
+            ],
+        ),
+        Section("The audio of every pixel", [ABOUT, _pixels(simulator, foley, found[-2])]),
         _judged(found),
     ]
-    return page(folder / "index.html", "avsim: a world simulator that can be heard", sections, SCRIPT, STYLE)
+    return page(folder / "index.html", "avsim: video with synchronized audio", sections, SCRIPT, STYLE)
 
 
-def _about(simulator: Simulator) -> Section:
-    parts, drawing = simulator.parts(), ("generator", "student", "video_codec", "audio_codec")
-    count = sum(each.numel() for name in drawing if name in parts for each in parts[name].parameters())
-    return Section(
-        "What this is",
-        [
-            "avsim generates video and audio together, and separates the audio by the regions of the video "
-            "that make it. Clips called generated were generated on this machine just now, by "
-            f"{count / 1e6:.1f} million parameters; the rest are clips of avsim's synthetic world of things "
-            "that fall, are struck and are played. The players have their sound on.",
-        ],
+def _about(simulator: Simulator) -> str:
+    parts, generating = simulator.parts(), ("generator", "student", "video_codec", "audio_codec")
+    count = sum(each.numel() for name in generating if name in parts for each in parts[name].parameters())
+    return (
+        f"Generated on this machine just now, video and audio together, by {count / 1e6:.1f} million "
+        "parameters that were trained on avsim's synthetic world. Beside each clip is the world's own clip "
+        "of the same sentence, with its true stems. Regions of generated clips are those of detected events; "
+        "their stems add up to the clip's audio. ✓ and ✗: what detectors find of the prompt."
     )
 
 
-def _drawn(simulator: Simulator, samples: Sequence[Sample], found: Sequence[Features]) -> Section:
-    """Each prompt's clip, and its stems by the regions of what is seen to sound."""
-    rows = []
-    for sample, features in zip(samples, found, strict=True):
-        regions = regions_of(simulator, features)
-        stems = shown_stems(sample.clip, simulator.separate(sample.clip, regions)) if regions else []
-        rows.append(
-            [
-                sample.prompt,
-                _shown(sample.clip, "generated"),
-                row(player(part, name) for name, part in stems) if stems else "no sounding region was found",
-            ]
-        )
-    return Section(
-        "Video and audio from a prompt",
-        [
-            "Each clip was generated from the prompt on its left. On its right are the stems: the audio "
-            "of each region with an event (without any, of the sounding regions that the separator finds), "
-            "and the off-screen rest; they add up to the clip's audio.",
-            table(["prompt", "generated", "stems of its regions"], rows),
-        ],
+def _pair(simulator: Simulator, prompt: Prompt, sample: Sample, features: Features, seed: int) -> Html:
+    """A generated clip beside the world's clip of the same sentence, where the world has one."""
+    shown = _generated(simulator, sample, features)
+    rewritten = prompt.caption if prompt.caption != prompt.written else ""
+    shown = replace(
+        shown, caption=prompt.written, label="generated", about={"model's prompt": rewritten, **shown.about}
     )
+    try:
+        clip, truth = SceneVariants(prompt.caption, simulator.spec, seed)[0]
+    except InputError:
+        return _beside(shown)
+    return _beside(shown, shown_truth(clip, truth, "the world's own"))
+
+
+def _beside(*shown: Shown) -> Html:
+    return Html(f'<div class="cards">{"".join(card(each) for each in shown)}</div>')
+
+
+def _generated(simulator: Simulator, sample: Sample, features: Features) -> Shown:
+    """A generated clip, what detectors find in it, and its stems by the regions of its events."""
+    regions = regions_of(simulator, features)
+    stems = simulator.separate(sample.clip, regions) if regions else None
+    about = {"seed": sample.seed}
+    return Shown(sample.clip, sample.prompt, about, findings(features), stems, label="generated")
 
 
 def regions_of(simulator: Simulator, features: Features) -> list[Region]:
@@ -110,42 +145,23 @@ def regions_of(simulator: Simulator, features: Features) -> list[Region]:
     clip = features.clip
     assert clip.frames is not None
     regions = sounding_regions(features.view, clip.spec.size, clip.frames_per_second)
-    return regions or find_regions(simulator.part("separator"), clip)
+    if regions:
+        return regions
+    regions, detector = find_regions(simulator.part("separator"), clip), simulator.video_detector
+    if detector is None:
+        return regions
+    return named(regions, overview(detector, [clip]), clip.spec.width / clip.spec.height)
 
 
-def _foley(clip: Clip, truth: Truth, made: Clip) -> Section:
-    return Section(
-        "Audio for a silent video",
-        [
-            "The same model, given the prompt and the video, which is returned unchanged.",
-            truth.caption,
-            row([_heard(clip, "the world's own audio"), _heard(made, "the generated audio")]),
-        ],
-    )
-
-
-def _animated(clip: Clip, truth: Truth, made: Clip) -> Section:
-    return Section(
-        "A clip from an image",
-        [
-            "Given the prompt and the first frame. They leave much open, so a good clip may differ from the "
-            "original.",
-            truth.caption,
-            row([_shown(clip, "the world's clip"), _shown(made, "generated from its first frame")]),
-        ],
-    )
-
-
-def _pixels(simulator: Simulator, clip: Clip, features: Features) -> Section:
+def _pixels(simulator: Simulator, sample: Sample, features: Features) -> Html:
     """The clip with the generated audio, in which each pixel plays its stem."""
-    regions = regions_of(simulator, features)
-    return Section(
-        "The sound of every pixel", [ABOUT, hearable_clip(simulator.part("separator"), clip, regions)]
-    )
+    shown = Shown(sample.clip, sample.prompt, {"seed": sample.seed}, findings(features))
+    separator, regions = simulator.part("separator"), regions_of(simulator, features)
+    return hearable_clip(separator, sample.clip, regions, shown)
 
 
 def _judged(found: Sequence[Features]) -> Section:
-    """What the scorers that apply say of all clips."""
+    """The results of the metrics that apply, over all clips."""
     suite = MetricSuite(weights=found[0].detectors.weights)
     for features in found:
         suite.update(features)
@@ -163,19 +179,3 @@ def _judged(found: Sequence[Features]) -> Section:
             table(["metric", *HEADER], rows),
         ],
     )
-
-
-def _shown(clip: Clip, label: str) -> Html:
-    """A player over its frames and its spectrogram."""
-    assert clip.wave is not None
-    pictures = [
-        image(strip(clip, FRAMES), "frames"),
-        image(spectrogram(clip.wave, clip.sample_rate), "sound"),
-    ]
-    return Html(row([player(clip, label)]) + row(pictures))
-
-
-def _heard(clip: Clip, label: str) -> Html:
-    """A player over its spectrogram."""
-    assert clip.wave is not None
-    return Html(player(clip, label) + image(spectrogram(clip.wave, clip.sample_rate), "sound"))

@@ -1,7 +1,7 @@
 """Pages in one file: no network, light and dark; what comes from users is escaped.
 
-Text is a plain `str` and is escaped wherever it meets a page; only `Html`, which the functions of this room
-make, is put there as it is. A page runs no script but the one it is written with.
+Text is a plain `str` and is escaped wherever it meets a page; only `Html`, which the functions of this
+package make, is put there as it is. A page runs no script but the one it is written with.
 """
 
 from __future__ import annotations
@@ -13,7 +13,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from avsim.errors import InputError
 from avsim.files import atomic
+
+GENERATOR = '<meta name="generator" content="avsim">'
+_STYLE = (Path(__file__).parent / "page.css").read_text()
 
 
 class Html(str):
@@ -27,7 +31,7 @@ def escaped(value: str) -> Html:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a page: a heading, then texts (each a paragraph) and `Html` (each as it is)."""
+    """A part of a page: a heading, if any, then texts (each a paragraph) and `Html` (each as it is)."""
 
     heading: str
     parts: Sequence[str]
@@ -59,27 +63,58 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Html:
 
 
 def page(
-    path: str | Path, title: str, sections: Sequence[Section], script: str = "", style: str = ""
+    path: str | Path,
+    title: str,
+    sections: Sequence[Section],
+    script: str = "",
+    style: str = "",
+    linked: bool = False,
 ) -> Path:
     """Write one self-contained file, with a script and a style of its own; it appears whole or not at all.
+
+    With `linked` it may also play the files beside it.
 
     Raises:
         InputError: the folder can't be written, or the disk is full.
     """
+    with atomic(path) as temporary:
+        temporary.write_text(document(title, sections, script, style, linked), encoding="utf-8")
+    return Path(path)
+
+
+def document(
+    title: str, sections: Sequence[Section], script: str = "", style: str = "", linked: bool = False
+) -> str:
+    """The text of a page."""
     body = "".join(_section(section) for section in sections)
-    runs, allowed = "", ""
+    runs, allowed = "", "; media-src data:" + (" 'self' file:" if linked else "")
     if script:
         digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-        runs, allowed = f"<script>{script}</script>\n", f"; script-src 'sha256-{digest}'"
-    text = _PAGE.format(title=escaped(title), style=_STYLE + style, body=body, runs=runs, allowed=allowed)
-    with atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-    return Path(path)
+        runs, allowed = f"<script>{script}</script>\n", f"{allowed}; script-src 'sha256-{digest}'"
+    return _PAGE.format(
+        title=escaped(title), generator=GENERATOR, style=_STYLE + style, body=body, runs=runs, allowed=allowed
+    )
+
+
+def check_own_page(path: str | Path) -> None:
+    """Refuse to write over a file that no page of avsim's is.
+
+    Raises:
+        InputError: there is one.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; expected the name of a page")
+    if path.is_file():
+        with open(path, errors="replace") as file:
+            if GENERATOR not in file.read(1000):
+                raise InputError(f"{path}: is there and no page of avsim's; choose another name")
 
 
 def _section(section: Section) -> str:
     parts = (part if isinstance(part, Html) else f"<p>{escaped(part)}</p>" for part in section.parts)
-    return f"<section><h2>{escaped(section.heading)}</h2>{''.join(parts)}</section>"
+    heading = f"<h2>{escaped(section.heading)}</h2>" if section.heading else ""
+    return f"<section>{heading}{''.join(parts)}</section>"
 
 
 _PAGE = """<!doctype html>
@@ -87,46 +122,18 @@ _PAGE = """<!doctype html>
 <head>
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'{allowed}">
+ content="default-src 'none'; img-src data:; style-src 'unsafe-inline'{allowed}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
+{generator}
 <title>{title}</title>
 <style>{style}</style>
-</head>
+{runs}</head>
 <body>
 <main>
 <h1>{title}</h1>
 {body}
 </main>
-{runs}</body>
+</body>
 </html>
-"""
-
-_STYLE = """
-:root { color-scheme: light dark; --text: #1c1e21; --soft: #5b626b; --ground: #fbfbfa; --line: #dcdfe3; }
-@media (prefers-color-scheme: dark) {
-  :root { --text: #e7e9ec; --soft: #9aa3ad; --ground: #15171a; --line: #33383e; }
-}
-body { margin: 0; background: var(--ground); color: var(--text); font: 16px/1.5 system-ui, sans-serif; }
-main { max-width: 72rem; margin: 0 auto; padding: 1.5rem 1rem 4rem; }
-h1 { font-size: 1.6rem; margin: 0 0 1rem; }
-h2 { font-size: 1.15rem; margin: 2.2rem 0 .5rem; padding-top: .8rem; border-top: 1px solid var(--line); }
-p { max-width: 46rem; margin: .4rem 0 .8rem; }
-figure { margin: 0; }
-figcaption { color: var(--soft); font-size: .85rem; max-width: 16rem; margin-top: .25rem; }
-video { display: block; width: 16rem; max-width: 100%; height: auto; background: #000; border-radius: 4px; }
-audio { display: block; width: 16rem; max-width: 100%; }
-img { display: block; max-width: 100%; border-radius: 4px; image-rendering: pixelated; }
-figure.sound img { width: 16rem; height: auto; margin-bottom: .3rem; image-rendering: auto; }
-.row { display: flex; flex-wrap: wrap; gap: 1rem 1.2rem; align-items: flex-start; margin: .6rem 0 1rem; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; }
-th, td { text-align: left; vertical-align: top; padding: .4rem .8rem .4rem 0; font-weight: normal; }
-td video, td audio { width: 16rem; max-width: none; }
-td img { max-width: 26rem; height: auto; }
-td p { margin: 0 0 .6rem; }
-td .row { margin: 0 0 .6rem; gap: .6rem; }
-tbody th { max-width: 14rem; min-width: 6rem; }
-thead th { color: var(--soft); font-size: .9rem; }
-tbody tr { border-top: 1px solid var(--line); }
 """

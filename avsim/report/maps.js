@@ -179,16 +179,3 @@ class Maps {
     return out;
   }
 }
-
-/** {type, shape, data, scale?} -> typed array; whole numbers times their scale become Float32Array. */
-function unpacked({ type, data, scale }) {
-  const text = atob(data);
-  const bytes = new Uint8Array(text.length);
-  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
-  const types = { uint8: Uint8Array, uint16: Uint16Array, int16: Int16Array, float32: Float32Array };
-  const values = new types[type](bytes.buffer);
-  if (!scale) return values;
-  const out = new Float32Array(values.length);
-  for (let i = 0, k = 0; i < out.length; i++, k = k + 1 === scale.length ? 0 : k + 1) out[i] = values[i] * scale[k];
-  return out;
-}

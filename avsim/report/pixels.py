@@ -1,17 +1,14 @@
-"""A clip whose every pixel can be heard, as a part of a page: the maps are shipped, the browser separates.
+"""A clip whose every pixel can be heard, as a card: the maps are shipped, the browser separates.
 
-The script (`maps.js`, `pixels.js`) and its style (`pixels.css`) lie beside this file; `write_pixels` writes a
-page of one clip, `hearable` and `RESOURCES` are for pages of more.
+The scripts (`maps.js`, `pixels.js`) and their style (`pixels.css`) lie beside this file; `write_pixels`
+writes a page of one clip, `hearable_clip`, `SCRIPT` and `STYLE` are for pages of more.
 """
 
 from __future__ import annotations
 
-import base64
-import json
 import math
-import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +19,12 @@ from avsim import media
 from avsim.clip import OFF_SCREEN, Clip, Region
 from avsim.errors import InputError
 from avsim.media.audio import as_stereo
-from avsim.report.html import Html, Section, escaped, page
+from avsim.report.card import KEYS, Shown, card, media_of
+from avsim.report.card import SCRIPT as CARD_SCRIPT
+from avsim.report.card import STYLE as CARD_STYLE
+from avsim.report.findings import Findings
+from avsim.report.html import Html, Section, page
+from avsim.report.tracks import outlines, packed
 from avsim.separation.pixels import Pixels, Rounded, unfold
 from avsim.separation.separator import Separator
 from avsim.separation.spectrum import Scale
@@ -33,17 +35,22 @@ LONGEST = 30.0  # s of a clip that a page holds; about 2 MB a second
 SHOWN, FASTEST = 360, 30.0  # pixels of the shown frame's short side, and its frames per second, at most
 LOWEST = -60.0  # dB, of the energy map
 _BESIDE = Path(__file__).parent
-SCRIPT = '"use strict";\n' + "".join((_BESIDE / name).read_text() for name in ("maps.js", "pixels.js"))
-STYLE = (_BESIDE / "pixels.css").read_text()
+SCRIPT = CARD_SCRIPT + "".join((_BESIDE / name).read_text() for name in ("maps.js", "pixels.js"))
+STYLE = CARD_STYLE + (_BESIDE / "pixels.css").read_text()
 _TYPES = {torch.uint8: "uint8", torch.uint16: "uint16", torch.int16: "int16", torch.float32: "float32"}
 ABOUT = (
-    "Point at the video to see where the sound comes from, click to hear a place by itself. The desk holds "
-    "each region and what is off screen; together they are the clip's own sound."
+    "Point at the video to see where the audio comes from; click to listen to a place by itself. Each region "
+    "has its outline and its stem; together with what is off screen they are the clip's own audio."
 )
 
 
 def write_pixels(
-    path: str | Path, model: Separator, film: str | Path | Clip, regions: Sequence[Region], title: str
+    path: str | Path,
+    model: Separator,
+    video: str | Path | Clip,
+    regions: Sequence[Region],
+    title: str,
+    findings: Findings | None = None,
 ) -> Path:
     """Write one self-contained page of a video, or of a clip in memory.
 
@@ -52,19 +59,28 @@ def write_pixels(
             video; a folder that can't be written.
     """
     check_model(model)
-    heard = hearable_clip(model, film, regions) if isinstance(film, Clip) else _film(model, film, regions)
-    return page(path, title, [Section("The sound of every pixel", [ABOUT, heard])], SCRIPT, STYLE)
+    found = findings or Findings()
+    if isinstance(video, Clip):
+        shown = hearable_clip(model, video, regions, Shown(video, findings=found))
+    else:
+        shown = _of_file(model, video, regions, found)
+    return page(path, title, [Section("", [ABOUT, KEYS, shown])], SCRIPT, STYLE)
 
 
-def hearable_clip(model: Separator, clip: Clip, regions: Sequence[Region]) -> Html:
-    """A clip in memory, for a page with `SCRIPT` and `STYLE`; its sound is mixed to stereo as a video's is.
+def hearable_clip(
+    model: Separator, clip: Clip, regions: Sequence[Region], shown: Shown | None = None
+) -> Html:
+    """A clip in memory as a card, for a page with `SCRIPT` and `STYLE`; its audio is mixed to stereo.
+
+    `shown` has what else its card shows.
 
     Raises:
         InputError: as `write_pixels`.
     """
     check_length(clip.seconds)
     wave = audio_of(clip)
-    return _hearable(model, frame_source(clip, model), wave, clip.sample_rate, regions, clip.silent())
+    shown = replace(shown or Shown(clip), clip=clip)
+    return _hearable(model, frame_source(clip, model), wave, clip.sample_rate, regions, shown)
 
 
 def check_model(model: torch.nn.Module) -> None:
@@ -90,39 +106,34 @@ def check_length(seconds: float, name: str = "the clip") -> None:
         )
 
 
-def _film(model: Separator, film: str | Path, regions: Sequence[Region]) -> Html:
-    """A video on disk; its sound is mixed to stereo where it has more channels."""
-    picture = frames_of_video(film, model)
+def _of_file(model: Separator, path: str | Path, regions: Sequence[Region], findings: Findings) -> Html:
+    """A video on disk; its audio is mixed to stereo where it has more channels."""
+    picture = frames_of_video(path, model)
     seconds = picture.frames / picture.frames_per_second
-    check_length(seconds, str(film))
-    heard = media.read(film, want="wave")
+    check_length(seconds, str(path))
+    heard = media.read(path, want="wave")
     assert heard.wave is not None
-    info = media.probe(film)
+    info = media.probe(path)
     assert info.size is not None and info.frames_per_second is not None
     scale = min(1.0, SHOWN / min(info.size))
     size = max(1, round(info.size[0] * scale)), max(1, round(info.size[1] * scale))
     rate = min(FASTEST, info.frames_per_second)
-    shown = media.read(film, size=size, frames_per_second=rate, want="frames")
+    frames = media.read(path, size=size, frames_per_second=rate, want="frames").frames
+    assert frames is not None
     samples = round(seconds * heard.sample_rate)
     wave = torch.nn.functional.pad(heard.wave[:, :samples], (0, max(0, samples - heard.wave.shape[1])))
-    return _hearable(model, picture, wave, heard.sample_rate, regions, shown)
+    clip = Clip.fitted(frames, wave, rate, heard.sample_rate)
+    return _hearable(model, picture, wave, heard.sample_rate, regions, Shown(clip, findings=findings))
 
 
 def _hearable(
-    model: Separator, picture: FrameSource, wave: Tensor, rate: int, regions: Sequence[Region], shown: Clip
+    model: Separator, picture: FrameSource, wave: Tensor, rate: int, regions: Sequence[Region], shown: Shown
 ) -> Html:
     check_model(model)
     wave = as_stereo(wave)
     pixels = unfold(model, picture, wave, rate, regions)
-    about = json.dumps(_about(model.scale, picture.size, wave, rate, pixels, regions))
-    about = about.replace("<", "\\u003c")  # no name may end the script
-    with tempfile.TemporaryDirectory() as folder:
-        video = base64.b64encode(media.write(shown, Path(folder) / "clip.mp4").read_bytes()).decode()
-    return Html(
-        f'<div class="pixels"><video playsinline muted preload="auto" tabindex="-1" aria-hidden="true" '
-        f'src="data:video/mp4;base64,{video}"></video><script type="application/json">{about}</script>'
-        f"<noscript>{escaped('To hear single places, let this page run its script.')}</noscript></div>"
-    )
+    maps = _about(model.scale, picture.size, wave, rate, pixels, regions)
+    return card(replace(shown, media=media_of(shown.clip.silent()), maps=maps))
 
 
 def _about(
@@ -157,6 +168,7 @@ def _about(
         "stems": [
             {
                 "name": region.name,
+                "outline": outlines(region),
                 "masks": _packed((mask.clamp(0, 1) * 65535).round().to(torch.int32).to(torch.uint16)),
                 "where": _packed((where * 255).round().to(torch.uint8)),
             }
@@ -167,10 +179,8 @@ def _about(
 
 
 def _packed(values: Tensor) -> dict[str, Any]:
-    """A tensor as the script's `unpacked` reads it (little-endian)."""
-    array = values.contiguous().numpy()
-    data = base64.b64encode(array.astype(array.dtype.newbyteorder("<")).tobytes()).decode()
-    return {"type": _TYPES[values.dtype], "shape": list(values.shape), "data": data}
+    """A tensor as the script's `unpacked` reads it."""
+    return {"type": _TYPES[values.dtype], "shape": list(values.shape), "data": packed(values)}
 
 
 def _packed_rounded(features: Rounded) -> dict[str, Any]:

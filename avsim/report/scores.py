@@ -8,7 +8,8 @@ from pathlib import Path
 
 from avsim.evaluation.result import Score
 from avsim.evaluation.suite import Result
-from avsim.report.html import Html, Section, escaped, page, row, table
+from avsim.report.card import KEYS, SCRIPT, STYLE
+from avsim.report.html import Html, Section, escaped, page, table
 
 WIDE, HIGH = 360, 34  # pixels of a plot
 HEADER = ["number", "value", "95 % interval", "floor", "ceiling", "of the ceiling", "clips", "skipped"]
@@ -26,7 +27,7 @@ def cells(name: str, score: Score) -> list[str]:
 
 def shown(value: float) -> str:
     """Three digits, a dash for what isn't known."""
-    return f"{value:.3g}" if math.isfinite(value) else "–"
+    return f"{value if abs(value) > 1e-9 else 0:.3g}" if math.isfinite(value) else "–"
 
 
 def plot(score: Score) -> Html:
@@ -77,9 +78,9 @@ def write_scores(
         title: of the page.
         results: of all scorers.
         notes: sentences on what was judged.
-        examples: players of some clips.
+        examples: cards of some clips.
     """
-    sections = [Section("What was judged", [*notes, *([row(examples)] if examples else [])])]
+    sections = [Section("What was judged", [*notes, *([KEYS, *examples] if examples else [])])]
     for result in sorted(results, key=lambda each: each.warning is not None):
         parts: list[str] = [result.metric.about]
         if result.warning is not None:
@@ -89,4 +90,4 @@ def write_scores(
                 parts.append(plot(result.scores[result.headline]))
             parts.append(table(HEADER, [cells(name, score) for name, score in result.scores.items()]))
         sections.append(Section(result.metric.name[0].upper() + result.metric.name[1:], parts))
-    return page(path, title, sections)
+    return page(path, title, sections, SCRIPT, STYLE)

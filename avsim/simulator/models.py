@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from avsim.clip import Clip, ClipSpec, LatentSpec
 from avsim.devices import autocast_if_faster
 from avsim.diffusion import Guidance, JointDiT, Latents, Task, everything, generate
-from avsim.diffusion.generate import STEPS
+from avsim.diffusion.generate import STEPS, OnStepEnd
 from avsim.diffusion.rerank import rerank
 from avsim.diffusion.sync_reward import sync_reward
 from avsim.errors import InputError
@@ -57,6 +57,7 @@ class Models:
     audio_detector: AudioDetector | None = None  # beside `video_detector`: whether what is prompted is heard
     sync_model: SyncModel | None = None  # rewards synchrony while video is generated
     vocabulary: frozenset[str] | None = None  # words of the training captions; None: unknown
+    on_step_end: OnStepEnd | None = None  # called after each step of the sampler
 
     def task_guidance(self, task: str, **changes: Any) -> Guidance:
         """The default guidance of a task for the generator itself, with `changes` of fields of `Guidance`."""
@@ -132,7 +133,7 @@ class Models:
                 generate(
                     model, prompts, spec, given, task, steps=steps, guidance=guidance, seed=candidate,
                     first_row=seed, student=student, reward_fn=reward_fn,
-                    first_frame_lead=round(lead * steps),
+                    first_frame_lead=round(lead * steps), on_step_end=self.on_step_end,
                 )
                 for candidate in range(num_candidates if model.coupling.cross_modal else 1)
             ]  # fmt: skip

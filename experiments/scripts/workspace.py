@@ -9,7 +9,8 @@ Needs `pip install 'avsim[workspaces]'`, an account (`wandb login`) and runs tha
 import argparse
 from pathlib import Path
 
-from avsim.report.compare import read_runs, workspace
+from avsim.report.columns import read_columns
+from avsim.report.compare_wandb import save, workspace
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Make a wandb workspace for runs.")
@@ -19,5 +20,5 @@ if __name__ == "__main__":
     parser.add_argument("--entity", required=True, help="user or team that owns the project")
     parser.add_argument("--project", default="avsim")
     arguments = parser.parse_args()
-    made = workspace(read_runs(arguments.runs), arguments.entity, arguments.project)
-    print(made.save().url)
+    made = workspace(read_columns(arguments.runs), arguments.entity, arguments.project)
+    print(save(made))

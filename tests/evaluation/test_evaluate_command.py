@@ -46,7 +46,7 @@ def test_a_report_of_clips_against_a_reference(films, tmp_path, capsys):
     copies = metrics["metrics"]["memorization by log-mel statistics"]["numbers"]
     assert copies["distance to the nearest training clip"]["value"] == 0
     page = (tmp_path / "report" / "index.html").read_text()
-    assert page.count("<video") == 3 and "no detector for it" in page and '="http' not in page
+    assert page.count('<article class="card"') == 3 and "no detector for it" in page and '="http' not in page
     assert "3 clips: 48 pixels high, 16 fps" in out and "doesn't apply" in out
 
 

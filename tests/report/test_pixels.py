@@ -22,7 +22,7 @@ from avsim.separation.stems import frame_source, windows
 from avsim.world import Scene, render
 from avsim.world.flat.scene import Hit, Player, Stick, Target
 from avsim.world.sound.phrases import Note
-from tests.browser import CHROMIUM, MISSING, Browser
+from tests.browser import CHROMIUM, MISSING, Browser, until
 from tests.separation.mixtures import SPEC, mixture
 
 BAND = "a drum and a trumpet </script><script>alert(1)</script>"
@@ -79,7 +79,7 @@ def correlation(one, other) -> float:
 
 def rendered(browser: Browser) -> torch.Tensor:
     """What the page's graph gives to an offline context, (A, N)."""
-    channels = browser.run("""window.pixels[0].render().then((channels) => channels.map((wave) => {
+    channels = browser.run("""window.cards[0].mixer.render().then((channels) => channels.map((wave) => {
       const bytes = new Uint8Array(Float32Array.from(wave).buffer);
       let text = "";
       for (let i = 0; i < bytes.length; i += 8192)
@@ -92,7 +92,7 @@ def rendered(browser: Browser) -> torch.Tensor:
 
 def over(browser: Browser, x: float, y: float, size: tuple[int, int]) -> tuple[float, float]:
     """Where in the window the pixel (x, y) of a video of `size` (H, W) is."""
-    box = browser.run("(b => [b.x, b.y, b.width, b.height])(window.pixels[0].stage.getBoundingClientRect())")
+    box = browser.run("(b => [b.x, b.y, b.width, b.height])(window.cards[0].stage.getBoundingClientRect())")
     return box[0] + box[2] * (x + 0.5) / size[1], box[1] + box[3] * (y + 0.5) / size[0]
 
 
@@ -162,7 +162,7 @@ def test_wide_sound_is_mixed_to_stereo_as_a_films_is(tmp_path):
     expected = media.read(sound).wave
     assert expected.shape[0] == 2 and expected.abs().max() > 0.05
     page = hearable_clip(small(), clip, [])
-    about = json.loads(re.search(r'application/json">(.*?)</script>', page)[1])
+    about = json.loads(re.search(r'application/json">(.*?)</script>', page)[1])["maps"]
     packed = torch.frombuffer(bytearray(base64.b64decode(about["wave"]["data"])), dtype=torch.int16)
     found = packed.view(2, -1) / 32767 * about["peak"]
     assert torch.allclose(found, expected, atol=1e-4)
@@ -202,13 +202,14 @@ def test_a_click_on_the_drum_is_heard_as_the_drum(tmp_path, band):
     size = clip.frames.shape[2:]
     middles = [mask[0].nonzero().float().mean(0).tolist() for mask in masks]
     with Browser(tmp_path / "chromium", page) as browser:
+        browser.run(until("cards[0].built"))
         assert (rendered(browser) - clip.wave).abs().max() < 1e-4  # the desk, untouched
         expected = separate(model, clip, regions).wave
         for strip in range(3):
-            browser.run(f"window.pixels[0].strips[{strip}].soloButton.click()")
+            browser.run(f"window.cards[0].mixer.strips[{strip}].soloButton.click()")
             assert correlation(rendered(browser), expected[strip]) > 0.999
             assert (rendered(browser) - expected[strip]).abs().max() < 2e-3
-            browser.run(f"window.pixels[0].strips[{strip}].soloButton.click()")
+            browser.run(f"window.cards[0].mixer.strips[{strip}].soloButton.click()")
         for row, column in middles:
             browser.click(*over(browser, column, row, size))
             which = 0 if column < size[1] / 2 else 1
@@ -220,7 +221,7 @@ def test_a_click_on_the_drum_is_heard_as_the_drum(tmp_path, band):
             y = (int((row + 0.5) / size[0] * grid[0]) + 0.5) * size[0] / grid[0]
             assert correlation(heard, pixel_stem(model, clip, x, y)) > 0.99
         # The pointer is over the video: after the stroke, light lies on the drum, not beside all things.
-        light = """(() => { const view = window.pixels[0]; view.pause(); view.seek(0.47);
+        light = """(() => { const card = window.cards[0], view = card.pixels; card.pause(); card.seek(0.47);
           return new Promise((done) => setTimeout(() => {
             const { width, height } = view.small.canvas;
             done([...view.small.getImageData(0, 0, width, height).data].filter((_, i) => i % 4 == 3));
@@ -240,21 +241,23 @@ def test_any_place_of_any_rate_in_time_with_the_picture(tmp_path, band, rate):
     regions = [Region.box(16 * k, 0, 16, 72, (72, 128)) for k in range(8)]
     page = write_pixels(tmp_path / "page.html", model, clip, regions, "noise")
     with Browser(tmp_path / "chromium", page, dark=True) as browser:
+        browser.run(until("cards[0].built"))
         assert (rendered(browser) - clip.wave).abs().max() < 1e-4
         expected = separate(model, clip, regions).wave
-        browser.run("window.pixels[0].strips[5].soloButton.click()")
+        browser.run("window.cards[0].mixer.strips[5].soloButton.click()")
         assert correlation(rendered(browser), expected[5]) > 0.999
-        browser.run("window.pixels[0].strips[5].soloButton.click()")
-        browser.run("window.pixels[0].strips[3].muteButton.click()")
+        browser.run("window.cards[0].mixer.strips[5].soloButton.click()")
+        browser.run("window.cards[0].mixer.strips[3].muteButton.click()")
         assert (rendered(browser) - (clip.wave - expected[3])).abs().max() < 0.02
         for x, y in ((20, 20), (70, 40), (100, 60), (5, 5), (120, 70)):
             browser.click(*over(browser, x, y, (72, 128)))
             grid = model.grid(72, 128)
-            cell = browser.run("window.pixels[0].place.cell")
+            cell = browser.run("window.cards[0].pixels.place.cell")
             assert cell == (y * 2 + 1) * grid[0] // 144 * grid[1] + (x * 2 + 1) * grid[1] // 256
             place = [(cell % grid[1] + 0.5) * 128 / grid[1], (cell // grid[1] + 0.5) * 72 / grid[0]]
             assert correlation(rendered(browser), pixel_stem(model, clip, *place)) > 0.99
-        answers = """(async () => { const view = window.pixels[0], answers = [];
+        browser.run("Card.set('loop', true)")
+        answers = """(async () => { const view = window.cards[0].pixels, answers = [];
           for (let k = 0; k < 12; k++) {
             view.listen(20 + k);
             answers.push(view.answered);
@@ -264,22 +267,23 @@ def test_any_place_of_any_rate_in_time_with_the_picture(tmp_path, band, rate):
         })()"""
         assert min(browser.run(answers)) < 100  # ms; others run on this machine too
         time.sleep(0.5)
-        moment, shown = browser.run("[window.pixels[0].now(), window.pixels[0].video.currentTime]")
+        browser.run(until("cards[0].mixer.wired"))
+        moment, shown = browser.run("[window.cards[0].mixer.heard(), window.cards[0].now()]")
         assert moment > 0 and (abs(moment - shown) < 0.25 or abs(moment - shown) > 1.5)  # or just begun anew
         assert browser.run("document.querySelector('[role=status]').textContent").startswith("Playing: Place")
-        browser.run("window.pixels[0].stage.focus()")
-        before = browser.run("window.pixels[0].cursor")
+        browser.run("window.cards[0].stage.focus()")
+        before = browser.run("window.cards[0].pixels.cursor")
         browser.press("ArrowUp")
-        assert browser.run("window.pixels[0].cursor") == before - grid[1]
+        assert browser.run("window.cards[0].pixels.cursor") == before - grid[1]
         browser.press("Enter")
-        assert browser.run("window.pixels[0].place.cell") == before - grid[1]
+        assert browser.run("window.cards[0].pixels.place.cell") == before - grid[1]
         browser.press("Escape")
-        assert browser.run("window.pixels[0].place") is None
+        assert browser.run("window.cards[0].pixels.place") is None
         browser.press(" ", " ")
-        assert browser.run("window.pixels[0].started") is None
+        assert browser.run("window.cards[0].playing") is False
         browser.press("2", "2")
-        assert browser.run("window.pixels[0].strips[1].soloButton.ariaPressed") == "true"
-        unnamed = """[...document.querySelectorAll(".pixels :is(button, input, .stage)")].filter((e) =>
+        assert browser.run("window.cards[0].mixer.strips[1].soloButton.ariaPressed") == "true"
+        unnamed = """[...document.querySelectorAll(".card :is(button, input, select, .stage)")].filter((e) =>
           !(e.textContent.trim() || e.ariaLabel || e.labels?.length || e.ariaHidden === "true")).length"""
         assert browser.run(unnamed) == 0
         assert browser.complaints() == []

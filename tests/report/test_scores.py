@@ -31,4 +31,4 @@ def test_what_can_be_believed_comes_first_and_markup_is_harmless(tmp_path):
     text = path.read_text()
     assert "A &amp; B" in text and "<offset>" not in text and "&lt;offset&gt;" in text
     assert "Doesn&#x27;t apply: of the clips, 2 is silent" in text
-    assert "Not calibrated" in text and text.count("<svg") == 1
+    assert "Not calibrated" in text and text.count("<svg role") == 1

@@ -1,5 +1,6 @@
 """What callbacks do under accumulation: a step is one step, of however many batches."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import lightning
@@ -7,8 +8,9 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from avsim.clip import ClipSpec
-from avsim.report.callbacks import Samples
+from avsim.clip import Clip, ClipSpec, Region, Stems
+from avsim.report.callbacks import Samples, players
+from avsim.simulator.samples import Sample
 from avsim.training.callbacks import Throughput
 
 
@@ -64,3 +66,25 @@ def test_a_meter_prints_once_a_due_step(tmp_path, capsys):
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("step ")]
     assert [line.split()[1] for line in lines] == ["2", "4"]
     assert all("clips_per_second" in line for line in lines)
+
+
+def test_wandb_gets_cards_frames_and_spectrograms_under_stable_keys(tmp_path, monkeypatch):
+    import wandb
+
+    monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path))
+    clip = Clip(torch.rand(3, 8, 16, 16), 0.1 * torch.randn(2, 8000))
+    stems = Stems(torch.stack([clip.wave, 0 * clip.wave]), [Region(torch.ones(16, 16), "<i>")], 16000)
+    samples = [Sample(clip, "a <b>", 3, "joint", stems), Sample(clip.unseen(), "", 0, "foley")]
+    keys = {"samples/table", "samples/0", "samples/0-frames", "samples/0-spectrogram"}
+    keys |= {"samples/1", "samples/1-spectrogram"}
+    run = wandb.init(mode="offline", dir=str(tmp_path), settings=wandb.Settings(silent=True))
+    for step in (1, 2):
+        logged = players(samples)
+        assert set(logged) == keys
+        run.log(logged, step=step)
+    folder = Path(run.dir) / "media"
+    run.finish()
+    pages = [path.read_text() for path in folder.rglob("*.html")]
+    assert len(pages) >= 4 and all("<b>" not in page and "<i>" not in page for page in pages)
+    assert any('"stems":[{"name":"\\u003ci>"' in page for page in pages)
+    assert len(list(folder.rglob("*.png"))) >= 6  # three for each step

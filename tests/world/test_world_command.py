@@ -10,11 +10,11 @@ import torch
 
 from avsim import ClipSpec, media
 from avsim.__main__ import main
+from avsim.data.captions import Captions
 from avsim.data.shards import ShardFolder
 from avsim.data.sources import ShardSource
-from avsim.data.videos import Captions
 from avsim.data.worlds import PART_CLIPS
-from avsim.report.gallery import cells
+from avsim.report.gallery import world_card
 from avsim.seeds import generator
 from avsim.world import LEVELS, Truth, WorldDataset
 from avsim.world.truth import Captions as ThingFacts
@@ -128,16 +128,16 @@ def test_the_gallery_is_one_page_that_needs_nothing_else(tmp_path):
     assert world("--gallery", "--out", tmp_path, *options) == 0
     text = (tmp_path / "index.html").read_text()
     assert [path.name for path in tmp_path.iterdir()] == ["index.html"]
-    assert text.count("<video") == 4 and text.count("data:image/png") == 8
-    assert "http://" not in text and "https://" not in text and "<script" not in text
+    assert text.count("<article") == 4 and text.count('"source":"data:video/mp4') == 4
+    assert "http://" not in text and "https://" not in text and text.count("<script>") == 1
     for word in ("drop", "ensemble", "cave", "restaurant"):
-        assert re.search(rf"<(th|h2)[^>]*>{word}<", text)
+        assert re.search(rf"<(p|h2)[^>]*>{word}<", text)
 
 
 def test_captions_are_escaped():
     clip, truth = WorldDataset(replace(LEVELS["easy"], spec=SPEC))[0]
     truth = replace(truth, captions=ThingFacts("<b>short</b>", "a & b <script>", ('"quoted"<i>',)))
-    page = "".join(cells(clip, truth))
+    page = world_card(clip, truth)
     assert "<b>" not in page and "<script>" not in page and "<i>" not in page
     assert "&lt;b&gt;short" in page and "a &amp; b" in page
 

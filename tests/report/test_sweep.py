@@ -1,0 +1,106 @@
+"""`avsim sweep`: trials of real trainings, a study that goes on, and one page of it all."""
+
+import re
+
+import pytest
+
+from avsim.__main__ import main
+from avsim.errors import InputError
+from avsim.report.sweep import coordinates, place
+from avsim.training.sweep import Parameter, open_study, read_sweep
+
+pytest.importorskip("optuna")
+
+GOOD = """
+method: random
+metric: {name: val/loss, goal: minimize}
+parameters:
+  trainer.max_steps: {values: [4, 8]}
+  trainer: {parameters: {gradient_clip_val: {distribution: log_uniform_values, min: 0.1, max: 10}}}
+command: [avsim, fit, -c, configs/base.yaml, -c, tests/small/line.yaml, "${args}"]
+"""
+
+
+def sweep_file(tmp_path, text: str = GOOD):
+    path = tmp_path / "sweep.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_a_sweep_is_read_as_wandb_writes_it(tmp_path):
+    sweep = read_sweep(sweep_file(tmp_path))
+    assert (sweep.method, sweep.metric, sweep.minimize) == ("random", "val/loss", True)
+    assert list(sweep.arguments) == ["-c", "configs/base.yaml", "-c", "tests/small/line.yaml"]
+    steps, clip = sweep.parameters
+    assert steps == Parameter("trainer.max_steps", (4, 8))
+    assert clip == Parameter("trainer.gradient_clip_val", (), 0.1, 10.0, False, True)
+    assert place(clip, 1.0) == pytest.approx(0.5) and place(steps, 8) == 1.0
+
+
+def test_trials_are_runs_and_a_stopped_sweep_goes_on(tmp_path, capsys):
+    path, out = sweep_file(tmp_path), tmp_path / "sweep"
+    assert main(["sweep", str(path), "--out", str(out), "-n", "2"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines[:2]] == ["trial-000", "trial-001"]
+    assert (out / "trial-001" / "csv" / "metrics.csv").is_file()
+    first = (out / "trial-000" / "csv" / "metrics.csv").stat().st_mtime_ns
+    assert main(["sweep", str(path), "--out", str(out), "-n", "3"]) == 0
+    assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()[:-1]] == ["trial-002"]
+    assert (out / "trial-000" / "csv" / "metrics.csv").stat().st_mtime_ns == first
+    text = (out / "index.html").read_text()
+    assert "3 trials, 0 failed" in text and text.count("<polyline") == 3 and "No importance" in text
+    assert "have generated no samples" in text and "http" not in text.replace("http-equiv", "")
+    values = [float(v) for v in re.findall(r"trial-\d+: ([\d.e+-]+)</title>", text)]
+    best = re.search(r"lowest val/loss is ([\d.e+-]+)", text)
+    assert best and float(best[1]) == min(values)
+
+
+def test_a_failed_trial_is_named_and_the_others_run(tmp_path, capsys):
+    text = GOOD.replace("[4, 8]", "[4, -3]").replace("random", "grid")
+    text = re.sub(r"  trainer: .*\n", "", text)
+    out = tmp_path / "sweep"
+    assert main(["sweep", str(sweep_file(tmp_path, text)), "--out", str(out), "-n", "2"]) == 0
+    assert "failed: avsim fit: trainer.max_steps is -3" in capsys.readouterr().out
+    assert "1 trial, 1 failed" in (out / "index.html").read_text()
+
+
+def test_importance_finds_what_matters(tmp_path):
+    import optuna
+
+    from avsim.report.sweep import _importance
+
+    sweep = read_sweep(sweep_file(tmp_path))
+    (tmp_path / "study").mkdir()
+    study = open_study(sweep, tmp_path / "study")
+
+    def objective(trial: optuna.Trial) -> float:
+        steps, clip = (each.suggested(trial) for each in sweep.parameters)
+        return 10.0 * (steps == 4) + 0.001 * clip
+
+    study.optimize(objective, n_trials=40)
+    text = _importance(study, 40)
+    shares = dict(
+        zip(re.findall(r'scope="row">([^<]+)', text), re.findall(r"<td>([\d.]+)</td>", text), strict=True)
+    )
+    assert set(shares) == {"trainer.max_steps", "trainer.gradient_clip_val"}
+    assert sum(map(float, shares.values())) == pytest.approx(1, abs=0.02)
+    assert coordinates(sweep, study.get_trials()).count("<polyline") == 40
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        (("method: random", "method: x"), "method"),
+        (("{name: val/loss, goal: minimize}", "3"), "metric"),
+        (("goal: minimize", "goal: up"), "goal"),
+        (("command: [avsim, fit,", "command: [avsim, run,"), "command"),
+        (("min: 0.1, max: 10", "min: -1, max: 10"), "gradient_clip_val"),
+        (("min: 0.1, max: 10", "min: x, max: 10"), "gradient_clip_val"),
+        (("values: [4, 8]", "values: []"), "max_steps"),
+        (("method: random", "method: grid"), "values for every parameter"),
+        (("parameters:", "parameters: ["), "yaml"),
+    ],
+)
+def test_what_is_no_sweep_is_one_clear_line(tmp_path, change, found):
+    with pytest.raises(InputError, match=found):
+        read_sweep(sweep_file(tmp_path, GOOD.replace(*change, 1)))
