@@ -18,9 +18,7 @@ from avsim.benchmark.make import Bench, BenchClip
 from avsim.clip import Clip
 from avsim.evaluation.calibration import auroc
 from avsim.evaluation.features import Detectors, Features
-from avsim.evaluation.metric import ClipScorer
-from avsim.evaluation.result import NotJudged
-from avsim.evaluation.suite import Metric
+from avsim.evaluation.suite import Metric, value_of_clip
 from avsim.measures import Interval
 from avsim.seeds import generator
 
@@ -107,13 +105,13 @@ def sensitivities(
         whole = _with_audio(bench, clip, clip)
         found = Features(whole, detectors, clip.caption, clip.name)
         for metric in metrics:
-            true[metric.name][clip.name] = value(metric, found)
+            true[metric.name][clip.name] = value_of_clip(metric, found)
         wrong = {f"wrong {clip.change}": _with_audio(bench, clip, partner[clip.name])}
         wrong |= {name: change(whole) for name, change in CURVES.items()}
         for name, corrupted in wrong.items():
             changed = found.with_sound_of(Features(corrupted, detectors, clip.caption, clip.name))
             for metric in metrics:
-                false.setdefault((metric.name, name), {})[clip.name] = value(metric, changed)
+                false.setdefault((metric.name, name), {})[clip.name] = value_of_clip(metric, changed)
         done()
     for (metric_name, name), values in false.items():
         yield _compared(metric_name, name, true[metric_name], values)
@@ -124,17 +122,6 @@ def _with_audio(bench: Bench, clip: BenchClip, of: BenchClip) -> Clip:
     video, audio = bench.video(clip), bench.truth(of)
     assert video.frames is not None and audio.wave is not None
     return Clip.fitted(video.frames, audio.wave, video.frames_per_second, audio.sample_rate)
-
-
-def value(metric: Metric, found: Features) -> float:
-    """A metric's value of one clip, higher is better; nan where it can't be judged."""
-    scorer: ClipScorer = metric.scorer()
-    try:
-        metric.update(scorer, found)
-    except NotJudged:
-        return math.nan
-    rows = scorer.rows
-    return scorer.each(rows)[0].item() if len(rows) else math.nan
 
 
 def _compared(metric: str, corruption: str, true: dict[str, float], false: dict[str, float]) -> Sensitivity:

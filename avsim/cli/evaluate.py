@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from avsim.report.html import Html
 
 SHIPS = {"second": "none, grounding is judged by one alone"}
-EXAMPLES = 4  # clips that the page plays
+SHOWN = 200  # clips that the page plays, the worst first
+SUMMARY = ("synchrony of events", "offset", "space", "physics", "integrity of things", "text")  # on top
+RANKED = ("synchrony of events", "integrity of things", "text")  # in [0, 1]; the mean orders the clips
 PARTS = {
     "audio_detector": "detects onsets and sounds",
     "video_detector": "detects things and events",
@@ -91,6 +93,8 @@ def add(subparsers: Any) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Measure, print, write."""
     import json
+    import math
+    from operator import itemgetter
 
     from rich.console import Console
     from rich.progress import Progress
@@ -101,7 +105,7 @@ def run(arguments: argparse.Namespace) -> None:
     from avsim.evaluation.field.suite import FieldSuite
     from avsim.evaluation.ood import OODCheck
     from avsim.evaluation.reference import ceilings, comparisons, embed_clips
-    from avsim.evaluation.suite import METRICS, OOD_EMBEDDING, MetricSuite
+    from avsim.evaluation.suite import METRICS, OOD_EMBEDDING, MetricSuite, value_of_clip
     from avsim.files import atomic
     from avsim.report.card import Shown, card
     from avsim.report.findings import findings
@@ -126,7 +130,7 @@ def run(arguments: argparse.Namespace) -> None:
         metrics += comparisons(detectors, embedded, embed_clips(training, detectors) if training else None)
     suite = MetricSuite(metrics, weights=detectors.weights)
     ood_check = OODCheck.of(detectors.weights.get("video_detector"))
-    examples: list[Html] = []
+    examples: list[tuple[float, str, Html]] = []  # (mean of `RANKED`, name, card)
     looks: list[Tensor] = []
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
@@ -136,12 +140,12 @@ def run(arguments: argparse.Namespace) -> None:
             field.update(found.clip, found.caption)
             if ood_check is not None and found.clip.frames is not None:
                 looks.append(detectors.embeddings[OOD_EMBEDDING](found.clip))
-            if len(examples) < EXAMPLES:
-                examples.append(
-                    card(
-                        Shown(found.clip, found.caption or found.name, {"file": found.name}, findings(found))
-                    )
-                )
+            worth = [value_of_clip(metric, found) for metric in METRICS if metric.name in RANKED]
+            known = [value for value in worth if not math.isnan(value)]
+            settings = {"file": found.name}
+            shown = card(Shown(found.clip, found.caption or found.name, settings, findings(found)))
+            examples.append((sum(known) / len(known) if known else math.inf, found.name, shown))
+            examples = sorted(examples, key=itemgetter(0, 1))[:SHOWN]
             progress.advance(task)
     if not clips.specs:
         path, message = next(iter(clips.unreadable.items()))
@@ -163,7 +167,10 @@ def run(arguments: argparse.Namespace) -> None:
     }
     with atomic(arguments.out / "metrics.json") as temporary:
         temporary.write_text(json.dumps(plain, indent=1))
-    page = write_scores(arguments.out / "index.html", "Judged clips", results, notes, examples)
+    summary = [result.summary(len(clips.paths)) for result in results if result.metric.name in SUMMARY]
+    cards = [shown for _, _, shown in examples]
+    page = write_scores(arguments.out / "index.html", "Judged clips", results, notes, cards, summary)
+    print("\n".join(summary))
     _print(results, notes, arguments.all)
     for line in field.lines():
         print(line)

@@ -23,7 +23,12 @@ class EventSynchrony(ClipScorer):
     )
 
     def update(
-        self, heard: Sequence[float], seen: Sequence[float], frames_per_second: float, seconds: float
+        self,
+        heard: Sequence[float],
+        seen: Sequence[float],
+        frames_per_second: float,
+        seconds: float,
+        expected: int = 0,
     ) -> None:
         """Score one clip.
 
@@ -32,7 +37,13 @@ class EventSynchrony(ClipScorer):
             seen: times of events in the video, s.
             frames_per_second: the tolerance is one frame, and half of one.
             seconds: the clip's length.
+            expected: number of prompted things that sound. If nothing is heard or nothing is seen, as many
+                count as missed.
         """
+        if expected and not (heard and seen):
+            missed = [float(max(len(each), expected)) for each in (heard, seen)]
+            self.keep([*missed, 0.0, 0.0, 0.0, 0.0, torch.nan])
+            return
         if not (heard or seen):
             self.skip(Reason.NOTHING_HAPPENS)
             return

@@ -20,7 +20,7 @@ from avsim.evaluation.physics import ROWS, PhysicsProbes
 from avsim.evaluation.regions import sounding_regions
 from avsim.evaluation.result import NotJudged, Reason, Score
 from avsim.evaluation.space import Space
-from avsim.evaluation.text import TextAgreement, facts_of_caption
+from avsim.evaluation.text import TextAgreement, facts_of_caption, sounding_things
 from avsim.perception.matching import match
 from avsim.perception.vocabulary import INSTRUMENTS
 
@@ -53,7 +53,8 @@ class Metric:
 def _synchrony(scorer: ClipScorer, found: Features) -> None:
     seen = [event.seconds for event in found.view.events]
     heard = [onset.seconds for onset in found.onsets]
-    scorer.update(heard, seen, found.clip.frames_per_second, found.clip.seconds)
+    expected = sounding_things(found.caption)
+    scorer.update(heard, seen, found.clip.frames_per_second, found.clip.seconds, expected)
 
 
 def _offset(scorer: ClipScorer, found: Features) -> None:
@@ -219,6 +220,17 @@ METRICS: tuple[Metric, ...] = (
 )
 
 
+def value_of_clip(metric: Metric, found: Features) -> float:
+    """A metric's value of one clip, higher is better; nan where it can't be judged."""
+    scorer = metric.scorer()
+    try:
+        metric.update(scorer, found)
+    except NotJudged:
+        return math.nan
+    rows = scorer.rows
+    return scorer.each(rows)[0].item() if len(rows) else math.nan
+
+
 @dataclass(frozen=True)
 class Result:
     """The result of a metric over all clips."""
@@ -232,6 +244,19 @@ class Result:
     def headline(self) -> str:
         """The name of the main number."""
         return next(iter(self.scores))
+
+    def summary(self, clips: int) -> str:
+        """One line: the main number, its interval, floor, ceiling, and how many clips were judged."""
+        score = self.scores[self.headline]
+        judged = f"judged {score.clips} of {clips}"
+        if not self.applies:
+            return f"{self.metric.name}: no value, {judged}"
+        known = {"floor": score.floor, "ceiling": score.ceiling}
+        ends = "".join(f", {name} {value:.3g}" for name, value in known.items() if math.isfinite(value))
+        return (
+            f"{self.metric.name}: {score.value:.3g} ({score.low:.3g} … {score.high:.3g}){ends}, {judged}: "
+            f"{self.headline}"
+        )
 
     @property
     def applies(self) -> bool:

@@ -103,6 +103,17 @@ def facts_of_caption(caption: str) -> Facts:
         raise NotJudged(Reason.NO_CAPTION) from error
 
 
+def sounding_things(caption: str) -> int:
+    """How many things of a caption are stated to sound; 0 for a caption that can't be read."""
+    try:
+        facts = facts_of_caption(caption)
+    except NotJudged:
+        return 0
+    if facts.silent:
+        return 0
+    return sum(thing.does in SOUNDING and not thing.silent for thing in (*facts.things, *facts.unseen))
+
+
 @cache
 def _warn_once(message: str) -> None:
     log.warning(message)

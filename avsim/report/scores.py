@@ -70,6 +70,7 @@ def write_scores(
     results: Sequence[Result],
     notes: Sequence[str],
     examples: Sequence[Html] = (),
+    summary: Sequence[str] = (),
 ) -> Path:
     """One self-contained page: what can be believed first, then what can't and why.
 
@@ -78,9 +79,11 @@ def write_scores(
         title: of the page.
         results: of all scorers.
         notes: sentences on what was judged.
-        examples: cards of some clips.
+        examples: cards of clips, the worst first.
+        summary: the main numbers, a line each.
     """
-    sections = [Section("What was judged", [*notes, *([KEYS, *examples] if examples else [])])]
+    sections = [Section("Summary", [*summary, *notes])]
+    clips = Section(f"Clips, the worst first ({len(examples)})", [KEYS, *examples])
     for result in sorted(results, key=lambda each: each.warning is not None):
         parts: list[str] = [result.metric.about]
         if result.warning is not None:
@@ -90,4 +93,4 @@ def write_scores(
                 parts.append(plot(result.scores[result.headline]))
             parts.append(table(HEADER, [cells(name, score) for name, score in result.scores.items()]))
         sections.append(Section(result.metric.name[0].upper() + result.metric.name[1:], parts))
-    return page(path, title, sections, SCRIPT, STYLE)
+    return page(path, title, [*sections, *([clips] if examples else [])], SCRIPT, STYLE)
