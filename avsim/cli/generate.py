@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -283,22 +284,21 @@ class _Job:
     """A prompt as the model gets it, and the command line's arguments with what its line says beside it."""
 
     def __init__(
-        self, arguments: argparse.Namespace, request: Request, given: Given, task: str, simulator: Simulator
+        self, arguments: argparse.Namespace, request: Request, given: Any, task: str, simulator: Simulator
     ) -> None:
         own = {"negative_prompt": request.negative_prompt, "seed": request.seed, "seconds": request.seconds}
         changes = {name: value for name, value in own.items() if value is not None}
         self.arguments = argparse.Namespace(**vars(arguments) | changes)
         self.written = "" if request.prompt is None else request.prompt
         if request.prompt is None and task == "foley":
-            self.written = simulator.describe(beginning(first_clip(given), simulator))  # type: ignore[arg-type]
+            self.written = simulator.describe(beginning(given, simulator))
             if self.written:
                 print(f"seen: {self.written}", file=sys.stderr)
         self.prompt = self.written
         if request.prompt and not arguments.no_rewrite:
             self._rewrite()
         if task == "storyboard" and not arguments.no_rewrite:
-            for number, shot in enumerate(given):  # type: ignore[arg-type]
-                given[number] = type(shot)(self._rewritten(shot.prompt)[0], shot.seconds)  # type: ignore[index]
+            given[:] = [replace(shot, prompt=self._rewritten(shot.prompt)[0]) for shot in given]
 
     def _rewrite(self) -> None:
         self.prompt, negative = self._rewritten(self.written)
@@ -363,8 +363,6 @@ def _chain(first: _Job, others: Iterator[_Job]) -> Iterator[_Job]:
 
 def _settings(arguments: argparse.Namespace, job: _Job, requests: list[Request]) -> dict[str, Any]:
     """The settings that all clips of a folder share, other than their number."""
-    from dataclasses import astuple
-
     names = ("checkpoint", *FILES, "last_image", "backward", "start_time", "end_time", "region", "transition")
     more = ("only", "strength", "source_prompt", "keep", "seconds", "fps", "num_candidates", "steps", "seed")
     said = {name: getattr(arguments, name) for name in (*names, *more, *SCALES)}

@@ -209,7 +209,7 @@ def soundtrack(
 
 
 def stream_of(
-    simulator: Simulator, arguments: argparse.Namespace, prompt: str, given: Given, task: str, seed: int
+    simulator: Simulator, arguments: argparse.Namespace, prompt: str, given: Any, task: str, seed: int
 ) -> Iterator[Clip] | None:
     """The pieces of a clip that is written while it is made, with a bar; None: it is made as a whole."""
     from avsim.simulator.models import MAX_LENGTH
@@ -227,8 +227,8 @@ def stream_of(
         )
     how = settings_of(simulator, arguments, "joint")
     if task == "storyboard":
-        total = sum(shot.seconds for shot in given)  # type: ignore[union-attr]
-        pieces = simulator.stream(given, None, arguments.transition, seed, **how)  # type: ignore[arg-type]
+        total = sum(shot.seconds for shot in given)
+        pieces = simulator.stream(given, None, arguments.transition, seed, **how)
     else:
         total = arguments.seconds
         pieces = simulator.stream(prompt, total, seed=seed, **how)
@@ -270,12 +270,12 @@ def make_clip(
         case "connect":
             if seconds is not None:
                 how["seconds"] = seconds
-            return simulator.connect(*given, prompt=prompt, **how)
+            return simulator.connect(given[0], given[1], prompt=prompt, **how)
         case "retake":
             region = _region(arguments, given)
             kept = {f"regenerate_{name}": arguments.keep != name for name in ("video", "audio")}
-            span = arguments.start_time, arguments.end_time
-            return simulator.retake(given, prompt, *span, region, **kept, **how)
+            start, end = arguments.start_time, arguments.end_time
+            return simulator.retake(given, prompt, start, end, region, **kept, **how)
         case "image":
             return simulator.image(prompt, **how)
         case "audio":

@@ -50,9 +50,9 @@ def rewritten(prompt: str) -> Rewritten:
     )
 
 
-def place_caption(prompt: str) -> str:
-    """A caption of the place of a prompt alone; "" where it names none."""
-    place = understood(prompt).facts.place
+def place_caption(prompt: str, otherwise: str | None = None) -> str:
+    """A caption of the place of a prompt alone, or of the place `otherwise`; "" where both are missing."""
+    place = understood(prompt).facts.place or otherwise
     return "" if place is None else plain_caption(Facts(place=place))
 
 

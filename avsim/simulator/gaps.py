@@ -67,7 +67,9 @@ def fill_gap(
     blocks = -(-frames // stride)
     spare = blocks * stride - frames  # frames of whole blocks that are not shown, on the side that is free
     next_given = after if before is None or after is None else _since(timeline, after, spare)
-    past, anchor, frame, context = Latents(), None, 0, None
+    past: Latents = Latents()
+    future: Latents = Latents()
+    anchor, frame, context = None, 0, None
     if before is not None:
         found, context = past_of(timeline, *_both(before))
         past, anchor, frame = found.latents, found.anchor, found.frame
@@ -78,7 +80,6 @@ def fill_gap(
         context = _both(inside.clip)[0][:, :1]
     if anchor is None:
         anchor = timeline.models.encode_video(context)
-    future = Latents()
     if next_given is not None:
         future = future_of(timeline, *_both(next_given), context, timeline.context)
     held = _held(timeline, context, before, inside, blocks, frame)

@@ -109,10 +109,8 @@ def connected(
     if (first.frames[:, -1] - last.frames[:, 0]).abs().mean() <= SAME_SCENE:
         gap = fill_gap(timeline, first, last, count, prompt, seed, sampling)
     else:
-        on, back = (
-            fill_gap(timeline, *sides, count, prompt, seed, sampling)
-            for sides in ((first, None), (None, last))
-        )
+        on = fill_gap(timeline, first, None, count, prompt, seed, sampling)
+        back = fill_gap(timeline, None, last, count, prompt, seed, sampling)
         gap = cross_faded(on, back)
     return in_order([first, gap, last])
 

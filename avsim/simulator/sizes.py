@@ -18,6 +18,7 @@ from avsim.devices import autocast_if_faster
 from avsim.diffusion import Guidance, JointDiT, Latents, Task, everything
 from avsim.diffusion.multidiffusion import MultiDiffusion
 from avsim.errors import InputError
+from avsim.perception.detect import places
 from avsim.prompting import place_caption
 from avsim.simulator.models import Models, Sampling
 from avsim.simulator.prompts import warn_once
@@ -48,6 +49,15 @@ def check_trained(models: Models, size: tuple[int, int] | None, task: str) -> No
         )
 
 
+def _place_seen(models: Models, base: Latents) -> str | None:
+    """The likeliest place of a clip's video (1, Dv, t, h, w); None without a detector."""
+    if models.video_detector is None:
+        return None
+    still = models.decode_video(base.video[0, :, :1], models.spec.still)
+    found = places(models.video_detector, still)
+    return max(found, key=found.__getitem__)
+
+
 def _surrounded(
     models: Models, prompt: str, base: Latents, spec: LatentSpec, seed: int, sampling: Sampling
 ) -> torch.Tensor:
@@ -65,7 +75,7 @@ def _surrounded(
     windows = replace(
         models, generator=MultiDiffusion(models.generator, models.spec.size), student=None, sync_model=None
     )
-    caption = place_caption(prompt) if models.places else ""
+    caption = place_caption(prompt, _place_seen(models, base)) if models.places else ""
     guidance = Guidance(GUIDANCE, negative_prompt=prompt)
     given = Latents(video, base.audio)
     return windows.sample_latents([caption], spec, task, given, seed, sampling.steps, guidance, 1).video

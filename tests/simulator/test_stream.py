@@ -1,10 +1,13 @@
 """Clips of any length in constant memory, storyboards, frames that are given at some times."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 import avsim
 from avsim.clip import Clip
+from avsim.diffusion import Latents
 from avsim.errors import InputError
 from avsim.simulator import Condition, Shot
 from avsim.simulator.models import Models
@@ -56,6 +59,26 @@ def test_memory_does_not_grow_with_the_length(simulator, monkeypatch):
         ahead.append(len(windows) - taken)
     assert len(windows) > 20 and max(ahead) <= 8  # windows whose audio is not complete yet
     assert max(windows) <= 3 and max(decoded) <= 1 + 6 + 2
+
+
+def test_every_window_is_given_the_anchor_the_first_block_and_the_latest_one(simulator, monkeypatch):
+    given, made = [], []
+    sample = Models.sample_latents
+
+    def noted(self, prompts, spec, task, latents, *rest):
+        given.append(latents.video)
+        made.append(sample(self, prompts, spec, task, latents, *rest).video)
+        return Latents(made[-1], sample(self, prompts, spec, task, latents, *rest).audio)
+
+    monkeypatch.setattr(Models, "sample_latents", noted)
+    longer = replace(simulator, spec=replace(simulator.spec, seconds=3.0))  # windows of 6 blocks, 2 given
+    list(longer.stream("a", 9.0, steps=1))
+    anchor, first, latest = made[0][:, :, 0], made[0][:, :, 1], made[0][:, :, -1]
+    assert len(given) > 3
+    for window, after in zip(given[1:], made[1:], strict=True):
+        assert torch.equal(window[:, :, 0], anchor) and torch.equal(window[:, :, 1], first)
+        assert torch.equal(window[:, :, 2], latest)
+        latest = after[:, :, -1]
 
 
 def test_shots_have_their_lengths_and_prompts(simulator, monkeypatch):
