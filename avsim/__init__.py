@@ -8,7 +8,18 @@ from typing import Any
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 __version__ = "0.1.0"
-__all__ = ["Clip", "ClipSpec", "Condition", "InputError", "Region", "Shot", "Stems", "load", "models"]
+__all__ = [
+    "AVPipeline",
+    "Clip",
+    "ClipSpec",
+    "Condition",
+    "InputError",
+    "Region",
+    "Shot",
+    "Stems",
+    "load",
+    "models",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -29,4 +40,8 @@ def __getattr__(name: str) -> Any:
         from avsim import simulator
 
         return getattr(simulator, name)
+    if name == "AVPipeline":
+        from avsim.pipeline import AVPipeline
+
+        return AVPipeline
     raise AttributeError(f"module 'avsim' has no attribute {name!r}")

@@ -10,7 +10,7 @@ import importlib
 import inspect
 import json
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
@@ -96,6 +96,27 @@ def allowing(modules: Sequence[str]) -> Iterator[None]:
 
 def _is_allowed(module: str) -> bool:
     return any(module == name or module.startswith(f"{name}.") for name in _ALLOWED)
+
+
+def allowed_function(path: str) -> Callable[..., Any]:
+    """The function that "module:function" names, of an allowed module.
+
+    Raises:
+        InputError: a module that the user did not allow, no such function in it, or no function.
+    """
+    module, _, name = path.partition(":")
+    if not _is_allowed(module):
+        raise InputError(
+            f"{path!r:.200}: its module's code would be run. If you trust it: --allow-module "
+            f"{module.partition('.')[0] or 'MODULE'}"
+        )
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except _UNFIT as error:
+        raise InputError(f"{path!r:.200}: no such function ({error})") from error
+    if not callable(found):
+        raise InputError(f"{path!r:.200}: is a {type(found).__name__}; expected a function")
+    return found
 
 
 def configured(cls: Model) -> Model:

@@ -132,6 +132,21 @@ def rate(text: str) -> float:
     return number
 
 
+def numbers(option: str, text: str, count: int) -> list[float]:
+    """The numbers of an option's value, X,Y or X,Y,W,H.
+
+    Raises:
+        InputError: another count, or something that is no number.
+    """
+    from avsim.errors import InputError
+
+    found = [_number(part) for part in text.split(",")]
+    if len(found) != count or not all(math.isfinite(number) for number in found):
+        form = {2: "X,Y", 4: "X,Y,W,H"}[count]
+        raise InputError(f"{option} {text!r}: expected {count} numbers, {form}, in pixels")
+    return found
+
+
 def check_clip(spec: ClipSpec) -> None:
     """Refuse clips too large for memory.
 

@@ -75,6 +75,11 @@ def add(subparsers: Any) -> None:
         "--embedding", nargs="+", default=[], metavar="NAME=WHAT",
         help="compare by these too: clap:MODEL, videomae:MODEL (transformers) or module:function, of a clip",
     )  # fmt: skip
+    parser.add_argument(
+        "--metrics", nargs="+", default=[], metavar="METRIC",
+        help="metrics of the field: av-align, clap=PATH, fad:clap=PATH, kad:clap=PATH, is:panns=PATH, "
+        "fvd:videomae=PATH, desync=module:function, ... (avsim/evaluation/field)",
+    )  # fmt: skip
     parser.add_argument("--out", type=local_path, required=True, metavar="DIR", help="for the report")
     parser.add_argument(
         "--all", action="store_true", help="print the numbers of metrics that failed their calibration too"
@@ -93,6 +98,7 @@ def run(arguments: argparse.Namespace) -> None:
     from avsim.errors import InputError
     from avsim.evaluation.clips import Clips
     from avsim.evaluation.features import Detectors
+    from avsim.evaluation.field.suite import FieldSuite
     from avsim.evaluation.ood import OODCheck
     from avsim.evaluation.reference import ceilings, comparisons, embed_clips
     from avsim.evaluation.suite import METRICS, OOD_EMBEDDING, MetricSuite
@@ -111,10 +117,11 @@ def run(arguments: argparse.Namespace) -> None:
     detectors = Detectors.trained(
         **folders, yamnet=arguments.yamnet, embeddings=_embeddings(arguments.embedding)
     )
+    field = FieldSuite(given for each in arguments.metrics for given in each.split(","))
     metrics, truth = list(METRICS), {}
     if reference is not None:
         true = MetricSuite(floors=False, weights=detectors.weights)
-        embedded = embed_clips(reference, detectors, true)
+        embedded = embed_clips(reference, detectors, true, field.add_reference)
         truth = ceilings(true)
         metrics += comparisons(detectors, embedded, embed_clips(training, detectors) if training else None)
     suite = MetricSuite(metrics, weights=detectors.weights)
@@ -126,6 +133,7 @@ def run(arguments: argparse.Namespace) -> None:
         task = progress.add_task("measuring", total=len(clips.paths))
         for found in clips.features(detectors):
             suite.update(found)
+            field.update(found.clip, found.caption)
             if ood_check is not None and found.clip.frames is not None:
                 looks.append(detectors.embeddings[OOD_EMBEDDING](found.clip))
             if len(examples) < EXAMPLES:
@@ -151,11 +159,14 @@ def run(arguments: argparse.Namespace) -> None:
             }
             for result in results
         },
+        "field": field.plain(),
     }
     with atomic(arguments.out / "metrics.json") as temporary:
         temporary.write_text(json.dumps(plain, indent=1))
     page = write_scores(arguments.out / "index.html", "Judged clips", results, notes, examples)
     _print(results, notes, arguments.all)
+    for line in field.lines():
+        print(line)
     print(page)
 
 

@@ -1,10 +1,10 @@
-"""`avsim generate`: video and audio from text, a silent video, audio or an image."""
+"""`avsim generate`: video and audio from text, and from what is given: video, audio, images, clips."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,35 +15,33 @@ from avsim.cli import (
     add_allow_module,
     local_path,
     model,
+    rate,
     seconds,
     size,
     whole,
     words,
 )
+from avsim.cli.generation import (
+    FILES,
+    SCALES,
+    beginning,
+    check_options,
+    first_clip,
+    make_clip,
+    read_given,
+    soundtrack,
+    source_of,
+    stream_of,
+    task_of,
+)
+from avsim.cli.narrate import add_speech, lengthened, narration, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from torch import Tensor
-
+    from avsim.cli.generation import Given
+    from avsim.cli.prompt_files import Request
     from avsim.clip import Clip
-    from avsim.diffusion import Guidance
-    from avsim.media import Windows
     from avsim.simulator import Simulator
 
-CAPTIONED = 8.0  # seconds of a video by which it is captioned, where there is no prompt
-# Fields of `Guidance`, each a flag. Without any of them a distilled student generates, if there is one.
-SCALES = {
-    "guidance_scale": "how much video and audio follow the prompt (default 2, with --audio 1.5; 1: off)",
-    "audio_guidance_scale": "the same for the audio alone (default: --guidance-scale)",
-    "modality_scale": "how much the video follows its audio (default 3, with --audio 4; 1: off)",
-    "audio_modality_scale": "how much the audio follows its video (default 8; 1: off)",
-    "modality_start": "lowest noise level, as a share, of both modality scales and --sync-scale "
-    "(default 0.5, with --audio 0.2)",
-    "sync_scale": "step along the gradient of the sync model's reward, or of the audio likelihood "
-    "(default 0.3 to 0.7 by task; 0: off)",
-    "audio_text_scale": "how much the audio alone follows the prompt (default 2, with --audio 1; 1: off)",
-}
 SUFFIXES = {"image": ".png", "audio": ".wav"}  # of files in a folder; of all other tasks .mp4
 
 
@@ -52,10 +50,10 @@ def add(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "generate",
         help="generate video and audio together, or one for the other",
-        description="Generate video with audio from a prompt; audio for a video (foley); video for audio; a "
-        "clip that starts with an image; the continuation of a clip; an edited clip; or one modality "
-        "alone. A given modality is returned unchanged; continuations of an image or a clip have the "
-        "model's own size and rates.",
+        description="Generate video with audio of any length from a prompt or a storyboard; audio for a "
+        "video (foley); video for audio; a clip that starts or ends with an image; what continues, loops, "
+        "connects, edits or replaces a part of a clip; or one modality alone. A given modality is returned "
+        "unchanged; what is generated from an image or a clip has the model's own size and rates.",
     )
     parser.add_argument(
         "--checkpoint",
@@ -76,7 +74,16 @@ def add(subparsers: Any) -> None:
     parser.add_argument(
         "--prompt",
         type=words,
-        help="description of video and audio (with --video: a caption of it by default; '': no prompt)",
+        action="append",
+        help="description of video and audio (with --video: a caption of it by default; '': no prompt); may "
+        "be repeated, for several clips",
+    )
+    parser.add_argument(
+        "--prompts",
+        type=local_path,
+        metavar="FILE",
+        help="a clip for each prompt of a file: .txt, one a line; .csv or .jsonl with the fields prompt and, "
+        "if wanted, negative_prompt, seed and seconds; a run that was stopped goes on",
     )
     parser.add_argument(
         "--negative-prompt", type=words, metavar="PROMPT", help="what to move away from (default: none)"
@@ -105,23 +112,87 @@ def add(subparsers: Any) -> None:
         "--edit", type=local_path, metavar="VIDEO", help="edit this video (or audio) by the prompt"
     )
     given.add_argument("--extend", type=local_path, metavar="VIDEO", help="extend this video by --seconds")
+    given.add_argument(
+        "--loop",
+        type=local_path,
+        nargs="?",
+        const=True,
+        metavar="VIDEO",
+        help="a seamless loop of --seconds: from the prompt, or this video and what leads back to its start",
+    )
+    given.add_argument(
+        "--connect",
+        type=local_path,
+        nargs=2,
+        metavar=("VIDEO", "VIDEO"),
+        help="two videos, and between them --seconds (default 1) that lead from one to the other",
+    )
+    given.add_argument(
+        "--retake",
+        type=local_path,
+        metavar="VIDEO",
+        help="this video with the span from --start-time to --end-time generated anew",
+    )
+    given.add_argument(
+        "--storyboard",
+        type=local_path,
+        metavar="FILE",
+        help="shots that follow one another: a YAML list of {prompt: TEXT, seconds: NUMBER}",
+    )
     given.add_argument("--only", choices=("image", "audio"), help="generate an image, or audio, alone")
     parser.add_argument(
-        "--strength", type=float, help="of an edit: share of noise, above 0 and at most 1 (default 0.6)"
+        "--last-image",
+        type=local_path,
+        metavar="IMAGE",
+        help="generate a clip that ends with this image; with --image, from that one to this one",
+    )
+    parser.add_argument("--backward", action="store_true", help="with --extend: what comes before the video")
+    parser.add_argument("--start-time", type=float, metavar="S", help="of a retake, in seconds")
+    parser.add_argument("--end-time", type=float, metavar="S", help="of a retake, in seconds")
+    parser.add_argument(
+        "--region", metavar="X,Y,W,H", help="of a retake: the box, in pixels, outside which the video stays"
     )
     parser.add_argument(
-        "--keep", choices=("video", "audio"), help="the modality that an edit keeps unchanged"
+        "--transition",
+        choices=("cut", "continuous"),
+        help="of a storyboard: whether each shot begins a new video (default: as the file says, else cut)",
     )
     parser.add_argument(
-        "--seconds", type=seconds, help="length (default: that of the training clips, or of the given clip)"
+        "--strength",
+        type=float,
+        help="above 0 and at most 1: of an edit, how much may change (default 0.8); with --last-image, how "
+        "much the images are kept (default 1)",
     )
     parser.add_argument(
-        "--size", type=size, metavar="WxH", help="pixels (default: those of the training clips)"
+        "--source-prompt",
+        type=words,
+        help="of an edit: what the video shows now (default: what is seen in it)",
+    )
+    parser.add_argument(
+        "--keep", choices=("video", "audio"), help="the modality that an edit or a retake keeps unchanged"
+    )
+    parser.add_argument(
+        "--seconds",
+        type=seconds,
+        help="length, a minute or more too (default: that of the training clips, or of the given clip)",
+    )
+    parser.add_argument(
+        "--size",
+        type=size,
+        metavar="WxH",
+        help="pixels (default: those of the training clips; others are composed around that size and scaled)",
+    )
+    parser.add_argument(
+        "--fps", type=rate, help="frames per second (default: the model's; others are resampled from it)"
+    )
+    parser.add_argument(
+        "--motion", type=float, help="amount of motion, for models that were trained with one as a condition"
     )
     parser.add_argument(
         "--num-candidates",
         type=whole(most=MOST_STEPS),
-        help="with --audio: videos to generate, to keep the one with the likeliest audio (default 3)",
+        help="clips to generate, to keep the one in which most of what is prompted is seen and heard "
+        "(default 1); with --audio, the one with the likeliest audio (default 3)",
     )
     parser.add_argument("--steps", type=whole(most=MOST_STEPS), help="number of sampler steps (default 8)")
     for name, text in SCALES.items():
@@ -140,29 +211,24 @@ def add(subparsers: Any) -> None:
         metavar="PATH",
         help="a file for one clip; a folder for several: one that exists, ends in / or has no suffix",
     )
+    parser.add_argument("--narrate", type=words, metavar="TEXT", help="a text that is spoken over the scene")
+    add_speech(parser)
     add_allow_module(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Generate the clips and write them."""
-    from contextlib import nullcontext
-
-    from rich.progress import track
-
     from avsim import media
-    from avsim.data.resuming import check_own, check_settings
     from avsim.devices import accelerator
     from avsim.errors import InputError
-    from avsim.files import claimed
-    from avsim.media import Windows
-    from avsim.report.folder import write_folder_page
     from avsim.simulator import load
-    from avsim.simulator.samples import entry, write_listing
+    from avsim.speech.narrate import narrated
 
-    count, out = arguments.count, arguments.out
-    if count < 1:
-        raise InputError(f"-n {count}: expected at least one clip")
+    if arguments.count < 1:
+        raise InputError(f"-n {arguments.count}: expected at least one clip")
+    if arguments.prompt and arguments.prompts:
+        raise InputError("--prompt and --prompts: give one of them")
     if arguments.pipeline is not None:
         from avsim.simulator.diffusers_pipeline import generate_with
 
@@ -171,196 +237,192 @@ def run(arguments: argparse.Namespace) -> None:
         raise InputError(
             "--dub is for the video of a --pipeline; for a file it is --checkpoint RUN --video FILE"
         )
-    for option in ("strength", "keep"):
-        if getattr(arguments, option) is not None and arguments.edit is None:
-            raise InputError(f"--{option} is of an edit; --edit VIDEO is missing")
-    if arguments.num_candidates is not None and arguments.audio is None:
-        raise InputError("--num-candidates is for video for given audio; --audio FILE is missing")
-    for option, only in (("size", "audio"), ("seconds", "image")):
-        if getattr(arguments, option) is not None and arguments.only == only:
-            raise InputError(f"--{option}: --only {only} has none")
+    task, out = task_of(arguments), arguments.out
+    check_options(arguments, task)
+    requests = _requests(arguments)
     single = bool(out.suffix) and not arguments.out_is_folder
-    if single and count > 1:
-        raise InputError(f"--out {out}: is one file; give a folder for {count} clips")
+    if single and arguments.count * len(requests) > 1:
+        raise InputError(
+            f"--out {out}: is one file; give a folder for {arguments.count * len(requests)} clips"
+        )
     if single:
         media.check_name(out)
     dubbed = arguments.edit if arguments.keep == "video" else arguments.video
     if dubbed is not None:
         media.check_dubbed(dubbed, out if single else Path("0000.mp4"))
+    speech = narration(arguments, out if single else Path(f"0000{SUFFIXES.get(task, '.mp4')}"))
     simulator = load(arguments.checkpoint, device=accelerator())
-    given, task = _given(arguments, simulator)
-    prompt = arguments.prompt
-    if prompt is None:
-        prompt = simulator.describe(_beginning(given, simulator)) if task == "foley" else ""
-        if prompt:
-            print(f"seen: {prompt}", file=sys.stderr)
-    written = prompt
-    prompt, arguments = _rewritten(arguments, prompt)
-    if given is not None and not (task == "foley" and arguments.prompt is None):  # else it is said already
-        if simulator.is_out_of_distribution(_beginning(given, simulator)):
-            print(f"{_source(arguments)}: looks unlike what the model was trained on", file=sys.stderr)
-    entries = []
-    if not single:
-        check_own(out, "clips of avsim generate")
-    with nullcontext() if single else claimed(out):
-        if not single:
-            check_settings(out, _settings(arguments, prompt), "clips drawn")
-        for index in track(range(count), description="generating", disable=count == 1, transient=True):
-            seed = arguments.seed + index
-            path = out if single else out / f"{index:04d}{SUFFIXES.get(task, '.mp4')}"
-            entries.append(entry(path.name, written, seed, task, prompt))
-            if not single and path.exists():
-                continue  # of an earlier run
-            if isinstance(given, Windows):
-                rate = simulator.spec.sample_rate
-                length = max(1, round(given.seconds * rate))
-                pieces = _soundtrack(simulator, arguments, prompt, given, seed)
-                sound = media.Sound(pieces, simulator.spec.channels, length, rate)
-                media.write_dubbed(given.path, sound, path, arguments.seconds)
-                continue
-            clip = _draw(
-                simulator, arguments, prompt, given, task, seed
-            )  # alone, so that company can't change its bits
-            if arguments.keep == "video":
-                assert clip.wave is not None
-                sound = media.Sound.of(clip.wave, int(clip.sample_rate))
-                media.write_dubbed(arguments.edit, sound, path, arguments.seconds)
-                continue
-            whole = arguments.seconds is None
-            keeping = arguments.edit if arguments.keep == "audio" else arguments.audio if whole else None
-            media.write(clip, path, audio_from=keeping)
-        if not single:
-            write_listing(entries, out)
-            write_folder_page(out, linked=None)
+    arguments = lengthened(arguments, speech, simulator, task)
+    if arguments.motion is not None:
+        raise InputError(
+            f"--motion: {arguments.checkpoint} was not trained with an amount of motion as a condition"
+        )
+    given = read_given(arguments, simulator, task)
+    if (clip := first_clip(given)) is not None and not (task == "foley" and requests[0].prompt is None):
+        if simulator.is_out_of_distribution(beginning(clip, simulator)):  # else `describe` says it
+            print(f"{source_of(arguments)}: looks unlike what the model was trained on", file=sys.stderr)
+    if single:
+        job = _Job(arguments, requests[0], given, task, simulator)
+        with narrated(out, speech, arguments.speech_mix == "under") as scene:
+            _write(simulator, job, given, task, arguments.seed, scene)
+    else:
+        _write_folder(simulator, arguments, requests, given, task, speech)
     print(out)
 
 
-def _rewritten(arguments: argparse.Namespace, prompt: str) -> tuple[str, argparse.Namespace]:
-    """The prompt as the model's captions are written, and the arguments with its negations."""
-    if arguments.no_rewrite or not arguments.prompt:
-        return prompt, arguments
-    from avsim.prompting import rewrite_prompt
+def _requests(arguments: argparse.Namespace) -> list[Request]:
+    """The prompts, of the command line or of a file; of neither, one without a prompt."""
+    from avsim.cli.prompt_files import Request, read_prompts
 
-    found = rewrite_prompt(prompt, arguments.checkpoint, arguments.rewriter)
-    if found.prompt != prompt:
-        print(f'rewritten: "{found.prompt}"', file=sys.stderr)
-    if found.dropped:
-        print(f"dropped: {', '.join(found.dropped)}", file=sys.stderr)
-    if not found.negative_prompt:
-        return found.prompt, arguments
-    print(f'negative prompt: "{found.negative_prompt}"', file=sys.stderr)
-    negative = arguments.negative_prompt or found.negative_prompt
-    return found.prompt, argparse.Namespace(**vars(arguments) | {"negative_prompt": negative})
+    if arguments.prompts is not None:
+        return read_prompts(arguments.prompts)
+    return [Request(prompt) for prompt in arguments.prompt or [None]]
 
 
-def _settings(arguments: argparse.Namespace, prompt: str) -> dict[str, Any]:
-    """The settings that all clips of a folder share, other than their number."""
-    names = ("checkpoint", "video", "audio", "image", "edit", "extend", "only", "strength", "keep", "seconds")
-    more = ("negative_prompt", "size", "num_candidates", "steps", "seed", *SCALES)
-    said = {name: getattr(arguments, name) for name in (*names, *more)}
-    plain = {name: str(value) if isinstance(value, Path) else value for name, value in said.items()}
-    return {"prompt": prompt, **plain, "size": arguments.size and list(arguments.size)}
+class _Job:
+    """A prompt as the model gets it, and the command line's arguments with what its line says beside it."""
+
+    def __init__(
+        self, arguments: argparse.Namespace, request: Request, given: Given, task: str, simulator: Simulator
+    ) -> None:
+        own = {"negative_prompt": request.negative_prompt, "seed": request.seed, "seconds": request.seconds}
+        changes = {name: value for name, value in own.items() if value is not None}
+        self.arguments = argparse.Namespace(**vars(arguments) | changes)
+        self.written = "" if request.prompt is None else request.prompt
+        if request.prompt is None and task == "foley":
+            self.written = simulator.describe(beginning(first_clip(given), simulator))  # type: ignore[arg-type]
+            if self.written:
+                print(f"seen: {self.written}", file=sys.stderr)
+        self.prompt = self.written
+        if request.prompt and not arguments.no_rewrite:
+            self._rewrite()
+        if task == "storyboard" and not arguments.no_rewrite:
+            for number, shot in enumerate(given):  # type: ignore[arg-type]
+                given[number] = type(shot)(self._rewritten(shot.prompt)[0], shot.seconds)  # type: ignore[index]
+
+    def _rewrite(self) -> None:
+        self.prompt, negative = self._rewritten(self.written)
+        if negative and not self.arguments.negative_prompt:
+            self.arguments.negative_prompt = negative
+
+    def _rewritten(self, prompt: str) -> tuple[str, str]:
+        """A prompt as the model's captions are written, and its negations; both are printed."""
+        from avsim.prompting import rewrite_prompt
+
+        found = rewrite_prompt(prompt, self.arguments.checkpoint, self.arguments.rewriter)
+        if found.prompt != prompt:
+            print(f'rewritten: "{found.prompt}"', file=sys.stderr)
+        if found.dropped:
+            print(f"dropped: {', '.join(found.dropped)}", file=sys.stderr)
+        if found.negative_prompt:
+            print(f'negative prompt: "{found.negative_prompt}"', file=sys.stderr)
+        return found.prompt, found.negative_prompt
 
 
-def _given(arguments: argparse.Namespace, simulator: Simulator) -> tuple[Clip | Windows | None, str]:
-    """The given clip, and the name of the task. A whole video is read in windows."""
-    from avsim import media
-
-    if arguments.video is not None:
-        return media.Windows(arguments.video, arguments.seconds), "foley"
-    if arguments.audio is not None:
-        return media.read(arguments.audio, seconds=arguments.seconds, want="wave"), "visualize"
-    if arguments.only or not (arguments.image or arguments.edit or arguments.extend):
-        return None, arguments.only or "joint"
-    # What is drawn has the model's own size and rates, and so has what the model is given.
-    spec = simulator.spec
-    size, rate = arguments.size or spec.size, spec.frames_per_second
-    if arguments.image is not None:
-        return media.read(arguments.image, 0.0, 1e-3, size, want="frames").first_frame(), "animate"
-    if arguments.edit is not None:
-        heard = None if arguments.keep == "audio" else spec.sample_rate  # a sound that is kept is written
-        return media.read(arguments.edit, 0.0, arguments.seconds, size, rate, heard), "edit"
-    return media.read(arguments.extend, 0.0, None, size, rate, spec.sample_rate, want="both"), "extend"
-
-
-def _beginning(given: Clip | Windows | None, simulator: Simulator) -> Clip:
-    """The first seconds of a video, which are captioned."""
-    from avsim.clip import Clip
-
-    if isinstance(given, Clip):
-        return given
-    assert given is not None
-    spec = replace(simulator.spec, seconds=min(given.seconds, CAPTIONED))
-    return Clip(given(0.0, spec), None, spec.frames_per_second)
-
-
-def _source(arguments: argparse.Namespace) -> Path:
-    """The video, sound or image that is given."""
-    names = ("video", "audio", "image", "edit", "extend")
-    return next(path for name in names if (path := getattr(arguments, name)) is not None)
-
-
-def _soundtrack(
-    simulator: Simulator, arguments: argparse.Namespace, prompt: str, film: Windows, seed: int
-) -> Iterator[Tensor]:
-    """The sound of a video, in pieces (A, n) that are made as they are taken, with a bar."""
-    from rich.progress import Progress
-
-    from avsim.diffusion.generate import STEPS
-
-    steps = STEPS if arguments.steps is None else arguments.steps
-    how = (seed, arguments.size, steps, _guidance_of(simulator, arguments, "foley"))
-    with Progress(transient=True) as progress:
-        bar = progress.add_task("seconds of sound", total=film.seconds)
-        for piece in simulator.soundtrack(film, film.seconds, prompt, *how):
-            yield piece
-            progress.advance(bar, piece.shape[1] / simulator.spec.sample_rate)
-
-
-def _guidance_of(simulator: Simulator, arguments: argparse.Namespace, task: str) -> Guidance | None:
-    """The task's guidance with the scales that were given; None: its defaults."""
-    names = (*SCALES, "negative_prompt")
-    said = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
-    if "modality_start" in said:
-        said["sync_start"] = said["modality_start"]
-    return simulator.task_guidance(task, **said) if said else None
-
-
-def _draw(
+def _write_folder(
     simulator: Simulator,
     arguments: argparse.Namespace,
-    prompt: str,
-    given: Clip | None,
+    requests: list[Request],
+    given: Given,
     task: str,
-    seed: int,
-) -> Clip:
-    from avsim.diffusion.generate import STEPS
-    from avsim.simulator.simulator import STRENGTH
+    speech: Clip | None,
+) -> None:
+    """`count` clips of each prompt and their listing; those that are there already are kept."""
+    from rich.progress import track
 
-    how: dict[str, Any] = {
-        "seed": seed,
-        "size": arguments.size,
-        "steps": STEPS if arguments.steps is None else arguments.steps,
-        "guidance": _guidance_of(simulator, arguments, task),
+    from avsim.data.resuming import check_own, check_settings
+    from avsim.files import claimed
+    from avsim.report.folder import write_folder_page
+    from avsim.simulator.samples import entry, write_listing
+    from avsim.speech.narrate import narrated
+
+    out, total = arguments.out, arguments.count * len(requests)
+    check_own(out, "clips of avsim generate")
+    entries: list[dict[str, Any]] = []
+    jobs = (_Job(arguments, request, given, task, simulator) for request in requests)
+    with claimed(out):
+        first = next(jobs)
+        check_settings(out, _settings(arguments, first, requests), "clips drawn")
+        order = ((job, k) for job in _chain(first, jobs) for k in range(arguments.count))
+        bar = track(order, description="generating", total=total, disable=total == 1, transient=True)
+        for index, (job, k) in enumerate(bar):
+            seed = job.arguments.seed + k
+            path = out / f"{index:04d}{SUFFIXES.get(task, '.mp4')}"
+            entries.append(entry(path.name, job.written, seed, task, job.prompt))
+            if not path.exists():
+                with narrated(path, speech, arguments.speech_mix == "under") as scene:
+                    _write(simulator, job, given, task, seed, scene, f"{path.name}: " if total > 1 else "")
+        write_listing(entries, out)
+        write_folder_page(out, linked=None)
+
+
+def _chain(first: _Job, others: Iterator[_Job]) -> Iterator[_Job]:
+    yield first
+    yield from others
+
+
+def _settings(arguments: argparse.Namespace, job: _Job, requests: list[Request]) -> dict[str, Any]:
+    """The settings that all clips of a folder share, other than their number."""
+    from dataclasses import astuple
+
+    names = ("checkpoint", *FILES, "last_image", "backward", "start_time", "end_time", "region", "transition")
+    more = ("only", "strength", "source_prompt", "keep", "seconds", "fps", "num_candidates", "steps", "seed")
+    said = {name: getattr(arguments, name) for name in (*names, *more, *SCALES)}
+    plain = {
+        name: [str(each) for each in value] if isinstance(value, list)
+        else str(value) if isinstance(value, Path) else value
+        for name, value in said.items()
+    }  # fmt: skip
+    several = {"prompts": [list(astuple(request)) for request in requests]} if len(requests) > 1 else {}
+    negative = {"negative_prompt": job.arguments.negative_prompt}
+    return {
+        "prompt": job.prompt,
+        **several,
+        **negative,
+        **plain,
+        **settings(arguments),  # of a narration
+        "size": arguments.size and list(arguments.size),
     }
-    seconds = arguments.seconds
-    match task:
-        case "visualize":
-            assert given is not None
-            return simulator.visualize(given, prompt, num_candidates=arguments.num_candidates, **how)
-        case "edit":
-            assert given is not None
-            strength = STRENGTH if arguments.strength is None else arguments.strength
-            return simulator.edit(given, prompt, strength, arguments.keep, **how)
-        case "extend":
-            assert given is not None
-            return simulator.extend(given, prompt, seconds, **how)
-        case "image":
-            return simulator.image(prompt, **how)
-        case "audio":
-            del how["size"]
-            return simulator.audio(prompt, seconds, **how)
-        case "animate":
-            assert given is not None
-            return simulator.animate(given, prompt, seconds, **how)
-    return simulator.generate(prompt, seconds, **how)
+
+
+def _write(
+    simulator: Simulator, job: _Job, given: Given, task: str, seed: int, path: Path, prefix: str = ""
+) -> None:
+    """Generate one clip and write it; say what of the prompt is missing in it."""
+    from avsim import media
+    from avsim.media import Windows
+
+    arguments = job.arguments
+    if isinstance(given, Windows):
+        rate = simulator.spec.sample_rate
+        length = max(1, round(given.seconds * rate))
+        pieces = soundtrack(simulator, arguments, job.prompt, given, seed)
+        sound = media.Sound(pieces, simulator.spec.channels, length, rate)
+        media.write_dubbed(given.path, sound, path, arguments.seconds)
+        return
+    stream = stream_of(simulator, arguments, job.prompt, given, task, seed)
+    if stream is not None:
+        media.write_stream(_at_rate(stream, arguments), path)
+        return
+    # Alone, so that company can't change its bits.
+    clip = make_clip(simulator, arguments, job.prompt, given, task, seed)
+    if task in ("joint", "keyframes") and job.prompt and (lacks := simulator.missing(clip, job.prompt)):
+        print(f"{prefix}{lacks}", file=sys.stderr)
+    if arguments.keep == "video" and task == "edit":
+        assert clip.wave is not None
+        sound = media.Sound.of(clip.wave, int(clip.sample_rate))
+        media.write_dubbed(arguments.edit, sound, path, arguments.seconds)
+        return
+    (clip,) = _at_rate(iter([clip]), arguments)
+    whole = arguments.seconds is None
+    keeping = arguments.edit if arguments.keep == "audio" else arguments.audio if whole else None
+    media.write(clip, path, audio_from=keeping)
+
+
+def _at_rate(pieces: Iterator[Clip], arguments: argparse.Namespace) -> Iterator[Clip]:
+    """Clips that follow one another, at the rate that is given; a resampling is said."""
+    from avsim.simulator.resize import at_rate
+
+    if arguments.fps is None:
+        return pieces
+    return at_rate(pieces, arguments.fps, lambda text: print(f"--fps: {text}", file=sys.stderr))

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from avsim.cli import add_allow_module, local_path, model, words
+from avsim.cli import add_allow_module, local_path, model, numbers, words
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -149,10 +149,10 @@ def _check(arguments: argparse.Namespace, size: tuple[int, int]) -> None:
     from avsim.weights import shipped
 
     for text in arguments.box:
-        x, y, width, height = _numbers("--box", text, 4)
+        x, y, width, height = numbers("--box", text, 4)
         Region.box(x, y, width, height, size)
     for text in arguments.point:
-        x, y = _numbers("--point", text, 2)
+        x, y = numbers("--point", text, 2)
         Region.point(x, y, size)
     if arguments.auto and not (arguments.auto.isdecimal() and int(arguments.auto)):
         raise InputError(f"--auto {arguments.auto!r}: expected a whole number, 1 or more, or nothing")
@@ -220,7 +220,7 @@ def _given_regions(arguments: argparse.Namespace, picture: FrameSource) -> list[
     from avsim.clip import Region
     from avsim.separation.regions import read_masks
 
-    boxes = [_numbers("--box", text, 4) for text in arguments.box]
+    boxes = [numbers("--box", text, 4) for text in arguments.box]
     masks = [(read_masks(file, picture.size, picture.frames), Path(file).stem) for file in arguments.mask]
     return [Region.box(x, y, width, height, picture.size) for x, y, width, height in boxes] + [
         Region(mask, name) for mask, name in masks
@@ -248,21 +248,6 @@ def _referred_regions(arguments: argparse.Namespace, picture: FrameSource) -> li
     ]
 
 
-def _numbers(option: str, text: str, count: int) -> list[float]:
-    import math
-
-    from avsim.errors import InputError
-
-    try:
-        numbers = [float(part) for part in text.split(",")]
-    except ValueError:
-        numbers = []
-    if len(numbers) != count or not all(math.isfinite(number) for number in numbers):
-        form = {2: "X,Y", 4: "X,Y,W,H"}[count]
-        raise InputError(f"{option} {text!r}: expected {count} numbers, {form}, in pixels")
-    return numbers
-
-
 def _found_regions(
     arguments: argparse.Namespace, model: Separator, picture: FrameSource, wave: Tensor, sample_rate: int
 ) -> list[Region]:
@@ -272,7 +257,7 @@ def _found_regions(
     if not arguments.point and arguments.auto is None:
         return []
     found = map_audio(model, picture, wave, sample_rate)
-    points = [_numbers("--point", text, 2) for text in arguments.point]
+    points = [numbers("--point", text, 2) for text in arguments.point]
     regions = [region_at(found, x, y, picture.size) for x, y in points]
     if arguments.auto is not None:
         regions += regions_of(found, picture.size, int(arguments.auto) if arguments.auto else None)

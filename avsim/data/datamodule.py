@@ -19,12 +19,13 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from avsim.clip import ClipSpec
 from avsim.data.batch import ClipBatch, LatentBatch
+from avsim.data.captions import sample_caption
 from avsim.data.latent_shards import LatentSource
 from avsim.data.order import clip_at
 from avsim.data.published import check_sources
 from avsim.data.sources import Sample, Source
 from avsim.data.videos import uncaptioned
-from avsim.data.vocabulary import vocabulary_of
+from avsim.data.vocabulary import captions_of, vocabulary_of
 from avsim.errors import InputError
 from avsim.seeds import derive, generator
 
@@ -211,11 +212,11 @@ class ClipData(_Data):
         source = self.sources[split]
         if source is None:
             raise InputError(f"data: no source for {split} is given")
-        batches = self._batches(self._assemble(source), len(source), split == "train")
+        batches = self._batches(self._assemble(source, split == "train"), len(source), split == "train")
         return self._loader(batches, _From(self._step) if split == "train" else batches.steps())
 
-    def _assemble(self, source: Source) -> Callable[[list[Row]], Any]:
-        return _Assemble(source, self.spec)
+    def _assemble(self, source: Source, trained: bool) -> Callable[[list[Row]], Any]:
+        return _Assemble(source, self.spec, trained)
 
 
 class LatentData(_Data):
@@ -275,7 +276,7 @@ class LatentData(_Data):
     @property
     def vocabulary(self) -> frozenset[str]:
         """The words of the captions that are trained on."""
-        return vocabulary_of(item.get("caption", "") for source in self.sources for item in source.items)
+        return vocabulary_of(each for source in self.sources for each in captions_of(source.items))
 
     @property
     def channels(self) -> tuple[int, int]:
@@ -288,10 +289,10 @@ class LatentData(_Data):
         return self._loader(_OneOf(parts, self.seed), _From(self._step))
 
     def _train_batches(self, source: LatentSource) -> Dataset[LatentBatch]:
-        clips = self._batches(_AssembleLatents(source), len(source), True)
+        clips = self._batches(_AssembleLatents(source, True), len(source), True)
         if not (count := round(self.images * self.batch_size)):
             return clips
-        images = self._batches(_AssembleImages(source), len(source), True, count)
+        images = self._batches(_AssembleImages(source, True), len(source), True, count)
         images.seed = derive(self.seed, "images")  # in an order of their own
         return _Beside(clips, images)
 
@@ -305,32 +306,46 @@ class LatentData(_Data):
 
     def _of(self, split: str) -> DataLoader[LatentBatch]:
         source = LatentSource(self.held_out, split)
-        batches = self._batches(_AssembleLatents(source), len(source), False)
+        batches = self._batches(_AssembleLatents(source, False), len(source), False)
         return self._loader(batches, batches.steps())
 
 
 class _Assemble:
-    """Rows -> `ClipBatch`."""
+    """Rows -> `ClipBatch`; what is trained on gets one of its captions, of whatever style."""
 
-    def __init__(self, source: Source, spec: ClipSpec) -> None:
-        self.source, self.spec = source, spec
+    def __init__(self, source: Source, spec: ClipSpec, trained: bool) -> None:
+        self.source, self.spec, self.trained = source, spec, trained
 
     def __call__(self, rows: list[Row]) -> ClipBatch:
         samples = [self.source.take(index, self.spec, draws) for index, _, draws in rows]
+        if self.trained:
+            samples = [
+                replace(sample, caption=sample_caption(sample.caption, sample.styles, draws)[1])
+                for sample, (_, _, draws) in zip(samples, rows, strict=True)
+            ]
         return stack(samples, self.spec, torch.tensor([row for _, row, _ in rows]))
 
 
 class _AssembleLatents:
-    """Rows -> `LatentBatch`."""
+    """Rows -> `LatentBatch`; what is trained on gets one of its captions, of whatever style."""
 
-    def __init__(self, source: LatentSource) -> None:
-        self.source = source
+    def __init__(self, source: LatentSource, trained: bool) -> None:
+        self.source, self.trained = source, trained
 
     def __call__(self, rows: list[Row]) -> LatentBatch:
         videos, audios, captions, names = zip(*(self.source.take(index) for index, _, _ in rows), strict=True)
         video, audio, (_, first, _) = torch.stack(videos), torch.stack(audios), rows[0]
-        text = _stacked([self.source.text(index) for index, _, _ in rows])
-        return LatentBatch(self.source.spec, video, audio, list(captions), list(names), first, text)
+        chosen = [("", caption) for caption in captions]  # of each row, the style and the caption
+        if self.trained:
+            chosen = [
+                sample_caption(caption, self.source.styles(index), draws)
+                for caption, (index, _, draws) in zip(captions, rows, strict=True)
+            ]
+        text = _stacked(
+            [self.source.text(index, style) for (style, _), (index, _, _) in zip(chosen, rows, strict=True)]
+        )
+        words = [caption for _, caption in chosen]
+        return LatentBatch(self.source.spec, video, audio, words, list(names), first, text)
 
 
 class _AssembleImages(_AssembleLatents):

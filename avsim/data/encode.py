@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from avsim.clip import ClipSpec, LatentSpec
+from avsim.data.latent_shards import text_name
 from avsim.data.resuming import PARTS, check_settings, holds, kept_result
 from avsim.data.shards import SHARDS, write_index, write_json, write_shard
 from avsim.data.sources import Source
@@ -99,7 +100,7 @@ def encode(
                     sources[split], range(first, last), shape, of_video, of_audio, batch_size, device, seed
                 )
                 if embed is not None:
-                    tensors["text"] = _embedded([item["caption"] or "" for item in found], embed, batch_size)
+                    tensors |= _texts(found, embed, batch_size)
                 for row, item in enumerate(found):
                     item |= {"shard": shard, "row": row, "split": split}
                 write_shard(folder / SHARDS / shard, tensors)
@@ -114,6 +115,18 @@ def _is_part(found: Any, count: int) -> bool:
     return isinstance(found, list) and len(found) == count and all(holds(item, fields) for item in found)
 
 
+def _texts(items: list[dict[str, Any]], embed: Embed, batch_size: int) -> dict[str, Tensor]:
+    """Embeddings of the items' captions, and of those of each style; what lacks a style has its caption."""
+    own = [item["caption"] or "" for item in items]
+    styles = sorted({style for item in items for style in item.get("styles", {})})
+    of = {"": own}
+    for style in styles:
+        of[style] = [
+            item.get("styles", {}).get(style, caption) for item, caption in zip(items, own, strict=True)
+        ]
+    return {text_name(style): _embedded(captions, embed, batch_size) for style, captions in of.items()}
+
+
 def _embedded(captions: list[str], embed: Embed, batch_size: int) -> Tensor:
     """Embeddings (n, S, E) of captions, trimmed to the longest of them."""
     batches = [captions[first : first + batch_size] for first in range(0, len(captions), batch_size)]
@@ -123,9 +136,11 @@ def _embedded(captions: list[str], embed: Embed, batch_size: int) -> Tensor:
 
 
 def _digest(source: Source) -> str:
-    """A name for what a source holds: which shots or videos, in which order."""
+    """A name for what a source holds: which shots or videos, in which order, and their captions by style."""
     groups = json.dumps([source.group(index) for index in range(len(source))])
-    return hashlib.blake2b(groups.encode(), digest_size=8).hexdigest()
+    styles = [item["styles"] for item in getattr(source, "items", ()) if "styles" in item]
+    held = groups + json.dumps(styles) if styles else groups
+    return hashlib.blake2b(held.encode(), digest_size=8).hexdigest()
 
 
 def _codec(folder: Path, has: tuple[str, ...], device: str) -> Any:
@@ -164,7 +179,8 @@ def _encode_part(
         videos.append(video_latents.to("cpu", torch.float16))
         audios.append(audio_latents.to("cpu", torch.float16))
         for index, sample in zip(some, samples, strict=True):
-            items.append({"name": sample.name, "group": source.group(index), "caption": sample.caption})
+            item = {"name": sample.name, "group": source.group(index), "caption": sample.caption}
+            items.append(item | ({"styles": dict(sample.styles)} if sample.styles else {}))
     video, audio = torch.cat(videos), torch.cat(audios)
     # What a codec says of itself must hold: every later length and time is derived from it.
     if tuple(video.shape[2:]) != shape.video or audio.shape[2] != shape.audio:

@@ -10,6 +10,11 @@ from avsim.clip import ClipSpec, LatentSpec
 from avsim.data.shards import ShardFolder
 
 
+def text_name(style: str) -> str:
+    """The tensor of the embeddings of captions of a style."""
+    return f"text {style}".rstrip()
+
+
 class LatentSource:
     """Latents that `avsim encode` made, of one split.
 
@@ -30,11 +35,19 @@ class LatentSource:
     def __len__(self) -> int:
         return len(self.items)
 
-    def text(self, index: int) -> Tensor | None:
-        """Embeddings (S, E) of item `index`'s caption, zeros where no token is; None: none were stored."""
+    def styles(self, index: int) -> dict[str, str]:
+        """Item `index`'s captions of other styles."""
+        return self.items[index].get("styles", {})
+
+    def text(self, index: int, style: str = "") -> Tensor | None:
+        """Embeddings (S, E) of item `index`'s caption, zeros where no token is; None: none were stored.
+
+        `style` is that of the caption, "" of the item's own.
+        """
         if "text_width" not in self.shards.index["latents"]:
             return None
-        return self.shards.read(self.items[index], ("text",))["text"].float()
+        name = text_name(style)
+        return self.shards.read(self.items[index], (name,))[name].float()
 
     def take(self, index: int) -> tuple[Tensor, Tensor, str, str]:
         """Item `index`: video (Dv, t, h, w), audio (Da, l), its caption and its name."""

@@ -19,7 +19,7 @@ from avsim.clip import ClipSpec
 from avsim.data.published import Entry, Split, read_list, source_of, spoken
 from avsim.data.shards import SPLITS
 from avsim.data.sources import Sample, VideoFile, all_probed, in_split, probed
-from avsim.data.videos import SUFFIXES, Captions
+from avsim.data.videos import SUFFIXES
 from avsim.errors import InputError
 from avsim.untrusted import inside, read_text
 
@@ -152,7 +152,11 @@ class ListSource:
 def _captioned(video: VideoFile, entries: Sequence[Entry]) -> VideoFile:
     """A video with what its entries say of spans of it, where no sidecar says anything."""
     spans = tuple((*entry.span, entry.label) for entry in entries if entry.span is not None)
-    return video if video.captions.spans or not spans else replace(video, captions=Captions(spans), label="")
+    return (
+        video
+        if video.captions.spans or not spans
+        else replace(video, captions=replace(video.captions, spans=spans), label="")
+    )
 
 
 def _is_strips(path: Path) -> bool:

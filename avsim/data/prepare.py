@@ -20,11 +20,12 @@ from torch import Tensor
 from avsim import media
 from avsim.clip import Clip, ClipSpec, samples_of
 from avsim.data import filters, shots
+from avsim.data.captions import Captions
 from avsim.data.published import Split
 from avsim.data.resuming import PARTS, check_settings, holds, kept_result
 from avsim.data.shards import SHARDS, to_int16, to_uint8, write_index, write_json, write_shard
 from avsim.data.splits import assign
-from avsim.data.videos import Captions, find_videos, identity
+from avsim.data.videos import find_videos, identity
 from avsim.data.workers import Crashed, run_all
 from avsim.errors import InputError
 from avsim.files import claimed
@@ -136,6 +137,8 @@ def prepare(
             item["name"] = f"{video.path.stem}@{item['start']:.3f}"
             item["group"] = f"{video.id}/{item['shot']}"
             item["caption"] = video.captions.at(item["start"], spec.seconds)
+            if styles := video.captions.styles_at(item["start"], spec.seconds):
+                item["styles"] = styles
         sizes = Counter(item["video" if by_video else "group"] for item in items)
         split = assign(sizes, seed, validation, test)
         for item in items:
@@ -193,7 +196,9 @@ def _listed(videos: list[_Video], split: Split, where: str) -> tuple[list[_Video
             left_out[str(video.path)] = f"{video.path}: is not in the split {where}"
             continue
         spans = tuple((*(entry.span or (0.0, math.inf)), entry.label) for entry in found[1])
-        chosen.append(video if video.captions.spans else replace(video, captions=Captions(spans)))
+        chosen.append(
+            video if video.captions.spans else replace(video, captions=replace(video.captions, spans=spans))
+        )
     return chosen, left_out
 
 

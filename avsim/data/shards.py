@@ -22,6 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from avsim.clip import ClipSpec, LatentSpec
+from avsim.data.captions import check_styles
 from avsim.errors import InputError
 from avsim.files import atomic
 from avsim.untrusted import MALFORMED
@@ -66,7 +67,10 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_index(folder: Path, kind: str, about: dict[str, Any], items: list[dict[str, Any]]) -> None:
-    """Write the index of `items`, each with at least shard, row, split, name, group and caption."""
+    """Write the index of `items`, each with at least shard, row, split, name, group and caption.
+
+    Captions of other styles are in its `styles`, by their names.
+    """
     shards = {shard: _layout(folder / SHARDS / shard) for shard in sorted({item["shard"] for item in items})}
     index = {"version": VERSION, "kind": kind, **about, "shards": shards, "items": items}
     write_json(folder / INDEX, index)
@@ -118,6 +122,7 @@ def _check_index(index: dict[str, Any], kind: str) -> None:
             raise ValueError(f"row {item['row']!r} of {item['shard']!r}")
         if not all(isinstance(item[name], str) for name in ("name", "caption", "group", "split")):
             raise ValueError(f"row {item['row']} of {item['shard']}: a name or caption that is no text")
+        check_styles(item.get("styles", {}))
         if not isinstance(index.get("videos", {}).get(item.get("video"), ""), str):
             raise ValueError(f"row {item['row']} of {item['shard']}: a video whose name is no text")
 

@@ -7,8 +7,8 @@ that is handed in, so that it depends on the step and the row alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -16,11 +16,12 @@ import torch
 from torch import Generator, Tensor
 
 from avsim.clip import Clip, ClipSpec, samples_of
+from avsim.data.captions import Captions
 from avsim.data.published import VIDEO, source_of
 from avsim.data.shards import SPLITS, ShardFolder, from_int16, from_uint8
 from avsim.data.splits import assign
-from avsim.data.videos import Captions, find_videos, identity
-from avsim.data.vocabulary import vocabulary_of
+from avsim.data.videos import find_videos, identity
+from avsim.data.vocabulary import captions_of, vocabulary_of
 from avsim.errors import InputError
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Sample:
     name: str
     stems: Tensor | None = None
     masks: Tensor | None = None
+    styles: Mapping[str, str] = field(default_factory=dict)  # captions of other styles
 
 
 class Source(Protocol):
@@ -80,7 +82,7 @@ class ShardSource:
     @property
     def vocabulary(self) -> frozenset[str]:
         """The words of its captions."""
-        return vocabulary_of(item.get("caption", "") for item in self.items)
+        return vocabulary_of(captions_of(self.items))
 
     def __len__(self) -> int:
         return len(self.items)
@@ -120,7 +122,7 @@ class ShardSource:
             start = min(start, self.spec.samples - spec.samples)  # rounding may ask for one sample too many
             wave = from_int16(stored["wave"][:, start : start + spec.samples])
             wave = wave.mean(0, keepdim=True) if spec.channels < wave.shape[0] else wave
-        return Sample(frames, wave, item["caption"], item["name"])
+        return Sample(frames, wave, item["caption"], item["name"], styles=item.get("styles", {}))
 
     def _check(self, spec: ClipSpec) -> None:
         for name in ("frames_per_second", "sample_rate"):
@@ -206,7 +208,8 @@ class VideoFile:
         )
         frames, wave = filled(clip, spec)
         caption = self.captions.at(start, spec.seconds) or self.label
-        return Sample(frames, wave, caption, f"{self.path.stem}@{start:.3f}")
+        styles = self.captions.styles_at(start, spec.seconds)
+        return Sample(frames, wave, caption, f"{self.path.stem}@{start:.3f}", styles=styles)
 
 
 def filled(clip: Clip, spec: ClipSpec) -> tuple[Tensor, Tensor]:

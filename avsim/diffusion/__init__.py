@@ -7,7 +7,7 @@
     system             training under Lightning           rerank         best-of-n sampling
     datamodule         worlds -> a replay buffer        sync_reward    the reward of sync guidance
     student            guidance distillation              distillation   its targets
-    multidiffusion     other sizes, of overlapping windows
+    multidiffusion     other sizes, of windows            flow_edit      edits by prompt
 
 Importing this package imports neither Lightning nor wandb; only the training modules do.
 """

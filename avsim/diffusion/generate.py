@@ -1,6 +1,6 @@
 """Generate latents: the model, guidance, sampler and task in one function."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -28,6 +28,9 @@ from avsim.seeds import normal_rows
 STEPS = 8  # of the sampler
 ETA = 1.0  # of the sampler, see `ancestral`
 
+OnStepEnd = Callable[[int, float, Latents], Latents | None]
+"""on_step_end(step, highest noise level before it, latents after it) -> other latents; None keeps them."""
+
 
 @torch.inference_mode(False)  # a gradient may be needed (`add_gradient`)
 @torch.no_grad()
@@ -45,6 +48,7 @@ def generate(
     student: JointDiT | None = None,
     reward_fn: RewardFn | None = None,
     first_frame_lead: int = 0,
+    on_step_end: OnStepEnd | None = None,
 ) -> Latents:
     """Generate a clip of `spec` for each caption ("" for none); row i depends on (seed, first_row + i) alone.
 
@@ -52,7 +56,8 @@ def generate(
     is given anywhere, with any finite values where it is not. Given latents are returned bit for bit. A
     `student` that was distilled from the guided model generates in its place; the gradient of sync guidance
     still comes from the model, or from `reward_fn`. Frame 0 is denoised `first_frame_lead` steps before the
-    rest. Returns video (B, Dv, t, h, w) and audio (B, Da, l), None where the task has no such modality.
+    rest. `on_step_end` may replace the latents after a step. Returns video (B, Dv, t, h, w) and audio
+    (B, Da, l), None where the task has no such modality.
 
     Raises:
         InputError: no captions, a task that needs latents which `given` lacks, or latents of a wrong shape.
@@ -94,8 +99,15 @@ def generate(
         of = seed, "anew", step  # don't rename random streams: clips of a seed depend on them
         return x.each(lambda x, name: normal_rows(tuple(x.shape), *of, name, first_row=first_row), NAMES)
 
+    def step_end(step: int, levels: Pair[Tensor], x: Pair[Tensor]) -> Pair[Tensor]:
+        assert on_step_end is not None
+        highest = max(float(level.max()) for level in levels.present())
+        changed = on_step_end(step, highest, to_latents(x, spec))
+        return x if changed is None else to_tokens(changed)
+
     points = lead_first_frame(level_schedule(levels, steps, model.shifts), spec.video[0], first_frame_lead)
-    return to_latents(ancestral(ETA, step_noise)(denoise, x, points), spec)
+    sampler = ancestral(ETA, step_noise, None if on_step_end is None else step_end)
+    return to_latents(sampler(denoise, x, points), spec)
 
 
 def initial_tokens(

@@ -17,6 +17,8 @@ from avsim.models.pair import Pair
 from avsim.models.tokens import repeat_levels
 
 Sampler = Callable[[Denoise, Pair[Tensor], Sequence[Pair[Tensor]]], Pair[Tensor]]
+StepEnd = Callable[[int, Pair[Tensor], Pair[Tensor]], Pair[Tensor]]
+"""on_step_end(step, levels (B, K), x (B, L, D)) -> the tokens that the next step starts from."""
 
 
 def level_schedule(start: Pair[Tensor], steps: int, shifts: Pair[float]) -> list[Pair[Tensor]]:
@@ -51,12 +53,14 @@ def lead_first_frame(levels: Sequence[Pair[Tensor]], frames: int, lead: int) -> 
     ]
 
 
-def ancestral(eta: float, noise: Callable[[int], Pair[Tensor]]) -> Sampler:
+def ancestral(
+    eta: float, noise: Callable[[int], Pair[Tensor]], on_step_end: StepEnd | None = None
+) -> Sampler:
     """Ancestral sampling: Euler steps with fresh noise between them, which corrects errors of early steps.
 
     With sigma = s / (1 - s), a step to sigma' goes on with a share eta sqrt(1 - (sigma' / sigma)^2) of fresh
     noise (DDIM, 2010.02502, eq. 16: `eta` 0 is Euler's step, 1 is DDPM's). `noise(i)` are normal tokens
-    (B, L, D) for step i.
+    (B, L, D) for step i. `on_step_end` is called with the levels that a step started from.
 
     Raises:
         InputError: an `eta` outside [0, 1].
@@ -74,6 +78,8 @@ def ancestral(eta: float, noise: Callable[[int], Pair[Tensor]]) -> Sampler:
     def sampler(denoise: Denoise, x: Pair[Tensor], levels: Sequence[Pair[Tensor]]) -> Pair[Tensor]:
         for i, (now, then) in enumerate(pairwise(levels)):
             x = x.each(step, denoise(x, now), now, then, noise(i))
+            if on_step_end is not None:
+                x = on_step_end(i, now, x)
         return x
 
     return sampler

@@ -46,7 +46,7 @@ def embedding(spec: str) -> Embedding:
 
 def clap(name: str) -> Embedding:
     """CLAP's audio features (d,) of the channels' mean (Wu et al., 2211.06687)."""
-    network, extractor = _fetched("ClapModel", name), _fetched("ClapFeatureExtractor", name)
+    network, extractor = fetched("ClapModel", name), fetched("ClapFeatureExtractor", name)
     rate = extractor.sampling_rate
 
     @torch.no_grad()
@@ -63,7 +63,7 @@ def clap(name: str) -> Embedding:
 
 def videomae(name: str) -> Embedding:
     """The mean of VideoMAE's last features (d,) over frames evenly spaced (Tong et al., 2203.12602)."""
-    network = _fetched("VideoMAEModel", name)
+    network = fetched("VideoMAEModel", name)
     count, size = network.config.num_frames, network.config.image_size
 
     @torch.no_grad()
@@ -82,7 +82,7 @@ def videomae(name: str) -> Embedding:
 MADE = {"clap": clap, "videomae": videomae}
 
 
-def _fetched(kind: str, name: str) -> Any:
+def fetched(kind: str, name: str) -> Any:
     """A class of transformers, from the hub or a folder.
 
     Raises:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
+from avsim.clip import Clip
 from avsim.errors import InputError
 from avsim.evaluation.clips import Clips
 from avsim.evaluation.embeddings import Embedding
@@ -19,8 +21,13 @@ from avsim.evaluation.suite import MIN_CLIPS, Metric, MetricSuite
 Embedded = dict[str, Tensor]  # (n, d) of each embedding that applies to any clip
 
 
-def embed_clips(clips: Clips, detectors: Detectors, suite: MetricSuite | None = None) -> Embedded:
-    """Embed clips and, with a suite, add them to it.
+def embed_clips(
+    clips: Clips,
+    detectors: Detectors,
+    suite: MetricSuite | None = None,
+    also: Callable[[Clip], None] = lambda clip: None,
+) -> Embedded:
+    """Embed clips and, with a suite, add them to it; `also` is called with each.
 
     Raises:
         InputError: none of them can be read.
@@ -29,6 +36,7 @@ def embed_clips(clips: Clips, detectors: Detectors, suite: MetricSuite | None = 
     for found in clips.features(detectors):
         if suite is not None:
             suite.update(found)
+        also(found.clip)
         for name, embed in detectors.embeddings.items():
             try:
                 rows[name].append(embed(found.clip))

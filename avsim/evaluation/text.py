@@ -139,7 +139,7 @@ def _heard(facts: Facts, heard: AudioDetections) -> list[Check]:
     """Each audible fact, and whether it is right."""
     found: list[Check] = []
     for stated in (*facts.things, *facts.unseen):
-        if not _sounds(stated):
+        if not sounds(stated):
             continue
         kind = kind_of(stated.noun)
         if kind in heard.kinds:
@@ -153,7 +153,7 @@ def _heard(facts: Facts, heard: AudioDetections) -> list[Check]:
 
 def _surely(stated: ThingFacts, heard: AudioDetections) -> list[float]:
     """Probability that the kind and the material of something that should sound are audible."""
-    if not _sounds(stated):
+    if not sounds(stated):
         return []
     found = heard.kinds.get(kind_of(stated.noun) or ""), heard.materials.get(stated.noun.material or "")
     return [probability for probability in found if probability is not None]
@@ -164,17 +164,23 @@ def kind_of(noun: Noun) -> str | None:
     return next((kind for words, kind in KIND_OF.items() if words[0] == noun.kind), noun.kind)
 
 
+def kinds_of(noun: Noun) -> frozenset[str]:
+    """The detectors' words that a caption's noun may mean: a bar may be a target, or a body that falls."""
+    return frozenset(kind for kind in (kind_of(noun), noun.kind) if kind is not None)
+
+
 def side(x: float) -> str:
     """The third of the frame that contains x in [0, 1]."""
     return "left" if x < 1 / 3 else "right" if x > 2 / 3 else "middle"
 
 
-def _sounds(stated: ThingFacts) -> bool:
+def sounds(stated: ThingFacts) -> bool:
+    """Whether what is stated of a thing implies that it is heard."""
     return stated.does in SOUNDING and not stated.silent and stated.times != 0
 
 
 def _is(noun: Noun, seen: DetectedThing) -> bool:
-    return noun.kind is None or seen.kind in (kind_of(noun), noun.kind)
+    return noun.kind is None or seen.kind in kinds_of(noun)
 
 
 def _tracks(frames: Sequence[Sequence[DetectedThing]]) -> list[list[DetectedThing]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -79,11 +80,18 @@ def check_dubbed(video: str | Path, path: str | Path) -> None:
             )
 
 
-def write_dubbed(video: str | Path, sound: Sound, path: str | Path, seconds: float | None = None) -> Path:
+def write_dubbed(
+    video: str | Path,
+    sound: Sound,
+    path: str | Path,
+    seconds: float | None = None,
+    hold: float | None = None,
+) -> Path:
     """Write a video's video under another sound; `seconds` of it where that is given.
 
     The video's packets are copied; where the container can't hold them, browsers would not play them, or
-    the video is cut short, it is encoded again, frame by frame. A suffix for sound takes the audio alone.
+    the video is cut short or its last frame is held, it is encoded again, frame by frame. With `hold` the
+    last frame stays until that second. A suffix for sound takes the audio alone.
 
     Raises:
         InputError: as `check_dubbed`, `write` and `read`.
@@ -97,11 +105,12 @@ def write_dubbed(video: str | Path, sound: Sound, path: str | Path, seconds: flo
             source = stack.enter_context(opened(video))
             length = probe(video).video_seconds
             assert length is not None
-            if can_copy(source, "video", form) and (seconds is None or length - seconds <= SAME_LENGTH):
+            whole = seconds is None or length - seconds <= SAME_LENGTH
+            if can_copy(source, "video", form) and whole and hold is None:
                 yield copied(output, source, "video")
             else:
                 codec, rate = form.video, rate_of(source)
-                images = _images(source, seconds, rate)
+                images = _images(source, seconds, rate, hold)
                 size = shown_size(source)
                 yield encoded_pictures(output, codec.name, codec.format, codec.options, images, size, rate)
         assert form.audio is not None
@@ -121,8 +130,14 @@ def write_dubbed(video: str | Path, sound: Sound, path: str | Path, seconds: flo
     return path
 
 
-def _images(file: MediaFile, seconds: float | None, rate: float) -> Iterator[NDArray[np.uint8]]:
-    """The images of a video as encoders take them, (H, W, 3)."""
+def _images(
+    file: MediaFile, seconds: float | None, rate: float, hold: float | None
+) -> Iterator[NDArray[np.uint8]]:
+    """The images of a video as encoders take them, (H, W, 3); the last one is repeated until `hold`."""
+    count = 0
     with worded(file.path):
         for image in decoded_frames(file, 0.0, seconds, None, rate):
+            count += 1
             yield image.transpose(1, 2, 0)
+    for _ in range(count, math.ceil((hold or 0.0) * rate - 1e-6)):
+        yield image.transpose(1, 2, 0)

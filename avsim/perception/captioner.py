@@ -11,10 +11,11 @@ import numpy as np
 from avsim.perception.detections import VideoDetections
 from avsim.perception.tracks import Track, tracks, whose
 from avsim.perception.vocabulary import INSTRUMENTS
-from avsim.world.captions.compose import short_caption
+from avsim.world.captions.compose import plain_caption, short_caption
 from avsim.world.captions.facts import Facts, Noun, ThingFacts
 from avsim.world.flat.scene import MOST, SHAPES, TARGETS
 
+PARAPHRASES = 20  # tries at other words
 LEAST = 0.15  # of the frames must show a thing
 TOGETHER = 0.3  # of the looks at a thing, up to which another one may be it, lost and found again
 FALLEN = 0.1  # of the frame's height, from which on a thing that moves down has fallen
@@ -25,14 +26,52 @@ def describe(view: VideoDetections, frames_per_second: float) -> str:
 
     What stands to be struck is struck, where nothing is seen to happen: a stick is easily missed.
     """
+    facts = facts_in(view, frames_per_second)
+    return short_caption(facts, np.random.default_rng(0)) if facts.things else ""
+
+
+def describe_in_styles(view: VideoDetections, frames_per_second: float, seed: int = 0) -> dict[str, str]:
+    """Captions by style: "short" as `describe`, "full" with sides and counts, "paraphrased"; none of nothing.
+
+    `seed` chooses the words of the paraphrase, which states the facts of the short caption.
+    """
+    facts = facts_in(view, frames_per_second)
+    if not facts.things:
+        return {}
+    short = short_caption(facts, np.random.default_rng(0))
+    tries = (short_caption(facts, np.random.default_rng((seed, k))) for k in range(PARAPHRASES))
+    return {
+        "short": short,
+        "full": plain_caption(facts_in(view, frames_per_second, detailed=True)),
+        "paraphrased": next((text for text in tries if text != short), short),
+    }
+
+
+def facts_in(view: VideoDetections, frames_per_second: float, detailed: bool = False) -> Facts:
+    """What the detections state of a clip; `detailed` with sides, counts and moments."""
     shown = _joined(tracks(view.things, LEAST))[:MOST]
-    if not shown:
-        return ""
-    sounding = {whose(event, shown, frames_per_second) for event in view.events} - {None}
+    owners = [whose(event, shown, frames_per_second) for event in view.events]
+    sounding = set(owners) - {None}
     sounding = sounding or {number for number, thing in enumerate(shown) if thing.kind in TARGETS}
-    things = tuple(_stated(thing, number in sounding) for number, thing in enumerate(shown))
-    facts = Facts(place=max(view.places, key=view.places.__getitem__), things=things)
-    return short_caption(facts, np.random.default_rng(0))
+    things = [_stated(thing, number in sounding) for number, thing in enumerate(shown)]
+    if detailed:
+        for number, thing in enumerate(shown):
+            moments = [
+                event.seconds for event, owner in zip(view.events, owners, strict=True) if owner == number
+            ]
+            things[number] = _detailed(things[number], thing, moments)
+    place = max(view.places, key=view.places.__getitem__)
+    return Facts(place=place, count=len(things) if detailed else None, things=tuple(things))
+
+
+def _detailed(stated: ThingFacts, thing: Track, moments: Sequence[float]) -> ThingFacts:
+    """With its side, and how often and when first it is struck, plays, or lands."""
+    stated = replace(stated, noun=replace(stated.noun, side=thing.side))
+    if not moments:
+        return stated
+    if stated.does in ("is struck", "plays"):
+        return replace(stated, times=len(moments), seconds=round(min(moments), 1))
+    return replace(stated, times=len(moments)) if stated.does == "falls" else stated
 
 
 def _joined(things: Sequence[Track]) -> list[Track]:

@@ -175,7 +175,7 @@ class LabeledData(ClipData):
     ) -> None:
         super().__init__(spec, train, validation, test, batch_size, workers, seed)  # type: ignore[arg-type]
 
-    def _assemble(self, source: Any) -> Any:
+    def _assemble(self, source: Any, trained: bool) -> Any:
         return Assemble(source, self.spec)
 
 

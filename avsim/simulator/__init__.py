@@ -8,6 +8,8 @@
     stream      clips of any length from prompts, storyboards
     gaps        a gap beside or between clips, filled       seams   given content pasted back without a step
     joining     extend, loop, connect, retake               keyframes   frames that are given at some times
+    sizes       other sizes, composed                       presence    what a prompt names and a clip lacks
+    editing     edits by the velocity difference of two prompts
     defaults    the sampling defaults of each task
     loading     a run's folder -> Simulator
     diffusers_pipeline  pipelines of diffusers as generators

@@ -12,6 +12,7 @@ LIKELIHOOD_GIVEN_AUDIO: dict[str, Any] = {"sync_scale": 0.3, "sync_start": 0.25,
 # Sync guidance by the reward of a sync model: in one of eight steps, in five where the audio is given.
 REWARD: dict[str, Any] = {"sync_scale": 0.7, "sync_start": 0.6, "sync_end": 0.7}
 REWARD_GIVEN_AUDIO: dict[str, Any] = {"sync_scale": 0.4, "sync_start": 0.25, "sync_end": 0.88}
+EDIT_GUIDANCE = Guidance(3.0)  # of the prediction for the target prompt
 NUM_CANDIDATES = {"visualize": 3}  # of tasks that keep the best of several
 FIRST_FRAME_LEAD = {"joint": 1 / 8}  # share of the steps by which frame 0 is denoised before the rest
 
@@ -21,6 +22,8 @@ def default_guidance(task: str, student: bool = False, reward: bool = False) -> 
 
     A `student` needs sync guidance alone; with a `reward`, that takes the place of the audio likelihood.
     """
+    if task == "edit":
+        return EDIT_GUIDANCE
     audio_given = task == "visualize"
     guidance = GUIDANCE_GIVEN_AUDIO if audio_given else DEFAULT_GUIDANCE
     if reward:

@@ -115,43 +115,49 @@ def generate_with(arguments: Any) -> None:
         InputError: options of avsim's own generators beside `--pipeline`.
     """
     from avsim import media
+    from avsim.cli.generation import FILES
+    from avsim.cli.narrate import narration, settings
     from avsim.data.resuming import check_own, check_settings
     from avsim.devices import accelerator
     from avsim.files import claimed
     from avsim.simulator.loading import load
     from avsim.simulator.samples import entry, write_listing
+    from avsim.speech import narrate
 
-    own = ("video", "audio", "image", "edit", "extend", "only")
-    if given := [name for name in own if getattr(arguments, name) is not None]:
+    own = (*FILES, "last_image", "only", "prompts", "fps", "motion", "num_candidates")
+    if given := [name.replace("_", "-") for name in own if getattr(arguments, name) is not None]:
         raise InputError(
             f"--pipeline generates from --prompt alone; --{given[0]} is of avsim's own generators"
         )
-    if not arguments.prompt:
-        raise InputError("--pipeline generates from a --prompt; none is given")
+    prompts = [prompt for prompt in arguments.prompt or [] if prompt]
+    if len(prompts) != 1:
+        found = f"{len(prompts)} are" if prompts else "none is"
+        raise InputError(f"--pipeline generates from a --prompt; {found} given")
+    arguments.prompt = prompts[0]
     out, single = arguments.out, bool(arguments.out.suffix) and not arguments.out_is_folder
     if single and arguments.count > 1:
         raise InputError(f"--out {out}: is one file; give a folder for {arguments.count} clips")
     if single:
         media.check_name(out)
+    speech = narration(arguments, out if single else Path("0000.mp4"))
     device = accelerator()
     peer = DiffusersPipeline(arguments.pipeline, device)
     dub = None if arguments.dub is None else load(arguments.dub, device=device)
 
     def made(seed: int) -> Clip:
         clip = peer.generate(arguments.prompt, arguments.seconds, seed, arguments.size, arguments.steps)
-        return clip if dub is None else dub.foley(clip.silent(), arguments.prompt, seed=seed)
+        clip = clip if dub is None else dub.foley(clip.silent(), arguments.prompt, seed=seed)
+        return clip if speech is None else narrate(clip, speech, arguments.speech_mix == "under")
 
     if single:
         media.write(made(arguments.seed), out)
         return print(out)
     check_own(out, "clips of avsim generate")
     names = ("pipeline", "dub", "prompt", "seconds", "steps", "seed")
-    settings = {name: getattr(arguments, name) for name in names}
+    same = {name: getattr(arguments, name) for name in names} | settings(arguments)
     entries = []
     with claimed(out) as folder:
-        check_settings(
-            folder, {**settings, "size": arguments.size and list(arguments.size)}, "clips generated"
-        )
+        check_settings(folder, {**same, "size": arguments.size and list(arguments.size)}, "clips generated")
         for index in range(arguments.count):
             path, seed = Path(out) / f"{index:04d}.mp4", arguments.seed + index
             entries.append(entry(path.name, arguments.prompt, seed, "joint"))

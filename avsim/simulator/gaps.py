@@ -22,6 +22,7 @@ from avsim.simulator.windows import (
     fill,
     future_of,
     past_of,
+    recent,
     shared_out,
 )
 
@@ -132,8 +133,10 @@ def _windows(
         gap = Gap(anchor, frame + first * timeline.stride, n, before, after, *given)
         made.append(fill(timeline, gap, prompt, seed, sampling))
         side = _joined(side, made[-1]) if forward else _joined(made[-1], side)
-        keep = slice(-timeline.context, None) if forward else slice(None, timeline.context)
-        side = side._replace(video=side.video[:, :, keep])
+        video = side.video[:, :, : timeline.context]
+        if forward:
+            video = recent(timeline, side.video[:, :, :1], side.video)
+        side = side._replace(video=video)
         done, seed = done + n, seed + SEED_STEP
     return made if forward else made[::-1]
 

@@ -14,6 +14,7 @@ from avsim.diffusion import JointDiT
 from avsim.errors import InputError
 from avsim.evaluation.ood import OODCheck
 from avsim.models.joint_generator import JointGenerator
+from avsim.perception.audio_detector import AudioDetector
 from avsim.perception.sync import SyncModel
 from avsim.perception.video_detector import VideoDetector
 from avsim.separation.separator import SeparationModel
@@ -28,6 +29,7 @@ PARTS: dict[str, type | tuple[type, ...] | None] = {
     "audio_codec": None,
     "separator": SeparationModel,  # ours, or a baseline
     "video_detector": VideoDetector,
+    "audio_detector": AudioDetector,
     "sync_model": SyncModel,
 }
 

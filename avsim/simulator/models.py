@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from avsim.clip import Clip, ClipSpec, LatentSpec
 from avsim.devices import autocast_if_faster
 from avsim.diffusion import Guidance, JointDiT, Latents, Task, everything, generate
-from avsim.diffusion.generate import STEPS
+from avsim.diffusion.generate import STEPS, OnStepEnd
 from avsim.diffusion.rerank import rerank
 from avsim.diffusion.sync_reward import sync_reward
 from avsim.errors import InputError
+from avsim.perception.audio_detector import AudioDetector
 from avsim.perception.sync import SyncModel
 from avsim.perception.video_detector import VideoDetector
 from avsim.separation.separator import Separator
@@ -53,8 +54,10 @@ class Models:
     video_detector: VideoDetector | None = None  # captions clips that have no prompt
     places: tuple[str, ...] = ()  # of the synthetic world, in the training clips; empty: unknown
     ood_check: OODCheck | None = None  # of the training clips of `video_detector`; None: unknown
+    audio_detector: AudioDetector | None = None  # beside `video_detector`: whether what is prompted is heard
     sync_model: SyncModel | None = None  # rewards synchrony while video is generated
     vocabulary: frozenset[str] | None = None  # words of the training captions; None: unknown
+    on_step_end: OnStepEnd | None = None  # called after each step of the sampler
 
     def task_guidance(self, task: str, **changes: Any) -> Guidance:
         """The default guidance of a task for the generator itself, with `changes` of fields of `Guidance`."""
@@ -74,9 +77,15 @@ class Models:
     ) -> list[Clip]:
         """Clips of `spec`, one for each prompt: `sample_latents`, decoded."""
         latents = self.sample_latents(prompts, spec, task, given, seed, steps, guidance, num_candidates)
+        return self.decoded(latents, spec)
+
+    @torch.no_grad()
+    def decoded(self, latents: Latents, spec: LatentSpec) -> list[Clip]:
+        """Latents (B, ...) of `spec` as clips."""
+        rows = len(latents.present()[0])
         with autocast_if_faster(self.device):
             frames, wave = (  # (B, 3, T, H, W), (B, A, N)
-                [None] * len(prompts) if each is None else codec.decode(each, spec.clip).float().cpu()
+                [None] * rows if each is None else codec.decode(each, spec.clip).float().cpu()
                 for each, codec in zip(latents, (self.video_codec, self.audio_codec), strict=True)
             )
         rates = spec.clip.frames_per_second, spec.clip.sample_rate
@@ -124,7 +133,7 @@ class Models:
                 generate(
                     model, prompts, spec, given, task, steps=steps, guidance=guidance, seed=candidate,
                     first_row=seed, student=student, reward_fn=reward_fn,
-                    first_frame_lead=round(lead * steps),
+                    first_frame_lead=round(lead * steps), on_step_end=self.on_step_end,
                 )
                 for candidate in range(num_candidates if model.coupling.cross_modal else 1)
             ]  # fmt: skip

@@ -1,13 +1,14 @@
 """Clips of any rate and size, made to fit a `ClipSpec`."""
 
 import math
+from collections.abc import Callable, Iterator
 
 import torch
 import torch.nn.functional as F
 import torchaudio
 from torch import Tensor
 
-from avsim.clip import Clip, ClipSpec
+from avsim.clip import Clip, ClipSpec, samples_of
 from avsim.errors import InputError
 
 
@@ -73,6 +74,41 @@ def clip_with_wave(frames: Tensor, frames_per_second: float, wave: Tensor, sampl
     count = frames_over(wave.shape[1] / sample_rate, frames_per_second)
     frames = pad_with_last(frames[:, :count], count)
     return Clip.fitted(frames, wave, frames_per_second, sample_rate)
+
+
+def at_rate(pieces: Iterator[Clip], frames_per_second: float, tell: Callable[[str], None]) -> Iterator[Clip]:
+    """Consecutive clips with frames, resampled to another rate: each frame is the one shown at its centre.
+
+    The audio stays as it is, but for the samples by which the last frame's end moves. `tell` gets a line
+    where the rate differs. A piece without a new frame is joined with the next one.
+    """
+    told, begun, done, frames_before = False, 0.0, 0, 0
+    wave: Tensor | None = None
+    for clip in pieces:
+        if clip.frames is None or clip.frames_per_second == frames_per_second:
+            yield clip
+            continue
+        rate = clip.frames_per_second
+        if not told:
+            tell(f"resampled from {rate:g} frames per second, at which the model was trained")
+            told = True
+        frames_before += clip.frames.shape[1]
+        end = max(done, round(frames_before * frames_per_second / rate))
+        centres = (torch.arange(done, end, dtype=torch.float64) + 0.5) / frames_per_second - begun
+        shown = (centres * rate).long().clamp(0, clip.frames.shape[1] - 1)
+        if clip.wave is not None:
+            wave = clip.wave if wave is None else torch.cat([wave, clip.wave], 1)
+        if end > done:
+            count = samples_of(end, frames_per_second, clip.sample_rate) - samples_of(
+                done, frames_per_second, clip.sample_rate
+            )
+            frames = clip.frames[:, shown]
+            if wave is None:
+                yield Clip(frames, None, frames_per_second, clip.sample_rate)
+            else:
+                yield Clip.fitted(frames, wave[:, :count], frames_per_second, clip.sample_rate)
+                wave = wave[:, count:]
+        begun, done = frames_before / rate, end
 
 
 def pad_with_last(part: Tensor, length: int) -> Tensor:

@@ -2,10 +2,12 @@
 
 A codec brings given content back with small errors, which would show as a step where the given content ends,
 and decoded frames flicker a little from block to block. Both are added at the seam to what follows it, and
-fade out; where something moves, nothing is added.
+fade out; where something moves, nothing is added. Given audio goes on beyond a seam, mirrored, and fades out.
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor
@@ -15,7 +17,7 @@ FLICKER = 0.25  # seconds in which a step of what has not moved fades out
 MOVED = 0.1  # by which a pixel has changed since the seam, from which on it counts as moved
 LEVEL = 0.25  # seconds of audio beside a seam whose levels are compared
 MAX_GAIN = 2.0  # of the correction of levels, either way
-GLIDE = 0.005  # time constant in s of the fade of a step between waves
+MIRRORED = 0.1  # seconds of given audio that fade out beyond a seam, mirrored
 
 
 def paste_frames(made: Tensor, given: Tensor, first: int, last: int, rate: float) -> Tensor:
@@ -40,8 +42,8 @@ def paste_frames(made: Tensor, given: Tensor, first: int, last: int, rate: float
 def _correction(inside: Tensor, made: Tensor, given: Tensor, rate: float) -> Tensor:
     """What is added to frames `inside` (3, n, H, W) that follow `given` (3, H, W), decoded as `made`."""
     change = (inside - made[:, None]).abs().amax(0)  # (n, H, W)
-    still = (1 - change / MOVED).clamp(min=0)
-    error, flicker = given - made, (made - inside[:, 0]) * still[0]  # (3, H, W)
+    still = (2 - 2 * change / MOVED).clamp(0, 1)
+    error, flicker = given - made, made - inside[:, 0]  # (3, H, W)
     return sum(
         each[:, None] * still * _fading(inside.shape[1], seconds * rate)[:, None, None]
         for each, seconds in ((error, FADE), (flicker, FLICKER))
@@ -60,19 +62,21 @@ def paste_wave(made: Tensor, given: Tensor, first: int, last: int, sample_rate: 
     if first > 0:
         inside = _matched(inside, made[:, :first], given[:, :first], sample_rate)
     if last < made.shape[1]:
-        turned = (part.flip(1) for part in (inside, made[:, last:], given[:, last:]))
-        inside = _matched(*turned, sample_rate).flip(1)
+        turned, after, given_after = (part.flip(1) for part in (inside, made[:, last:], given[:, last:]))
+        inside = _matched(turned, after, given_after, sample_rate).flip(1)
     return torch.cat([given[:, :first], inside.clamp(-1, 1), given[:, last:]], 1)
 
 
 def _matched(inside: Tensor, made: Tensor, given: Tensor, sample_rate: int) -> Tensor:
-    """`inside` (A, n) as it follows `given`, of which `made` is the decoded copy."""
+    """`inside` (A, n) as it follows `given`, of which `made` is the decoded copy, with equal power."""
     count = max(1, round(LEVEL * sample_rate))
     levels = [float(part[:, -count:].square().mean().sqrt()) for part in (given, made)]
     gain = min(max(max(levels[0], 1e-5) / max(levels[1], 1e-5), 1 / MAX_GAIN), MAX_GAIN)
     fade = torch.linspace(1, 0, min(inside.shape[1], 2 * count))
     gains = torch.ones(inside.shape[1])
     gains[: len(fade)] = gain**fade
+    tail = given.flip(1)[:, : min(inside.shape[1], round(MIRRORED * sample_rate))]
+    angle = torch.arange(1, tail.shape[1] + 1) / (tail.shape[1] + 1) * math.pi / 2
     inside = inside * gains
-    step = given[:, -1:] - inside[:, :1]  # (A, 1)
-    return inside + step * torch.exp(-torch.arange(inside.shape[1]) / (GLIDE * sample_rate))
+    inside[:, : tail.shape[1]] = tail * angle.cos() + inside[:, : tail.shape[1]] * angle.sin()
+    return inside

@@ -181,12 +181,23 @@ class Past:
     frame: int
 
 
+def recent(timeline: Timeline, first: Tensor, video: Tensor) -> Tensor:
+    """The blocks that the next window is given: the latest, and the first of all, which is a sink as well.
+
+    Without the first one, what a window changes a little is changed again by the next.
+    """
+    count = timeline.context
+    if count < 2 or video.shape[2] <= count:
+        return video[:, :, -count:]
+    return torch.cat([first, video[:, :, 1 - count :]], 2)
+
+
 def kept(timeline: Timeline, before: Latents, made: Latents, frame: int) -> Latents:
-    """The context of the window that begins at `frame`: the last of `before` and `made`."""
+    """The context of the window that begins at `frame`, after `before` and `made`."""
     blocks = timeline.context
     audio = timeline.audio_at(frame) - timeline.audio_at(frame - blocks * timeline.stride - 1)
     whole = Latents(*(torch.cat([*each], 2) for each in zip(before, made, strict=True)))
-    return Latents(whole.video[:, :, -blocks:], whole.audio[..., -audio:])
+    return Latents(recent(timeline, whole.video[:, :, :1], whole.video), whole.audio[..., -audio:])
 
 
 def past_of(timeline: Timeline, frames: Tensor, wave: Tensor) -> tuple[Past, Tensor]:

@@ -1,19 +1,19 @@
 """Seams, retakes, a minute, sizes: python measure.py PART OUT [--count 32] [--checkpoint small]
 
-PART is seams, long or sizes. Clips and captions are those of held-out clips of the world (level medium, split
-test, seed 11). Each clip's numbers are a line of OUT/PART.csv: an interrupted run resumes, and `table` prints
-the medians. Ways that a checkout's Simulator lacks are left out, so that an older one (PYTHONPATH) gives its
-value by the same script.
+PART is seams, long, edits or sizes. Clips and captions are those of held-out clips of the world (level
+medium, split test, seed 11). Each clip's numbers are a line of OUT/PART.csv: an interrupted run resumes. It
+prints medians with 95 % intervals. Ways that a checkout's Simulator lacks are left out, so that an older one
+(PYTHONPATH) gives its value by the same script.
 """
 
 import argparse
 import csv
 import inspect
 import math
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from statistics import median
+from random import Random
+from statistics import mean, median
 
 import torch
 import torchaudio
@@ -35,10 +35,12 @@ PART_OF_MINUTE = 10.0  # seconds of its beginning and end
 SIZES = {"64x64": None, "128x72": (72, 128), "64x96": (96, 64), "256x144": (144, 256)}
 
 
-def world(count: int) -> Iterator[tuple[Clip, str]]:
-    """Clips and their captions."""
+def world(first: int, count: int) -> Iterator[tuple[int, Clip, str]]:
+    """Clips `first` to `count` with their numbers and captions."""
     dataset = WorldDataset("medium", seed=11, split="test")
-    return ((clip, truth.caption) for clip, truth in islice((dataset[k] for k in range(count)), count))
+    for number in range(first, count):
+        clip, truth = dataset[number]
+        yield number, clip, truth.caption
 
 
 def steps(frames: torch.Tensor) -> torch.Tensor:
@@ -46,7 +48,7 @@ def steps(frames: torch.Tensor) -> torch.Tensor:
     return 255 * frames.diff(dim=1).abs().mean((0, 2, 3))
 
 
-def step_ratio(clip: Clip, frame: int, generated: slice | None = None) -> float:
+def step_ratio(clip: Clip, frame: int) -> float:
     """The step into `frame` over the median step of the seconds beside it."""
     found, beside = steps(clip.frames), round(BESIDE * clip.frames_per_second)
     others = torch.cat([found[max(0, frame - 1 - beside) : frame - 1], found[frame : frame + beside]])
@@ -73,11 +75,11 @@ def rolled(clip: Clip, frames: int) -> Clip:
     return Clip(clip.frames.roll(-frames, 1), clip.wave.roll(-samples, 1), clip.frames_per_second, 16000)
 
 
-def seams(simulator: Simulator, count: int) -> Iterator[list[list[object]]]:
+def seams(simulator: Simulator, first: int, count: int) -> Iterator[list[list[object]]]:
     """Rows (clip, way, step ratio, level step in dB, unseen onset, largest change outside of 255)."""
     audio, video = load_model(SMALL / "audio_detector"), simulator.video_detector
     before = None
-    for number, (clip, caption) in enumerate(world(count)):
+    for number, clip, caption in world(first, count):
         rows: list[list[object]] = []
 
         def add(way: str, made: Clip, *at: int, outside: float = math.nan) -> None:
@@ -116,10 +118,10 @@ def gradient(frames: torch.Tensor) -> float:
     return 127.5 * float(frames.diff(dim=2).abs().mean() + frames.diff(dim=3).abs().mean())
 
 
-def long(simulator: Simulator, count: int) -> Iterator[list[list[object]]]:
+def long(simulator: Simulator, first: int, count: int) -> Iterator[list[list[object]]]:
     """Rows (clip, part, gradient, loudness in LUFS, onsets, events, matches), first and last seconds."""
     audio, video = load_model(SMALL / "audio_detector"), simulator.video_detector
-    for number, (_, caption) in enumerate(world(count)):
+    for number, _, caption in world(first, count):
         if hasattr(simulator, "stream"):
             clip = simulator.generate(caption, 60.0, seed=number)
         else:  # as a minute was made before
@@ -128,9 +130,9 @@ def long(simulator: Simulator, count: int) -> Iterator[list[list[object]]]:
         rate, total = clip.frames_per_second, clip.frames.shape[1]
         length = round(PART_OF_MINUTE * rate)
         rows: list[list[object]] = []
-        for name, first in (("first", 0), ("last", total - length)):
-            samples = slice(first * 1000, (first + length) * 1000)
-            part = Clip(clip.frames[:, first : first + length], clip.wave[:, samples], rate, clip.sample_rate)
+        for name, begin in (("first", 0), ("last", total - length)):
+            samples = slice(begin * 1000, (begin + length) * 1000)
+            part = Clip(clip.frames[:, begin : begin + length], clip.wave[:, samples], rate, clip.sample_rate)
             loud = float(torchaudio.functional.loudness(part.wave, part.sample_rate))
             heard, seen = (
                 [each.seconds for each in found] for found in (onsets(audio, part), events(video, part))
@@ -140,9 +142,9 @@ def long(simulator: Simulator, count: int) -> Iterator[list[list[object]]]:
         yield rows
 
 
-def sizes(simulator: Simulator, count: int) -> Iterator[list[list[object]]]:
+def sizes(simulator: Simulator, first: int, count: int) -> Iterator[list[list[object]]]:
     """Rows (clip, size, share of the prompt's things seen, things in the median frame)."""
-    for number, (_, caption) in enumerate(world(count)):
+    for number, _, caption in world(first, count):
         facts, rows = facts_of_caption(caption), []
         for name, size in SIZES.items():
             clip = simulator.generate(caption, seed=number, size=size)
@@ -154,46 +156,107 @@ def sizes(simulator: Simulator, count: int) -> Iterator[list[list[object]]]:
         yield rows
 
 
+def edits(simulator: Simulator, first: int, count: int) -> Iterator[list[list[object]]]:
+    """Rows (clip, way, the target's noun seen, share of pixels that change by 20 of 255, median change).
+
+    The noun is seen if the detector finds its kind, and its material and colour where stated, in a quarter
+    of the frames.
+    """
+    ways = {"0.8": {}} if "source_prompt" in inspect.signature(simulator.edit).parameters else {
+        "0.6": {"strength": 0.6}, "0.9": {"strength": 0.9}
+    }  # fmt: skip
+    for number in range(first, min(count, len(EDITS))):
+        source, target = EDITS[number]
+        clip = simulator.generate(source, seed=number)
+        rows: list[list[object]] = [[number, "source", _noun_seen(simulator, clip, target), 0.0, 0.0]]
+        for name, how in ways.items():
+            made = simulator.edit(clip, target, seed=number, **how)
+            change = 255 * (made.frames - clip.frames).abs().mean(0)
+            share = float((change > 20).float().mean())
+            rows.append([number, name, _noun_seen(simulator, made, target), share, float(change.median())])
+        yield rows
+
+
+def _noun_seen(simulator: Simulator, clip: Clip, prompt: str) -> int:
+    """Whether the noun of a prompt's only thing is seen."""
+    noun = facts_of_caption(prompt).things[0].noun
+    frames = detect_video(simulator.video_detector, clip).things
+    wanted = {noun.material, noun.colour} - {None}
+    hits = [
+        any(noun.kind in seen.kind and wanted <= {seen.material, seen.colour} for seen in frame)
+        for frame in frames
+    ]
+    return int(sum(hits) >= len(frames) / 4)
+
+
+EDITS = [
+    ("a red rubber ball falls in a studio", "a gold metal ball falls in a studio"),
+    ("a violin plays in a concert hall", "a trumpet plays in a concert hall"),
+    ("a bell is struck in a restaurant", "a glass bottle is struck in a restaurant"),
+    ("a blue glass cube falls in a national park", "a red rubber cube falls in a national park"),
+    ("a flute plays in a restaurant", "a cello plays in a restaurant"),
+    ("a wooden block is struck in a studio", "a ceramic bowl is struck in a studio"),
+    ("a green glass ball falls in a concert hall", "a blue rubber ball falls in a concert hall"),
+    ("a guitar plays in a national park", "an accordion plays in a national park"),
+]
 PARTS = {
     "seams": (seams, ["clip", "way", "step ratio", "level step", "unseen onset", "outside"]),
     "long": (long, ["clip", "part", "gradient", "loudness", "onsets", "events", "matches"]),
+    "edits": (edits, ["clip", "way", "target seen", "changed", "median change"]),
     "sizes": (sizes, ["clip", "size", "things seen", "things"]),
 }
 
 
+def interval(values: list[float], of: Callable[[list[float]], float] = median) -> str:
+    """A number of values with its 95 % interval, by 2000 bootstrap samples of seed 0."""
+    random = Random(0)
+    drawn = sorted(of(random.choices(values, k=len(values))) for _ in range(2000))
+    return f"{of(values):.2f} ({drawn[49]:.2f} … {drawn[1949]:.2f})"
+
+
+def share(flags: Iterable[bool]) -> str:
+    """How many hold."""
+    found = list(flags)
+    return f"{sum(found)} of {len(found)}"
+
+
 def table(part: str, path: Path) -> None:
-    """Print the medians by way, part or size."""
-    rows = list(csv.DictReader(path.open()))
-    groups: dict[str, list[dict[str, str]]] = {}
-    for row in rows:
-        groups.setdefault(row[PARTS[part][1][1]], []).append(row)
+    """Print the numbers by way, part or size."""
+    groups: dict[str, dict[str, list[float]]] = {}
+    for row in csv.DictReader(path.open()):
+        columns = groups.setdefault(row[PARTS[part][1][1]], {key: [] for key in PARTS[part][1][2:]})
+        for key, values in columns.items():
+            values.append(float(row[key]))
     for name, found in groups.items():
-        columns = {key: [float(row[key]) for row in found] for key in PARTS[part][1][2:]}
-        shown = {key: f"{median(values):.2f}" for key, values in columns.items()}
+        shown = {key: interval(values) for key, values in found.items()}
         if part == "seams":
-            ratios, levels = columns["step ratio"], columns["level step"]
-            shown |= {
-                "<= 1.5": f"{sum(ratio <= 1.5 for ratio in ratios) / len(ratios):.2f}",
-                "|level|": f"{median(map(abs, levels)):.2f}",
-                "<= 2 dB": f"{sum(abs(level) <= 2 for level in levels) / len(levels):.2f}",
-                "unseen onset": f"{sum(columns['unseen onset']) / len(found):.3f}",
-                "outside": f"{max(columns['outside']):.3f}",
+            levels = [abs(value) for value in found["level step"]]
+            shown = {
+                "step ratio": interval(found["step ratio"]),
+                "<= 1.5": share(ratio <= 1.5 for ratio in found["step ratio"]),
+                "|level step|": interval(levels),
+                "<= 2 dB": share(level <= 2 for level in levels),
+                "unseen onsets": share(flag > 0 for flag in found["unseen onset"]),
+                "outside, largest": f"{max(found['outside']):.3f}",
             }
         elif part == "sizes":
-            shown["things seen"] = f"{sum(columns['things seen']) / len(found):.3f}"
+            seen = [value for value in found["things seen"] if not math.isnan(value)]
+            shown["things seen"] = interval(seen, mean)
+        elif part == "edits":
+            shown["target seen"] = share(flag > 0 for flag in found["target seen"])
         else:
-            heard, seen, matched = (sum(columns[key]) for key in ("onsets", "events", "matches"))
-            shown["synchrony F1"] = f"{2 * matched / max(heard + seen, 1):.3f}"
-        print(f"{name} (n = {len(found)}): " + ", ".join(f"{key} {value}" for key, value in shown.items()))
+            heard, seen, matched = (sum(found[key]) for key in ("onsets", "events", "matches"))
+            shown["synchrony F1, pooled"] = f"{2 * matched / max(heard + seen, 1):.2f}"
+        count = len(next(iter(found.values())))
+        print(f"{name} (n = {count}): " + ", ".join(f"{key} {value}" for key, value in shown.items()))
     if part == "long":
         first, last = groups["first"], groups["last"]
-        pairs = list(zip(first, last, strict=True))
-        ratios = [float(b["gradient"]) / float(a["gradient"]) for a, b in pairs]
-        changes = [float(b["loudness"]) - float(a["loudness"]) for a, b in pairs]
-        within = [sum(abs(ratio - 1) <= 0.25 for ratio in ratios), sum(abs(d) <= 3 for d in changes)]
+        ratios = [b / a for a, b in zip(first["gradient"], last["gradient"], strict=True)]
+        changes = [b - a for a, b in zip(first["loudness"], last["loudness"], strict=True)]
         print(
-            f"last / first: gradient {median(ratios):.2f} ({within[0]} of {len(pairs)} within 25 %), "
-            f"loudness {median(changes):+.2f} LU ({within[1]} of {len(pairs)} within 3)"
+            f"last / first: gradient {interval(ratios)}, "
+            f"within 25 %: {share(abs(r - 1) <= 0.25 for r in ratios)}; "
+            f"loudness {interval(changes)} LU, within 3: {share(abs(d) <= 3 for d in changes)}"
         )
 
 
@@ -212,10 +275,9 @@ def main() -> None:
         path.write_text(",".join(names) + "\n")
     done = max((int(row["clip"]) for row in csv.DictReader(path.open())), default=-1)
     if done + 1 < arguments.count:
-        for rows in measured(load(arguments.checkpoint), arguments.count):
-            if int(rows[0][0]) > done:
-                with path.open("a", newline="") as file:
-                    csv.writer(file).writerows(rows)
+        for rows in measured(load(arguments.checkpoint), done + 1, arguments.count):
+            with path.open("a", newline="") as file:
+                csv.writer(file).writerows(rows)
     table(arguments.part, path)
 
 

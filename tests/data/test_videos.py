@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from avsim.data.videos import Captions, find_videos, identity
+from avsim.data.captions import Captions
+from avsim.data.videos import find_videos, identity
 from avsim.errors import InputError
 
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from avsim import media
-from avsim.data.videos import Captions
+from avsim.data.captions import Captions
 from avsim.errors import InputError
 from avsim.separation.regions import read_mask
 from tests.films import film, tone

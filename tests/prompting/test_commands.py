@@ -29,6 +29,7 @@ def prompts(monkeypatch) -> list[str]:
         return Clip(torch.rand(3, 4, 32, 32), torch.rand(1, 4000) - 0.5, 16.0, 16000)
 
     stand = SimpleNamespace(generate=generate, task_guidance=lambda task, **said: said)
+    stand.missing = lambda clip, prompt: ()
     monkeypatch.setattr("avsim.simulator.load", lambda *_, **__: stand)
     return given
 

@@ -14,7 +14,7 @@ import torch
 
 from avsim import media
 from avsim.__main__ import main
-from avsim.cli.generate import SCALES
+from avsim.cli.generation import SCALES
 from avsim.clip import Clip, ClipSpec
 from avsim.simulator import Simulator
 from avsim.simulator.defaults import default_guidance
@@ -82,6 +82,7 @@ def test_many_clips_are_a_folder_with_a_listing(run, tmp_path):
 def test_a_folder_of_clips_goes_on_and_takes_no_others(tmp_path, monkeypatch, capsys):
     drawn: list[int] = []
     stand = SimpleNamespace(generate=lambda prompt, seconds, seed, **how: drawn.append(seed) or noise())
+    stand.missing = lambda clip, prompt: ()
     monkeypatch.setattr("avsim.simulator.load", lambda *_, **__: stand)
 
     def generate(*arguments: str, out: str = "many") -> int:
@@ -110,6 +111,7 @@ def test_a_folder_of_clips_goes_on_and_takes_no_others(tmp_path, monkeypatch, ca
 )
 def test_scales_that_are_given_change_the_defaults_and_no_others(said, other, tmp_path, monkeypatch):
     drawn = SimpleNamespace(task_guidance=Simulator().task_guidance, how=None)
+    drawn.missing = lambda clip, prompt: ()
     drawn.generate = lambda prompt, seconds, **how: setattr(drawn, "how", how) or noise()
     monkeypatch.setattr("avsim.simulator.load", lambda *_, **__: drawn)
     flags = [f"--{name.replace('_', '-')}={value}" for name, value in said.items()]
@@ -218,7 +220,7 @@ def test_an_edit_keeps_the_packets_of_the_picture(run, silent, tmp_path):
 def test_options_of_an_edit_need_one(run, tmp_path):
     done = generate(tmp_path, run, "--strength", "0.5", "--out", tmp_path / "out.mp4")
     assert done.code == 2 and "--strength" in done.err and "Traceback" not in done.err
-    done = generate(tmp_path, run, "--num-candidates", "2", "--out", tmp_path / "out.mp4")
+    done = generate(tmp_path, run, "--only", "image", "--num-candidates", "2", "--out", tmp_path / "out.png")
     assert done.code == 2 and "--num-candidates" in done.err and "Traceback" not in done.err
 
 

@@ -10,6 +10,7 @@ import torch
 import avsim
 from avsim.clip import Clip, Region
 from avsim.diffusion import Guidance, generate
+from avsim.diffusion.flow_edit import flow_edit
 from avsim.errors import InputError
 from avsim.simulator.defaults import default_guidance
 from avsim.simulator.soundtrack import decode_audio
@@ -207,19 +208,35 @@ def spoken_film(**how) -> Clip:
     return Clip(frames, 0.1 * torch.randn(2, 16000, generator=torch.Generator().manual_seed(1)), 25.0)
 
 
-def test_an_edit_of_little_noise_stays_near_what_it_was_made_from(float32, simulator, monkeypatch):
-    # A model that leaves everything where it starts: what is told apart is where edits start.
-    monkeypatch.setattr(simulator.generator, "forward", lambda x, s, context: x.each(torch.zeros_like))
+def test_an_edit_is_by_the_difference_of_two_prompts(float32, simulator, monkeypatch):
+    """Where both prompts predict the same velocity the clip comes back, as the codec decodes it."""
     clip = spoken_film()
     with torch.no_grad():
         seen = avsim.simulator.resize.frames_for(clip, simulator.latent_spec(1.0, None).clip)
-        copy = simulator.video_codec.decode(
-            simulator.encode_video(seen), simulator.latent_spec(1.0, None).clip
-        )[0]
-    how = {**HOW, "guidance": Guidance(1.0)}
-    little, much = (simulator.edit(clip, "a bell", strength, **how) for strength in (0.05, 1.0))
-    assert little.frames.shape == much.frames.shape == copy.shape
-    assert (little.frames - copy).abs().mean() < 0.5 * (much.frames - copy).abs().mean()
+        spec = simulator.latent_spec(1.0, None).clip
+        copy = simulator.video_codec.decode(simulator.encode_video(seen), spec)[0]
+    same = simulator.edit(clip, "a bell", guidance=1.5, source_prompt="a bell", **HOW)
+    torch.testing.assert_close(same.frames, copy, atol=1e-5, rtol=0)
+    monkeypatch.setattr(simulator.generator, "forward", lambda x, s, context: x.each(torch.zeros_like))
+    torch.testing.assert_close(simulator.edit(clip, "a bell", **HOW).frames, copy, atol=1e-5, rtol=0)
+    monkeypatch.undo()
+    little, much = (simulator.edit(clip, "a bell", strength, **HOW) for strength in (0.05, 1.0))
+    assert 0 < (little.frames - copy).abs().mean() < (much.frames - copy).abs().mean()
+
+
+def test_the_source_prompt_is_what_is_seen_unless_it_is_given(simulator, monkeypatch):
+    sources = []
+
+    def noted(model, source, target, *rest, **how):
+        sources.append((source, target))
+        return flow_edit(model, source, target, *rest, **how)
+
+    monkeypatch.setattr("avsim.simulator.editing.flow_edit", noted)
+    monkeypatch.setattr(type(simulator), "describe", lambda self, clip: "a ball falls")
+    simulator.edit(film(), "a bell", **HOW)
+    simulator.edit(film(), "a bell", source_prompt="a cube falls", **HOW)
+    simulator.edit(sound(), "a bell", **HOW)
+    assert sources == [("a ball falls", "a bell"), ("a cube falls", "a bell"), ("", "a bell")]
 
 
 def test_an_edit_keeps_every_bit_of_what_it_is_told_to_keep(simulator):

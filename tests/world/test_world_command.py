@@ -10,9 +10,9 @@ import torch
 
 from avsim import ClipSpec, media
 from avsim.__main__ import main
+from avsim.data.captions import Captions
 from avsim.data.shards import ShardFolder
 from avsim.data.sources import ShardSource
-from avsim.data.videos import Captions
 from avsim.data.worlds import PART_CLIPS
 from avsim.report.gallery import world_card
 from avsim.seeds import generator

@@ -1,0 +1,61 @@
+"""Whether what a prompt names is seen and heard in a clip, by the detectors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from avsim.clip import Clip
+from avsim.evaluation.text import kinds_of, sounds
+from avsim.perception.audio_detector import AudioDetector
+from avsim.perception.detect import audio_content, onsets, things
+from avsim.perception.video_detector import VideoDetector
+from avsim.prompting.rules import understood
+
+# Of what is prompted, on true clips of the world: 0.99 seen and 0.92 heard; of another clip's audio 0.12
+# (level medium, split test, seed 21, 60 clips).
+SEEN = 0.1  # share of the frames that show a thing, from which on it is seen
+HEARD = 0.05  # probability of a kind in the audio, from which on it is heard; an onset of the kind is enough
+
+
+@dataclass(frozen=True)
+class Missing:
+    """What a prompt names and a clip lacks, in the prompt's order."""
+
+    not_seen: tuple[str, ...] = ()
+    not_heard: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.not_seen) + len(self.not_heard)
+
+    def __str__(self) -> str:
+        parts = ("not seen", self.not_seen), ("not heard", self.not_heard)
+        return "; ".join(f"{name}: {', '.join(each)}" for name, each in parts if each)
+
+
+def missing(
+    clip: Clip, prompt: str, video_detector: VideoDetector | None, audio_detector: AudioDetector | None
+) -> Missing:
+    """What the prompt names and the detectors don't find; without a detector nothing is missing to it."""
+    facts = understood(prompt).facts
+    not_seen: Iterable[str] = ()
+    not_heard: Iterable[str] = ()
+    if video_detector is not None and clip.frames is not None:
+        shown = [{thing.kind for thing in frame} for frame in things(video_detector, clip)]
+        not_seen = [
+            stated.noun.kind
+            for stated in facts.things
+            if stated.noun.kind
+            and sum(bool(kinds & kinds_of(stated.noun)) for kinds in shown) < SEEN * len(shown)
+        ]
+    if audio_detector is not None and clip.wave is not None:
+        likely = audio_content(audio_detector, clip).kinds
+        begun = {onset.kind for onset in onsets(audio_detector, clip)}
+        not_heard = [
+            stated.noun.kind
+            for stated in (*facts.things, *facts.unseen)
+            if stated.noun.kind
+            and sounds(stated)
+            and not any(kind in begun or likely.get(kind, 0.0) >= HEARD for kind in kinds_of(stated.noun))
+        ]
+    return Missing(tuple(dict.fromkeys(not_seen)), tuple(dict.fromkeys(not_heard)))
