@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from avsim.data.captions import Captions
 from avsim.data.resuming import SETTINGS
-from avsim.data.videos import Captions, find_videos
+from avsim.data.videos import find_videos
 from avsim.diffusion.generate import STEPS
 from avsim.errors import InputError
 from avsim.simulator.samples import LISTING
