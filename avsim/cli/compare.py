@@ -106,10 +106,11 @@ def run(arguments: argparse.Namespace) -> None:
             # wandb keeps the media of an offline table here until it is synced, else in the home folder
             os.environ.setdefault("WANDB_DATA_DIR", str(arguments.out.parent.absolute() / "wandb"))
             compare_wandb.log_table(columns, arguments.out.parent, arguments.project, found.differences)
-        makers = {"workspace": compare_wandb.workspace, "report": compare_wandb.report}
-        for what, make in makers.items():
-            if getattr(arguments, what):
-                print(compare_wandb.save(make(columns, arguments.entity, arguments.project)))
+        to = columns, arguments.entity, arguments.project
+        if arguments.workspace:
+            print(compare_wandb.save(compare_wandb.workspace(*to)))
+        if arguments.report:
+            print(compare_wandb.save(compare_wandb.report(*to)))
 
 
 def _check(arguments: argparse.Namespace) -> None:

@@ -30,7 +30,8 @@ def named(regions: Sequence[Region], seen: Overview, aspect: float) -> list[Regi
     counts: Counter[str] = Counter()
     for region in regions:
         mask = region.mask if region.mask.ndim == 2 else region.mask.amax(0)
-        cells = F.adaptive_avg_pool2d(mask[None].float().cpu(), seen.shown.shape[1:])[0]
+        grid = seen.shown.shape[1], seen.shown.shape[2]
+        cells = F.adaptive_avg_pool2d(mask[None].float().cpu(), grid)[0]
         shares = [float((cells * cover).sum() / cells.sum()) for _, cover in things]
         best = int(torch.tensor(shares).argmax()) if shares else -1
         if best < 0 or shares[best] < INSIDE:

@@ -32,8 +32,9 @@ class Examined:
 
 def judges_of(grounding: bool = False) -> Judges:
     """The detectors that metrics need; the separator's only for `grounding`."""
-    parts = [shipped(part) for part in ("audio_detector", "video_detector", "sync_model", "separator")]
-    detectors = Detectors.trained(*parts[: 4 if grounding else 3])
+    separator = shipped("separator") if grounding else None
+    heard, seen, sync = (shipped(part) for part in ("audio_detector", "video_detector", "sync_model"))
+    detectors = Detectors.trained(heard, seen, sync, separator)
     return Judges(detectors, OODCheck.of(detectors.weights.get("video_detector")))
 
 

@@ -93,15 +93,15 @@ def difference(
     why = Counter(" and ".join(sorted({a.reason, b.reason} - {""})) for a, b in pairs if a.reason or b.reason)
     scorer = metric.scorer()
     name = next(iter(scorer.numbers(torch.full((1, scorer.width), torch.nan, dtype=torch.float64))))
-    about = (metric.name, name)
-    how = {"judged": len(both), "total": len(pairs), "higher_is_better": scorer.higher_is_better, "why": why}
-    if not both:
-        nothing = math.nan, math.nan, math.nan, math.nan
-        return Difference(*about, *nothing, **how, warning=warning)  # type: ignore[arg-type]
-    rows = [torch.stack(each) for each in zip(*both, strict=True)]  # (n, width) each
-    values = [float(scorer.numbers(each)[name]) for each in rows]
-    low, high = interval(partial(_resampled, scorer, name, *rows), len(both))
-    return Difference(*about, *values, low, high, **how, warning=warning)  # type: ignore[arg-type]
+    values, low, high = [math.nan, math.nan], math.nan, math.nan
+    if both:
+        rows = [torch.stack(each) for each in zip(*both, strict=True)]  # (n, width) each
+        values = [float(scorer.numbers(each)[name]) for each in rows]
+        low, high = interval(partial(_resampled, scorer, name, *rows), len(both))
+    return Difference(
+        metric.name, name, values[0], values[1], low, high,
+        len(both), len(pairs), scorer.higher_is_better, why, warning,
+    )  # fmt: skip
 
 
 def _resampled(scorer: ClipScorer, name: str, first: Tensor, second: Tensor, chosen: Tensor) -> Tensor:

@@ -296,7 +296,7 @@ def test_predict_draws_every_prompt_and_takes_its_regions_apart(run, tmp_path, c
         clip = media.read(out / entry["file"])
         stems = [media.read(out / stem["file"]).wave for stem in entry["stems"]]
         assert [stem["name"] for stem in entry["stems"]][-1] == "off screen"
-        assert "window.pixels" in (out / entry["page"]).read_text()
+        assert "class Pixels" in (out / entry["page"]).read_text()
         length = min(clip.wave.shape[1], stems[0].shape[1])
         assert (sum(stems)[:, :length] - clip.wave[:, :length]).pow(
             2
