@@ -28,13 +28,18 @@ def add(subparsers: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the trials that are missing, then write the page."""
+    from avsim.data.resuming import check_own, check_settings
     from avsim.files import claimed
     from avsim.report.sweep import write_page
     from avsim.training.sweep import open_study, read_sweep, run_trials
 
     sweep = read_sweep(arguments.sweep)
     folder: Path = arguments.out
+    check_own(folder, "sweep")
     with claimed(folder):
+        check_settings(folder, {**sweep.plain(), "seed": arguments.seed}, "trials of a sweep")
         study = open_study(sweep, folder, arguments.seed)
-        run_trials(sweep, study, folder, arguments.count, lambda line: print(line, flush=True))
+        run_trials(
+            sweep, study, folder, arguments.count, lambda line: print(line, flush=True), arguments.seed
+        )
         print(write_page(sweep, study, folder))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,8 +69,7 @@ def shown_value(value: Any) -> str:
 
 
 def _command(sweep: Sweep, trial: Any, folder: Path) -> str:
-    given = " ".join(f"--{name}={shown_value(value)}" for name, value in trial.params.items())
-    return f"avsim fit {' '.join(sweep.arguments)} {given} --run {folder / TRIAL.format(trial.number)}"
+    return shlex.join(["avsim", *sweep.line(trial.params, folder / TRIAL.format(trial.number))])
 
 
 def coordinates(sweep: Sweep, trials: Sequence[Any]) -> Html:

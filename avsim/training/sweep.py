@@ -8,7 +8,7 @@
     command: [avsim, fit, -c, configs/base.yaml, -c, configs/generator.yaml, "${args}"]
 
 No account is needed. Each trial is a run in DIR/trial-NNN; DIR/journal.log keeps the study, so that a sweep
-goes on where it was stopped.
+goes on where it was stopped. A trial depends on the seed, its number and the trials before it alone.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from avsim import seeds
 from avsim.errors import InputError
 from avsim.training.curves import read_curves
 from avsim.untrusted import read_text
@@ -65,6 +66,25 @@ class Sweep:
     minimize: bool
     parameters: Sequence[Parameter]
     arguments: Sequence[str]  # of `avsim fit`, before the trial's own
+
+    def line(self, values: Mapping[str, Any], run: Path) -> list[str]:
+        """The arguments of `avsim` by which a trial trains."""
+        given = [f"--{name}={'null' if value is None else value}" for name, value in values.items()]
+        return ["fit", *self.arguments, *given, "--run", str(run)]
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {
+            "method": self.method,
+            "metric": self.metric,
+            "goal": "minimize" if self.minimize else "maximize",
+            "arguments": [*self.arguments],
+            "parameters": {
+                each.name: [*each.values]
+                or {"min": each.low, "max": each.high, "whole": each.whole, "log": each.log}
+                for each in self.parameters
+            },
+        }
 
 
 def read_sweep(path: Path) -> Sweep:
@@ -148,15 +168,10 @@ def open_study(sweep: Sweep, folder: Path, seed: int = 0) -> optuna.Study:
     except ImportError as error:
         raise InputError("a sweep needs optuna: pip install 'avsim[sweep]'") from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    samplers: dict[str, Callable[[], Any]] = {
-        "bayes": lambda: optuna.samplers.TPESampler(seed=seed),
-        "random": lambda: optuna.samplers.RandomSampler(seed=seed),
-        "grid": lambda: optuna.samplers.GridSampler({p.name: list(p.values) for p in sweep.parameters}, seed),
-    }
     try:
         return optuna.create_study(
             storage=JournalStorage(JournalFileBackend(str(folder / "journal.log"))),
-            sampler=samplers[sweep.method](),
+            sampler=sampler(sweep, seed),
             study_name="sweep",
             direction="minimize" if sweep.minimize else "maximize",
             load_if_exists=True,
@@ -165,8 +180,24 @@ def open_study(sweep: Sweep, folder: Path, seed: int = 0) -> optuna.Study:
         raise InputError(f"{folder / 'journal.log'}: no journal of a sweep ({error})") from error
 
 
+def sampler(sweep: Sweep, seed: int, number: int = 0) -> Any:
+    """What chooses the values of trial `number`.
+
+    A sampler that began with the first trials' random numbers again after a stop would repeat their values.
+    The points of a grid are numbered by its seed, which therefore stays.
+    """
+    import optuna
+
+    if sweep.method == "grid":
+        return optuna.samplers.GridSampler({p.name: list(p.values) for p in sweep.parameters}, seed)
+    seed = seeds.derive(seed, "sweep", number) % 2**32
+    if sweep.method == "random":
+        return optuna.samplers.RandomSampler(seed=seed)
+    return optuna.samplers.TPESampler(seed=seed)
+
+
 def run_trials(
-    sweep: Sweep, study: optuna.Study, folder: Path, count: int, said: Callable[[str], None]
+    sweep: Sweep, study: optuna.Study, folder: Path, count: int, said: Callable[[str], None], seed: int = 0
 ) -> None:
     """Run trials until `count` are complete or have failed; a grid ends with its last point."""
     import optuna
@@ -177,8 +208,7 @@ def run_trials(
     def objective(trial: optuna.Trial) -> float:
         values = {each.name: each.suggested(trial) for each in sweep.parameters}
         run = folder / TRIAL.format(trial.number)
-        given = [f"--{name}={'null' if value is None else value}" for name, value in values.items()]
-        line = [sys.executable, "-m", "avsim", "fit", *sweep.arguments, *given, "--run", str(run)]
+        line = [sys.executable, "-m", "avsim", *sweep.line(values, run)]
         ended = subprocess.run(line, capture_output=True, text=True)
         if ended.returncode != 0:
             why = (ended.stderr.strip().splitlines() or ["no message"])[-1]
@@ -189,8 +219,12 @@ def run_trials(
         said(f"{run.name}: {sweep.metric} {value:.4g}")
         return value
 
-    if left > 0:
-        study.optimize(objective, n_trials=left, catch=(TrialError,))
+    for _ in range(left):
+        number = len(study.get_trials(deepcopy=False))
+        study.sampler = sampler(sweep, seed, number)
+        if isinstance(study.sampler, optuna.samplers.GridSampler) and study.sampler.is_exhausted(study):
+            break
+        study.optimize(objective, n_trials=1, catch=(TrialError,))
 
 
 class TrialError(Exception):

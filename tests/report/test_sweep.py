@@ -1,13 +1,17 @@
 """`avsim sweep`: trials of real trainings, a study that goes on, and one page of it all."""
 
+import json
 import re
+import shlex
+from subprocess import CompletedProcess
+from types import SimpleNamespace
 
 import pytest
 
 from avsim.__main__ import main
 from avsim.errors import InputError
-from avsim.report.sweep import coordinates, place
-from avsim.training.sweep import Parameter, open_study, read_sweep
+from avsim.report.sweep import _command, coordinates, place
+from avsim.training.sweep import Parameter, open_study, read_sweep, run_trials
 
 pytest.importorskip("optuna")
 
@@ -62,6 +66,47 @@ def test_a_failed_trial_is_named_and_the_others_run(tmp_path, capsys):
     assert main(["sweep", str(sweep_file(tmp_path, text)), "--out", str(out), "-n", "2"]) == 0
     assert "failed: avsim fit: trainer.max_steps is -3" in capsys.readouterr().out
     assert "1 trial, 1 failed" in (out / "index.html").read_text()
+
+
+@pytest.mark.parametrize("method", ["random", "bayes", "grid"])
+def test_a_stopped_sweep_chooses_what_one_without_a_stop_does(tmp_path, monkeypatch, method):
+    text = GOOD.replace("random", method)
+    text = re.sub(r"  trainer: .*\n", "  b: {values: [1, 2, 3]}\n", text) if method == "grid" else text
+    sweep = read_sweep(sweep_file(tmp_path, text))
+    monkeypatch.setattr("avsim.training.sweep.subprocess.run", lambda *_, **__: CompletedProcess([], 0))
+    monkeypatch.setattr("avsim.training.sweep.best_value", lambda run, sweep: float(run.name[-3:]))
+    chosen = {}
+    for name, stops in (("once", [6]), ("stopped", [1, 3, 6])):
+        (tmp_path / name).mkdir()
+        for count in stops:
+            study = open_study(sweep, tmp_path / name, 5)
+            run_trials(sweep, study, tmp_path / name, count, str, 5)
+        chosen[name] = [trial.params for trial in study.get_trials()]
+    assert chosen["once"] == chosen["stopped"]
+    assert len({str(params) for params in chosen["once"]}) == 6
+
+
+def test_another_sweep_or_folder_is_refused(tmp_path, capsys):
+    taken = tmp_path / "taken"
+    taken.mkdir()
+    (taken / "index.html").write_text("mine")
+    assert main(["sweep", str(sweep_file(tmp_path)), "--out", str(taken)]) == 2
+    assert "holds 'index.html', no sweep" in capsys.readouterr().err
+    assert (taken / "index.html").read_text() == "mine"
+    sweep, out = read_sweep(sweep_file(tmp_path)), tmp_path / "sweep"
+    out.mkdir()
+    (out / "settings.json").write_text(json.dumps({**sweep.plain(), "seed": 0}))
+    other = sweep_file(tmp_path, GOOD.replace("goal: minimize", "goal: maximize"))
+    assert main(["sweep", str(other), "--out", str(out)]) == 2
+    assert "other settings (goal 'minimize', now 'maximize')" in capsys.readouterr().err
+
+
+def test_the_command_of_the_best_trial_is_exact(tmp_path):
+    sweep = read_sweep(sweep_file(tmp_path))
+    trial = SimpleNamespace(number=2, params={"lr": 0.123456789, "name": "a b", "none": None})
+    line = shlex.split(_command(sweep, trial, tmp_path / "a folder"))
+    assert line[:2] == ["avsim", "fit"] and line[-2:] == ["--run", str(tmp_path / "a folder" / "trial-002")]
+    assert line[-5:-2] == ["--lr=0.123456789", "--name=a b", "--none=null"]
 
 
 def test_importance_finds_what_matters(tmp_path):
