@@ -107,9 +107,10 @@ def _pieces(
     first_seed = seed
     for shot, length in zip(shots, lengths, strict=True):
         end += length
+        going_on = transition == "continuous" and shot is not shots[-1]  # the next prompt begins at `end`
         if state is None or transition == "cut":
             opened = (
-                _opening(timeline, shot.prompt, first_seed, sampling)
+                _opening(timeline, shot.prompt, first_seed, sampling, end if going_on else None)
                 if state is None
                 else _cut(timeline, state.past, shot.prompt, first_seed, sampling)
             )
@@ -118,10 +119,11 @@ def _pieces(
                 piece, state = _shortened(timeline, piece, state, frame, end)
             yield piece
             frame = state.past.frame
-        while end - frame > (0 if transition == "cut" or shot is shots[-1] else timeline.stride // 2):
+        while end - frame > (timeline.stride // 2 if going_on else 0):
             seed += SEED_STEP
             room = timeline.blocks - state.past.latents.video.shape[2]
-            blocks = min(room, math.ceil((end - frame) / timeline.stride))
+            left = (end - frame) / timeline.stride
+            blocks = min(room, max(1, round(left)) if going_on else math.ceil(left))
             piece, state = _next(timeline, state, blocks, shot.prompt, seed, sampling)
             if transition == "cut" and frame + piece.frames.shape[1] > end:
                 piece, state = _shortened(timeline, piece, state, frame, end)
@@ -129,13 +131,16 @@ def _pieces(
             frame = state.past.frame
 
 
-def _opening(timeline: Timeline, prompt: str, seed: int, sampling: Sampling) -> tuple[_Piece, _State]:
-    """The first window: as a clip of that length."""
+def _opening(
+    timeline: Timeline, prompt: str, seed: int, sampling: Sampling, end: int | None
+) -> tuple[_Piece, _State]:
+    """The first window: as a clip of that length, of which the blocks up to the frame `end` are kept."""
     spec = timeline.window(timeline.blocks)
     z = timeline.models.sample_latents(
         [prompt], spec, JOINT, Latents(), seed, sampling.steps, sampling.guidance
     )
-    anchor, video = z.video[:, :, :1], z.video[:, :, 1:]
+    blocks = timeline.blocks if end is None else max(1, round((end - 1) / timeline.stride))
+    anchor, video = z.video[:, :, :1], z.video[:, :, 1 : 1 + blocks]
     frames = _decoded_with_anchor(timeline, anchor, video)
     count = frames.shape[1]
     audio = z.audio[..., : timeline.audio_at(count)]

@@ -81,6 +81,24 @@ def test_every_window_is_given_the_anchor_the_first_block_and_the_latest_one(sim
         latest = after[:, :, -1]
 
 
+@pytest.mark.parametrize("lengths", [(0.5, 1.0), (1.5, 0.5, 1.0), (0.6, 0.6, 0.6, 0.6), (2.6, 1.0)])
+def test_a_continuous_shot_begins_at_the_block_that_is_nearest_to_it(simulator, monkeypatch, lengths):
+    begun, fill = {}, avsim.simulator.stream.fill
+
+    def noted(timeline, gap, prompt, *rest):
+        begun.setdefault(prompt, gap.frame)
+        return fill(timeline, gap, prompt, *rest)
+
+    monkeypatch.setattr(avsim.simulator.stream, "fill", noted)
+    longer = replace(simulator, spec=replace(simulator.spec, seconds=2.0))  # windows of 4 blocks
+    shots = [Shot(f"prompt {number}", seconds) for number, seconds in enumerate(lengths)]
+    clip = longer.storyboard(shots, "continuous", **HOW)
+    frames = [-int(-8 * seconds // 1) for seconds in lengths]
+    assert clip.frames.shape[1] == sum(frames)
+    for number in range(1, len(shots)):
+        assert abs(begun[f"prompt {number}"] - sum(frames[:number])) <= 2  # half a block
+
+
 def test_shots_have_their_lengths_and_prompts(simulator, monkeypatch):
     prompts = []
     sample = Models.sample_latents
