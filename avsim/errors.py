@@ -11,6 +11,11 @@ class InputError(ValueError):
     """
 
 
+def first_line_of(error: BaseException) -> str:
+    """The first line of what an error of another library says; its class where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 def shortened(message: str, width: int = 300) -> str:
     """One line of an error of jsonargparse, yaml or torch: what is wrong, without the tree of attempts."""
     line = " ".join(part for part in (line.strip(" -") for line in message.splitlines()) if part)

@@ -1,5 +1,6 @@
 """How near an estimate comes to a reference, and how sure a mean is. Plain functions on tensors."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -74,6 +75,10 @@ class Interval:
 
     def __str__(self) -> str:
         return f"{self.mean:.3g} [{self.low:.3g}, {self.high:.3g}]"
+
+    def plain(self) -> dict[str, float | None]:
+        """As JSON values; None for what is not finite, which JSON has no number for."""
+        return {name: value if math.isfinite(value) else None for name, value in vars(self).items()}
 
 
 def bootstrap(values: Tensor, seed: int = 0, draws: int = 2000) -> Interval:

@@ -8,6 +8,7 @@ FOLDER/truth/NAME.wav   the true audio
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -78,14 +79,16 @@ class Bench:
         items = index.get("clips")
         if index.get("version") != VERSION or not isinstance(items, list):
             raise InputError(f"{folder / INDEX}: is of another version; expected {VERSION}")
-        if not all(holds(item, FIELDS) for item in items):
-            raise InputError(f"{folder / INDEX}: has a clip without {', '.join(FIELDS)}")
+        if not items or not all(holds(item, FIELDS) for item in items):
+            raise InputError(f"{folder / INDEX}: has no clip, or one without {', '.join(FIELDS)}")
         try:
             spec = ClipSpec(**index["spec"])
             clips = tuple(BenchClip(**{**item, "hits": tuple(map(float, item["hits"]))}) for item in items)
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{folder / INDEX}: is malformed ({error})") from error
         for clip in clips:
+            if not all(map(math.isfinite, clip.hits)):
+                raise InputError(f"{folder / INDEX}: {clip.name}: has a hit at no time")
             inside(folder, f"videos/{clip.name}.mp4", str(folder / INDEX))
         bench = cls(folder, spec, clips)
         if any(len(group) != 2 for group in _groups(clips)):
@@ -119,9 +122,9 @@ def make(
         )
     if unknown := [change for change in changes if change not in CHANGES]:
         raise InputError(f"change {unknown[0]!r}: expected some of {', '.join(CHANGES)}")
-    folder = Path(folder)
+    folder, changes = Path(folder), list(dict.fromkeys(changes))
     check_own(folder, "benchmark")
-    settings = {"version": VERSION, "spec": asdict(spec), "count": count, "seed": seed, "changes": [*changes]}
+    settings = {"version": VERSION, "spec": asdict(spec), "count": count, "seed": seed, "changes": changes}
     tasks = [(change, number, side) for change in changes for number in range(count) for side in (0, 1)]
     with claimed(folder):
         check_settings(folder, settings, "a benchmark")

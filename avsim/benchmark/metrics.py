@@ -45,7 +45,7 @@ class Sensitivity:
         return {
             "metric": self.metric,
             "corruption": self.corruption,
-            "auroc": vars(self.auroc),
+            "auroc": self.auroc.plain(),
             "judged": f"{self.judged} of {self.clips}",
         }
 

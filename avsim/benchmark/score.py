@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from avsim import media
 from avsim.benchmark.choice import is_right, levels
@@ -43,17 +45,17 @@ class BenchScore:
         """As dicts, lists, strings and numbers."""
         return {
             "name": self.name,
-            "choices": {change: vars(share) for change, share in self.choices.items()},
-            "f1": vars(self.f1),
-            "offset_ms": self.offset,
-            "level_error_db": self.level,
+            "choices": {change: share.plain() for change, share in self.choices.items()},
+            "f1": self.f1.plain(),
+            "offset_ms": None if math.isnan(self.offset) else self.offset,
+            "level_error_db": None if math.isnan(self.level) else self.level,
             "judged": f"{self.judged} of {self.clips}",
             "missing": [*self.missing],
         }
 
 
-def score_folder(bench: Bench, folder: str | Path) -> BenchScore:
-    """Score the files of a folder, each named as its video.
+def score_folder(bench: Bench, folder: str | Path, name: str | None = None) -> BenchScore:
+    """Score the files of a folder, each named as its video; `name` is by default the folder's.
 
     Raises:
         InputError: no such folder, or no file in it has the name of a video.
@@ -72,38 +74,34 @@ def score_folder(bench: Bench, folder: str | Path) -> BenchScore:
             raise InputError("no file")
         return media.read(names[clip.name], want="wave")
 
-    return score(bench, audio, folder.name)
+    return score(bench, audio, name or folder.name)
 
 
 def score(bench: Bench, audio: Callable[[BenchClip], Clip], name: str) -> BenchScore:
     """Score what `audio` gives for each clip; what raises InputError is missing."""
-    found: dict[str, Clip] = {}
-    missing = []
-    for clip in bench.clips:
-        try:
-            found[clip.name] = audio(clip)
-        except InputError as error:
-            missing.append(f"{clip.name}: {error}")
-    truths = {clip.name: bench.truth(clip) for clip in bench.clips}
+    missing: list[str] = []
     choices: dict[str, list[float]] = {}
-    for one, other in bench.pairs():
-        right = 0.0
-        if one.name in found and other.name in found:
-            hits = one.hits
-            right = is_right(
-                [levels(found[each.name], hits) for each in (one, other)],
-                [levels(truths[each.name], hits) for each in (one, other)],
-            )
-        choices.setdefault(one.change, []).append(right)
     rows, late, errors = [], [], []
-    for clip in bench.clips:
-        heard = [onset.seconds for onset in flux_onsets(found[clip.name])] if clip.name in found else []
-        pairs = match(heard, clip.hits, 1 / bench.spec.frames_per_second)
-        total = len(heard) + len(clip.hits)
-        rows.append(2 * len(pairs) / total if total else torch.nan)
-        late += [heard[i] - clip.hits[j] for i, j in pairs]
-        if clip.name in found:
-            errors.append(abs(_level(found[clip.name]) - _level(truths[clip.name])))
+    for pair in bench.pairs():  # whose audio alone is in memory
+        made: list[Tensor] = []  # levels around the hits
+        true: list[Tensor] = []
+        for clip in pair:
+            heard: list[float] = []
+            try:
+                found = audio(clip)
+            except InputError as error:
+                missing.append(f"{clip.name}: {error}")
+            else:
+                truth = bench.truth(clip)
+                made.append(levels(found, pair[0].hits))
+                true.append(levels(truth, pair[0].hits))
+                heard = [onset.seconds for onset in flux_onsets(found)]
+                errors.append(abs(_level(found) - _level(truth)))
+            matched = match(heard, clip.hits, 1 / bench.spec.frames_per_second)
+            total = len(heard) + len(clip.hits)
+            rows.append(2 * len(matched) / total if total else torch.nan)
+            late += [heard[i] - clip.hits[j] for i, j in matched]
+        choices.setdefault(pair[0].change, []).append(is_right(made, true) if len(made) == 2 else 0.0)
     every = [right for group in choices.values() for right in group]
     groups = {change: bootstrap(torch.tensor(group)) for change, group in choices.items()}
     return BenchScore(
@@ -112,7 +110,7 @@ def score(bench: Bench, audio: Callable[[BenchClip], Clip], name: str) -> BenchS
         bootstrap(torch.tensor(rows)),
         1000 * torch.tensor(late).median().item() if late else torch.nan,
         sum(errors) / len(errors) if errors else torch.nan,
-        len(found),
+        len(errors),
         len(bench.clips),
         tuple(missing),
     )

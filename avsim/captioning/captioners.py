@@ -11,7 +11,7 @@ from torch import Tensor
 
 from avsim.clip import Clip
 from avsim.devices import accelerator
-from avsim.errors import InputError
+from avsim.errors import InputError, first_line_of
 from avsim.media.encode import to_bytes
 from avsim.models.pipelines import HUB
 from avsim.prompting.chat import first_line
@@ -115,7 +115,7 @@ def vision_language_model(name: str) -> Captioner:
         processor: Any = transformers.AutoProcessor.from_pretrained(name)
         model: Any = transformers.AutoModelForImageTextToText.from_pretrained(name, use_safetensors=True)
     except (OSError, ValueError, KeyError, ImportError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line_of(error)
         raise InputError(f"transformers:{name}: no vision-language model can be loaded ({reason})") from error
     if not getattr(processor, "chat_template", None):
         raise InputError(f"transformers:{name}: its processor has no chat template; choose a chat model")

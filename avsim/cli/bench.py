@@ -123,12 +123,14 @@ def _score(arguments: argparse.Namespace) -> None:
     from avsim.benchmark.score import score, score_folder, table
     from avsim.errors import InputError
     from avsim.files import atomic
+    from avsim.report.listing import titles
 
     if not (arguments.folders or arguments.baseline):
         raise InputError("nothing to score: give a model's folder, or --baseline NAME")
     bench = Bench.read(arguments.bench)
     made = [score(bench, baseline(name, bench, arguments.checkpoint), name) for name in arguments.baseline]
-    made += [score_folder(bench, folder) for folder in arguments.folders]
+    names = titles(arguments.folders)
+    made += [score_folder(bench, *each) for each in zip(arguments.folders, names, strict=True)]
     for one in made:
         for line in one.missing[:3]:
             print(f"{one.name}: counts as wrong: {line}")

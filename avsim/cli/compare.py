@@ -132,6 +132,9 @@ def _check(arguments: argparse.Namespace) -> None:
         raise InputError("--key: is for --votes, which is missing")
     if not arguments.columns:
         raise InputError("nothing to compare; name runs, folders of clips or checkpoints (see --help)")
+    from avsim.report.html import check_own_page
+
+    check_own_page(arguments.out)
     if arguments.question is not None and not arguments.blind:
         raise InputError("--question: is of a listening test; --blind is missing")
     if arguments.steps is not None and arguments.prompts is None:

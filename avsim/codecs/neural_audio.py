@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from avsim.clip import ClipSpec
 from avsim.codecs.audio import check
 from avsim.codecs.pretrained import _channels, _stereo
-from avsim.errors import InputError
+from avsim.errors import InputError, first_line_of
 from avsim.weights import configured
 
 
@@ -56,7 +56,7 @@ class _NeuralAudioCodec(nn.Module):
                 name_or_path, subfolder=subfolder, use_safetensors=True
             )
         except (OSError, ValueError) as error:
-            first = str(error).strip().splitlines()[0]
+            first = first_line_of(error)
             raise InputError(
                 f"{name_or_path}: no {cls.model_type} can be loaded from here ({first})"
             ) from error

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from avsim.clip import ClipSpec
 from avsim.codecs.audio import check
 from avsim.codecs.video import cropped, padded
-from avsim.errors import InputError
+from avsim.errors import InputError, first_line_of
 from avsim.weights import configured
 
 
@@ -332,7 +332,7 @@ def _fetched(kind: str, name_or_path: str, subfolder: str) -> Any:
     try:
         return _class(kind).from_pretrained(name_or_path, subfolder=subfolder)
     except (OSError, ValueError) as error:
-        first = str(error).strip().splitlines()[0]
+        first = first_line_of(error)
         raise InputError(
             f"{name_or_path}/{subfolder}: no {kind} can be loaded from here ({first})"
         ) from error

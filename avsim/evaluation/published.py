@@ -17,7 +17,7 @@ import torchaudio
 from torch import Tensor
 
 from avsim.clip import Clip
-from avsim.errors import InputError
+from avsim.errors import InputError, first_line_of
 from avsim.evaluation.embeddings import Embedding
 from avsim.evaluation.result import NotJudged, Reason
 
@@ -95,5 +95,5 @@ def fetched(kind: str, name: str) -> Any:
     try:
         found = getattr(transformers, kind).from_pretrained(name)
     except (OSError, ValueError) as error:
-        raise InputError(f"{name}: no {kind} can be loaded ({str(error).splitlines()[0]})") from error
+        raise InputError(f"{name}: no {kind} can be loaded ({first_line_of(error)})") from error
     return found.eval() if hasattr(found, "eval") else found

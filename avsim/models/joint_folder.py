@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from avsim.errors import InputError
+from avsim.errors import InputError, first_line_of
 from avsim.files import atomic
 from avsim.models.audio_tower import AudioTower
 from avsim.models.backbones import ADAPTERS, adapter_of
@@ -199,7 +199,7 @@ def load_transformer(folder: Path, architecture: str) -> nn.Module:
     try:
         transformer = _diffusers_class(architecture).from_pretrained(str(folder), use_safetensors=True)
     except (OSError, ValueError, RuntimeError) as error:
-        first = str(error).strip().splitlines()[0]
+        first = first_line_of(error)
         raise InputError(f"{folder}: no {architecture} can be loaded from here ({first})") from error
     for name, weight in transformer.named_parameters():
         weight.data = weight.data.to(shapes[name][1])
@@ -216,7 +216,7 @@ def _meta_transformer(folder: Path, architecture: str) -> nn.Module:
         with torch.device("meta"):
             return cls.from_config(config)
     except (OSError, ValueError, TypeError, RuntimeError, ArithmeticError) as error:
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        first = first_line_of(error)
         raise InputError(f"{folder}: no config of a {architecture} ({first})") from error
 
 

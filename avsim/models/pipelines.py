@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from avsim.errors import InputError
+from avsim.errors import InputError, first_line_of
 from avsim.models.backbone import VideoBackbone, as_backbone
 from avsim.models.backbones import ADAPTERS, REFUSED, adapter_of
 from avsim.models.importing import import_codec
@@ -142,7 +142,7 @@ def _folder_of(name: str) -> Path:
     try:
         return Path(snapshot_download(repo, revision=revision or None, allow_patterns=FILES))
     except Exception as error:  # the hub's own, of several packages
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line_of(error)
         raise InputError(f"{name}: no such folder here, and not to be had from the hub ({reason})") from error
 
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from avsim.errors import InputError
+from avsim.errors import InputError, first_line_of
 from avsim.models.attention import attend
 from avsim.weights import configured
 
@@ -173,7 +173,7 @@ class PretrainedEncoder(TextEncoder):
             auto = transformers.AutoModelForTextEncoding if of_text else transformers.AutoModel
             model: Any = auto.from_pretrained(name, subfolder=subfolder, use_safetensors=True)
         except (OSError, ValueError) as error:
-            reason = str(error).splitlines()[0]
+            reason = first_line_of(error)
             raise InputError(f"{name}: no text encoder could be loaded ({reason})") from error
         if getattr(model.config, "is_encoder_decoder", False) and not of_text:
             self.encoder: Any = model.get_encoder()

@@ -7,7 +7,7 @@ import urllib.parse
 import urllib.request
 from typing import Any
 
-from avsim.errors import InputError
+from avsim.errors import InputError, first_line_of
 
 SYSTEM_PROMPT = """\
 You rewrite prompts for a model that generates short videos with sound. Write one sentence in English in the
@@ -91,7 +91,7 @@ def rewritten_by_model(prompt: str, name: str, system_prompt: str = SYSTEM_PROMP
         tokenizer: Any = transformers.AutoTokenizer.from_pretrained(name)
         model: Any = transformers.AutoModelForCausalLM.from_pretrained(name, use_safetensors=True)
     except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line_of(error)
         raise InputError(f"transformers:{name}: no language model could be loaded ({reason})") from error
     if tokenizer.chat_template:
         messages = [{"role": "system", "content": system_prompt}, {"role": "user", "content": prompt}]

@@ -18,7 +18,7 @@ from avsim.prompting import rewrite_prompt
 from avsim.report.columns import GENERATING
 from avsim.simulator import load
 from avsim.simulator.loading import part_folders
-from avsim.simulator.samples import entry, write_listing
+from avsim.simulator.samples import LISTING, entry, write_listing
 from avsim.untrusted import read_text
 
 MOST_PROMPTS = 10_000
@@ -96,6 +96,7 @@ def generate_column(
     console = Console(stderr=True)
     progress = Progress(console=console, transient=True, disable=not console.is_terminal)
     with claimed(folder), progress:
+        (folder / LISTING).unlink(missing_ok=True)  # clips that an earlier one lists are replaced
         for number, (prompt, seed) in enumerate(progress.track(prompts, description=checkpoint)):
             caption = rewrite_prompt(prompt, checkpoint).prompt
             if number == 0:  # counted once, apart: counting takes time

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from avsim.clip import Clip, samples_of
-from avsim.errors import InputError
+from avsim.errors import InputError, first_line_of
 
 
 class DiffusersPipeline:
@@ -30,7 +30,7 @@ class DiffusersPipeline:
         try:
             self.pipeline: Any = DiffusionPipeline.from_pretrained(name, use_safetensors=True).to(device)
         except Exception as error:  # of several libraries, for whatever is wrong with one of its parts
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            reason = first_line_of(error)
             raise InputError(f"--pipeline {name}: no pipeline can be loaded from here ({reason})") from error
         self.name = name
         self.arguments = inspect.signature(self.pipeline.__call__).parameters
@@ -70,7 +70,7 @@ class DiffusersPipeline:
         try:
             made = self.pipeline(**options, output_type="pt")
         except ValueError as error:
-            raise InputError(f"--pipeline {self.name}: {str(error).splitlines()[0]}") from error
+            raise InputError(f"--pipeline {self.name}: {first_line_of(error)}") from error
         frames = made.frames[0].float().cpu().clamp(0, 1).transpose(0, 1)  # (T, 3, H, W) -> (3, T, H, W)
         audio = getattr(made, "audio", None)
         if audio is None:
@@ -115,7 +115,7 @@ def generate_with(arguments: Any) -> None:
         InputError: options of avsim's own generators beside `--pipeline`.
     """
     from avsim import media
-    from avsim.cli.generation import FILES
+    from avsim.cli.generation import FILES, ONLY_WITH, SCALES
     from avsim.cli.narrate import narration, settings
     from avsim.data.resuming import check_own, check_settings
     from avsim.devices import accelerator
@@ -124,8 +124,9 @@ def generate_with(arguments: Any) -> None:
     from avsim.simulator.samples import entry, write_listing
     from avsim.speech import narrate
 
-    own = (*FILES, "last_image", "only", "prompts", "fps", "motion", "num_candidates")
-    if given := [name.replace("_", "-") for name in own if getattr(arguments, name) is not None]:
+    own = (*FILES, *ONLY_WITH, *SCALES, "last_image", "only", "prompts", "negative_prompt", "fps", "motion",
+           "num_candidates")  # fmt: skip
+    if given := [name.replace("_", "-") for name in own if getattr(arguments, name) not in (None, False)]:
         raise InputError(
             f"--pipeline generates from --prompt alone; --{given[0]} is of avsim's own generators"
         )

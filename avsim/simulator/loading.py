@@ -11,7 +11,7 @@ import torch
 from avsim import weights
 from avsim.clip import ClipSpec
 from avsim.diffusion import JointDiT
-from avsim.errors import InputError
+from avsim.errors import InputError, first_line_of
 from avsim.evaluation.ood import OODCheck
 from avsim.models.joint_generator import JointGenerator
 from avsim.perception.audio_detector import AudioDetector
@@ -155,7 +155,7 @@ def _from_hub(name: str) -> Path:
     try:
         found = snapshot_download(repo, revision=revision or None, allow_patterns=["*.json", "*.safetensors"])
     except (HfHubHTTPError, LocalEntryNotFoundError, ValueError, OSError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line_of(error)
         raise InputError(f"{name}: no such folder here, and not to be had from the hub ({reason})") from error
     return Path(found)
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from avsim.clip import Clip
-from avsim.errors import InputError
+from avsim.errors import InputError, first_line_of
 from avsim.speech.engines import check_text, chosen, chosen_language
 
 # Languages of Kokoro's voices by the first letter of their names.
@@ -41,7 +41,7 @@ class Piper:
         try:
             self._voice: Any = piper.PiperVoice.load(str(path))
         except Exception as error:  # onnxruntime's own, and whatever a wrong file causes
-            raise InputError(f"piper:{path}: can't be loaded ({str(error).splitlines()[0]})") from error
+            raise InputError(f"piper:{path}: can't be loaded ({first_line_of(error)})") from error
 
     def voices(self) -> Sequence[str]:
         """The names of its speakers; none where there is one."""
@@ -90,7 +90,7 @@ class Kokoro:
         try:
             self._model: Any = kokoro_onnx.Kokoro(str(models[0]), str(voices[0]))
         except Exception as error:  # onnxruntime's own, and whatever a wrong file causes
-            raise InputError(f"kokoro:{folder}: can't be loaded ({str(error).splitlines()[0]})") from error
+            raise InputError(f"kokoro:{folder}: can't be loaded ({first_line_of(error)})") from error
 
     def voices(self) -> Sequence[str]:
         """The names of its voices; the first letter is the language's."""
@@ -121,7 +121,7 @@ class Kokoro:
         try:
             samples, rate = self._model.create(text, voice=name, lang=language)
         except Exception as error:  # a text without phonemes, a phonemizer without the language
-            raise InputError(f"kokoro can't speak {text[:40]!r} ({str(error).splitlines()[0]})") from error
+            raise InputError(f"kokoro can't speak {text[:40]!r} ({first_line_of(error)})") from error
         return _clip(samples, rate, text)
 
 

@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import nn
 
-from avsim.errors import InputError, shortened
+from avsim.errors import InputError, first_line_of, shortened
 from avsim.weights import load_model, notes_of, part_folder
 
 # Weights that a model without coupling may get: what they add is zero at first.
@@ -49,7 +49,7 @@ def check_checkpoint(path: Path, model: nn.Module, resumed: bool = False) -> int
     except DamagedError:
         raise
     except Exception as error:  # garbage makes zipfile and torch raise whatever they stumble over
-        detail = (str(error) or type(error).__name__).splitlines()[0]
+        detail = first_line_of(error)
         raise DamagedError(f"{path}: not a checkpoint of avsim's ({detail})") from error
     if classes:
         raise InputError(f"{path}: names classes to import, which could run code: refused")

@@ -164,14 +164,17 @@ def test_a_metric_of_synchrony_notices_delays_and_not_gains(bench):
 def test_the_commands(tmp_path):
     assert set(command.BASELINES) == set(BASELINES)
     place = tmp_path / "bench"
-    small = ("--size", "32x32", "--seconds", 1.5, "-n", 1, "--change", "material,side", "--jobs", 1)
+    small = ("--size", "32x32", "--seconds", 1.5, "-n", 1, "--change", "material,side,side", "--jobs", 1)
     done = avsim(tmp_path / "o", "bench", "make", "--out", place, *small)
     assert done.code == 0 and "4 clips, 2 pairs" in done.out
-    done = avsim(tmp_path / "o", "bench", "score", "--bench", place, "--baseline", "truth", "silence",
+    shutil.copytree(place / "truth", tmp_path / "b" / "truth")
+    folders = (place / "truth", tmp_path / "b" / "truth")
+    done = avsim(tmp_path / "o", "bench", "score", *folders, "--bench", place, "--baseline", "silence",
                  "--out", tmp_path / "scores")  # fmt: skip
     assert done.code == 0, done.err
-    plain = json.loads((tmp_path / "scores" / "scores.json").read_text())
-    assert [one["name"] for one in plain] == ["truth", "silence"] and plain[0]["judged"] == "4 of 4"
+    plain = json.loads((tmp_path / "scores" / "scores.json").read_text(), parse_constant=pytest.fail)
+    assert [one["name"] for one in plain] == ["silence", *map(str, folders)]
+    assert plain[0]["offset_ms"] is None and [one["judged"] for one in plain] == ["4 of 4"] * 3
     done = avsim(tmp_path / "o", "bench", "metrics", "--bench", place, "--metric", "space",
                  "--out", tmp_path / "metrics")  # fmt: skip
     assert done.code == 0, done.err
@@ -202,8 +205,10 @@ def test_an_index_that_lies_is_one_line(bench, tmp_path):
     index = json.loads((folder / "bench.json").read_text())
     for change, message in (
         ({"version": 9}, "another version"),
-        ({"clips": [{"name": "x"}]}, "has a clip without"),
+        ({"clips": [{"name": "x"}]}, "no clip, or one without"),
         ({"clips": [{**index["clips"][0], "name": "../../etc/passwd"}] * 2}, "outside its folder"),
+        ({"clips": []}, "has no clip"),
+        ({"clips": [{**index["clips"][0], "hits": [float("inf")]}] * 2}, "a hit at no time"),
         ({"clips": index["clips"][:1]}, "not of two clips"),
         ({"spec": {"seconds": "long"}}, "malformed"),
     ):

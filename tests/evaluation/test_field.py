@@ -207,6 +207,20 @@ def test_one_that_fails_stops_no_other(module):
     assert any("FAD-vggish: no value: FAD-vggish: needs true clips, --reference" in line for line in lines)
 
 
+def test_metrics_of_one_name_are_told_apart_and_computed_once(module, monkeypatch):
+    module.peaks = lambda clip: clip.wave.abs().max()[None]
+    suite = FieldSuite(["fad:vggish=mynetworks:levels", "fad:vggish=mynetworks:peaks"])
+    computed, result = [], FieldMetric.result
+    monkeypatch.setattr(FieldMetric, "result", lambda self: computed.append(self.name) or result(self))
+    for seed in range(3):
+        suite.update(clip(seed))
+        suite.add_reference(clip(seed + 9))
+    assert set(suite.plain()) == {"FAD-vggish", "FAD-vggish (fad:vggish=mynetworks:peaks)"}
+    assert len(suite.lines()) == len(computed) == 2
+    suite.update(clip(4))
+    assert suite.plain()["FAD-vggish"]["judged"] == "4 of 4"
+
+
 def test_the_command(tmp_path):
     for seed in range(3):
         media.write(clip(seed), tmp_path / "clips" / f"{seed}.mp4")

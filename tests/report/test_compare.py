@@ -13,7 +13,8 @@ from avsim import Clip, InputError
 from avsim.__main__ import main
 from avsim.report import compare_wandb
 from avsim.report.columns import parameters_of, read_columns, rows, shared
-from avsim.report.generated import read_prompts
+from avsim.report.generated import generate_column, read_prompts
+from avsim.simulator import Simulator
 from tests.browser import CHROMIUM, MISSING, Browser, until
 from tests.small.models import export
 
@@ -316,6 +317,20 @@ def test_a_folder_that_is_no_run(tmp_path, folder):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=folder):
         read_columns([tmp_path / folder])
+
+
+def test_a_file_that_is_no_page_of_avsims_is_refused_before_any_work(tmp_path, capsys):
+    (tmp_path / "mine.html").write_text("mine")
+    assert main(["compare", str(tmp_path / "absent"), "--out", str(tmp_path / "mine.html")]) == 2
+    assert "mine.html: is there and no page of avsim's" in capsys.readouterr().err
+
+
+def test_a_stopped_generation_leaves_no_listing_of_other_clips(tmp_path, monkeypatch):
+    folder = make_folder(tmp_path / "clips", [("old", 0)])
+    monkeypatch.setattr(Simulator, "generate", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        generate_column(str(export(tmp_path / "one")), [("new", 0)], folder, 1)
+    assert not (folder / "samples.json").exists()
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,12 @@ def test_a_pipeline_with_audio_keeps_its_own_rate(monkeypatch):
         (("--pipeline", "nowhere/there is none", "--prompt", "a"), "no pipeline can be loaded"),
         (("--pipeline", "x"), "generates from a --prompt"),
         (("--pipeline", "x", "--prompt", "a", "--video", "film.mp4"), "--video is of avsim's own generators"),
+        (("--pipeline", "x", "--prompt", "a", "--guidance-scale", "7"), "--guidance-scale is of avsim's own"),
+        (
+            ("--pipeline", "x", "--prompt", "a", "--negative-prompt", "b"),
+            "--negative-prompt is of avsim's own",
+        ),
+        (("--pipeline", "x", "--prompt", "a", "--backward"), "--backward is of avsim's own generators"),
         (("--dub", "small", "--prompt", "a"), "--dub is for the video of a --pipeline"),
     ],
 )

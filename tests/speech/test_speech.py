@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from avsim import Clip, InputError
+from avsim.errors import first_line_of
 from avsim.speech import engine_of, speak
 from avsim.weights import allowing
 
@@ -98,6 +99,10 @@ def test_markup_and_control_characters_are_no_commands():
     plain = speak("hello world").wave
     assert torch.equal(speak("hello\0\x1b world").wave, plain)
     assert speak("<speak>hello</speak> [[h@l'oU]]").wave.shape[1] > plain.shape[1]  # read as it is written
+
+
+def test_an_error_that_says_nothing_is_named_by_its_class():
+    assert first_line_of(EOFError()) == "EOFError" and first_line_of(ValueError(" a\nb")) == "a"
 
 
 @pytest.mark.parametrize("name", ["", "x", "espeak:x", "piper:", "kokoro:absent", "piper:absent.onnx"])

@@ -39,9 +39,8 @@ class FieldResult:
 
     def plain(self) -> dict[str, object]:
         """As JSON values."""
-        numbers = {name: value if math.isfinite(value) else None for name, value in vars(self.value).items()}
         return {
-            **numbers,
+            **self.value.plain(),
             "protocol": self.protocol,
             "judged": f"{self.judged} of {self.clips}",
             "reference": self.reference,

@@ -23,7 +23,7 @@ import torchaudio
 from torch import Tensor
 
 from avsim.clip import Clip
-from avsim.errors import InputError
+from avsim.errors import InputError, first_line_of
 from avsim.evaluation.published import fetched, videomae
 from avsim.evaluation.result import NotJudged, Reason
 
@@ -186,9 +186,7 @@ def panns(source: str) -> Network:
     try:
         model.load_state_dict(torch.load(source, map_location="cpu", weights_only=True)["model"])
     except Exception as error:  # garbage makes torch raise whatever it meets
-        raise InputError(
-            f"panns={source}: no checkpoint of CNN14 ({str(error).splitlines()[0][:200]})"
-        ) from error
+        raise InputError(f"panns={source}: no checkpoint of CNN14 ({first_line_of(error)[:200]})") from error
     model.eval()
 
     @torch.no_grad()
