@@ -27,15 +27,21 @@ def caption_folder(
 ) -> Captioned:
     """Caption spans of `seconds` of each video; a video that has captions of the captioner `name` keeps them.
 
-    A video of which no span can be captioned is passed over; so is one that can't be read.
+    A video of which no span can be captioned is passed over; so is one that can't be read, and one that
+    differs from another in its suffix alone: both would have the same file of captions.
 
     Raises:
         InputError: no videos there, or none that could be captioned.
     """
     made = Captioned()
+    owners: dict[Path, Path] = {}  # by their files of captions
     settings = {"captioner": name, "seconds": seconds, "seed": seed}
     with bar() as progress:
         for path in progress.track(find_videos([folder]), description="videos"):
+            owner = owners.setdefault(path.with_suffix(STYLED), path)
+            if owner != path:
+                made.passed_over[str(path)] = f"{owner.name} has a file of captions of this name; rename one"
+                continue
             kept = kept_result(path.with_suffix(STYLED))
             if isinstance(kept, dict) and all(kept.get(key) == value for key, value in settings.items()):
                 made.kept += 1
@@ -62,6 +68,8 @@ def _spans(path: Path, captioner: Captioner, seconds: float, seed: int) -> list[
     info = media.probe(path)
     if not info.has_frames:
         raise InputError("has no video")
+    if info.frames_per_second is not None and seconds * info.frames_per_second < 1:
+        raise InputError(f"spans of {seconds:g} s are shorter than a frame")
     count = max(1, round(info.seconds / seconds))
     edges = [min(index * seconds, info.seconds) for index in range(count)] + [info.seconds]
     spans: list[dict[str, Any]] = []

@@ -27,7 +27,7 @@ class Captioned:
             InputError: nothing was captioned.
         """
         if not (self.written or self.kept):
-            name, why = next(iter(self.passed_over.items()))
+            name, why = next(iter(self.passed_over.items()), ("clip", "there is none"))
             raise InputError(f"no clip could be captioned; the first, {name}: {why}")
         return self
 

@@ -200,7 +200,10 @@ def add(subparsers: Any) -> None:
         flag = f"--{name.replace('_', '-')}"
         parser.add_argument(flag, type=float, metavar="FLOAT", help=text.replace("%", "%%"))
     parser.add_argument(
-        "--seed", type=whole(), default=0, help="of the first clip; the others follow (default 0)"
+        "--seed",
+        type=whole(),
+        default=0,
+        help="of each prompt's first clip; others follow (default 0)",
     )
     parser.add_argument(
         "-n", "--count", type=whole(most=MOST_CLIPS), default=1, help="number of clips (default 1)"
@@ -342,7 +345,7 @@ def _write_folder(
     jobs = (_Job(arguments, request, given, task, simulator) for request in requests)
     with claimed(out):
         first = next(jobs)
-        check_settings(out, _settings(arguments, first, requests), "clips drawn")
+        check_settings(out, _settings(arguments, first, requests, given), "clips drawn")
         order = ((job, k) for job in _chain(first, jobs) for k in range(arguments.count))
         bar = track(order, description="generating", total=total, disable=total == 1, transient=True)
         for index, (job, k) in enumerate(bar):
@@ -361,7 +364,9 @@ def _chain(first: _Job, others: Iterator[_Job]) -> Iterator[_Job]:
     yield from others
 
 
-def _settings(arguments: argparse.Namespace, job: _Job, requests: list[Request]) -> dict[str, Any]:
+def _settings(
+    arguments: argparse.Namespace, job: _Job, requests: list[Request], given: Given
+) -> dict[str, Any]:
     """The settings that all clips of a folder share, other than their number."""
     names = ("checkpoint", *FILES, "last_image", "backward", "start_time", "end_time", "region", "transition")
     more = ("only", "strength", "source_prompt", "keep", "seconds", "fps", "num_candidates", "steps", "seed")
@@ -371,7 +376,10 @@ def _settings(arguments: argparse.Namespace, job: _Job, requests: list[Request])
         else str(value) if isinstance(value, Path) else value
         for name, value in said.items()
     }  # fmt: skip
-    several = {"prompts": [list(astuple(request)) for request in requests]} if len(requests) > 1 else {}
+    listed = arguments.prompts is not None or len(requests) > 1
+    several = {"prompts": [list(astuple(request)) for request in requests]} if listed else {}
+    if arguments.storyboard is not None:
+        several["shots"] = [list(astuple(shot)) for shot in given]  # type: ignore[union-attr, call-overload]
     negative = {"negative_prompt": job.arguments.negative_prompt}
     return {
         "prompt": job.prompt,

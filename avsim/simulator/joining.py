@@ -52,10 +52,11 @@ def gap_frames(timeline: Timeline, seconds: float, what: str) -> int:
     """A gap's length in frames.
 
     Raises:
-        InputError: less than a frame, or not a number.
+        InputError: less than a frame, not a number, or more than memory holds.
     """
     if not (math.isfinite(seconds) and seconds * timeline.rate >= 1 - 1e-6):
         raise InputError(f"{what} {seconds:g} s: expected a frame or more, {1 / timeline.rate:g} s")
+    timeline.models.check_pixels(seconds, timeline.trained.clip.size)
     return frames_over(seconds, timeline.rate)
 
 
@@ -142,6 +143,7 @@ def looped(
         raise InputError(
             f"a loop of {seconds:g} s: must be longer than the clip that it leads back to, {own.seconds:g} s"
         )
+    models.check_pixels(seconds, sampling.size)
     return in_order([own, fill_gap(timeline, own, own, count, prompt, seed, sampling)])
 
 

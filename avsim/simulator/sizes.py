@@ -96,6 +96,7 @@ def composed(
     stride = spec.space_stride
     whole = [stride * math.ceil(length / scale / stride - 1e-6) for length in size]
     clip = replace(spec.clip, height=whole[0], width=whole[1])
+    models.check_pixels(clip.seconds, clip.size)  # those of a narrow frame are many more than it shows
     warn_once(
         f"{width}x{height}: composed at {clip.width}x{clip.height} around the trained size, "
         f"{spec.clip.width}x{spec.clip.height}, and scaled by {scale:g}"

@@ -118,6 +118,19 @@ def test_a_second_run_captions_what_is_missing_and_another_captioner_all(copies,
     assert Captions.beside(copies / "dark.mp4").styles_at(0, 2) == {"short": "a ball falls"}
 
 
+def test_videos_that_differ_in_their_suffix_alone_do_not_share_captions(copies, plugin):
+    (copies / "dark.mkv").write_bytes((copies / "bright.mp4").read_bytes())
+    for _ in range(2):
+        made = caption_folder(copies, captioner_of("my_captions:counted"), "my_captions:counted")
+        assert made.passed_over[str(copies / "dark.mp4")].startswith("dark.mkv has a file of captions")
+        assert Captions.beside(copies / "dark.mkv").at(0, 2) == "level 5"  # of bright.mp4
+
+
+def test_spans_of_less_than_a_frame_are_refused(copies, plugin):
+    with pytest.raises(InputError, match="1e-09 s are shorter than a frame"):
+        caption_folder(copies, captioner_of("my_captions:counted"), "x", 1e-9)
+
+
 def test_a_killed_run_leaves_whole_files(copies, plugin):
     calls = []
 

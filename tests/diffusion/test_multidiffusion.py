@@ -103,3 +103,8 @@ def test_what_is_not_composed_is_refused_by_name(simulator):
         with pytest.raises(InputError, match="size 40x40: .* was trained on, 48x32"):
             call()
     assert replace(simulator).extend(clip, size=SIZE, seconds=0.5, steps=2).seconds == 1.0
+
+
+def test_what_is_composed_for_a_narrow_frame_must_fit_memory(simulator):
+    with pytest.raises(InputError, match="more than 268,435,456 pixels in all"):
+        simulator.generate("a", size=(1, 40000), steps=1)  # of a canvas of 32 x 1,280,000

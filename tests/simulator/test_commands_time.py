@@ -145,6 +145,21 @@ def test_a_list_of_prompts_is_a_folder_that_goes_on(command, tmp_path, monkeypat
     assert code == 2 and "other settings" in err
 
 
+def test_a_folder_of_one_prompt_or_storyboard_takes_no_others(command, tmp_path):
+    (tmp_path / "one.jsonl").write_text('{"prompt": "a bell", "seed": 7}\n')
+    how = ("--prompts", f"{tmp_path}/one.jsonl", "--seconds", "0.25", "--no-rewrite")
+    assert command(*how, out="one/")[0] == 0
+    (tmp_path / "one.jsonl").write_text('{"prompt": "a bell", "seed": 8}\n')
+    code, err = command(*how, out="one/")
+    assert code == 2 and "other settings (prompts [['a bell', None, 7, None]]" in err
+    board = tmp_path / "board.yaml"
+    board.write_text("- {prompt: a bell, seconds: 0.5}\n")
+    assert command("--storyboard", str(board), "--no-rewrite", out="board/")[0] == 0
+    board.write_text("- {prompt: a ball, seconds: 0.5}\n")
+    code, err = command("--storyboard", str(board), "--no-rewrite", out="board/")
+    assert code == 2 and "other settings (shots [['a bell', 0.5]], now [['a ball', 0.5]])" in err
+
+
 def test_several_prompts_with_several_seeds(command, tmp_path):
     how = ("--prompt", "a ball", "--prompt", "a bell", "-n", "2", "--seconds", "0.25", "--no-rewrite")
     assert command(*how, out="many/")[0] == 0

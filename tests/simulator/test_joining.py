@@ -233,3 +233,13 @@ def test_levels_and_samples_meet_at_a_seam():
     assert abs(levels[10] - levels[15]) > 1.5  # the correction fades
     torch.testing.assert_close(pasted[:, 16000], given[:, 15999], atol=1e-3, rtol=0)  # no click
     torch.testing.assert_close(pasted[:, 31999], given[:, 32000], atol=1e-3, rtol=0)
+
+
+def test_what_memory_does_not_hold_is_refused(simulator):
+    for make in (
+        lambda: simulator.extend(clip_of(), "a", 1e6),
+        lambda: simulator.loop(clip_of(), 1e6),
+        lambda: simulator.connect(clip_of(), clip_of(), 1e6),
+    ):
+        with pytest.raises(InputError, match="more than 268,435,456 pixels in all"):
+            make()
