@@ -167,7 +167,7 @@ def open_study(sweep: Sweep, folder: Path, seed: int = 0) -> optuna.Study:
         from optuna.storages.journal import JournalFileBackend
     except ImportError as error:
         raise InputError("a sweep needs optuna: pip install 'avsim[sweep]'") from error
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # a warning has the traceback of a failed trial
     try:
         return optuna.create_study(
             storage=JournalStorage(JournalFileBackend(str(folder / "journal.log"))),

@@ -59,12 +59,13 @@ def test_trials_are_runs_and_a_stopped_sweep_goes_on(tmp_path, capsys):
     assert best and float(best[1]) == min(values)
 
 
-def test_a_failed_trial_is_named_and_the_others_run(tmp_path, capsys):
+def test_a_failed_trial_is_named_and_the_others_run(tmp_path, capfd):
     text = GOOD.replace("[4, 8]", "[4, -3]").replace("random", "grid")
     text = re.sub(r"  trainer: .*\n", "", text)
     out = tmp_path / "sweep"
     assert main(["sweep", str(sweep_file(tmp_path, text)), "--out", str(out), "-n", "2"]) == 0
-    assert "failed: avsim fit: trainer.max_steps is -3" in capsys.readouterr().out
+    said = capfd.readouterr()
+    assert "failed: avsim fit: trainer.max_steps is -3" in said.out and "Traceback" not in said.err
     assert "1 trial, 1 failed" in (out / "index.html").read_text()
 
 
