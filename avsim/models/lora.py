@@ -20,7 +20,7 @@ class LoRA:
 
     rank: int = 16
     alpha: float | None = None  # the update is scaled by alpha / rank; None: 1
-    targets: tuple[str, ...] = TARGETS  # how the names of adapted linear layers end
+    targets: tuple[str, ...] = TARGETS  # suffixes of the names of the adapted linear layers
 
     def __post_init__(self) -> None:
         if self.rank < 1 or (self.alpha is not None and not self.alpha > 0):
@@ -38,10 +38,10 @@ def is_lora(name: str) -> bool:
 
 
 def add_lora(model: JointTransformer, lora: LoRA) -> None:
-    """Freeze the video transformer and put adapters into it; they start at zero output.
+    """Freeze the video transformer and add adapters, whose output starts at zero.
 
     Raises:
-        InputError: peft is not installed, or no layer of the transformer has such a name.
+        InputError: peft is not installed, or no layer of the transformer matches a target.
     """
     try:
         from peft import LoraConfig, inject_adapter_in_model
