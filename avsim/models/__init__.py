@@ -4,7 +4,7 @@
     blocks, couplings      its blocks, and how the two streams exchange information in them
     joint_generator        `JointGenerator`: a `JointTransformer` with text encoder and timestep shifts
     joint_transformer      `JointTransformer`: a video backbone, an audio tower and fusion; `add_audio`
-    backbone, backbones/   the interface of video transformers, run block by block; Wan, LTX-Video, avsim's own
+    backbone, backbones/   the interface of video backbones; adapters for Wan, LTX-Video, avsim's own
     audio_tower, fusion    the audio branch, and its cross-attention to and from the video
     lora                   adapters on the video backbone
     joint_folder           a `JointTransformer` <-> a folder
@@ -13,8 +13,8 @@
     pair, tokens, rope     (video, audio) values; latents <-> tokens; rotary positions in seconds
     attention, level_only  attention layers; the Wiener estimate that outputs are added to
 
-A noise level s, from 0 (clean) to 1 (noise), is sigma of diffusers' flow matching schedulers: timestep / 1000.
-Levels (B, K) are shared: each of the K levels of a clip holds for a run of L / K consecutive tokens.
+A noise level s, 0 (clean) to 1 (noise), is sigma of diffusers' flow matching schedulers, timestep / 1000.
+Levels have the shape (B, K): each of a clip's K levels holds for a run of L / K consecutive tokens.
 """
 
 from typing import Any

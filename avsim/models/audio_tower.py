@@ -142,7 +142,9 @@ class AudioTower(nn.Module):
         """The velocity (B, Da, l) from the last hidden tokens (B, L, W).
 
         The output is added to the Wiener estimate of the velocity (`wiener`) in units of that estimate's
-        standard error, as with EDM's skip and output scales (2206.00364, section 5). Level embedding (B, 1 or L, W); z (B, Da, l) noisy latents; s (B,) or (B, l).
+        standard error, as with EDM's skip and output scales (2206.00364, section 5).
+
+        Shapes: level embedding (B, 1 or L, W); z (B, Da, l) noisy latents; s (B,) or (B, l).
         """
         shift, scale = (level[:, :, None] + self.out_table).unbind(2)  # (B, 1 or L, W)
         h = F.layer_norm(hidden, hidden.shape[-1:]) * (1 + scale) + shift  # (B, L, W)

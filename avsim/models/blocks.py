@@ -11,7 +11,7 @@ from avsim.models.pair import Pair
 from avsim.models.rope import Rotary, rotate
 
 ModulationParts = tuple[Tensor, ...]
-"""Shift, scale and gate of attention, then of the MLP: six tensors (B, K, W), a row per run of L / K tokens."""
+"""Shift, scale and gate of attention, then of the MLP: six (B, K, W), a row per run of L / K tokens."""
 
 
 def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:

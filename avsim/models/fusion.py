@@ -1,4 +1,4 @@
-"""How a video backbone and an audio tower exchange information: cross-attention with zero-initialised output."""
+"""How a video backbone and an audio tower exchange information: zero-initialised cross-attention."""
 
 from functools import lru_cache
 

@@ -251,7 +251,7 @@ def add_audio(
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if size > memory:
         raise InputError(
-            f"an audio tower of width {width} and {depth} blocks and its fusion take {size / 2**30:,.0f} GiB; "
+            f"an audio tower of width {width} and {depth} blocks with fusion needs {size / 2**30:,.0f} GiB; "
             f"this machine has {memory / 2**30:,.0f} GiB; take a smaller width or depth, or fuse less often"
         )
     model = JointTransformer(video, *parts())

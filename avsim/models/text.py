@@ -91,7 +91,7 @@ class WordEncoder(TextEncoder):
         return rows + [[0] * NGRAMS] * (self.length - 1 - len(rows))
 
     def check(self, caption: str) -> CaptionCheck:
-        """As `TextEncoder.check`; unknown are words in no caption of avsim's synthetic world, except numbers."""
+        """As `TextEncoder.check`; unknown: words in no caption of avsim's synthetic world, except numbers."""
         from avsim.world.captions.parsing import VOCABULARY
 
         words = re.findall(r"[^\W\d_]+(?:-[^\W\d_]+)*", caption.lower())
