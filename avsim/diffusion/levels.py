@@ -57,8 +57,8 @@ class LevelMixture:
     def unimodal_rows(self, first_row: int, count: int, batch_size: int, step: int) -> list[bool]:
         """Which of the rows `first_row` ... `first_row + count - 1` train each modality alone.
 
-        They are spaced evenly over the rows of all steps, so that the host knows them and every step has its
-        share of them, to within one row.
+        They are spaced evenly over the rows of all steps: they are known without waiting for the device, and
+        every step has its share of them, to within one row.
         """
         before = step * batch_size + first_row
         marks = [int((before + i) * self.unimodal) for i in range(count + 1)]

@@ -53,7 +53,7 @@ def check_checkpoint(path: Path, model: nn.Module, resumed: bool = False) -> int
     if classes:
         raise InputError(f"{path}: names classes to import, which could run code: refused")
     if resumed and missing:
-        raise DamagedError(f"{path}: no {' and no '.join(missing)} in it; training can't go on from it")
+        raise DamagedError(f"{path}: no {' and no '.join(missing)} in it; training can't resume from it")
     own = model.state_dict()
     for name in [*own, *names]:
         shapes = [tuple(tensors[name].shape) if name in tensors else "nothing" for tensors in (state, own)]
