@@ -1,5 +1,5 @@
-"""AV-Truth: counterfactual pairs of synthetic clips, scores of foley against their truth, and of metrics.
+"""AV-Truth: a benchmark of foley, and of metrics, on counterfactual synthetic clips with exact truth.
 
-In a pair exactly one fact differs (`pairs.CHANGES`) while all times of the hits are equal, so that timing
-alone can't tell the two clips apart.
+In every clip a stick hits targets. Between the two clips of a pair exactly one fact differs (`pairs.CHANGES`:
+material, size, ...), while all hits have the same times: timing alone can't tell the clips apart.
 """

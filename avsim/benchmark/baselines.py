@@ -1,4 +1,4 @@
-"""Baselines of the benchmark: audio that is true, true of another clip, absent, or made by simple rules."""
+"""Baselines of the benchmark: the true audio, another clip's, silence, simple rules, and a model's foley."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 Audio = Callable[[BenchClip], Clip]
 
-MOTION = 0.3  # of a clip's greatest change of frames: something moves
-DIP = 0.7  # of the change within three frames before: it stops or turns
-APART = 0.2  # s between triggered samples
+MOTION = 0.3  # share of a clip's greatest frame difference above which something moves
+DIP = 0.7  # share of the greatest difference in the three frames before, below which it stops or turns
+APART = 0.2  # s between triggered samples, at least
 DECAY = 0.08  # s, of the triggered sample
 PITCH = 700.0  # Hz
 
 
 def baseline(name: str, bench: Bench, checkpoint: str = "small") -> Audio:
-    """The audio of a baseline for each clip.
+    """A baseline: a function from a clip of the benchmark to its audio.
 
     truth: the true audio; codec: the true audio through the checkpoint's codec; shuffled: the true audio of a
     clip of another pair; silence; triggered: a decaying tone wherever motion stops or turns (simple foley);
@@ -87,7 +87,7 @@ def _triggered(bench: Bench, simulator: Simulator | None) -> Audio:
 
 
 def motion_stops(frames: Tensor, rate: float) -> list[float]:
-    """Seconds at which something that moved stops or turns: dips of the change of frames (3, T, H, W)."""
+    """Seconds at which motion in frames (3, T, H, W) stops or turns: dips in the frame difference."""
     change = frames.diff(dim=1).abs().mean((0, 2, 3))  # (T - 1,)
     moves = MOTION * change.max().item()
     found: list[float] = []

@@ -1,7 +1,7 @@
-"""Forced choice between the two true audios of a pair, without any network.
+"""Forced choice between the true audio of the two clips of a pair, without any network.
 
-Around each true hit, band levels of both channels in dB are averaged over three stretches of time. A model
-that got the videos A and B is right if its outputs o differ in the direction in which the truths t differ,
+Around each true hit, band levels of both channels in dB are averaged over three windows of time. For the
+videos A and B, a model is right if its outputs o differ in the direction in which the truths t differ,
 
     <o_A - o_B, t_A - t_B> > 0,
 
@@ -53,7 +53,7 @@ def _mean(power: Tensor, first: int, last: int) -> Tensor:
 
 
 def is_right(outputs: Sequence[Tensor], truths: Sequence[Tensor]) -> float:
-    """1 if the outputs (A, B) fit the truths (A, B) better than crossed, 0 if worse, 1/2 if equally."""
+    """1 if the outputs (A, B) fit the truths (A, B) better than (B, A), 0 if worse, 1/2 if equally."""
     (a, b), (true_a, true_b) = outputs, truths
     agreement = ((a - b) * (true_a - true_b)).mean().item()
     return 0.5 if abs(agreement) < TIE else float(agreement > 0)

@@ -1,6 +1,6 @@
-"""The benchmark's clips on disk: silent videos to make audio for, and the true audio.
+"""The benchmark's clips on disk: silent videos, for which models generate audio, and the true audio.
 
-FOLDER/bench.json       the spec, and of each clip its file, pair, change, caption and the times of its hits
+FOLDER/bench.json       the spec, and for each clip its file, pair, change, caption and the times of its hits
 FOLDER/videos/NAME.mp4  without audio
 FOLDER/truth/NAME.wav   the true audio
 """
@@ -26,13 +26,13 @@ from avsim.untrusted import inside, read_json
 from avsim.world.flat.render import render
 
 INDEX = "bench.json"
-VERSION = 1  # of the scenes: a change of this number makes another benchmark
+VERSION = 1  # of the scenes: scores of different versions can't be compared
 FIELDS = {"name": str, "change": str, "pair": int, "side": int, "caption": str, "hits": list}
 
 
 @dataclass(frozen=True)
 class BenchClip:
-    """A clip of the benchmark. `side` is 0 or 1 within its pair; `hits` are the times of arrival, s."""
+    """A clip of the benchmark. `side` is 0 or 1 within its pair; `hits`: when each is audible, s."""
 
     name: str
     change: str
@@ -44,7 +44,7 @@ class BenchClip:
 
 @dataclass(frozen=True)
 class Bench:
-    """A benchmark's folder, read."""
+    """The content of a benchmark's folder."""
 
     folder: Path
     spec: ClipSpec
@@ -70,7 +70,7 @@ class Bench:
         """Read a folder that `make` wrote.
 
         Raises:
-            InputError: there is none, it isn't finished, or its index is malformed.
+            InputError: there is no benchmark, it isn't finished, or its index is malformed.
         """
         folder = Path(folder)
         if not (folder / INDEX).is_file():
@@ -111,7 +111,7 @@ def make(
     changes: Sequence[str] = tuple(CHANGES),
     jobs: int = 1,
 ) -> Bench:
-    """Write `count` pairs of each change; a run that was killed goes on.
+    """Write `count` pairs of each change; clips that an interrupted call has written are kept.
 
     Raises:
         InputError: an unknown change, clips too short for two hits, or a folder that holds something else.

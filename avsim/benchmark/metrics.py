@@ -32,12 +32,12 @@ Corruption = Callable[[Clip], Clip]
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """A metric against one corruption."""
+    """How well a metric detects one corruption."""
 
     metric: str
     corruption: str
     auroc: Interval
-    judged: int  # clips that were judged both ways
+    judged: int  # clips for which the metric has a value with the true and with the corrupted audio
     clips: int
 
     def plain(self) -> dict[str, object]:
@@ -94,8 +94,8 @@ def sensitivities(
 
     Args:
         bench: the clips.
-        metrics: that judge single clips.
-        detectors: that the metrics use.
+        metrics: metrics of single clips.
+        detectors: the detectors that the metrics use.
         done: called after each clip.
     """
     true: dict[str, dict[str, float]] = {metric.name: {} for metric in metrics}
@@ -118,14 +118,14 @@ def sensitivities(
 
 
 def _with_audio(bench: Bench, clip: BenchClip, of: BenchClip) -> Clip:
-    """A clip's video with the true audio of one of the pair."""
+    """A clip's video with the true audio of itself or of its pair's other clip."""
     video, audio = bench.video(clip), bench.truth(of)
     assert video.frames is not None and audio.wave is not None
     return Clip.fitted(video.frames, audio.wave, video.frames_per_second, audio.sample_rate)
 
 
 def _compared(metric: str, corruption: str, true: dict[str, float], false: dict[str, float]) -> Sensitivity:
-    """AUROC over the clips that were judged both ways, with a bootstrap interval over clips."""
+    """AUROC over the clips with both values, with a bootstrap interval over clips."""
     names = [name for name in false if not (math.isnan(true[name]) or math.isnan(false[name]))]
     right = torch.tensor([true[name] for name in names], dtype=torch.float64)
     wrong = torch.tensor([false[name] for name in names], dtype=torch.float64)
@@ -138,7 +138,7 @@ def _compared(metric: str, corruption: str, true: dict[str, float], false: dict[
 
 
 def table(found: Sequence[Sensitivity]) -> str:
-    """As a Markdown table: a row a metric, a column a corruption."""
+    """As a Markdown table: one row per metric, one column per corruption."""
     metrics = list(dict.fromkeys(one.metric for one in found))
     corruptions = list(dict.fromkeys(one.corruption for one in found))
     by = {(one.metric, one.corruption): one for one in found}

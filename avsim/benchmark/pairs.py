@@ -16,14 +16,14 @@ from avsim.world.sound.rooms import PLACES
 
 Random = np.random.Generator
 
-HITS = (2, 4)  # least and most hits in a clip
+HITS = (2, 4)  # smallest and largest number of hits in a clip
 APART = 0.35  # s between hits, at least
 FIRST, LAST = 0.3, 0.35  # s of a clip before the first hit and after the last one
 SHORTEST = FIRST + LAST + APART  # s of a clip
 SLOW, FAST = 1.5, 5.0  # m/s
 SMALL, LARGE = 0.24, 0.5  # m
-ROOMS = ("dry studio", "cave", "concert hall")  # whose reverberation differs clearly
-KINDS = tuple(kind for kind in TARGETS if kind != "rubber tile")  # which is nearly silent
+ROOMS = ("dry studio", "cave", "concert hall")  # their reverberation differs clearly
+KINDS = tuple(kind for kind in TARGETS if kind != "rubber tile")  # a rubber tile is nearly silent
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Pair:
 
 
 def pair(change: str, number: int, spec: ClipSpec, seed: int = 0) -> Pair:
-    """Pair `number` of a change; a function of its arguments alone."""
+    """Pair `number` of a change; deterministic in its arguments."""
     random = np.random.default_rng(derive(seed, "AV-Truth", change, number))
     return Pair(change, CHANGES[change](random, _times(random, spec.seconds), spec))
 
@@ -118,11 +118,11 @@ def _which(random: Random, times: list[float], spec: ClipSpec) -> tuple[Scene, S
 
 
 CHANGES: dict[str, Callable[[Random, list[float], ClipSpec], tuple[Scene, Scene]]] = {
-    "material": _material,  # another kind of thing, of another material
+    "material": _material,  # the target is another kind of object, of another material
     "size": _size,
     "side": _side,
     "speed": _speed,  # of the stick
     "room": _room,
-    "order": _order,  # which of two things is struck first
-    "which": _which,  # which of two things is struck
+    "order": _order,  # two targets are struck in turn: which is first
+    "which": _which,  # which of two targets is struck
 }

@@ -28,8 +28,8 @@ class BenchScore:
     """The scores of one model.
 
     `choices` maps each change, and "all", to the share of pairs whose audio fits its own truth better than
-    the other clip's (chance: 1/2). `f1` is of onsets within a frame of a true hit, `offset` the median delay
-    of matched onsets in ms, `level` the mean absolute error of the loudness in dB.
+    the other clip's (chance: 1/2). `f1` is the F1 score of onsets, matched to true hits within a frame;
+    `offset` the median delay of matched onsets, ms; `level` the mean absolute error of the RMS level, dB.
     """
 
     name: str
@@ -55,7 +55,7 @@ class BenchScore:
 
 
 def score_folder(bench: Bench, folder: str | Path, name: str | None = None) -> BenchScore:
-    """Score the files of a folder, each named as its video; `name` is by default the folder's.
+    """Score the files of a folder, which have the names of the videos; `name` is by default the folder's.
 
     Raises:
         InputError: no such folder, or no file in it has the name of a video.
@@ -78,7 +78,7 @@ def score_folder(bench: Bench, folder: str | Path, name: str | None = None) -> B
 
 
 def score(bench: Bench, audio: Callable[[BenchClip], Clip], name: str) -> BenchScore:
-    """Score what `audio` gives for each clip; what raises InputError is missing."""
+    """Score the audio that `audio` returns for each clip; if it raises InputError, the clip is missing."""
     missing: list[str] = []
     choices: dict[str, list[float]] = {}
     rows, late, errors = [], [], []
@@ -124,7 +124,7 @@ def _level(clip: Clip) -> float:
 
 
 def table(scores: list[BenchScore]) -> str:
-    """Scores as a Markdown table, one row a model."""
+    """Scores as a Markdown table, one row per model."""
     changes = list(dict.fromkeys(change for one in scores for change in one.choices))
     lines = ["| audio | " + " | ".join(changes) + " | onset F1 | offset, ms | level error, dB | judged |"]
     lines.append("|---" * (len(changes) + 5) + "|")

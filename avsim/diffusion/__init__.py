@@ -1,13 +1,14 @@
 """Diffusion: noise levels, loss, training, guidance, sampling. The networks are in `avsim.models`.
 
     noising            x_s and v                          guidance       wrappers around `denoise`
-    levels             the mixture of noise levels        sampler        dx/ds = v from noise to data
+    levels             noise levels in training           sampler        dx/ds = v from noise to data
     loss               flow loss, motion weight           tasks          which latents are given
     training_sample    levels, noise, dropout of a step   generate       captions -> latents
     system             training under Lightning           rerank         best-of-n sampling
-    datamodule         worlds -> a replay buffer        sync_reward    the reward of sync guidance
-    student            guidance distillation              distillation   its targets
-    multidiffusion     other sizes, of windows            flow_edit      edits by prompt
+    add_audio          the same, with a video backbone    sync_reward    the reward of sync guidance
+    datamodule         worlds -> a replay buffer          distillation   targets of guidance distillation
+    student            guidance distillation              flow_edit      edits by prompt
+    attention_statistics    audio -> video attention      multidiffusion other sizes, in windows
 
 Importing this package imports neither Lightning nor wandb; only the training modules do.
 """

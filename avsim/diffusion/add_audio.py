@@ -18,17 +18,17 @@ class AddAudioSystem(GeneratorSystem):
     """Trains what `avsim add-audio` added to a video transformer, on latents with text embeddings.
 
     Args:
-        base: the folder that `avsim add-audio` wrote, or a run to go on from; `--init` on the command line.
+        base: the folder that `avsim add-audio` wrote, or a run to continue from (`--init` of `avsim fit`).
         video: what is trained of the video transformer: "freeze" nothing, "lora" adapters, "full" all of it.
         lora: the adapters' rank and target layers.
-        fusion_learning_rate: of the fusion; None: the recipe's, as of the audio tower.
+        fusion_learning_rate: of the fusion; None: the recipe's, which is that of the audio tower.
         video_learning_rate: of the video transformer or its adapters; None: the recipe's.
         gradient_checkpointing: recompute blocks in the backward pass, to save memory.
-        **settings: as `GeneratorSystem`'s, but for its model. The codecs are by default those of `base`.
+        **settings: as `GeneratorSystem`'s, except for its model. The codecs are by default those of `base`.
 
     Raises:
-        InputError: no such model, adapters that don't fit, or noise levels that vary along the time of a
-            clip for a video transformer that has one level per clip.
+        InputError: no such model, adapters that don't fit, or noise levels that vary within a clip for a
+            video transformer that has one level per clip.
     """
 
     def __init__(
@@ -65,13 +65,13 @@ class AddAudioSystem(GeneratorSystem):
         if model.levels == "clip" and self.levels.along_time > 0:
             raise InputError(
                 f"{base}: its video transformer takes one noise level per clip; set "
-                "--model.init_args.levels.along_time 0 (animate and extend, which need more, it can't do)"
+                "--model.init_args.levels.along_time 0 (animate and extend need more: they won't work)"
             )
         self.base = base
         self.rates = {"joint.fusion.": fusion_learning_rate, "joint.video.": video_learning_rate}
 
     def configure_optimizers(self) -> Any:
-        """The recipe, with the rates of the parts."""
+        """The recipe's optimizer and schedule, with the learning rates of the parts."""
         rates = {start: rate for start, rate in self.rates.items() if rate is not None}
         return configure(self.model, self.recipe, int(self.trainer.estimated_stepping_batches), rates)
 
@@ -79,7 +79,7 @@ class AddAudioSystem(GeneratorSystem):
         """The batch, with its embeddings: the text encoder never runs in a training step.
 
         Raises:
-            InputError: latents without text embeddings, or of another encoder's width.
+            InputError: latents without text embeddings, or embeddings of another width.
         """
         if isinstance(batch, LatentBatch):
             width = self.model.joint.audio.text_width

@@ -1,6 +1,6 @@
-"""Statistics of the attention from audio to video, recomputed outside of the hot path.
+"""Statistics of the attention from audio to video, recomputed in validation.
 
-The softmax is never held as a whole: blocks are taken one by one and audio queries in chunks.
+The attention weights are never stored as a whole: blocks are processed one by one, audio queries in chunks.
 """
 
 from typing import NamedTuple

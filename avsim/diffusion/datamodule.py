@@ -1,18 +1,18 @@
 """Worlds -> latents on the device: clips are rendered during training and kept in a replay buffer.
 
 Worker processes render clips of a world, the device encodes them, and their latents stay there in a replay
-buffer until newer ones take their place. A step trains on clips that are picked from it.
+buffer until newer ones replace them. A step trains on clips that are sampled from it.
 
 Reproducibility:
 - Clip i, its place in the buffer, and the noise, levels and dropped captions of row r of step k are functions
   of (seed, i) and of (seed, k, r) alone.
-- With `clips_per_step` the buffer before step k holds what has been rendered up to `minimum + clips_per_step
-  k` clips: training waits for rendering where it has to, nothing is dropped, and a run that was killed
-  renders the buffer again and goes on with the same bits.
-- Without it the buffer takes all that is rendered by then. Which clips a step samples from then depends
-  on how fast they are rendered, and a resumed run begins with an empty buffer and with clips that it has not
+- With `clips_per_step`, the buffer before step k holds the newest of the first `minimum + clips_per_step k`
+  clips: training waits for rendering if necessary, nothing is dropped, and a run that was killed renders the
+  buffer again and continues bit for bit.
+- Without it, the buffer takes all clips that are rendered by then. Which clips a step samples from depends on
+  the speed of rendering, and a resumed run begins with an empty buffer and with clips that it has not
   rendered before.
-- Each process of several has a buffer of its own, of every n-th chunk.
+- With n processes, each has a buffer of its own, of every n-th chunk.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ from avsim.seeds import derive, generator
 from avsim.weights import codec_records, load_parts
 from avsim.world import WorldConfig, WorldDataset, world_config
 
-CHUNK = 16  # clips that are rendered, and encoded, together
+CHUNK = 16  # clips that are rendered and encoded together
 
 
 @dataclass(frozen=True)
 class ReplayLength:
-    """Clips of one length.
+    """Clips of one length, their batch size and their buffer.
 
     Raises:
         InputError: fewer than one clip in a batch, a buffer that holds less than a chunk, or shares that are
@@ -54,8 +54,8 @@ class ReplayLength:
     seconds: float = 2.0
     batch_size: int = 32  # clips of a step
     capacity: int = 4096  # clips that the buffer keeps
-    rendered: float = 1.0  # fraction of the rendered clips
-    trained: float = 1.0  # fraction of the steps
+    rendered: float = 1.0  # share of this length in the rendered clips, relative to the other lengths
+    trained: float = 1.0  # share of this length in the steps, relative to the other lengths
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -69,7 +69,7 @@ class ReplayLength:
 
 
 class ReplayBuffer:
-    """Latents of clips of one spec on a device; the newest take the place of the oldest."""
+    """Latents of clips of one spec on a device; the newest replace the oldest."""
 
     def __init__(
         self, spec: LatentSpec, channels: tuple[int, int], capacity: int, device: torch.device | str
@@ -82,11 +82,11 @@ class ReplayBuffer:
 
     @property
     def held(self) -> int:
-        """How many clips there are."""
+        """The number of clips in the buffer."""
         return min(self.seen, self.capacity)
 
     def add(self, video: Tensor, audio: Tensor, captions: Sequence[str], names: Sequence[str]) -> None:
-        """Take a chunk of latents (n, Dv, t, h, w), (n, Da, l)."""
+        """Add a chunk of latents (n, Dv, t, h, w), (n, Da, l)."""
         at = self.seen % self.capacity
         rows = slice(at, at + len(names))
         self.video[rows], self.audio[rows] = video.to(self.video), audio.to(self.audio)
@@ -94,7 +94,7 @@ class ReplayBuffer:
         self.seen += len(names)
 
     def take(self, clips: Sequence[int], first_row: int, image: bool = False) -> LatentBatch:
-        """Clips, numbered from the oldest one held, as a batch; with `image`, their first frames alone."""
+        """A batch of `clips`, numbered from the oldest in the buffer; with `image`, of their first frames."""
         oldest = self.seen - self.held
         slots = [(oldest + clip) % self.capacity for clip in clips]
         at = torch.tensor(slots)
@@ -113,16 +113,16 @@ class ReplayData(LightningDataModule):
     Args:
         video_codec: run or folder of the codec that encodes the frames.
         audio_codec: the same for the waves.
-        world: a level's name, or a config.
+        world: the name of a difficulty level, such as "medium", or a config.
         spec: of the clips, except for their length.
         lengths: the lengths of the clips; all clips of a batch have the same.
-        scenes: shares of the clips that are of one kind of scene alone, such as {strike: 0.25}.
+        scenes: shares of the clips that have one kind of scene alone, such as {strike: 0.25}.
         images: first frames added to a batch, as a fraction of its clips.
         clips_per_step: clips that are rendered for each step; None: as many as the workers can render.
         minimum: clips of a length to render before training on it begins.
         held_out: number of clips of the split "validation".
-        workers: processes that render; None: all cores but two.
-        seed: of the world, and of what a step picks.
+        workers: number of processes that render; None: all cores but two.
+        seed: of the world, and of the clips that a step samples.
 
     Raises:
         InputError: no codec there, or one for other clips, numbers out of range, an unknown level or scene.
@@ -209,11 +209,11 @@ class ReplayData(LightningDataModule):
         return {"chunks": self.chunks}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on behind the chunks that a checkpoint counts."""
+        """Continue after the chunks that a checkpoint counts."""
         self.chunks = int(state_dict["chunks"])
 
     def train_dataloader(self) -> Iterable[LatentBatch]:
-        """Endless, from the step that the run is at."""
+        """Endless batches, from the current step of the run on."""
         _, ranks = self._processes
         for each in self.lengths:
             if each.batch_size % ranks:
@@ -236,7 +236,7 @@ class ReplayData(LightningDataModule):
     test_dataloader = val_dataloader
 
     def teardown(self, stage: str) -> None:
-        """End the processes that render."""
+        """Stop the processes that render."""
         if self.renderer is not None:
             self.renderer.stop()
             self.renderer = None
@@ -264,7 +264,7 @@ class ReplayData(LightningDataModule):
             return video, wave_codec.encode(from_int16(waves)).float()
 
     def begin(self, step: int) -> None:
-        """Reset the buffers, refilled up to `step` where they are a function of it; start rendering."""
+        """Reset the buffers, and refill them up to `step` if they are a function of it; start rendering."""
         self.teardown("fit")
         self.buffers = [
             ReplayBuffer(spec, self.channels, each.capacity, self.device)
@@ -280,7 +280,7 @@ class ReplayData(LightningDataModule):
                 self.buffers[length].seen += CHUNK
                 if self.buffers[length].seen <= CHUNK * room[length]:
                     again.append(number)
-            for buffer in self.buffers:  # those whose clips are overwritten by now need no rendering
+            for buffer in self.buffers:  # clips that would be overwritten by now need no rendering
                 buffer.seen -= buffer.held
         again.reverse()
         numbers = itertools.chain(again, itertools.count(self.chunks))
@@ -290,7 +290,7 @@ class ReplayData(LightningDataModule):
             self.take(self.renderer.next())
 
     def chunks_before(self, step: int) -> int:
-        """How many chunks this process has rendered before a step, where that is a function of it."""
+        """The number of chunks that this process has rendered before a step; needs `clips_per_step`."""
         assert self.clips_per_step is not None
         _, ranks = self._processes
         return -(-int(self.minimum + self.clips_per_step * step) // (CHUNK * ranks))
@@ -300,7 +300,7 @@ class ReplayData(LightningDataModule):
         self.buffers[chunk["length"]].add(*self.encode(chunk), chunk["captions"], chunk["names"])
 
     def fill(self, step: int) -> None:
-        """Add the chunks a step requires; without `clips_per_step`, also those ready."""
+        """Add the chunks that a step requires; without `clips_per_step`, also all others that are ready."""
         assert self.renderer is not None
         while self.waits(step):
             self.take(self.renderer.next())
@@ -317,11 +317,11 @@ class ReplayData(LightningDataModule):
         return not any(self.ready())
 
     def ready(self) -> list[bool]:
-        """Which lengths have clips enough to train on."""
+        """Which lengths have enough clips to train on."""
         return [buffer.held >= min(self.minimum, buffer.capacity) for buffer in self.buffers]
 
     def batch(self, step: int) -> LatentBatch:
-        """This process's rows of a step, picked from one buffer; images beside them."""
+        """This process's rows of a step, sampled from one buffer, with images if there are any."""
         shares = torch.tensor(
             [each.trained * ready for each, ready in zip(self.lengths, self.ready(), strict=True)]
         )
@@ -343,7 +343,7 @@ class _Chunks(Dataset):
     """Chunk k of a split: CHUNK clips of one length, as bytes."""
 
     def __init__(self, data: ReplayData, split: str, most: int = 1 << 40) -> None:
-        # What a worker needs, and no more: no latents, no device.
+        # This is sent to workers: it must hold no latents and no device.
         self.seed, self.split, self.most = data.seed, split, most
         self.chunk_length, self.shares = data.chunk_length, torch.tensor(list(data.shares.values()))
         self.worlds = data.worlds
@@ -420,7 +420,7 @@ class _Renderer:
 
 
 class _Steps:
-    """The batches of a training, from the step that it is at."""
+    """The training batches, from the current step on."""
 
     def __init__(self, data: ReplayData) -> None:
         self.data = data

@@ -23,19 +23,19 @@ from avsim.diffusion.noising import Noised, clean_of, noise_of
 from avsim.models.joint import Context, JointDiT
 from avsim.models.pair import Pair
 
-# Of generation from text, and of video for given audio. `sync_samples` is 1 in distillation; a student
-# learns the average over many clips, so its `sync_scale` is higher than a sampler's.
+# The teacher's guidance: of generation from text, and of video for given audio. `sync_samples` is 1 in
+# distillation; a student learns the average over many clips, so its `sync_scale` is higher than a sampler's.
 TARGETS = (
     replace(DEFAULT_GUIDANCE, sync_scale=0.35),
     replace(GUIDANCE_GIVEN_AUDIO, sync_scale=0.55, sync_samples=1),
 )
-SYNC_TARGETS = (  # with a reward for synchrony; text guidance costs a student nothing
+SYNC_TARGETS = (  # with a reward for synchrony; text guidance adds no pass to a student
     replace(DEFAULT_GUIDANCE, sync_scale=0.4, sync_start=0.4, sync_end=0.88, guidance_start=0.5),
     replace(GUIDANCE_GIVEN_AUDIO, sync_scale=0.5, sync_start=0.25, sync_end=0.9, sync_samples=1),
 )
 DELAYED = 0.5  # fraction of clips whose audio is circularly shifted in time
-PREDICTED = 0.5  # share of clips that are the teacher's prediction from a higher level
-HIGHER = 0.2, 0.5  # how much higher, as a fraction of the distance to 1: about one step of eight
+PREDICTED = 0.5  # fraction of clips that are replaced by the teacher's prediction from a higher level
+HIGHER = 0.2, 0.5  # range of the higher level, as a fraction of the distance to 1: about one step of eight
 
 
 @torch.no_grad()
@@ -63,8 +63,9 @@ def distillation_sample(
         x: clean tokens of both modalities, (B, L, D).
         s: their levels (B, K).
         table: of `GuidanceRows`: of generation from text, and of video for given audio.
-        chance: uniform values (4, B, 1, 1).
-        noise: returns normal noise of the shape of a tensor.
+        chance: uniform values (4, B, 1, 1): whether to shift the audio, by how much, how much higher the
+            level of the prediction is, whether to use that prediction.
+        noise: returns normal noise of a tensor's shape.
         reward: gradient of a reward for synchrony, in place of the audio likelihood.
     """
     delayed, shift, up, predicted = chance

@@ -1,4 +1,4 @@
-"""Edits by prompt without inversion: the difference of two velocities (FlowEdit, 2412.08629)."""
+"""Edits by prompt without inversion, along the difference of two velocities (FlowEdit, 2412.08629)."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def flow_edit(
     seed: int = 0,
     first_row: int = 0,
 ) -> Latents:
-    """A clip's latents (1 row), moved from what the source prompt describes to what the target prompt does.
+    """A clip's latents (1 row), moved from the source prompt to the target prompt.
 
         z_s = (1 - s) x + s noise,    z'_s = z + z_s - x,    dz / ds = v(z'_s, target) - v(z_s, source)
 
     from z = x at the task's starting level to 0, with fresh noise in each step (2412.08629, algorithm 1).
-    Where both prompts predict the same velocity, nothing changes; latents that the task gives never do.
+    Where the predictions for both prompts are equal, nothing changes; given latents never change.
 
     Raises:
         InputError: fewer than one step, or a modality that the task has and the clip lacks.

@@ -25,8 +25,8 @@ from avsim.models.pair import NAMES, Latents, Pair
 from avsim.models.tokens import grid, lengths, to_latents, to_tokens
 from avsim.seeds import normal_rows
 
-STEPS = 8  # of the sampler
-ETA = 1.0  # of the sampler, see `ancestral`
+STEPS = 8  # default number of sampler steps
+ETA = 1.0  # share of fresh noise in the sampler, see `ancestral`
 
 OnStepEnd = Callable[[int, float, Latents], Latents | None]
 """on_step_end(step, highest noise level before it, latents after it) -> other latents; None keeps them."""
@@ -52,8 +52,8 @@ def generate(
 ) -> Latents:
     """Generate a clip of `spec` for each caption ("" for none); row i depends on (seed, first_row + i) alone.
 
-    `given` holds the latents that the task keeps or starts from (B or 1 rows): all latents of a modality that
-    is given anywhere, with any finite values where it is not. Given latents are returned bit for bit. A
+    `given` holds the latents that the task keeps or starts from (B or 1 rows). A modality of which a part is
+    given comes as a whole, with any finite values in the rest. Given latents are returned bit for bit. A
     `student` that was distilled from the guided model generates in its place; the gradient of sync guidance
     still comes from the model, or from `reward_fn`. Frame 0 is denoised `first_frame_lead` steps before the
     rest. `on_step_end` may replace the latents after a step. Returns video (B, Dv, t, h, w) and audio
@@ -71,7 +71,7 @@ def generate(
     levels = start.each(
         lambda start: shortest_runs(start, spec).to(device).expand(len(captions), -1)
     )  # (B, K)
-    if not any(captions) and not guidance.negative_prompt:  # a pass without captions would be the same
+    if not any(captions) and not guidance.negative_prompt:  # the unconditional pass would be the same
         guidance = replace(guidance, guidance_scale=1.0, audio_guidance_scale=None, audio_text_scale=1.0)
     cond = model.context(captions, spec)
     both = len(start.present()) == 2
@@ -161,7 +161,7 @@ def checked(latents: Tensor | None, name: str, shape: tuple[int, ...]) -> Tensor
 
 
 def shortest_runs(levels: Tensor, spec: LatentSpec) -> Tensor:
-    """Levels of L tokens (L,) -> the fewest that describe them: one, one per latent frame, or all."""
+    """Levels of L tokens (L,) -> the fewest (K,) that describe them: one, one per latent frame, or all."""
     for count in (1, spec.video[0]):
         if len(levels) % count == 0:
             shared = levels.view(count, -1)

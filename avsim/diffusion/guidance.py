@@ -8,9 +8,9 @@ unconditional prediction is a pass of its own, and `guide` adds their difference
 The video can also follow a gradient (`add_gradient`): of the model's own audio loss
 (`audio_likelihood_gradient`) or of a reward for synchrony (`reward_gradient`).
 
-The same functions serve sampling, where a `Guidance` holds numbers and a pass that adds nothing is left out,
-and distillation, where `GuidanceRows` holds a guidance for each row as tensors and the host never waits for
-the device.
+Sampling and distillation use the same functions. For sampling, a `Guidance` holds numbers, and passes that
+would add nothing are skipped. For distillation, `GuidanceRows` holds tensors with a guidance for each row,
+and the host never waits for the device.
 """
 
 from collections.abc import Callable, Sequence
@@ -37,7 +37,7 @@ RewardFn = Callable[[Latents], Tensor]
 
 Its scale: gradients above norm `MAX_NORM` are normalised; smaller ones count less.
 """
-MAX_NORM = 1.0  # norm of a reward's gradient from which on it is normalised
+MAX_NORM = 1.0  # norm above which a reward's gradient is normalised
 EPS = 1e-12
 
 
@@ -57,7 +57,7 @@ class Guidance:
     modality_start: float = 0.0  # the lowest level of both modality scales
     sync_scale: float = 0.0  # step along the gradient of the audio likelihood, or of a reward
     guidance_start: float = 0.0  # the lowest level of `guidance_scale`
-    sync_samples: int = 1  # noises over which the gradient of the audio's likelihood is averaged
+    sync_samples: int = 1  # noise samples over which the gradient of the audio likelihood is averaged
     audio_text_scale: float = 1.0  # text guidance of the audio, computed without the video; at all levels
     sync_start: float = 0.0  # the lowest level of `sync_scale`
     sync_end: float = 0.93  # the highest, as an absolute level: noisier video has no information on its audio
@@ -93,7 +93,7 @@ class Guidance:
         return self.guidance_scale, audio
 
     def starting_at(self, highest: float) -> "Guidance":
-        """The same with its starts as noise levels, of clips that begin at `highest`."""
+        """The same with its interval starts as noise levels, for sampling that starts at level `highest`."""
         starts = ("modality_start", "guidance_start", "sync_start")
         return replace(self, **{name: highest * getattr(self, name) for name in starts})
 
@@ -130,7 +130,7 @@ class GuidanceRows(NamedTuple):
 
     @classmethod
     def table(cls, guidances: Sequence[Guidance], device: torch.device | str) -> Tensor:
-        """(G, 11), a row for each.
+        """Guidances as a table (G, 11), a row for each.
 
         Raises:
             InputError: a guidance with a negative prompt.
@@ -180,7 +180,7 @@ def guide(
         model: the guided model.
         cond: the context with captions.
         uncond: the context without.
-        guidance: of the whole batch, or of each row.
+        guidance: of the whole batch, or of each row; "partner" above is the other modality.
         generated: which of (video, audio) is generated beside the other; modality guidance of one that is
             given, absent or alone is skipped.
     """
@@ -232,18 +232,18 @@ def highest(s: Tensor) -> Tensor:
 
 
 class Gradient(NamedTuple):
-    """The gradient of a loss by the video, for `add_gradient`."""
+    """The gradient of a loss w.r.t. the video, for `add_gradient`."""
 
     of: Callable[[Pair[Tensor], Pair[Tensor], Pair[Tensor]], Tensor]
     """of(x, s, clean) -> a gradient w.r.t. the video, (B, Lv, Dv); `clean`: the predicted clean tokens."""
-    max_norm: float = EPS  # from which on a clip's gradient is normalised
+    max_norm: float = EPS  # norm above which a clip's gradient is normalised
 
 
 def add_gradient(denoise: Denoise, gradient: Gradient, guidance: Guidance | GuidanceRows) -> Denoise:
     """`denoise` with a gradient step on the video between the levels `sync_start` and `sync_end`.
 
-    The velocity changes by `sync_scale` x level in root mean square over a clip's generated tokens, whatever
-    the gradient's norm; below `max_norm` proportionally less.
+    The root mean square of the velocity's change over a clip's generated tokens is `sync_scale` x level if
+    the gradient's norm is at least `max_norm`, and proportionally less below that.
     """
 
     def guided(x: Pair[Tensor], s: Pair[Tensor]) -> Pair[Tensor]:
@@ -280,7 +280,7 @@ def apply_gradient(
 def reward_gradient(reward_fn: RewardFn, spec: LatentSpec) -> Gradient:
     """The gradient of a reward of the predicted clean clip (Universal guidance, 2302.07121).
 
-    The reward needs no training on noisy clips. Where its gradient is small, it counts for less.
+    The reward model needs no training on noisy clips. Gradients below `MAX_NORM` are not scaled up.
     """
 
     def of(x: Pair[Tensor], s: Pair[Tensor], clean: Pair[Tensor]) -> Tensor:
@@ -301,7 +301,7 @@ def audio_likelihood_gradient(
     """The gradient of the model's own audio loss w.r.t. the noisy video: classifier guidance (2105.05233).
 
     By Bayes' rule p(video | audio) ~ p(video) p(audio | video), and the model is the classifier. The audio is
-    the predicted clean one. Each of the `samples` costs a forward and a backward pass.
+    the predicted clean audio. Each of the `samples` costs a forward and a backward pass.
 
     Args:
         model: the classifier.

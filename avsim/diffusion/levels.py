@@ -1,5 +1,4 @@
-"""How much noise each token trains under: a mixture of noise levels, sampled per clip, modality and latent
-frame.
+"""The noise levels of training: a mixture, sampled for each clip, modality and latent frame.
 
 One model is trained for every task by sampling the noise levels of each task (Mixture of noise levels,
 2405.13762; Diffusion forcing, 2407.01392): of both modalities jointly, independently, alone, with one of them
@@ -20,7 +19,7 @@ from avsim.seeds import row_normal, row_uniform
 
 
 def shifted(u: Tensor, shift: float) -> Tensor:
-    """The noise level of a timestep u before the shift, u and level in [0, 1] (SD3, 2403.03206, eq. 23).
+    """The noise level of a timestep u, both in [0, 1], after the timestep shift (SD3, 2403.03206, eq. 23).
 
     A shift above 1 spends more steps at high noise, which redundant signals need.
     """
@@ -29,7 +28,7 @@ def shifted(u: Tensor, shift: float) -> Tensor:
 
 @dataclass(frozen=True)
 class LevelMixture:
-    """Fractions of each kind of noise levels in training.
+    """The shares of the kinds of noise levels in training.
 
     Raises:
         InputError: shares of the five kinds that don't add up to 1, or a share outside [0, 1].
@@ -41,7 +40,7 @@ class LevelMixture:
     audio_given: float = 0.12  # visualize
     unimodal: float = 0.10  # each modality as if the other were absent
     logit_std: float = 1.0  # standard deviation of logit(u)
-    pure_noise: float = 0.05  # fraction of u that are exactly 1, where sampling starts
+    pure_noise: float = 0.05  # share of u that is exactly 1, where sampling starts
     along_time: float = (
         0.20  # share of clips whose levels vary in time: half with a given span, half with a level per frame
     )
@@ -58,8 +57,8 @@ class LevelMixture:
     def unimodal_rows(self, first_row: int, count: int, batch_size: int, step: int) -> list[bool]:
         """Which of the rows `first_row` ... `first_row + count - 1` train each modality alone.
 
-        They are spaced evenly over the rows of all steps: they are known on the host, and every step has its
-        share of them, to within one row.
+        They are spaced evenly over the rows of all steps: they are known without waiting for the device, and
+        every step has its share of them, to within one row.
         """
         before = step * batch_size + first_row
         marks = [int((before + i) * self.unimodal) for i in range(count + 1)]
@@ -75,10 +74,10 @@ class LevelMixture:
         coupled: bool = True,
         name: str = "levels",
     ) -> Pair[Tensor]:
-        """The levels of rows (B,) of step `step`: video (B, t) by latent frame, audio (B, l) by audio latent.
+        """The levels of rows (B,) of step `step`: (B, t) of latent frames, (B, l) of audio latents.
 
-        They are made on the device of `rows`; row i depends on (seed, step, rows[i]) alone. Rows that are not
-        `coupled` train each modality alone: neither is given, and each has an independent timestep u.
+        They are sampled on the device of `rows`; row i depends on (seed, step, rows[i]) alone. Rows that are
+        not `coupled` train each modality alone: neither is given, and each has an independent timestep u.
         """
         kind, along, which, cut = row_uniform(rows, (4,), seed, name, step)[:, :, None].unbind(1)  # (B, 1)
         if not coupled:
@@ -89,7 +88,7 @@ class LevelMixture:
             end_of_joint, end_of_independent, end_of_foley = accumulate(shares)
             joint, visualize = kind < end_of_joint, kind >= end_of_foley
             foley = (kind >= end_of_independent) & ~visualize
-        if spec.video[0] == 1:  # an image has no span to give
+        if spec.video[0] == 1:  # an image has no span that could be given
             along = torch.ones_like(along)
         points = self._points(rows, spec.video[0], seed, name, step)
         by_frame = (
@@ -106,15 +105,14 @@ class LevelMixture:
         return s.each(lambda s, given: torch.where(given, 0.0, s), given)
 
     def _points(self, rows: Tensor, count: int, seed: int, name: str, step: int) -> Pair[Tensor]:
-        """Timesteps u of both in (0, 1], (B, t): logit-normal, or 1 with probability `pure_noise`."""
+        """Timesteps u in (0, 1] of both modalities, (B, t): logit-normal, or 1 at a rate of `pure_noise`."""
         logits = row_normal(rows, (2, count), seed, name, step, "logits")
         pure = row_uniform(rows, (2, count), seed, name, step, "pure") < self.pure_noise
         return Pair(*torch.where(pure, 1.0, torch.sigmoid(self.logit_std * logits)).unbind(1))
 
     @staticmethod
     def _given_span(chosen: Tensor, which: Tensor, cut: Tensor, spans: Pair[Tensor]) -> Pair[Tensor]:
-        """The given latents of `chosen` rows (B, 1): the first frame, the beginning or the end, up to `cut`
-        s.
+        """The given latents of `chosen` rows (B, 1): the first frame, or all before or after `cut` seconds.
 
         These are the conditions of animate, extend, loop and connect. Returns bools, (B, t) and (B, l).
         """
@@ -127,7 +125,7 @@ class LevelMixture:
 
 @lru_cache(maxsize=32)
 def _spans(spec: LatentSpec, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Seconds of latent frames (t, 2) and audio latents (l, 2), and the frame each of these is in, (l,)."""
+    """Seconds of latent frames (t, 2) and audio latents (l, 2), and the frame of each audio latent (l,)."""
     with torch.inference_mode(False):
         video, audio = spec.video_spans(), spec.audio_spans()
         owner = torch.searchsorted(video[:-1, 1].contiguous(), audio.mean(1))

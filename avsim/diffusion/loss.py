@@ -5,7 +5,7 @@ from torch import Tensor
 
 from avsim.diffusion.noising import Noised, level_only_velocity
 
-MIN_LEVEL = 0.05  # noise level below which an error of the data has the weight of this level
+MIN_LEVEL = 0.05  # noise level below which the weight of an error of the data no longer grows
 
 
 def token_loss(predicted: Tensor, noised: Noised) -> Tensor:
@@ -27,10 +27,10 @@ def row_loss(per_token: Tensor) -> Tensor:
 
 
 def motion_weight(noised: Noised, frames: int, motion: float) -> Tensor:
-    """The loss weight of each video token, (B, L): 1, and up to 1 + `motion` where its position ever changes.
+    """The loss weight of each video token, (B, L): 1, and up to 1 + `motion` where latents change over time.
 
-    Tokens run over `frames` latent frames; those of frame 0 count 1. The extra weight is
-    multiplied by 1 - s0^2, where s0 is the level of frame 0: from a noisy frame 0 motion can't be predicted.
+    Tokens run over `frames` latent frames; those of frame 0 have weight 1. The extra weight is multiplied by
+    1 - s0^2, where s0 is the level of frame 0: motion can't be predicted from a noisy frame 0.
     """
     later = noised.x.unflatten(1, (frames, -1))[:, 1:]  # (B, t - 1, hw, D)
     if frames == 1:

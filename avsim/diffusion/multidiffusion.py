@@ -16,11 +16,11 @@ from avsim.clip import LatentSpec
 from avsim.errors import InputError
 from avsim.models.pair import Pair
 
-OVERLAP = 0.5  # least share of a window that the next one covers too
+OVERLAP = 0.5  # smallest share of a window that overlaps the next one
 
 
 class WindowedContext(NamedTuple):
-    """The context of one window, and where windows lie."""
+    """The context of one window, and the positions of all windows."""
 
     inner: Any  # the model's own context, of a window
     spec: LatentSpec  # of the whole
@@ -31,8 +31,8 @@ class WindowedContext(NamedTuple):
 class MultiDiffusion(nn.Module):
     """A model whose velocities at other sizes are the weighted mean of those of overlapping windows.
 
-    It has the interface of `JointDiT`. Each window has the trained size and positions of its own, and the
-    same caption. Weights fall off towards the edges of a window. The audio's velocity is the mean over all.
+    It has the interface of `JointDiT`. All windows have the trained size, its positions and the same caption.
+    Weights fall off towards the edges of a window. The audio's velocity is the mean over all windows.
 
     Args:
         model: a `JointDiT` or `JointGenerator`.
@@ -44,7 +44,7 @@ class MultiDiffusion(nn.Module):
         self.model, self.size = model, size
 
     def __getattr__(self, name: str) -> Any:
-        """What is the model's own: text encoder, shifts, channels, coupling, levels."""
+        """Attributes of the wrapped model: text encoder, shifts, channels, coupling, levels."""
         try:
             return super().__getattr__(name)
         except AttributeError:
@@ -96,7 +96,7 @@ def window_weights(high: int, wide: int) -> Tensor:
 
 
 def offsets(whole: int, part: int) -> tuple[int, ...]:
-    """Where windows of `part` latents begin that cover `whole`, evenly, each overlapping the next one.
+    """The evenly spaced starts of windows of `part` latents that cover `whole`, each overlapping the next.
 
     Raises:
         InputError: a whole that is smaller than a part.

@@ -26,10 +26,11 @@ def rerank(
     candidates: Sequence[Latents],
     first_row: int = 0,
 ) -> Latents:
-    """Row by row the candidate whose video makes the audio, the same in all of them, likeliest to the model.
+    """For each row, the candidate whose video gives the audio, which all share, the highest likelihood.
 
-    The likelihood is measured by the audio's flow loss given the video (2303.16203, whose classes are the
-    candidates here). Row i has the same noise in all candidates, which depends on `first_row + i` alone.
+    The likelihood is measured by the audio's flow loss given the video: a diffusion classifier (2303.16203)
+    whose classes are the candidates. The noise of row i depends on `first_row + i` alone and is the same for
+    all candidates.
     """
     context = model.context(captions, spec)
     losses = [

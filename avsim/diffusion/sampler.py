@@ -58,9 +58,9 @@ def ancestral(
 ) -> Sampler:
     """Ancestral sampling: Euler steps with fresh noise between them, which corrects errors of early steps.
 
-    With sigma = s / (1 - s), a step to sigma' goes on with a share eta sqrt(1 - (sigma' / sigma)^2) of fresh
-    noise (DDIM, 2010.02502, eq. 16: `eta` 0 is Euler's step, 1 is DDPM's). `noise(i)` are normal tokens
-    (B, L, D) for step i. `on_step_end` is called with the levels that a step started from.
+    With sigma = s / (1 - s), a step to sigma' replaces a share eta sqrt(1 - (sigma' / sigma)^2) of the noise
+    by fresh noise (DDIM, 2010.02502, eq. 16: `eta` 0 is Euler's step, 1 is DDPM's). `noise(i)` returns normal
+    noise (B, L, D) for step i. `on_step_end` is called with the levels that a step started from.
 
     Raises:
         InputError: an `eta` outside [0, 1].

@@ -21,22 +21,22 @@ from avsim.weights import TENSORS, hash_of, load_model, part_folder
 
 
 class DistillationSystem(GeneratorSystem):
-    """Trains a student on the velocities of its guided teacher, from whose weights it starts.
+    """Trains a student on the velocities of its guided teacher; it starts from the teacher's weights.
 
-    Rows of one modality and images are trained on data. The run exports both models and the codecs.
-    Validation losses are against the velocities of the data, which differ from a student's targets.
+    Images and rows of one modality are trained on the data's velocities. The run exports both models and the
+    codecs. Validation losses are against the velocities of the data, which differ from a student's targets.
 
     Args:
         teacher: a generator's folder, or a run that exported one.
-        targets: guidance of generation from text, and of video for given audio (`TARGETS`, or
-            `SYNC_TARGETS` with a sync model).
+        targets: two guidances of the teacher: of generation from text, and of video for given audio; None:
+            `TARGETS`, or `SYNC_TARGETS` with a sync model.
         sync_model: a folder with the sync model whose reward guides the targets, decoded by the codecs of
             this config; None: the teacher's own audio likelihood guides them.
-        **settings: as `GeneratorSystem`'s, but for its model.
+        **settings: as `GeneratorSystem`'s, except for its model.
 
     Raises:
-        InputError: no generator or sync model there, a sync model without codecs, targets that aren't two, or
-            a checkpoint of another teacher's student.
+        InputError: no generator or sync model there, a sync model without codecs, a number of targets other
+            than two, or a checkpoint of a student with another teacher.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class DistillationSystem(GeneratorSystem):
 
     @torch.no_grad()
     def with_target(self, sample: TrainingSample) -> TrainingSample:
-        """Coupled rows with the guided teacher's velocity; the others as they are."""
+        """The sample with the guided teacher's velocity as target; unchanged if it has one modality alone."""
         if not sample.coupled:
             return sample
         teacher: Any = self.frozen["generator"]

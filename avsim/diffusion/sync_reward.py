@@ -1,4 +1,4 @@
-"""A reward for synchrony: how well the video and audio of a clean clip are in time."""
+"""A reward for synchrony: how well the video and audio of a clean clip are synchronised."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from avsim.models.pair import Latents
 from avsim.perception.sync import SyncModel, in_sync_score
 
 DECODER_ITERATIONS = 4  # of phase retrieval, enough for onsets
-FULL_NORM = 1.15  # gradient norm of a clip that counts in full: 1.5 to 6 with audible events, else 0.3
+FULL_NORM = 1.15  # gradient norm above which a clip counts in full; 1.5 to 6 with audible events, else 0.3
 
 
 def sync_reward(
@@ -21,10 +21,10 @@ def sync_reward(
 ) -> RewardFn:
     """The score of a sync model for no offset between video and audio latents of `spec`.
 
-    Where the audio is generated too, avsim's codecs take shortcuts: the gradient by the video is that of its
-    `linear_decode`, and audio is decoded in few iterations. Audio that is given is decoded and encoded once,
-    and the gradient by the video is exact. At the model's own rates the host never waits for the device, so
-    that it fits a CUDA graph.
+    If the audio is generated too, avsim's codecs take shortcuts: the gradient w.r.t. the video is that of
+    `linear_decode`, and audio is decoded in few iterations. Given audio is decoded and encoded once, and the
+    gradient w.r.t. the video is exact. At the sync model's own rates the host never waits for the device, so
+    that it can be part of a CUDA graph.
     """
     cached: list[Tensor] = []  # features of given audio
 

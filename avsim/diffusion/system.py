@@ -35,17 +35,17 @@ class GeneratorSystem(L.LightningModule):
         model: the model.
         recipe: optimizer and schedule.
         seed: of all random numbers, together with step and row.
-        video_codec: run or folder of the codec that made the video latents; exported along, never trained.
-        audio_codec: and of the audio latents.
+        video_codec: run or folder of the codec of the video latents; exported with the model, never trained.
+        audio_codec: the same for the audio latents.
         levels: the mixture of noise levels.
         caption_dropout: probability that a clip trains without its caption, for classifier-free guidance.
-        caption_dropout_given_video: the same for clips whose video is given, which has most of the caption's
-            information; None: as `caption_dropout`.
+        caption_dropout_given_video: the same for clips whose video is given, which holds most of the
+            caption's information; None: as `caption_dropout`.
         motion_weight: additional weight of video tokens with motion (`loss.motion_weight`).
         image_weight: loss weight of the images beside a batch of clips; that of the clips is 1.
 
     Raises:
-        InputError: a chance outside [0, 1] or a negative weight.
+        InputError: a probability outside [0, 1] or a negative weight.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class GeneratorSystem(L.LightningModule):
         given = caption_dropout if caption_dropout_given_video is None else caption_dropout_given_video
         for name, chance in (("caption_dropout", caption_dropout), ("caption_dropout_given_video", given)):
             if not 0 <= chance <= 1:
-                raise InputError(f"{name} is {chance}; it is a chance, 0 to 1")
+                raise InputError(f"{name} is {chance}; it must lie in [0, 1]")
         for name, weight in (("motion_weight", motion_weight), ("image_weight", image_weight)):
             if not 0 <= weight < float("inf"):
                 raise InputError(f"{name} is {weight}; it must be 0 or more")
@@ -87,8 +87,8 @@ class GeneratorSystem(L.LightningModule):
         """Check codecs and latents before the first step.
 
         Raises:
-            InputError: codecs are missing, or the latents have other channels than the model, or are of other
-                codecs.
+            InputError: codecs are missing, or the latents have other channels than the model, or were encoded
+                by other codecs.
         """
         self.parts()
         found = getattr(self.trainer.datamodule, "channels", None)  # type: ignore[attr-defined]
@@ -102,12 +102,12 @@ class GeneratorSystem(L.LightningModule):
             if path is not None and expected is not None:
                 if expected != (hashed := hash_of(part_folder(path, part) / TENSORS)):
                     raise InputError(
-                        f"latents are of a {part} of sha256 {expected[:12]}…, {path} holds {hashed[:12]}…; "
+                        f"latents are of a {part} with sha256 {expected[:12]}…, {path} has {hashed[:12]}…; "
                         "give the codec that encoded them, or encode them again"
                     )
 
     def configure_optimizers(self) -> Any:
-        """The recipe, over as many steps as the trainer plans."""
+        """The recipe's optimizer and schedule, over the trainer's number of steps."""
         return configure(self.model, self.recipe, int(self.trainer.estimated_stepping_batches))
 
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
@@ -129,7 +129,7 @@ class GeneratorSystem(L.LightningModule):
         return total
 
     def with_target(self, sample: TrainingSample) -> TrainingSample:
-        """The sample with the velocity that is to be predicted: here, of the data."""
+        """The sample with the target velocity: here, that of the data."""
         return sample
 
     def losses(self, sample: TrainingSample) -> Pair[Tensor]:
@@ -153,7 +153,7 @@ class GeneratorSystem(L.LightningModule):
         total = torch.stack(means).sum()
         alone = {name for sample in samples if not sample.coupled for name in _names(sample)}
         if not any(sample.coupled for sample in samples) or len(alone) < len(NAMES):
-            # Where a kind of rows is absent, some weights have no gradient, and DDP would hang.
+            # If a kind of rows is absent, some weights have no gradient, and DDP would hang.
             weights = [weight for weight in self.model.parameters() if weight.requires_grad]
             total = total + 0 * torch.stack([weight.sum() for weight in weights]).sum()
         return total
@@ -259,7 +259,7 @@ def tokenised(batch: LatentBatch, model: JointDiT) -> LatentBatch:
     if batch.images is not None:
         batch = replace(batch, images=tokenised(batch.images, model))
     if batch.text is not None and not batch.text.is_floating_point():
-        return batch  # token ids; embeddings are of another model's encoder
+        return batch  # token ids; embeddings come from another model's encoder
     return replace(batch, text=model.text.tokenize(batch.captions))
 
 

@@ -1,11 +1,11 @@
-"""Tasks: which latents are given, and at which level the rest starts. No task needs other code.
+"""Tasks: which latents are given, and at which noise level the rest starts. No task has code of its own.
 
 FOLEY                                            the video is given, the audio is generated
 Task("extend", until(1.0), until(1.0))           the first second of both is given
 Task("extend backward", since(1.0), since(1.0))
-Task("connect", outside(0.5, 1.5), outside(0.5, 1.5))     one clip's end, another's beginning; a loop likewise
+Task("connect", outside(0.5, 1.5), outside(0.5, 1.5))     the end of one clip leads to the start of another
 Task("inpaint", keep_outside=Box(0.25, 0.25, 0.75, 0.75), audio=everything)
-Task("edit", start=0.6)                          nothing is given, all starts from a half-noised clip
+Task("edit", start=0.6)                          nothing is given, all starts from a partly noised clip
 """
 
 from collections.abc import Callable
@@ -56,10 +56,10 @@ def outside(start: float, end: float) -> Part:
 
 @dataclass(frozen=True)
 class Box:
-    """A part of the video in shares of its height and width, 0 at the top left.
+    """A part of the video in fractions of its height and width, 0 at the top left.
 
     Raises:
-        InputError: a box that is empty or leaves the video.
+        InputError: a box that is empty or extends beyond the video.
     """
 
     top: float
@@ -72,7 +72,7 @@ class Box:
             raise InputError(f"{self}: expected 0 <= top < bottom <= 1 and 0 <= left < right <= 1")
 
     def touches(self, height: int, width: int) -> Tensor:
-        """Which cells of a grid over the video the box touches, (height, width) bool."""
+        """Which cells of a grid over the video overlap the box, (height, width) bool."""
         row, column = torch.arange(height) / height, torch.arange(width) / width
         rows = (row + 1 / height > self.top) & (row < self.bottom)
         columns = (column + 1 / width > self.left) & (column < self.right)
@@ -81,7 +81,7 @@ class Box:
 
 @dataclass(frozen=True, eq=False)
 class Given:
-    """Where each latent of a clip starts: 0 is given, 1 is pure noise, between is an edit.
+    """The noise level at which each latent of a clip starts: 0 is given, 1 is pure noise, between is an edit.
 
     Shapes: video (t, h, w), audio (l,), levels in [0, 1]; None: the clip lacks that modality.
 
@@ -119,11 +119,11 @@ class Task:
     name: str
     video: Part | None = nothing
     audio: Part | None = nothing
-    start: float = 1.0  # the level at which all that is not given starts
+    start: float = 1.0  # the level at which all that is not given starts: `strength` in diffusers' img2img
     keep_outside: Box | None = None  # with a box, all of the video outside it is given too
 
     def given(self, spec: LatentSpec) -> Given:
-        """This task on clips of `spec`, as starting levels."""
+        """The starting levels of this task on clips of `spec`."""
         video = audio = None
         if self.audio is not None:
             audio = self._levels(self.audio(spec.audio_spans()))
@@ -143,5 +143,5 @@ JOINT = Task("joint")  # text -> video and audio
 FOLEY = Task("foley", video=everything)  # video -> audio
 VISUALIZE = Task("visualize", audio=everything)  # audio -> video
 ANIMATE = Task("animate", video=first)  # image -> video and audio
-IMAGE = Task("image", audio=None)  # text -> a video alone, of as many frames as the spec has
+IMAGE = Task("image", audio=None)  # text -> video alone: an image if the spec has one frame
 AUDIO = Task("audio", video=None)  # text -> audio alone

@@ -1,7 +1,7 @@
 """The random part of a training step: noise levels, noise, and caption dropout of each clip.
 
-Row i of the step's whole batch depends on (seed, step, i) alone, so that the number of processes
-and resuming do not change the training. All of it is sampled on the batch's device.
+Row i of the step's global batch depends on (seed, step, i) alone, so that neither the number of processes nor
+resuming changes the training. All of it is sampled on the batch's device.
 """
 
 from collections.abc import Sequence
@@ -24,8 +24,8 @@ from avsim.seeds import row_normal, row_uniform
 class CaptionDropout:
     """The probability that a clip trains without its caption."""
 
-    always: float
-    given_video: float  # where all of its video is given
+    always: float  # of clips whose video is not given, or only in part
+    given_video: float  # of clips whose whole video is given
 
     def sample(self, s: Pair[Tensor], rows: Tensor, seed: int, step: int, name: str) -> Tensor:
         """Which of the rows (B,) train without a caption, (B,) bool."""
@@ -37,18 +37,18 @@ class CaptionDropout:
 
 @dataclass(frozen=True, eq=False)
 class TrainingSample:
-    """Rows of one forward pass, with both modalities or one alone, so that no attention mask is needed."""
+    """Rows of a forward pass: all with both modalities or all with one, so no attention mask is needed."""
 
     spec: LatentSpec
     noised: Pair[Noised]
     captions: Sequence[str] | Tensor
     uncond: Tensor  # (B,) bool: rows that train without their caption
     rows: Tensor  # (B,)
-    weight: float  # of their mean loss in the step's
+    weight: float  # of their mean loss in the loss of the step
 
     @property
     def coupled(self) -> bool:
-        """Whether both modalities are here."""
+        """Whether both modalities are present."""
         return len(self.noised.present()) == 2
 
 
@@ -64,8 +64,8 @@ def training_samples(
 ) -> list[TrainingSample]:
     """The sub-batches of a step: coupled rows, rows of each modality alone, and images.
 
-    `batch_size` counts the rows of all processes. The losses' weights make up the mean over the batch's
-    clips, and `image_weight` times the mean over its images.
+    `batch_size` counts the rows of all processes. Weighted, the losses add up to the mean over the batch's
+    clips plus `image_weight` times the mean over its images.
     """
     count, device = len(batch.names), batch.device
     unimodal = levels.unimodal_rows(batch.first_row, count, batch_size, step)
@@ -132,5 +132,5 @@ def _some(
 
 @lru_cache(maxsize=1024)
 def _indices(chosen: tuple[int, ...], count: int, device: torch.device) -> Tensor | None:
-    """Rows as a tensor on a device, made once; None: all of them."""
+    """Rows as a tensor on a device, cached; None: all of them."""
     return None if len(chosen) == count else torch.tensor(chosen).to(device)

@@ -1,8 +1,20 @@
-"""Networks: `Pair` (video, audio), blocks, couplings of the two streams, the joint DiT, text encoders.
+"""Networks. Two families of joint models have one interface for sampling and training:
 
-backbone, backbones/   video transformers that are run block by block: avsim's own, Wan, LTX-Video
-audio_tower, fusion    what is added for sound
-joint_transformer      all of them as one model; `add_audio`
+    joint                  `JointDiT`: avsim's own two-stream transformer, trained from scratch
+    blocks, couplings      its blocks, and how the two streams exchange information in them
+    joint_generator        `JointGenerator`: a `JointTransformer` with text encoder and timestep shifts
+    joint_transformer      `JointTransformer`: a video backbone, an audio tower and fusion; `add_audio`
+    backbone, backbones/   the interface of video backbones; adapters for Wan, LTX-Video, avsim's own
+    audio_tower, fusion    the audio branch, and its cross-attention to and from the video
+    lora                   adapters on the video backbone
+    joint_folder           a `JointTransformer` <-> a folder
+    pipelines, importing   diffusers pipelines, codecs and text encoders of others
+    text                   text encoders
+    pair, tokens, rope     (video, audio) values; latents <-> tokens; rotary positions in seconds
+    attention, level_only  attention layers; the Wiener estimate that outputs are added to
+
+A noise level s, 0 (clean) to 1 (noise), is sigma of diffusers' flow matching schedulers, timestep / 1000.
+Levels have the shape (B, K): each of a clip's K levels holds for a run of L / K consecutive tokens.
 """
 
 from typing import Any

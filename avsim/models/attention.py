@@ -43,16 +43,16 @@ MAX_SCORES = 1 << 26  # attention scores in memory at a time; beyond it the fuse
 def fused_attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
     """Softmax attention by torch's fused kernels, (B, heads, L, head width) -> (B, L, heads x head width).
 
-    No (Lq, Lk) tensor is held, in training neither.
+    No (Lq, Lk) tensor is stored, not even in training.
     """
     return rearrange(F.scaled_dot_product_attention(q, k, v.to(q.dtype), mask), "b h l d -> b l (h d)")
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Softmax attention, (B, heads, L, head width) -> (B, L, heads x head width); a mask as torch takes it.
+    """Softmax attention, (B, heads, L, head width) -> (B, L, heads x head width); `mask` as in torch.
 
-    For training on a CPU the softmax is written out: over a few hundred keys torch's fused kernel takes 2 to
-    5 times as long in bfloat16, over 640 equally long (`experiments/benchmarks/attention.py`).
+    For training on a CPU the softmax is written out: with a few hundred keys torch's fused kernel takes 2
+    to 5 times as long in bfloat16, with 640 keys equally long (`experiments/benchmarks/attention.py`).
     """
     scores_held = q.shape[:-1].numel() * k.shape[-2]
     if q.device.type != "cpu" or not torch.is_grad_enabled() or scores_held > MAX_SCORES:
@@ -87,7 +87,7 @@ class TextCrossAttention(nn.Module):
         return TextKV(self.k_norm(k), v)
 
     def forward(self, x: Tensor, text: TextKV, mask: Tensor) -> Tensor:
-        """X (B, L, W), mask (B, 1, 1, S) of the tokens that are present -> the update of x, (B, L, W)."""
+        """The update of x (B, L, W), same shape; mask (B, 1, 1, S): which text tokens are present."""
         q = rearrange(self.q(F.layer_norm(x, (self.width,))), "b l (h d) -> b h l d", h=self.heads)
         return self.out(attend(self.q_norm(q), text.k, text.v, mask))
 
@@ -98,7 +98,7 @@ class CrossAttention(nn.Module):
     Args:
         width: W of the stream.
         heads: number of attention heads.
-        other_width: V of the other stream; None: as `width`.
+        other_width: V, the width of the other stream; None: as `width`.
         attention_width: of all heads together; None: as `width`.
     """
 
@@ -120,5 +120,5 @@ class CrossAttention(nn.Module):
         return QKV(rotate(self.q_norm(q), rotary), rotate(self.k_norm(k), other_rotary), v)
 
     def forward(self, x: Tensor, other: Tensor, rotary: Rotary, other_rotary: Rotary) -> Tensor:
-        """Both streams normalised -> the update of x, (B, L, W)."""
+        """The update of x, (B, L, W), from both streams after LayerNorm."""
         return self.out(attend(*self.qkv(x, other, rotary, other_rotary)))

@@ -57,7 +57,7 @@ class AudioBlock(nn.Module):
         super().__init__()
         hidden = int(mlp_ratio * width)
         self.head_width = head_width
-        # Small and not zero: from the first step on every weight has a gradient.
+        # Small but not zero, so that every weight has a gradient from the first step on.
         self.table = nn.Parameter(torch.randn(6, width) / width**0.5)  # added to the shared modulation
         self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.q_norm, self.k_norm = HeadNorm(head_width), HeadNorm(head_width)
@@ -71,7 +71,7 @@ class AudioBlock(nn.Module):
     def forward(
         self, x: Tensor, modulation: Tensor, rotary: Rotary, text: Tensor, mask: Tensor | None
     ) -> Tensor:
-        """X (B, L, W), modulation (B, 1 or L, 6, W), text (B, S, W), mask (B, 1, 1, S) -> (B, L, W)."""
+        """Update x (B, L, W); modulation (B, 1 or L, 6, W), text (B, S, W), mask (B, 1, 1, S)."""
         dtype = self.qkv.weight.dtype  # the residual stream is float32 whatever the weights are
         shift1, scale1, gate1, shift2, scale2, gate2 = (modulation + self.table).unbind(2)
         h = F.layer_norm(x, x.shape[-1:]) * (1 + scale1) + shift1  # (B, L, W)
@@ -95,8 +95,8 @@ class AudioTower(nn.Module):
         channels: Da of the audio codec.
         text_width: E of the text embeddings.
         width: W, a multiple of 8.
-        depth: blocks.
-        heads: that share the width; None: heads of about 64.
+        depth: number of blocks.
+        heads: number of attention heads, which share the width; None: heads about 64 wide.
         patch: audio latents per token.
         mlp_ratio: hidden width of an MLP over `width`.
 
@@ -135,14 +135,16 @@ class AudioTower(nn.Module):
         return rearrange(z, "b d (l p) -> b l (d p)", p=self.patch)
 
     def token_levels(self, s: Tensor) -> Tensor:
-        """Levels (B,) or (B, l) -> (B, 1) or (B, L); a token of several levels has their highest."""
+        """Levels (B,) or (B, l) -> (B, 1) or (B, L); a token of several levels takes the highest."""
         return s[:, None] if s.ndim == 1 else patch_levels(s, self.patch)
 
     def velocity(self, hidden: Tensor, level: Tensor, z: Tensor, s: Tensor) -> Tensor:
         """The velocity (B, Da, l) from the last hidden tokens (B, L, W).
 
-        The tower adds to what the level alone predicts, in units of that prediction's error (2206.00364,
-        section 5). Level embedding (B, 1 or L, W); z (B, Da, l) noisy latents; s (B,) or (B, l).
+        The output is added to the Wiener estimate of the velocity (`wiener`) in units of that estimate's
+        standard error, as with EDM's skip and output scales (2206.00364, section 5).
+
+        Shapes: level embedding (B, 1 or L, W); z (B, Da, l) noisy latents; s (B,) or (B, l).
         """
         shift, scale = (level[:, :, None] + self.out_table).unbind(2)  # (B, 1 or L, W)
         h = F.layer_norm(hidden, hidden.shape[-1:]) * (1 + scale) + shift  # (B, L, W)
@@ -154,7 +156,7 @@ class AudioTower(nn.Module):
 
 @lru_cache(maxsize=32)
 def audio_rotary(spec: LatentSpec, patch: int, head_width: int, device: torch.device) -> Rotary:
-    """RoPE cosines and sines of each audio token, by its seconds alone."""
+    """RoPE cosines and sines of each audio token, which depend on its time alone."""
     with torch.inference_mode(False):  # training may use what inference cached
         seconds = patch_seconds(spec.audio_spans(), patch)
         zero = torch.zeros_like(seconds)

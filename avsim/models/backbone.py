@@ -1,4 +1,4 @@
-"""The video model as a part that can be exchanged: a transformer that is run block by block.
+"""The interface of exchangeable video models: a transformer that is run block by block.
 
 A backbone takes latents and noise levels and returns velocities in avsim's convention, v = noise - x, which
 is also that of Wan and LTX-Video. Between blocks its hidden tokens are accessible: audio is fused there.
@@ -24,7 +24,7 @@ Patch = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class State:
-    """What goes from block to block. Adapters add fields; `dataclasses.replace` makes the next one."""
+    """What one block passes to the next: blocks return a copy with new `hidden`. Adapters add fields."""
 
     hidden: Tensor  # (B, L, W), tokens in the order (t, h, w)
 
@@ -33,9 +33,9 @@ class VideoBackbone(Protocol):
     """A video transformer that can be run block by block."""
 
     width: int  # W of its hidden tokens
-    depth: int  # blocks
+    depth: int  # number of blocks
     patch: Patch  # latents per token in time, height and width
-    levels: Levels  # granularity of its noise levels
+    levels: Levels  # what a noise level applies to: the whole clip, a latent frame or a token
     channels: int  # C of its latents
     text_width: int  # E of its text embeddings
 
@@ -45,7 +45,7 @@ class VideoBackbone(Protocol):
         """Patchify, embed, modulate, compute RoPE: the first block's input.
 
         Shapes: x_s (B, C, t, h, w) noisy latents; s (B,) or (B, t) noise levels, 0 clean, 1 noise; text
-        (B, S, E) embeddings; text_mask (B, S) bool, which are not padding (None: all).
+        (B, S, E) embeddings; text_mask (B, S) bool, which of them are not padding (None: all).
         """
         ...
 
@@ -59,7 +59,7 @@ class VideoBackbone(Protocol):
 
 
 def padded_to_patches(x: Tensor, patch: Patch) -> Tensor:
-    """Latents (B, C, t, h, w) whose last frame, row and column are repeated up to whole patches."""
+    """Latents (B, C, t, h, w), padded to whole patches by repeating the last frame, row and column."""
     t, h, w = (-size % step for size, step in zip(x.shape[2:], patch, strict=True))
     if not (t or h or w):
         return x
@@ -88,42 +88,42 @@ def unpatchified(x: Tensor, patch: Patch, size: tuple[int, ...]) -> Tensor:
 
 
 def clip_levels(s: Tensor, name: str) -> Tensor:
-    """Levels (B,) or (B, t) as one for each clip, (B,).
+    """Levels (B,) or (B, t) -> the one level of each clip, (B,).
 
     Raises:
-        InputError: levels that differ along a clip.
+        InputError: levels that differ within a clip.
     """
     if s.ndim == 1:
         return s
     if not bool((s == s[:, :1]).all()):
         raise InputError(
-            f"{name} takes one noise level per clip; these levels differ from frame to frame, so that it "
-            "can't animate, extend, or be trained on given frames"
+            f"{name} takes one noise level per clip; these differ from frame to frame, so animate, "
+            "extend and training on given frames are not possible"
         )
     return s[:, 0]
 
 
 def token_levels(s: Tensor, patch: Patch, size: tuple[int, ...]) -> Tensor:
-    """Levels by latent frame (B, t) of latents of `size` (t, h, w) -> by token, (B, L).
+    """Levels per latent frame (B, t) of latents of `size` (t, h, w) -> levels per token, (B, L).
 
-    A token that covers frames of several levels has their highest.
+    A token that covers frames of several levels takes the highest.
     """
     _, h, w = token_grid(size, patch)
     return patch_levels(s, patch[0]).repeat_interleave(h * w, dim=1)
 
 
 def run_block(transformer: Any, block: Callable[..., Any], *arguments: Any) -> Any:
-    """Run a block of a diffusers transformer, with gradient checkpointing where that model enables it."""
+    """Run a block of a diffusers transformer, with gradient checkpointing if the model enables it."""
     if torch.is_grad_enabled() and getattr(transformer, "gradient_checkpointing", False):
         return transformer._gradient_checkpointing_func(block, *arguments)
     return block(*arguments)
 
 
 def as_backbone(model: Any) -> VideoBackbone:
-    """A `VideoBackbone` as it is; a transformer of diffusers, or avsim's own, in its adapter.
+    """Wrap a transformer of diffusers, or avsim's own, in its adapter; return a `VideoBackbone` unchanged.
 
     Raises:
-        InputError: a model of another architecture; it lists what is known.
+        InputError: a model of another architecture; the message lists the supported ones.
     """
     from avsim.models.backbones import ADAPTERS, REFUSED, adapter_of
 

@@ -11,22 +11,22 @@ from avsim.models.pair import Pair
 from avsim.models.rope import Rotary, rotate
 
 ModulationParts = tuple[Tensor, ...]
-"""Shift, scale and gate of attention, then of the MLP: six tensors (B, K, W), each row for L / K tokens."""
+"""Shift, scale and gate of attention, then of the MLP: six (B, K, W), a row per run of L / K tokens."""
 
 
 def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
-    """LayerNorm(x) (1 + scale) + shift; x (B, L, W), shift and scale (B, K, W), each for L / K tokens."""
+    """LayerNorm(x) (1 + scale) + shift; x (B, L, W), shift and scale (B, K, W), for runs of L / K tokens."""
     runs = F.layer_norm(x, x.shape[-1:]).unflatten(1, (shift.shape[1], -1))  # (B, K, L / K, W)
     return (runs * (1 + scale[:, :, None]) + shift[:, :, None]).flatten(1, 2)
 
 
 def gated(x: Tensor, update: Tensor, gate: Tensor) -> Tensor:
-    """The residual step x + gate update; x and update (B, L, W), gate (B, K, W)."""
+    """The residual step x + gate * update; x and update (B, L, W), gate (B, K, W)."""
     return x + (update.unflatten(1, (gate.shape[1], -1)) * gate[:, :, None]).flatten(1, 2)
 
 
 class StreamBlock(nn.Module):
-    """The layers of one stream in a block; with shared weights, of both streams.
+    """The layers of one stream in a block, or of both streams if these share weights.
 
     Args:
         width: W of the stream.
@@ -47,20 +47,20 @@ class StreamBlock(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU("tanh"), nn.Linear(hidden, width))
 
     def modulation(self, shared: Tensor) -> ModulationParts:
-        """The modulation that all blocks share (B, K, 6, W) -> that of this block."""
+        """The modulation shared by all blocks (B, K, 6, W) -> this block's."""
         return (shared + self.scale_shift_table.type_as(shared)).unbind(2)
 
     def project(self, x: Tensor, m: ModulationParts, rotary: Rotary) -> QKV:
-        """X (B, L, W) -> queries, keys and values, normalised and rotated."""
+        """Project x (B, L, W) to queries, keys and values, normalised and rotated."""
         q, k, v = rearrange(self.qkv(modulate(x, m[0], m[1])), "b l (n h d) -> n b h l d", n=3, h=self.heads)
         return QKV(rotate(self.q_norm(q), rotary), rotate(self.k_norm(k), rotary), v)
 
     def add_attention(self, x: Tensor, attended: Tensor, m: ModulationParts) -> Tensor:
-        """X and the output of attention, (B, L, W) each -> (B, L, W)."""
+        """Add the output of attention to x; both and the result (B, L, W)."""
         return gated(x, self.out(attended), m[2])
 
     def add_text_and_mlp(self, x: Tensor, m: ModulationParts, text: TextKV, mask: Tensor) -> Tensor:
-        """(B, L, W) -> (B, L, W)."""
+        """Add text cross-attention and the MLP to x, (B, L, W) -> (B, L, W)."""
         x = x + self.text(x, text, mask)  # (B, L, W)
         return gated(x, self.mlp(modulate(x, m[3], m[4])), m[5])
 
@@ -103,7 +103,7 @@ class Block(nn.Module):
         return self.streams["both" if "both" in self.streams else "audio"]  # type: ignore[return-value]
 
     def encode_text(self, text: Tensor) -> Pair[TextKV]:
-        """Text tokens (B, S, E) -> keys and values of both streams, which serve all steps of a clip."""
+        """Text tokens (B, S, E) -> keys and values of both streams, reused in all sampling steps."""
         return Pair(self.video.text.encode(text), self.audio.text.encode(text))
 
     def forward(
@@ -115,7 +115,7 @@ class Block(nn.Module):
         text: Pair[TextKV],
         mask: Tensor,  # (B, 1, 1, S)
     ) -> tuple[Tensor | None, Tensor | None]:
-        """Both streams -> the same shapes; where one is absent, the other attends to itself alone."""
+        """Update both streams; shapes stay. If one is absent, the other attends to itself alone."""
         if video is None or audio is None:
             if video is not None:
                 video = self.video(video, modulation.video, rotary.video, text.video, mask)

@@ -29,7 +29,7 @@ class Coupling(nn.Module):
     """
 
     shared_weights: ClassVar[bool] = False  # both streams use one set of the block's weights
-    cross_modal: ClassVar[bool] = True  # a stream depends on the other one, its noise level included
+    cross_modal: ClassVar[bool] = True  # each stream depends on the other one and on its noise level
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""How a video backbone and an audio tower exchange information: cross-attention, of zero output at first."""
+"""How a video backbone and an audio tower exchange information: zero-initialised cross-attention."""
 
 from functools import lru_cache
 
@@ -18,7 +18,7 @@ class FusedCrossAttention(CrossAttention):
     """`CrossAttention` by fused kernels alone: scores of pretrained models' streams do not fit in memory."""
 
     def forward(self, x: Tensor, other: Tensor, rotary: Rotary, other_rotary: Rotary) -> Tensor:
-        """Both streams normalised -> the update of x, (B, L, W)."""
+        """The update of x, (B, L, W), from both streams after LayerNorm."""
         return self.out(fused_attend(*self.qkv(x, other, rotary, other_rotary)))
 
 

@@ -12,7 +12,7 @@ from avsim.models.text import PretrainedEncoder
 from avsim.weights import save_model
 
 PARTS = ("video_codec", "audio_codec", "text")
-# Where a pipeline of diffusers keeps each part, the likeliest first; "" is the folder itself.
+# Subfolders in which a pipeline of diffusers may keep each part, likeliest first; "" is the folder itself.
 VIDEO_FOLDERS, AUDIO_FOLDERS, TEXT_FOLDERS = ("vae", ""), ("audio_vae", "vae", ""), ("text_encoder", "")
 # Classes of diffusers, model types of transformers -> codecs.
 VIDEO_CODECS: dict[str, Any] = {
@@ -36,7 +36,7 @@ def import_codec(name: str, part: str) -> nn.Module:
     """The video or audio codec of a model or pipeline: a local folder, or a name on the hub.
 
     Raises:
-        InputError: none there, or one of an unsupported class; the message lists the supported ones.
+        InputError: there is none, or it is of an unsupported class; the message lists the supported ones.
     """
     known = VIDEO_CODECS if part == "video_codec" else AUDIO_CODECS
     found: list[str] = []
@@ -55,7 +55,7 @@ def import_text(name: str, folder: str | Path, length: int, layers: list[int] | 
     """The text encoder of a model or pipeline, written to `folder` with its tokenizer.
 
     Raises:
-        InputError: none there, or one without such layers.
+        InputError: there is none, or it lacks some of the `layers`.
     """
     subfolder = next((each for each in TEXT_FOLDERS if kind_of(name, each) is not None), "")
     beside = "tokenizer" if subfolder else ""
@@ -73,7 +73,7 @@ def import_text(name: str, folder: str | Path, length: int, layers: list[int] | 
 
 
 def save_codec(codec: nn.Module, source: str, folder: str | Path) -> Path:
-    """Write an imported codec to a folder that every `--video-codec` or `--audio-codec` takes."""
+    """Write an imported codec to a folder that `--video-codec` or `--audio-codec` accepts."""
     return save_model(codec, folder, source=source)
 
 

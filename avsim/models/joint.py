@@ -27,7 +27,7 @@ from avsim.weights import configured
 
 
 class Context(NamedTuple):
-    """What stays the same over all steps of a clip."""
+    """What is computed once per clip and used in all sampling steps."""
 
     text: tuple[Pair[TextKV], ...]  # keys and values of the caption, for each block
     text_mask: Tensor  # (B, 1, 1, S), which text tokens are present
@@ -52,7 +52,7 @@ class LevelEmbedding(nn.Module):
 
 
 class Modulation(nn.Module):
-    """Noise levels of a stream and of the other one -> shifts, scales and gates, once per distinct level.
+    """Noise levels of a stream and of the other one -> shifts, scales and gates, computed once per level.
 
     All start at zero (adaLN-zero, 2212.09748) and are shared by all blocks (adaLN-single, 2310.00426). The
     contribution of the other stream's level starts at zero too, so that a stream can be added to a trained
@@ -69,7 +69,7 @@ class Modulation(nn.Module):
             zero_init(self.other_level.out)
 
     def forward(self, s: Tensor, other: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Levels of this and of the other stream (B, K) -> the modulation of both.
+        """Levels of this and of the other stream (B, K) -> the modulation of this stream.
 
         Returns that of blocks (B, K, 6, W) and of the output (B, K, 2, W). `other` is None where the other
         modality is absent.
@@ -82,7 +82,7 @@ class Modulation(nn.Module):
         return out[:, :, :6], out[:, :, 6:]
 
 
-LOG_VARIANCE_RATE = 8  # factor on the learned log variances of channels, which lie several units from 0
+LOG_VARIANCE_RATE = 8  # factor on the learned log variances of channels, which end up several units from 0
 MAX_LOG_VARIANCE = 4.0  # by which a token's log variance may differ from its channel's
 
 
@@ -215,7 +215,7 @@ class JointDiT(nn.Module):
         """The velocity of every token; that of a given token (level 0) has no meaning.
 
         Shapes: x video (B, Lv, Dv), audio (B, La, Da), one may be None; s (B, Kv), (B, Ka) the level of each
-        run of L / K tokens. Returns as x.
+        run of L / K tokens. Returns the shapes of x.
         """
         video, audio = self.embed(x, context)  # (B, Lv, W), (B, La, W)
         modulation, final = self.modulation(s, context)  # (B, K, 6, W), (B, K, 2, W)
@@ -262,7 +262,7 @@ class JointDiT(nn.Module):
             block.compile(*args, **options)
 
     def hidden_matrices(self) -> Iterator[nn.Parameter]:
-        """The blocks' matrices, trained by Muon; embeddings, outputs, modulation and text are AdamW's."""
+        """The blocks' matrices, trained by Muon; AdamW trains embeddings, outputs, modulation and text."""
         return (weight for weight in self.blocks.parameters() if weight.ndim == 2 and min(weight.shape) > 6)
 
 
@@ -271,14 +271,14 @@ def cached_positions(
     spec: LatentSpec, head_width: int, device: torch.device
 ) -> tuple[Pair[Rotary], Pair[Tensor]]:
     """Rotary cosines and sines (L, head width / 2), and seconds (L,), of all tokens."""
-    with torch.inference_mode(False):  # training may use them after a generation has made them
+    with torch.inference_mode(False):  # training may use what inference cached
         video, audio = positions(spec)
         both = Pair(rotary(video, head_width, device), rotary(audio, head_width, device))
         return both, Pair(video.seconds.to(device), audio.seconds.to(device))
 
 
 def level_of_other(s: Pair[Tensor], seconds: Pair[Tensor]) -> Pair[Tensor]:
-    """The other stream's level at the time of each level: (B, Kv) of the audio, (B, Ka) of the video."""
+    """The other stream's level nearest in time: (B, Kv) levels of the audio, (B, Ka) of the video."""
     runs = seconds.each(lambda at, s: at.unflatten(0, (s.shape[1], -1)), s)  # (K, L / K), in order of time
     centers = runs.each(lambda at: (at[:, 0] + at[:, -1]) / 2)  # (K,)
     distance = (centers.video[:, None] - centers.audio[None, :]).abs()  # (Kv, Ka)

@@ -29,14 +29,14 @@ from avsim.models.lora import LoRA, add_lora, is_lora
 from avsim.weights import CONFIG, FORMAT, TENSORS, hash_of, load_model, save_model
 
 TRANSFORMER = "transformer"  # subfolder
-BASE = "video.transformer."  # before its weights' names in a joint model
+BASE = "video.transformer."  # prefix of its weights' names in a joint model
 
 
 def describe(model: JointTransformer) -> dict[str, Any]:
-    """What a joint model is made of, as plain data.
+    """The config of a joint model, as plain data.
 
     Raises:
-        InputError: a video model that has no adapter, which no file can describe.
+        InputError: a video model without an adapter.
     """
     transformer = getattr(model.video, "transformer", None)
     if transformer is None or adapter_of(type(transformer)) is not type(model.video):
@@ -78,12 +78,11 @@ def save_joint(
 ) -> Path:
     """Write a joint model to `folder`, whole or not at all; `more` goes to config.json.
 
-    `files`: further files, by name, each with a function that writes it.
-
-    A video transformer that came from a folder and is frozen is linked or copied from there.
+    `files`: further files, by name, each with a function that writes it. A frozen video transformer that was
+    loaded from a folder is linked or copied from there.
 
     Raises:
-        InputError: a video model that no file can describe, or a folder that can't be written.
+        InputError: a video model without an adapter, or a folder that can't be written.
     """
     config = describe(model)
     added = {
@@ -159,7 +158,7 @@ def load_joint(folder: str | Path, device: str | torch.device = "cpu") -> JointT
 
     Raises:
         InputError: a folder or file is missing or damaged, an unknown architecture, or tensors of other
-            shapes than the config describes, which are compared before any memory is taken.
+            shapes than the config describes; shapes are checked before memory is allocated.
     """
     folder = Path(folder)
     config = read_config(folder)
@@ -182,7 +181,7 @@ def load_joint(folder: str | Path, device: str | torch.device = "cpu") -> JointT
 
 
 def load_transformer(folder: Path, architecture: str) -> nn.Module:
-    """A video transformer of a local folder, by its own library, with the dtypes that its files have.
+    """A video transformer of a local folder, loaded by its own library in the dtypes of its files.
 
     Raises:
         InputError: no such model there, or tensors of other shapes than its config describes.
@@ -207,9 +206,9 @@ def load_transformer(folder: Path, architecture: str) -> nn.Module:
 
 
 def _meta_transformer(folder: Path, architecture: str) -> nn.Module:
-    """The transformer that a folder's config describes, without memory."""
+    """The transformer that a folder's config describes, on the meta device."""
     if architecture == "JointDiT":
-        return load_model(folder)  # small; compares its own shapes
+        return load_model(folder)  # small; load_model compares the shapes
     cls = _diffusers_class(architecture)
     try:
         config = cls.load_config(str(folder), local_files_only=True)
@@ -229,7 +228,7 @@ def _diffusers_class(architecture: str) -> Any:
 
 
 def _built(folder: Path, config: dict[str, Any], transformer: nn.Module) -> JointTransformer:
-    """A joint model of a config around a transformer; its added weights are random."""
+    """The joint model of a config around a transformer; tower and fusion have random weights."""
     try:
         video = adapter_of(type(transformer))(transformer)
         video.levels = config["levels"]
@@ -249,7 +248,7 @@ def _built(folder: Path, config: dict[str, Any], transformer: nn.Module) -> Join
 
 
 def _shapes(files: list[Path]) -> Iterator[tuple[str, tuple[tuple[int, ...], torch.dtype]]]:
-    """Names, shapes and dtypes of the tensors of files, without reading these."""
+    """Names, shapes and dtypes of the tensors in files, without reading the tensors."""
     for path in files:
         try:
             with safe_open(path, "pt") as file:

@@ -1,4 +1,4 @@
-"""A joint model with what sampling and training need beside it: text, shifts, the interface of `JointDiT`."""
+"""A joint model with what sampling and training also need: text encoder, timestep shifts, tokens."""
 
 import json
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ EMPTY = "text.safetensors"  # the embeddings of the empty caption
 
 
 class JointContext(NamedTuple):
-    """What stays the same over all steps of a clip."""
+    """What is computed once per clip and used in all sampling steps."""
 
     text: Tensor  # (B, S, E)
     text_mask: Tensor  # (B, S) bool, which text tokens are present
@@ -33,17 +33,17 @@ class JointContext(NamedTuple):
 
 
 class JointGenerator(nn.Module):
-    """A `JointTransformer` as generator: tokens and levels -> velocities, as `JointDiT`.
+    """A `JointTransformer` with the interface of `JointDiT`: tokens and levels -> velocities.
 
-    Text comes as captions, which the text encoder embeds, or as embeddings that were computed before: (B, S,
-    E), in which a token of zeros is padding. The encoder is loaded at the first caption; training
-    on embeddings never loads it.
+    Text is given as captions, which the text encoder embeds, or as precomputed embeddings (B, S, E), in which
+    a token of zeros is padding. The encoder is loaded at the first caption; training on embeddings never
+    loads it.
 
     Args:
         joint: the model.
-        text_config: of the text encoder, as `avsim.weights.build` takes it; None: that of avsim's own video
-            model, or none.
-        text_length: tokens to which every text is padded, as the video model was trained.
+        text_config: of the text encoder, for `avsim.weights.build`; None: the text encoder inside avsim's own
+            video model, if it is one.
+        text_length: tokens to which every text is padded, as in the training of the video model.
         empty: embeddings (S, E) of the empty caption; None: a single token of zeros.
         video_shift: timestep shift of the video.
         audio_shift: timestep shift of the audio.
@@ -73,12 +73,12 @@ class JointGenerator(nn.Module):
 
     @property
     def config(self) -> dict[str, Any]:
-        """What the model is made of, as plain data."""
+        """The config of the joint model, as plain data."""
         return describe(self.joint)
 
     @property
     def levels(self) -> str:
-        """What noise levels the video can have: one per clip, per frame or per token."""
+        """The granularity of the video's noise levels: "clip", "frame" or "token"."""
         return self.joint.video.levels
 
     @property
@@ -100,14 +100,14 @@ class JointGenerator(nn.Module):
 
     @torch.no_grad()
     def embed(self, captions: Sequence[str]) -> Tensor:
-        """Captions -> embeddings (B, S, E), zeros where no token is."""
+        """Captions -> embeddings (B, S, E), with zeros at padding."""
         text, present = self.text(captions)
         return text * present[..., None]
 
     def context(
         self, captions: Sequence[str] | Tensor, spec: LatentSpec, uncond: Tensor | None = None
     ) -> JointContext:
-        """Text of B clips of `spec`, padded to the model's length. Rows of `uncond` (B,) bool have none."""
+        """Text of B clips of `spec`, padded to the model's length. Rows of `uncond` (B,) have no caption."""
         text = captions if isinstance(captions, Tensor) else self.embed(captions)
         text = _padded(text.to(self.empty), self.text_length)  # (B, S, E)
         if uncond is not None:
@@ -152,7 +152,7 @@ class JointGenerator(nn.Module):
         """The model of a folder.
 
         Raises:
-            InputError: as `load_joint`, or a folder that `JointTransformer.save` wrote, without a generator.
+            InputError: as `load_joint`, or a folder of `JointTransformer.save`, which holds no generator.
         """
         folder = Path(folder)
         about = read_config(folder).get("generator")
@@ -169,7 +169,7 @@ class JointGenerator(nn.Module):
 
 
 def text_encoder_of(folder: str | Path) -> TextEncoder:
-    """The text encoder of a generator's folder, without its transformer if that isn't avsim's.
+    """The text encoder of a generator's folder; the transformer is loaded only if it is avsim's own.
 
     Raises:
         InputError: no such folder, or a model without a text encoder.
@@ -187,7 +187,7 @@ def _padded(text: Tensor, length: int) -> Tensor:
 
 
 def _is_frozen(module: JointGenerator, name: str) -> bool:
-    """Whether a weight of the joint model is the video transformer's own, and stays as it is in its files."""
+    """Whether a weight belongs to the frozen video transformer, so that its files remain valid."""
     return name.startswith(BASE) and module.joint.video_frozen and not is_lora(name)
 
 

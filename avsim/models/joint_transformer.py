@@ -1,4 +1,4 @@
-"""Sound for any video model: a video backbone, an audio tower beside it, and fusion at chosen blocks."""
+"""Audio for any video model: a video backbone, an audio tower beside it, and fusion at chosen blocks."""
 
 import os
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ class JointTransformer(nn.Module):
     Args:
         video: the backbone.
         audio: the tower; its blocks are spread evenly over the backbone's.
-        fusion: the modules, by index of the backbone's block they follow.
+        fusion: the fusion modules, by the index of the backbone's block that each follows.
 
     Raises:
         InputError: a fusion after a block that the backbone doesn't have.
@@ -54,9 +54,9 @@ class JointTransformer(nn.Module):
         s_audio: Tensor | None,  # (B,) or (B, l)
         text: Tensor,  # (B, S, E) embeddings
         spec: LatentSpec,
-        text_mask: Tensor | None = None,  # (B, S) bool, which of them are there; None: all
+        text_mask: Tensor | None = None,  # (B, S) bool, which of them are not padding; None: all
     ) -> tuple[Tensor | None, Tensor | None]:
-        """Both velocities, v = noise - x, in the latents' shapes; None of a modality that is absent.
+        """Both velocities, v = noise - x, in the latents' shapes; None for a modality that is absent.
 
         Raises:
             InputError: shapes that disagree with the spec, the models or each other.
@@ -106,11 +106,11 @@ class JointTransformer(nn.Module):
         spec: LatentSpec,
         text_mask: Tensor | None = None,
     ) -> tuple[Tensor | None, Tensor | None]:
-        """Velocities v = noise - x of noisy latents, in their shapes; None of a modality that is absent.
+        """Velocities v = noise - x of noisy latents, in their shapes; None for a modality that is absent.
 
         Shapes: z_video (B, C, t, h, w); z_audio (B, Da, l); s_video (B,) or (B, t) and s_audio (B,) or
         (B, l), noise levels from 0, clean, to 1, noise; text (B, S, E) embeddings; text_mask (B, S) bool,
-        which of them are there. `spec` has the rates and strides of the latents.
+        which of them are not padding. `spec` has the rates and strides of the latents.
 
         Raises:
             InputError: shapes that disagree with the spec, the models or each other.
@@ -143,7 +143,7 @@ class JointTransformer(nn.Module):
         """Write the model to `folder`, from which `avsim.models.load_joint` reads it.
 
         Raises:
-            InputError: a video model that no file can describe, or a folder that can't be written.
+            InputError: a video model without an adapter, or a folder that can't be written.
         """
         from avsim.models.joint_folder import save_joint
 
@@ -211,15 +211,15 @@ def add_audio(
     to_audio: bool = True,
     text_width: int | None = None,
 ) -> JointTransformer:
-    """An audio tower beside a video transformer, fused at every K-th block; its video starts unchanged.
+    """An audio tower beside a video transformer, fused at every K-th block; at first the video is unchanged.
 
     Args:
         transformer: of diffusers (Wan, LTX-Video), avsim's own, or any `VideoBackbone`.
         audio_channels: Da of the audio codec.
-        width: of the tower, a multiple of 8.
-        every: K: fusion after blocks 0, K, 2 K, ...
-        depth: of the tower; None: as many blocks as the video transformer.
-        heads: of the tower; None: heads of about 64.
+        width: hidden width of the tower, a multiple of 8.
+        every: K, the interval of fusion: after blocks 0, K, 2 K, ...
+        depth: number of the tower's blocks; None: as many as the video transformer has.
+        heads: number of the tower's attention heads; None: heads about 64 wide.
         patch: audio latents per token.
         to_video: whether video attends to audio; False keeps the video model's output unchanged.
         to_audio: whether audio attends to video.
@@ -251,7 +251,7 @@ def add_audio(
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if size > memory:
         raise InputError(
-            f"an audio tower of width {width} and {depth} blocks and its fusion are {size / 2**30:,.0f} GiB; "
+            f"an audio tower of width {width} and {depth} blocks with fusion needs {size / 2**30:,.0f} GiB; "
             f"this machine has {memory / 2**30:,.0f} GiB; take a smaller width or depth, or fuse less often"
         )
     model = JointTransformer(video, *parts())

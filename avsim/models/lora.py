@@ -1,13 +1,15 @@
 """Low-rank adapters (LoRA, 2106.09685) on a joint model's video transformer, by peft."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from avsim.errors import InputError
+from avsim.models.joint import JointDiT
 from avsim.models.joint_transformer import JointTransformer
 
-# The attention projections of diffusers' transformers.
+# The attention projections of diffusers' transformers, and of avsim's own video stream.
 TARGETS = ("to_q", "to_k", "to_v", "to_out.0")
+OWN_TARGETS = ("streams.video.qkv", "streams.video.out")
 
 
 @dataclass(frozen=True)
@@ -20,16 +22,17 @@ class LoRA:
 
     rank: int = 16
     alpha: float | None = None  # the update is scaled by alpha / rank; None: 1
-    targets: tuple[str, ...] = TARGETS  # how the names of adapted linear layers end
+    targets: tuple[str, ...] | None = None  # suffixes of linear layers' names; None: attention projections
 
     def __post_init__(self) -> None:
         if self.rank < 1 or (self.alpha is not None and not self.alpha > 0):
             raise InputError(f"LoRA of rank {self.rank} and alpha {self.alpha}: both must be positive")
-        object.__setattr__(self, "targets", tuple(self.targets))  # json has lists
+        if self.targets is not None:
+            object.__setattr__(self, "targets", tuple(self.targets))  # json has lists
 
     def plain(self) -> dict[str, Any]:
         """As plain data."""
-        return {**asdict(self), "targets": list(self.targets)}
+        return {**asdict(self), "targets": None if self.targets is None else list(self.targets)}
 
 
 def is_lora(name: str) -> bool:
@@ -38,24 +41,26 @@ def is_lora(name: str) -> bool:
 
 
 def add_lora(model: JointTransformer, lora: LoRA) -> None:
-    """Freeze the video transformer and put adapters into it; they start at zero output.
+    """Freeze the video transformer and add adapters, whose output starts at zero.
 
     Raises:
-        InputError: peft is not installed, or no layer of the transformer has such a name.
+        InputError: peft is not installed, or no layer of the transformer matches a target.
     """
     try:
         from peft import LoraConfig, inject_adapter_in_model
     except ImportError as error:
         raise InputError("LoRA needs `pip install avsim[pretrained]`, which brings peft") from error
     transformer = model.video.transformer
+    targets = lora.targets or (OWN_TARGETS if isinstance(transformer, JointDiT) else TARGETS)
+    lora = replace(lora, targets=targets)
     alpha = lora.rank if lora.alpha is None else lora.alpha
-    config = LoraConfig(r=lora.rank, lora_alpha=alpha, target_modules=list(lora.targets))  # type: ignore[arg-type]
+    config = LoraConfig(r=lora.rank, lora_alpha=alpha, target_modules=list(targets))  # type: ignore[arg-type]
     model.freeze_video()
     try:
         inject_adapter_in_model(config, transformer)
     except ValueError as error:
         raise InputError(
-            f"LoRA targets {', '.join(lora.targets)}: no such layers in {type(transformer).__name__}"
+            f"LoRA targets {', '.join(targets)}: no such layers in {type(transformer).__name__}"
         ) from error
     for name, weight in transformer.named_parameters():
         weight.requires_grad_(is_lora(name))

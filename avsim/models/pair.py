@@ -9,7 +9,7 @@ Value = TypeVar("Value")
 
 
 class Pair(NamedTuple, Generic[Value]):
-    """A value of the video and a value of the audio; None where a clip lacks that modality.
+    """A value for the video and one for the audio; None if a clip lacks that modality.
 
     Tokens, noise, levels, velocities and positions are all pairs, so that a loss and a sampler are written
     once, and an image or audio alone needs no code of its own.

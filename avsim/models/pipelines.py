@@ -1,6 +1,6 @@
-"""Published video models -> what a generator needs: transformer, text encoder, shift, codec.
+"""Published video models -> what a generator needs: transformer, text encoder, timestep shift, codec.
 
-A pipeline of diffusers is a folder, here or on the hub, with `transformer`, `vae`, `text_encoder`,
+A pipeline of diffusers is a folder, local or on the hub, with `transformer`, `vae`, `text_encoder`,
 `tokenizer` and `scheduler`. A run of avsim's own holds a generator and its video codec.
 """
 
@@ -23,8 +23,8 @@ from avsim.models.joint_folder import load_transformer
 from avsim.weights import CONFIG, build, load_model, notes_of, part_folder
 
 HUB = re.compile(r"[\w.-]+/[\w.-]+(@[\w.-]+)?")  # a model's name there, and a revision
-FILES = ["*.json", "*.safetensors", "*.model", "*.txt"]  # of data; no code, nothing pickled
-SPECS = {  # of their pipelines' defaults
+FILES = ["*.json", "*.safetensors", "*.model", "*.txt"]  # data only: no code, no pickles
+SPECS = {  # the defaults of the diffusers pipelines
     "WanTransformer3DModel": {"seconds": 5.0625, "height": 480, "width": 832, "frames_per_second": 16.0},
     "Wan 2.2": {"seconds": 121 / 24, "height": 704, "width": 1280, "frames_per_second": 24.0},
     "LTXVideoTransformer3DModel": {
@@ -43,10 +43,10 @@ class VideoModel:
 
     backbone: VideoBackbone
     video_codec: nn.Module | None
-    text_config: dict[str, Any] | None  # of the text encoder, as `build` takes it
+    text_config: dict[str, Any] | None  # of the text encoder, for `build`
     text_length: int
     shift: float  # of timesteps
-    spec: dict[str, float]  # of the clips that it was trained on, as far as they are known; of `ClipSpec`
+    spec: dict[str, float]  # the known fields of the `ClipSpec` of its training clips
     source: Path | None  # the folder with the transformer's files
 
 
@@ -56,7 +56,7 @@ def load_video_model(name: str, text: str | None = None, text_length: int | None
     Args:
         name: the folder of a pipeline, of a transformer alone, or of a run of avsim's own; or a hub name.
         text: the folder of a text encoder that `avsim import --part text` wrote; None: the pipeline's own.
-        text_length: tokens that every text is padded to; None: as the pipeline does.
+        text_length: tokens to which every text is padded; None: the pipeline's default.
 
     Raises:
         InputError: no such model, one without a transformer, or of an architecture that isn't known.
@@ -141,7 +141,7 @@ def _folder_of(name: str) -> Path:
     repo, _, revision = name.partition("@")
     try:
         return Path(snapshot_download(repo, revision=revision or None, allow_patterns=FILES))
-    except Exception as error:  # the hub's own, of several packages
+    except Exception as error:  # the hub's exceptions come from several packages
         reason = first_line_of(error)
         raise InputError(f"{name}: no such folder here, and not to be had from the hub ({reason})") from error
 
@@ -163,7 +163,7 @@ def _text_config(folder: Path, text: str | None, length: int) -> dict[str, Any] 
 
 
 def _shift(path: Path) -> float:
-    """The timestep shift of a scheduler's config: fixed, or the middle of one that depends on the length."""
+    """The timestep shift of a scheduler's config: fixed, or the middle of a dynamic one's range."""
     config = _json(path) if path.is_file() else {}
     if config.get("use_dynamic_shifting"):
         return math.exp((config.get("base_shift", 0.5) + config.get("max_shift", 1.15)) / 2)

@@ -25,7 +25,7 @@ class Rotary(NamedTuple):
 
 
 def angles(at: Positions, head_width: int) -> Tensor:
-    """Each token's angles, (L, head width / 2): half of its seconds, a quarter each of row and column.
+    """Each token's angles, (L, head width / 2): half of them for its time, a quarter each for row and column.
 
     Raises:
         InputError: a head width that is not a multiple of 8.

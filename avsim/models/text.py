@@ -15,14 +15,14 @@ from avsim.errors import InputError, first_line_of
 from avsim.models.attention import attend
 from avsim.weights import configured
 
-NGRAMS = 12  # table rows of a word at most: itself and its 3-grams
+NGRAMS = 12  # rows of the hash table that a word uses at most: for itself and its 3-grams
 
 
 class CaptionCheck(NamedTuple):
     """How much of a caption an encoder uses."""
 
     tokens: int  # of the whole caption; those beyond the encoder's `length` are cut
-    unknown: list[str]  # words outside the encoder's vocabulary, each once, in their order
+    unknown: list[str]  # words outside the encoder's vocabulary, each once, in order of appearance
 
 
 class TextEncoder(nn.Module):
@@ -91,7 +91,7 @@ class WordEncoder(TextEncoder):
         return rows + [[0] * NGRAMS] * (self.length - 1 - len(rows))
 
     def check(self, caption: str) -> CaptionCheck:
-        """Every word has table rows; unknown are those in no caption of avsim's world, numbers excepted."""
+        """As `TextEncoder.check`; unknown: words in no caption of avsim's synthetic world, except numbers."""
         from avsim.world.captions.parsing import VOCABULARY
 
         words = re.findall(r"[^\W\d_]+(?:-[^\W\d_]+)*", caption.lower())
@@ -100,7 +100,7 @@ class WordEncoder(TextEncoder):
 
 
 def words_in(caption: str) -> list[str]:
-    """Its words and punctuation marks, in lower case."""
+    """The words and punctuation marks of a caption, in lower case."""
     return re.findall(r"\w+|[^\w\s]", caption.lower())
 
 
@@ -114,7 +114,7 @@ def word_rows(word: str, rows: int) -> tuple[int, ...]:
 
 
 class TextLayer(nn.Module):
-    """A plain pre-norm transformer layer with heads of 32."""
+    """A plain pre-norm transformer layer with heads of width 32."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -140,10 +140,10 @@ class PretrainedEncoder(TextEncoder):
 
     Args:
         name: a folder, or a name on the Hugging Face hub; safetensors only, no remote code is run.
-        length: tokens that a caption is cut to.
+        length: S; longer captions are cut, shorter ones padded.
         layers: whose hidden states are concatenated, 0 the embeddings, -1 the last; None: the model's output.
-        subfolder: of `name`, where the model lies; a pipeline of diffusers has "text_encoder".
-        tokenizer_subfolder: the same for the tokenizer; a pipeline has "tokenizer".
+        subfolder: of `name`, that holds the model; in a pipeline of diffusers "text_encoder".
+        tokenizer_subfolder: that holds the tokenizer; in a pipeline "tokenizer".
 
     Raises:
         InputError: `transformers` is not installed, no usable text encoder at `name`, or one without such
@@ -215,7 +215,7 @@ class PretrainedEncoder(TextEncoder):
         return torch.cat([found.hidden_states[layer] for layer in self.layers], -1).float(), present
 
     def check(self, caption: str) -> CaptionCheck:
-        """Unknown are words that the tokenizer has no token for."""
+        """As `TextEncoder.check`; unknown are words with the tokenizer's "unknown" token."""
         words = dict.fromkeys(re.findall(r"\w+", caption))
         unknown_id = self.tokenizer.unk_token_id
         unknown = [

@@ -1,4 +1,4 @@
-"""Latents <-> tokens, and the position of each token: its second, its row, its column.
+"""Latents <-> tokens, and the position of each token: its time in seconds, its row and its column.
 
 A video token is one latent, tokens run over (t, h, w); an audio token is one audio latent.
 """
@@ -71,19 +71,19 @@ def positions(spec: LatentSpec) -> Pair[Positions]:
 
 
 def repeat_levels(values: Tensor, tokens: int) -> Tensor:
-    """(B, K) values, each shared by a run of L / K tokens -> (B, L)."""
+    """Values (B, K), each shared by a run of L / K consecutive tokens -> one per token, (B, L)."""
     return values.repeat_interleave(tokens // values.shape[1], dim=1)
 
 
 def patch_levels(s: Tensor, patch: int) -> Tensor:
-    """Levels of latents in time (B, l) -> of tokens of `patch` latents, (B, ceil(l / patch)): the highest."""
+    """Levels of latents in time (B, l) -> the highest in each patch of `patch`, (B, ceil(l / patch))."""
     if s.shape[1] % patch:
         s = F.pad(s[:, None], (0, -s.shape[1] % patch), mode="replicate")[:, 0]
     return s.unflatten(1, (-1, patch)).amax(2)
 
 
 def patch_seconds(spans: Tensor, patch: int) -> Tensor:
-    """Spans of latents in time (l, 2) -> centers of tokens of `patch` latents, (ceil(l / patch),) float32."""
+    """Spans of latents in seconds (l, 2) -> centres of patches of `patch`, (ceil(l / patch),) float32."""
     starts, ends = spans[::patch, 0], spans[patch - 1 :: patch, 1]
     ends = torch.cat([ends, spans[-1:, 1]])[: len(starts)]
     return ((starts + ends) / 2).float()

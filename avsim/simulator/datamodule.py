@@ -1,4 +1,4 @@
-"""Prompts x seeds, shared out over processes, for Lightning's `predict`."""
+"""Prompts x seeds, distributed over processes, for Lightning's `predict`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class PromptData(LightningDataModule):
     Args:
         prompts: captions, or the path of a text file with one a line.
         seeds: how many clips of each prompt, with the seeds 0, 1, ...
-        batch: clips drawn together.
+        batch: clips generated together.
     """
 
     def __init__(self, prompts: list[str] | str, seeds: int = 1, batch: int = 4) -> None:

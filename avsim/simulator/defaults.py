@@ -1,4 +1,4 @@
-"""Sampling defaults of each task: guidance, number of candidates, whether the student generates it."""
+"""Sampling defaults of each task: guidance, number of candidates, whether the student is used."""
 
 from dataclasses import replace
 from typing import Any
@@ -13,14 +13,14 @@ LIKELIHOOD_GIVEN_AUDIO: dict[str, Any] = {"sync_scale": 0.3, "sync_start": 0.25,
 REWARD: dict[str, Any] = {"sync_scale": 0.7, "sync_start": 0.6, "sync_end": 0.7}
 REWARD_GIVEN_AUDIO: dict[str, Any] = {"sync_scale": 0.4, "sync_start": 0.25, "sync_end": 0.88}
 EDIT_GUIDANCE = Guidance(3.0)  # of the prediction for the target prompt
-NUM_CANDIDATES = {"visualize": 3}  # of tasks that keep the best of several
+NUM_CANDIDATES = {"visualize": 3}  # of tasks that return the best of several
 FIRST_FRAME_LEAD = {"joint": 1 / 8}  # share of the steps by which frame 0 is denoised before the rest
 
 
 def default_guidance(task: str, student: bool = False, reward: bool = False) -> Guidance:
     """The guidance of a task, unless another is given.
 
-    A `student` needs sync guidance alone; with a `reward`, that takes the place of the audio likelihood.
+    A `student` needs sync guidance alone; a `reward`, if there is one, replaces the audio likelihood in it.
     """
     if task == "edit":
         return EDIT_GUIDANCE

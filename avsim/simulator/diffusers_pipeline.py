@@ -1,4 +1,4 @@
-"""Pipelines of diffusers as generators: with audio, as LTX-2, and silent ones, to be dubbed."""
+"""Pipelines of diffusers as generators: with audio (LTX-2), or silent, to be dubbed by avsim."""
 
 import inspect
 from pathlib import Path
@@ -15,7 +15,7 @@ class DiffusersPipeline:
     """A text-to-video pipeline of diffusers, with or without audio.
 
     Args:
-        name: a local folder in diffusers' format, or owner/name on the hub; no code of its own is run.
+        name: a local folder in diffusers' format, or owner/name on the hub; none of its code is run.
         device: where it runs.
 
     Raises:
@@ -29,7 +29,7 @@ class DiffusersPipeline:
             raise InputError("--pipeline needs `pip install avsim[pretrained]`") from error
         try:
             self.pipeline: Any = DiffusionPipeline.from_pretrained(name, use_safetensors=True).to(device)
-        except Exception as error:  # of several libraries, for whatever is wrong with one of its parts
+        except Exception as error:  # parts of a pipeline raise errors of several libraries
             reason = first_line_of(error)
             raise InputError(f"--pipeline {name}: no pipeline can be loaded from here ({reason})") from error
         self.name = name

@@ -1,4 +1,4 @@
-"""A gap beside or between given clips, filled with video and audio in windows."""
+"""Fill a gap beside or between given clips with video and audio, in windows."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from avsim.simulator.windows import (
 
 @dataclass(frozen=True, eq=False)
 class Inside:
-    """What of a gap's own content is kept.
+    """The gap's own content, and what of it is kept.
 
     Shapes: region (h, w) bool, the cells of the latents that are generated; None: none of them.
     """
 
     clip: Clip  # as long as the gap
-    keep_video: bool = False  # but for the region
+    keep_video: bool = False  # except in the region
     keep_audio: bool = False
     region: Tensor | None = None
 
@@ -65,7 +65,7 @@ def fill_gap(
     """
     stride = timeline.stride
     blocks = -(-frames // stride)
-    spare = blocks * stride - frames  # frames of whole blocks that are not shown, on the side that is free
+    spare = blocks * stride - frames  # surplus frames of whole blocks, dropped on the side without a clip
     next_given = after if before is None or after is None else _since(timeline, after, spare)
     past: Latents = Latents()
     future: Latents = Latents()
@@ -143,7 +143,7 @@ def _windows(
 
 
 def _joined(one: Latents, other: Latents) -> Latents:
-    """Latents that follow one another; either may lack a modality."""
+    """Concatenate latents in time; either may lack a modality."""
 
     def join(*parts: Any) -> Any:
         present = [part for part in parts if part is not None]

@@ -1,4 +1,4 @@
-"""Given clips continued, looped, connected, and parts of them generated anew."""
+"""Continue, loop and connect given clips, and regenerate parts of them."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from avsim.simulator.prompts import warn_once
 from avsim.simulator.resize import frames_for, frames_over, wave_for
 from avsim.simulator.windows import Timeline
 
-LOOP_SECONDS = 1.0  # of a loop's end that leads back to its beginning, by default
-MAX_GAIN = 10 ** (2.5 / 20)  # of an extension's RMS over the clip's: 3 dB less what a seam adds
+LOOP_SECONDS = 1.0  # default length of a loop's end, which leads back to its beginning
+MAX_GAIN = 10 ** (2.5 / 20)  # largest ratio of an extension's RMS to the clip's: 3 dB less what a seam adds
 FAINT = 1e-3  # RMS of audio that counts as silent
-SAME_SCENE = 0.1  # mean difference of two frames up to which one can lead to the other without a dissolve
+SAME_SCENE = 0.1  # mean difference of two frames above which their clips are joined by a dissolve
 FEATHER = 2  # pixels inside the edge of a region over which given and generated pixels are mixed
 
 
@@ -61,7 +61,7 @@ def gap_frames(timeline: Timeline, seconds: float, what: str) -> int:
 
 
 def in_order(clips: Sequence[Clip]) -> Clip:
-    """Clips of the same rates and size as one."""
+    """Concatenate clips of the same rates and size."""
     frames = torch.cat([clip.frames for clip in clips], 1)  # type: ignore[misc]
     wave = torch.cat([clip.wave for clip in clips], 1)  # type: ignore[misc]
     return Clip.fitted(frames, wave, clips[0].frames_per_second, clips[0].sample_rate)

@@ -27,7 +27,7 @@ class Condition:
 
     frames: Tensor
     at_seconds: float = 0.0
-    strength: float = 1.0  # 1: the frames are in the clip, unchanged; less: it is less like them
+    strength: float = 1.0  # 1: the clip has exactly these frames; below 1: similar ones
 
 
 def conditioned(
@@ -41,7 +41,7 @@ def conditioned(
     """`Simulator.generate` with conditions.
 
     A block of latents that a condition touches is given as a whole: around a given frame the video stands
-    still for as long. Where the first frame is not given, the first given one is the anchor (`windows`).
+    still for the length of a block. If frame 0 is not given, the first given one is the anchor (`windows`).
 
     Raises:
         InputError: a condition outside the clip, of strength outside (0, 1] or of another shape, or a clip
@@ -110,7 +110,7 @@ def _frames(condition: Condition, timeline: Timeline) -> Tensor:
 
 
 def _pasted(made: Tensor, given: Tensor, known: Tensor, rate: float) -> Tensor:
-    """Frames (3, T, H, W): the given ones where `known` (T,), and what was made between them, matched."""
+    """Frames (3, T, H, W): the given ones where `known` (T,), and generated ones between them, matched."""
     result = torch.where(known[:, None, None], given, made)
     edges = [0, *((known[1:] != known[:-1]).nonzero()[:, 0] + 1).tolist(), len(known)]
     for first, last in zip(edges, edges[1:], strict=False):

@@ -25,9 +25,9 @@ HUB = re.compile(r"[\w.-]+/[\w.-]+(@[\w.-]+)?")  # a model's name there, and a r
 PARTS: dict[str, type | tuple[type, ...] | None] = {
     "generator": (JointDiT, JointGenerator),
     "student": JointDiT,
-    "video_codec": None,  # whatever meets codecs.protocol
+    "video_codec": None,  # any class with the methods of codecs.protocol
     "audio_codec": None,
-    "separator": SeparationModel,  # ours, or a baseline
+    "separator": SeparationModel,  # a trained one, or a baseline
     "video_detector": VideoDetector,
     "audio_detector": AudioDetector,
     "sync_model": SyncModel,
@@ -44,11 +44,11 @@ def load(
 
     Args:
         name_or_path: "small", bundled with the package; a run's folder, or the `simulator` folder in it;
-            or a model on the Hugging Face hub, "owner/name" or "owner/name@revision". Whichever parts are
-            there are loaded.
+            or a model on the Hugging Face hub, "owner/name" or "owner/name@revision". All parts that
+            it has are loaded.
         separator: another such folder, whose separator is used.
-        device: where the models go.
-        allow_modules: your packages, whose classes the models may have; their code is run.
+        device: of the models.
+        allow_modules: your own packages that the models' classes may come from; their code is run.
 
     Raises:
         InputError: no such folder, no model in it, a class of another package, or weights that don't fit.
@@ -78,10 +78,10 @@ def load(
 
 
 def _check_channels(name_or_path: str | Path, parts: dict[str, Any]) -> None:
-    """Refuse codecs whose latents the generator doesn't take.
+    """Refuse codecs whose latents don't fit the generator.
 
     Raises:
-        InputError: a codec of other channels.
+        InputError: a codec with another number of channels.
     """
     if "generator" not in parts:
         return
@@ -140,10 +140,10 @@ def resolve_part(name_or_path: str | Path, part: str) -> Path:
 
 
 def _from_hub(name: str) -> Path:
-    """The folder of a model's files, downloaded once: what is data, and no code.
+    """The folder of a model's files, downloaded once: data only, no code.
 
     Raises:
-        InputError: huggingface_hub isn't installed, or there is no such model, or no way to it.
+        InputError: huggingface_hub isn't installed, there is no such model, or the hub can't be reached.
     """
     try:
         from huggingface_hub import snapshot_download

@@ -42,7 +42,7 @@ class Sampling:
 
 @dataclass(frozen=True, eq=False)
 class Models:
-    """What a folder holds, as far as it is there: generator, codecs, separator, detectors."""
+    """The models of a folder: generator, codecs, separator, detectors; None for those it lacks."""
 
     generator: Any = None  # a JointDiT or a JointGenerator
     video_codec: Any = None  # a codecs.protocol.VideoCodec
@@ -54,8 +54,8 @@ class Models:
     video_detector: VideoDetector | None = None  # captions clips that have no prompt
     places: tuple[str, ...] = ()  # of the synthetic world, in the training clips; empty: unknown
     ood_check: OODCheck | None = None  # of the training clips of `video_detector`; None: unknown
-    audio_detector: AudioDetector | None = None  # beside `video_detector`: whether what is prompted is heard
-    sync_model: SyncModel | None = None  # rewards synchrony while video is generated
+    audio_detector: AudioDetector | None = None  # finds what is prompted, as `video_detector`, in the audio
+    sync_model: SyncModel | None = None  # its reward guides the generation of video
     vocabulary: frozenset[str] | None = None  # words of the training captions; None: unknown
     on_step_end: OnStepEnd | None = None  # called after each step of the sampler
 
@@ -103,9 +103,9 @@ class Models:
         guidance: float | Guidance | None,
         num_candidates: int | None = None,
     ) -> Latents:
-        """Latents of clips of `spec`, one for each prompt, the best of `num_candidates`.
+        """Latents of clips of `spec`, one for each prompt, each the best of `num_candidates`.
 
-        Candidate k of a clip is row `seed` of an endless batch with the seed k.
+        Candidate k of clip i has the noise of row `seed` + i of an endless batch with the seed k.
         """
         num_candidates = NUM_CANDIDATES.get(task.name, 1) if num_candidates is None else num_candidates
         for name, count in (("steps", steps), ("num_candidates", num_candidates)):
@@ -114,7 +114,7 @@ class Models:
         student = self.student if guidance is None and task.name in STUDENT_TASKS else None
         if guidance is None:
             guidance = default_guidance(task.name, student is not None, self.sync_model is not None)
-            if not isinstance(self.generator, JointDiT):  # a gradient of a large model takes too much memory
+            if not isinstance(self.generator, JointDiT):  # gradients of a large model take too much memory
                 guidance = replace(guidance, sync_scale=0.0)
         elif not isinstance(guidance, Guidance):
             guidance = self.task_guidance(task.name, guidance_scale=guidance)
@@ -126,7 +126,7 @@ class Models:
             reward_fn = sync_reward(
                 self.sync_model, self.video_codec, self.audio_codec, spec.clip, audio_given
             )
-        # A video model of one level per clip denoises all frames together.
+        # A video model with one noise level per clip denoises all frames together.
         lead = FIRST_FRAME_LEAD.get(task.name, 0) if getattr(model, "levels", "token") != "clip" else 0
         with autocast_if_faster(self.device):
             candidates = [
@@ -152,7 +152,7 @@ class Models:
             return self.audio_codec.encode(wave[None].to(self.device))
 
     def latent_spec(self, seconds: float | None, size: tuple[int, int] | None) -> LatentSpec:
-        """At least `seconds` long, in whole frames; by default as long as the training clips."""
+        """The spec of latents of clips of at least `seconds`; by default, of the training clips."""
         seconds = self.spec.seconds if seconds is None else seconds
         for part in ("generator", "video_codec", "audio_codec"):
             self.part(part)
@@ -168,7 +168,7 @@ class Models:
         return LatentSpec(clip, video.time_stride, video.space_stride, audio.hop)
 
     def check_pixels(self, seconds: float, size: tuple[int, int] | None) -> None:
-        """Refuse a clip that memory would not hold.
+        """Refuse a clip that is too large for memory.
 
         Raises:
             InputError: more than `MAX_PIXELS` in all frames, or an invalid length.

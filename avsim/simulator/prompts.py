@@ -1,4 +1,4 @@
-"""Warnings of what a prompt asks for and the model was not trained on."""
+"""Warnings about prompts with words or places that the model was not trained on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("avsim")
 MAX_WORDS = 8  # unknown words of a prompt that a warning names
-_WARNED_OF_WORDS: list[str] = []  # the prompt that was warned of
+_WARNED_OF_WORDS: list[str] = []  # the prompt that the warning was about
 
 
 @lru_cache(maxsize=64)
@@ -25,7 +25,7 @@ def warn_once(message: str) -> None:
 
 
 def check_prompt(models: Models, prompt: str) -> None:
-    """Warn of a prompt's words and places that the model was not trained with, and of one that is cut."""
+    """Warn about words and places that the model was not trained on, and about a prompt that is cut."""
     text = models.part("generator").text
     tokens, unknown = text.check(prompt)
     if tokens > text.length:
@@ -57,6 +57,6 @@ def _known_words(models: Models) -> frozenset[str]:
 
 
 def _with_suggestion(word: str, known: frozenset[str]) -> str:
-    """An unknown word, and the known one that is nearest to it."""
+    """An unknown word, and the known one that is most similar, if any."""
     near = get_close_matches(word, known, n=1, cutoff=0.75)
     return word[:40] + (f" ({near[0]}?)" if near else "")

@@ -1,4 +1,4 @@
-"""Clips of any rate and size, made to fit a `ClipSpec`."""
+"""Clips of any rate and size, converted to a `ClipSpec`."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -15,8 +15,8 @@ from avsim.errors import InputError
 def frames_for(clip: Clip, spec: ClipSpec) -> Tensor:
     """The video of `clip` at the rate and size of `spec`, (3, T, H, W), T = `spec.frames`.
 
-    Each frame is the one shown at its centre (the last one beyond the clip's end), scaled to cover the size
-    and cropped at the centre.
+    Each frame is the one that `clip` shows at the centre of the frame's span (the last one beyond the clip's
+    end), scaled to cover the size and cropped at the centre.
 
     Raises:
         InputError: a clip without frames.
@@ -42,7 +42,7 @@ def cover(frames: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def wave_for(clip: Clip, spec: ClipSpec) -> Tensor:
-    """The sound of `clip` at the rate, channels and length of `spec`, (A, N), silent beyond the clip's end.
+    """The audio of `clip` at the rate, channels and length of `spec`, (A, N), silent beyond the clip's end.
 
     Raises:
         InputError: a clip without audio.
@@ -70,7 +70,7 @@ def clip_with_frames(frames: Tensor, frames_per_second: float, wave: Tensor, sam
 
 
 def clip_with_wave(frames: Tensor, frames_per_second: float, wave: Tensor, sample_rate: int) -> Clip:
-    """A clip of this wave, untouched; silence is added where the last frame outlasts it."""
+    """A clip of this wave, unchanged except for silence after it, until the last frame ends."""
     count = frames_over(wave.shape[1] / sample_rate, frames_per_second)
     frames = pad_with_last(frames[:, :count], count)
     return Clip.fitted(frames, wave, frames_per_second, sample_rate)
@@ -79,8 +79,8 @@ def clip_with_wave(frames: Tensor, frames_per_second: float, wave: Tensor, sampl
 def at_rate(pieces: Iterator[Clip], frames_per_second: float, tell: Callable[[str], None]) -> Iterator[Clip]:
     """Consecutive clips with frames, resampled to another rate: each frame is the one shown at its centre.
 
-    The audio stays as it is, but for the samples by which the last frame's end moves. `tell` gets a line
-    where the rate differs. A piece without a new frame is joined with the next one.
+    The audio stays as it is, except for the samples by which the last frame's end moves. `tell` is called
+    with a message if the rate differs. A piece without a new frame is joined with the next one.
     """
     told, begun, done, frames_before = False, 0.0, 0, 0
     wave: Tensor | None = None

@@ -1,4 +1,4 @@
-"""Generated clips in a folder, for report pages and comparisons: files and `samples.json`."""
+"""Generated clips in a folder with `samples.json`, for report pages and comparisons."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LISTING = "samples.json"
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """A generated clip and its inputs; with a separator, its stems and the map of its audio power.
+    """A generated clip and its inputs; with a separator, also its stems and the map of its audio power.
 
     Shapes: energy (T, h, w), as `separation.energy_map` gives it.
     """
@@ -38,7 +38,7 @@ class Sample:
 
 
 def entry(file: str, prompt: str, seed: int, task: str, rewritten: str | None = None) -> dict[str, Any]:
-    """A clip's entry in `samples.json`, with the prompt that the model got if that was rewritten."""
+    """A clip's entry in `samples.json`, with the rewritten prompt if the model received another one."""
     line = {"file": file, "prompt": prompt, "seed": seed, "task": task}
     return line if rewritten in (None, prompt) else line | {"rewritten": rewritten}
 
@@ -80,7 +80,7 @@ def shown_stems(clip: Clip, stems: Stems) -> list[tuple[str, Clip]]:
 def shown_energy(clip: Clip, energy: Tensor) -> Clip:
     """A clip to display: the video in grey, red where its audio comes from, with that audio.
 
-    Shapes: energy (T, h, w), mean square; red is even in dB, from 40 below its loudest cell.
+    Shapes: energy (T, h, w), mean square; red is linear in dB, from 40 dB below the loudest cell on.
     """
     if clip.frames is None:
         return clip

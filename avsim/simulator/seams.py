@@ -1,8 +1,9 @@
-"""Given frames and samples pasted over what was generated around them, without a step at the seams.
+"""Paste given frames and samples over generated ones, without a visible or audible step at the seams.
 
-A codec brings given content back with small errors, which would show as a step where the given content ends,
-and decoded frames flicker a little from block to block. Both are added at the seam to what follows it, and
-fade out; where something moves, nothing is added. Given audio goes on beyond a seam, mirrored, and fades out.
+A codec reconstructs given content with small errors, which would show as a step where the given content
+ends, and decoded frames flicker a little from block to block. Both differences at the seam are added to the
+generated frames next to it, and fade out; where something moves, nothing is added. Given audio continues
+beyond a seam, mirrored, and fades out.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ import torch
 from torch import Tensor
 
 FADE = 1.0  # seconds in which the codec's error fades out
-FLICKER = 0.25  # seconds in which a step of what has not moved fades out
-MOVED = 0.1  # by which a pixel has changed since the seam, from which on it counts as moved
+FLICKER = 0.25  # seconds in which the flicker of pixels that have not moved fades out
+MOVED = 0.1  # change of a pixel since the seam above which it counts as moved
 LEVEL = 0.25  # seconds of audio beside a seam whose levels are compared
-MAX_GAIN = 2.0  # of the correction of levels, either way
+MAX_GAIN = 2.0  # largest correction of levels, up or down
 MIRRORED = 0.1  # seconds of given audio that fade out beyond a seam, mirrored
 
 

@@ -1,4 +1,4 @@
-"""One object for all that a trained model can do with a clip."""
+"""One object with all tasks of a trained model."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from avsim.simulator.stream import Shot, Transition, stream
 
 
 class Simulator(Models):
-    """A generator with the codecs of its latents, a separator and detectors, as far as a folder holds them.
+    """A generator with its codecs, a separator and detectors; parts that a folder lacks are None.
 
     Every method that generates has a `seed`: the same seed gives the same frames and samples, bit for bit, on
     one machine (on a GPU, except for the gradients of `Guidance.sync_scale`). `guidance` is a `Guidance`, or
@@ -65,8 +65,8 @@ class Simulator(Models):
         """Video and audio from text; by default of the length and size (H, W) of the training clips.
 
         Clips longer than `MAX_LENGTH` times the training clips are generated in windows, as by `stream`.
-        `conditions` are frames that the clip has at some times. Of `num_candidates` it is the first in which
-        the least is `missing`.
+        `conditions` are frames that the clip has at some times. Of `num_candidates` clips, the first with the
+        fewest `missing` things is returned.
 
         Raises:
             InputError: more pixels than memory holds, conditions that can't be met, or no candidates.
@@ -88,7 +88,7 @@ class Simulator(Models):
         return best
 
     def missing(self, clip: Clip, prompt: str) -> Missing:
-        """What a prompt names and the detectors don't see or hear in a clip; nothing without detectors."""
+        """What a prompt names and the detectors don't find in a clip; nothing without detectors."""
         return missing(clip, prompt, self.video_detector, self.audio_detector)
 
     def batch(
@@ -121,7 +121,7 @@ class Simulator(Models):
         guidance: float | Guidance | None,
         num_candidates: int | None = None,
     ) -> list[Clip]:
-        """Clips of a task without given video, also of sizes that the model was not trained on."""
+        """Clips of a task without given video, of any size, also one that the model was not trained on."""
         if not is_composed(self, size):
             spec = self.latent_spec(seconds, size)
             return self.sample_clips(prompts, spec, task, given, seed, steps, guidance, num_candidates)
@@ -141,10 +141,10 @@ class Simulator(Models):
         steps: int = STEPS,
         guidance: float | Guidance | None = None,
     ) -> Iterator[Clip]:
-        """Video and audio of any length from text, in consecutive pieces that are made as they are taken.
+        """Video and audio of any length from text, as an iterator of consecutive pieces, generated lazily.
 
-        A window of the length of the training clips is conditioned on the end of the one before, whose
-        latents it takes over. Memory does not grow with the length.
+        Each window, of the length of the training clips, is conditioned on the last latents of the window
+        before it. Memory does not grow with the length.
 
         Args:
             prompt: one for all, with `seconds`; or the shots of a storyboard.
@@ -171,10 +171,11 @@ class Simulator(Models):
         steps: int = STEPS,
         guidance: float | Guidance | None = None,
     ) -> Clip:
-        """Shots that follow one another, each with a prompt and a length.
+        """Consecutive shots, each with a prompt and a length.
 
-        The audio goes on across shots. With the transition "continuous" the video goes on too, under the next
-        prompt; with "cut" it begins anew, from the same noise, so that shots with like prompts look alike.
+        The audio continues across shots. With the transition "continuous" the video continues too, with the
+        next prompt; with "cut" it starts again from the same noise, so that shots with similar prompts look
+        similar.
 
         Raises:
             InputError: no shots, one of less than a frame, or an unknown transition.
@@ -194,7 +195,7 @@ class Simulator(Models):
     ) -> Clip:
         """Audio for a video, whose frames are returned unchanged; the model receives a copy at `size`.
 
-        Without a prompt the caption is that of `describe`; "" is unconditional. For clips longer than
+        The default prompt is the caption by `describe`; "" is unconditional. For clips longer than
         `MAX_LENGTH` times the training clips, audio is generated in windows, as by `soundtrack`.
         """
         if clip.frames is None:
@@ -241,7 +242,7 @@ class Simulator(Models):
         return soundtrack(self, frames_at, seconds, prompt, seed, size, steps, guidance)
 
     def describe(self, clip: Clip) -> str:
-        """A caption of a clip from what `video_detector` finds; "" where it finds nothing, or is absent.
+        """A caption of a clip from what `video_detector` finds; "" if it finds nothing or is absent.
 
         The detector receives what the generator receives: the center of the frames, at the training size.
         """
@@ -278,7 +279,7 @@ class Simulator(Models):
     ) -> Clip:
         """Video for audio, whose samples are returned unchanged.
 
-        Of `num_candidates` (by default `NUM_CANDIDATES`) it is the one under which the audio is likeliest.
+        Of `num_candidates` (default `NUM_CANDIDATES`), the video that makes the audio likeliest is returned.
         """
         if clip.wave is None:
             raise InputError("visualize needs a clip with audio; its wave is None")
@@ -300,7 +301,7 @@ class Simulator(Models):
         steps: int = STEPS,
         guidance: float | Guidance | None = None,
     ) -> Clip:
-        """Video and audio that begin with the first frame of `image`, which is returned decoded."""
+        """Video and audio from the first frame of `image`; the codec's reconstruction of it is frame 0."""
         check_trained(self, size, "animate")
         spec = self.latent_spec(seconds, size)
         first = self.encode_video(frames_for(image, spec.clip.still))  # (1, Dv, 1, h, w)
@@ -344,10 +345,10 @@ class Simulator(Models):
         guidance: float | Guidance | None = None,
         source_prompt: str | None = None,
     ) -> Clip:
-        """A clip changed from what `source_prompt` describes to what `prompt` does; the rest stays alike.
+        """A clip changed from what `source_prompt` describes to what `prompt` does; the rest stays similar.
 
         The velocity difference of both prompts moves the clip (FlowEdit, 2412.08629), from the timestep
-        `strength` in (0, 1] on. The source prompt is by default that of `describe`, else none. `keep` is
+        `strength` in (0, 1] on. The default source prompt is the caption by `describe`. `keep` is
         "video" or "audio", which is returned unchanged; a modality that the clip lacks stays absent.
 
         Raises:
@@ -372,10 +373,10 @@ class Simulator(Models):
     ) -> Clip:
         """The clip continued for `seconds` (by default the length of a training clip), in windows.
 
-        `backward`: what comes before it is generated. The clip is returned at the generator's rates, channels
-        and size; at those it is unchanged. Without a prompt, or where the clip looks unlike the training
-        clips and the prompt contains neither "loud" nor "hard", the continuation is at most `MAX_GAIN` times
-        as loud as the clip.
+        `backward`: the part before the clip is generated. The clip is returned at the generator's rates,
+        channels and size; at those it is unchanged. Without a prompt, or if the clip looks unlike the
+        training clips and the prompt contains neither "loud" nor "hard", the continuation is at most
+        `MAX_GAIN` times as loud as the clip.
 
         Raises:
             InputError: a clip without video or audio, `seconds` of less than a frame, or a generator of clips
@@ -430,11 +431,11 @@ class Simulator(Models):
         steps: int = STEPS,
         guidance: float | Guidance | None = None,
     ) -> Clip:
-        """`one`, `seconds` of generated video and audio that lead over, `other`.
+        """`one`, then `seconds` of generated video and audio as a transition, then `other`.
 
-        Where the frames that meet are of different scenes, a continuation of `one` dissolves into a backward
-        continuation of `other`.
-        Both clips are returned at the generator's rates, channels and size; at those they are unchanged.
+        If the last frame of `one` and the first of `other` show different scenes, a continuation of `one`
+        dissolves into a backward continuation of `other`. Both clips are returned at the generator's rates,
+        channels and size; at those they are unchanged.
 
         Raises:
             InputError: a clip without video or audio, or `seconds` of less than a frame.
@@ -455,7 +456,7 @@ class Simulator(Models):
         steps: int = STEPS,
         guidance: float | Guidance | None = None,
     ) -> Clip:
-        """The clip with a span of it, in seconds, generated anew by a prompt; LTX-2's names.
+        """The clip with a span of it, in seconds, regenerated from a prompt; arguments are named as in LTX-2.
 
         With a `region` of the clip's frames, the video outside it stays. The clip is returned at the
         generator's rates, channels and size; at those all else is unchanged, bit for bit.

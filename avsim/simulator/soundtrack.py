@@ -18,10 +18,10 @@ from avsim.simulator.models import MAX_LENGTH, Models
 from avsim.simulator.resize import frames_over
 
 CONTEXT = 0.5  # seconds of audio before a window that the window is conditioned on
-EDGE = 2  # frames
-CHUNK = 4  # windows of long audio that are decoded together
-MARGIN = 8  # audio latents on both sides, against the decoder's edge effects
-FADE = 0.02  # seconds in which one such piece fades into the next
+EDGE = 2  # frames at the end of a window that are dropped
+CHUNK = 4  # number of windows whose audio is decoded together
+MARGIN = 8  # additional audio latents on both sides of a decoded piece, against edge effects
+FADE = 0.02  # seconds in which one decoded piece fades into the next
 SEED_STEP = 1_000_003  # between the seeds of windows, so that they differ from those of other clips
 
 

@@ -1,4 +1,4 @@
-"""Clips of any length from prompts, a window at a time: memory does not grow with the length."""
+"""Clips of any length from prompts, window by window: memory does not grow with the length."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Shot:
 
 
 class _Piece(NamedTuple):
-    """What a window generated: frames (3, n, H, W), and the audio latents (1, Da, m) that go on."""
+    """What a window adds: frames (3, n, H, W) and audio latents (1, Da, m)."""
 
     frames: Tensor
     audio: Tensor
@@ -40,7 +40,7 @@ class _Piece(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class _State:
-    """What the next window continues, and the blocks before it that the decoder sees."""
+    """What the next window continues, and the blocks before it that the decoder also receives."""
 
     past: Past
     decoded: Tensor  # (1, Dv, n, h, w)
@@ -49,11 +49,11 @@ class _State:
 def stream(
     models: Models, shots: Sequence[Shot], transition: Transition, seed: int, sampling: Sampling
 ) -> Iterator[Clip]:
-    """Shots that follow one another, in pieces of about a window; they are generated as they are taken.
+    """Consecutive shots, in pieces of about a window, generated lazily.
 
-    In all of them the audio goes on: a window is conditioned on the audio before it. With "continuous" the
-    video goes on too, under the next prompt (from the block of frames that begins nearest to it); with "cut"
-    it begins anew, from the same noise in all shots.
+    The audio continues across shots: a window is conditioned on the audio before it. With "continuous" the
+    video continues too, with the next prompt (from the block of frames nearest to the shot's beginning); with
+    "cut" it starts again, from the same noise in all shots.
 
     Raises:
         InputError: no shots, one of less than a frame, or an unknown transition.
@@ -101,9 +101,9 @@ def _pieces(
     seed: int,
     sampling: Sampling,
 ) -> Iterator[_Piece]:
-    """What the windows generate, at least as many frames as the shots have."""
+    """The pieces of all windows, with at least as many frames as the shots have."""
     state: _State | None = None
-    frame = end = 0  # what there is so far; where the current shot ends
+    frame = end = 0  # number of frames so far; where the current shot ends
     first_seed = seed
     for shot, length in zip(shots, lengths, strict=True):
         end += length
@@ -148,9 +148,9 @@ def _opening(
 
 
 def _cut(timeline: Timeline, past: Past, prompt: str, seed: int, sampling: Sampling) -> tuple[_Piece, _State]:
-    """The first window of a shot after others: its audio continues theirs, of its video nothing is given.
+    """The first window of a later shot: its audio continues the earlier one's, none of its video is given.
 
-    Its first frame and block lie beside audio that has been heard already, and are not shown.
+    Its first frame and block coincide with audio of the earlier shot, and are dropped.
     """
     spec, frame = timeline.window(timeline.blocks), past.frame
     origin = timeline.audio_at(frame - timeline.stride - 1)
@@ -201,7 +201,7 @@ def _next(
 def _shortened(
     timeline: Timeline, piece: _Piece, state: _State, frame: int, end: int
 ) -> tuple[_Piece, _State]:
-    """A piece that begins at `frame`, cut at `end`, before a shot of which its audio alone is given."""
+    """A piece that begins at `frame`, cut at `end`, where the next shot continues its audio alone."""
     surplus = timeline.audio_at(state.past.frame) - timeline.audio_at(end)
     audio = piece.audio[..., : piece.audio.shape[2] - surplus]
     latents = state.past.latents

@@ -23,7 +23,7 @@ class SimulatorSystem(LightningModule):
         seconds: length of the clips; that of the training clips by default.
         steps: of the sampler.
         guidance: text guidance scale, or a `Guidance`; None: the defaults.
-        regions: number to find in each clip; None: it is estimated.
+        regions: number of regions to find in each clip; None: it is estimated.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class SimulatorSystem(LightningModule):
         self.seconds, self.steps, self.guidance, self.regions = seconds, steps, guidance, regions
 
     def predict_step(self, batch: Prompts, batch_index: int) -> list[Sample]:
-        """Draw and separate."""
+        """Generate the clips of a batch and separate their audio."""
         clips = self.simulator.batch(
             batch.captions, self.seconds, batch.seed, steps=self.steps, guidance=self.guidance
         )

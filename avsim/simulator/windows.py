@@ -1,11 +1,11 @@
-"""Clips of any length in windows that share one anchor frame: their latents are carried, never encoded again.
+"""Clips of any length in windows that share one anchor frame, and whose latents are never encoded again.
 
 Video latents of a window are coded relative to its first frame. All windows of a clip have the same first
 frame, the anchor, which need not be shown (a frame sink, 2509.22622): latents of one window are then valid in
 the next one, and a codec that sharpens a little does not sharpen what it has sharpened before.
 
-A timeline counts frames. After the anchor, video latents cover blocks of `time_stride` frames. Where a window
-begins, its audio begins a frame before its first block: in a window, frame 0 is the anchor's.
+A timeline counts frames. After the anchor, each video latent covers a block of `time_stride` frames. The
+audio of a window begins one frame before its first block, because frame 0 of a window is the anchor.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from avsim.simulator.models import Models, Sampling
 from avsim.simulator.sizes import check_trained
 
 CONTEXT = 3 / 8  # share of a window's blocks that are given from the window before
-NOISE = 0.05  # level of what is carried from window to window
-MARGIN = 6  # latents before those that are decoded, which the decoder sees too
+NOISE = 0.05  # noise level of the latents that a window takes from the one before
+MARGIN = 6  # additional video latents before those that are decoded, as context of the decoder
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """Where blocks of frames and latents of audio lie; frames are counted from 0.
+    """Positions of blocks of frames and of audio latents; frames are counted from 0.
 
     Raises:
         InputError: a generator of clips that are too short for a window.
@@ -60,7 +60,7 @@ class Timeline:
 
     @property
     def stride(self) -> int:
-        """Frames of a block."""
+        """The number of frames of a block."""
         return self.trained.time_stride
 
     @property
@@ -70,16 +70,16 @@ class Timeline:
 
     @property
     def blocks(self) -> int:
-        """The blocks of a window, at most."""
+        """The largest number of blocks of a window, without the anchor."""
         return self.trained.video[0] - 1
 
     @property
     def context(self) -> int:
-        """The blocks of a window that are given from the one before, at most."""
+        """The largest number of blocks that a window takes from the one before."""
         return max(1, min(self.blocks - 1, round(CONTEXT * self.blocks)))
 
     def window(self, blocks: int) -> LatentSpec:
-        """A window of the anchor and so many blocks."""
+        """The spec of a window with the anchor and this number of blocks."""
         seconds = (1 + self.stride * blocks) / self.rate
         return replace(self.trained, clip=replace(self.trained.clip, seconds=seconds))
 
@@ -88,7 +88,7 @@ class Timeline:
         return round(frame * self.trained.clip.sample_rate / (self.rate * self.trained.hop))
 
     def samples_at(self, frame: int) -> int:
-        """The samples before a frame."""
+        """The number of samples before a frame."""
         return samples_of(frame, self.rate, self.trained.clip.sample_rate)
 
 
@@ -114,9 +114,9 @@ class Gap:
 def fill(
     timeline: Timeline, gap: Gap, prompt: str, seed: int, sampling: Sampling, noise: float = NOISE
 ) -> Latents:
-    """Latents of a gap: video (1, Dv, blocks, h, w), audio (1, Da, m).
+    """Generate the latents of a gap: video (1, Dv, blocks, h, w), audio (1, Da, m).
 
-    What is given before and after is noised to the level `noise`; an error in it is then mended, not copied.
+    What is given before and after is noised to the level `noise`: its errors are then corrected, not copied.
     """
     c, d = (0 if side.video is None else side.video.shape[2] for side in (gap.before, gap.after))
     begin, end = 1 + c, 1 + c + gap.blocks
@@ -171,7 +171,7 @@ def _place(canvas: Tensor, levels: Tensor, latents: Tensor | None, at: int, leve
 
 @dataclass(frozen=True, eq=False)
 class Past:
-    """The end of what there is so far: an anchor, and the latents that the next window is given.
+    """The end of the clip so far: the anchor, and the latents that the next window takes.
 
     Shapes: anchor (1, Dv, 1, h, w), latents as of `Gap.before`; frame: at which the past ends.
     """
@@ -182,9 +182,9 @@ class Past:
 
 
 def recent(timeline: Timeline, first: Tensor, video: Tensor) -> Tensor:
-    """The blocks that the next window is given: the latest, and the first of all, which is a sink as well.
+    """The blocks that the next window takes: the latest, and the first of the clip, which is a sink, too.
 
-    Without the first one, what a window changes a little is changed again by the next.
+    Without the first one, small changes would accumulate from window to window.
     """
     count = timeline.context
     if count < 2 or video.shape[2] <= count:
@@ -201,7 +201,7 @@ def kept(timeline: Timeline, before: Latents, made: Latents, frame: int) -> Late
 
 
 def past_of(timeline: Timeline, frames: Tensor, wave: Tensor) -> tuple[Past, Tensor]:
-    """The past that a clip (3, T, H, W), (A, N) at the timeline's rates is, and the anchor's frame.
+    """A clip (3, T, H, W), (A, N) at the timeline's rates as a `Past`, and the anchor's frame.
 
     The clip's frame 0 is the timeline's. The anchor is the frame before the context.
     """
@@ -221,7 +221,7 @@ def future_of(timeline: Timeline, frames: Tensor, wave: Tensor, anchor: Tensor, 
     blocks = max(1, min(blocks, frames.shape[1] // timeline.stride))
     shown = frames[:, : blocks * timeline.stride]
     missing = blocks * timeline.stride - shown.shape[1]
-    held = shown[:, :1].expand(-1, timeline.stride * MARGIN, -1, -1)  # what is generated is not known yet
+    held = shown[:, :1].expand(-1, timeline.stride * MARGIN, -1, -1)  # for frames not yet generated
     last = shown[:, -1:].expand(-1, missing, -1, -1)
     video = timeline.models.encode_video(torch.cat([anchor, held, shown, last], 1))[:, :, 1 + MARGIN :]
     audio = min(timeline.audio_at(blocks * timeline.stride), max(1, wave.shape[1] // timeline.trained.hop))
@@ -231,7 +231,7 @@ def future_of(timeline: Timeline, frames: Tensor, wave: Tensor, anchor: Tensor, 
 def encode_span(timeline: Timeline, wave: Tensor, first: int, last: int) -> Tensor:
     """Latents `first` to `last` of a wave (A, N), (1, Da, last - first); beyond its ends it is mirrored.
 
-    Silence there would be coded as an end of the sound.
+    With silence there, the codec would encode an end of the sound.
     """
     hop = timeline.trained.hop
     begin, end = (first - MARGIN) * hop, (last + MARGIN) * hop
@@ -269,6 +269,6 @@ def decode_video(
 
 
 def shared_out(blocks: int, most: int) -> list[int]:
-    """How many of `blocks` each window generates, at most `most`: as evenly as it goes."""
+    """How many of `blocks` each window generates: at most `most`, as evenly as possible."""
     count = math.ceil(blocks / max(1, most))
     return [blocks * (k + 1) // count - blocks * k // count for k in range(count)]

@@ -1,1 +1,1 @@
-"""What every Lightning training here shares: optimizers, EMA, checkpoints, callbacks, the metrics file."""
+"""What all Lightning training runs share: optimizers, EMA, checkpoints, callbacks, the metrics file."""

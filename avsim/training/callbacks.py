@@ -1,4 +1,4 @@
-"""Callbacks of every training: weight averages, checkpoints, exports, guards, meters.
+"""Callbacks of all training runs: EMA, checkpoints and exports, a guard against NaN and inf, throughput.
 
 All of them write below the run's folder, `trainer.default_root_dir`.
 """
@@ -37,7 +37,7 @@ class EMA(Callback):
 
         average <- d average + (1 - d) parameter,    d = min(decay, (1 + step) / (10 + step))
 
-    after every optimizer step. The checkpoint holds it, so a resumed run goes on with the same average.
+    after every optimizer step. The checkpoint holds it, so a resumed run continues with the same average.
     """
 
     def __init__(self, decay: float = 0.998) -> None:
@@ -128,13 +128,13 @@ def averaged(trainer: Trainer, pl_module: LightningModule) -> Iterator[None]:
 
 
 class Checkpoints(Checkpoint):
-    """RUN/checkpoints/last.ckpt and the last `keep` of RUN/checkpoints/step=N.ckpt, each whole or absent.
+    """RUN/checkpoints/last.ckpt and the last `keep` of RUN/checkpoints/step=N.ckpt, written atomically.
 
     `last.ckpt` is a hard link to the newest of them. If that file is damaged, a run resumes from the one
     before, which is why `keep` is 2 by default.
 
-    Checkpoints are written before a step begins, when the metrics and the validation before it are on disk: a
-    run that is killed at any time resumes with the same curve. The averaged models are exported with each
+    Checkpoints are written before a step begins, when all earlier metrics and validations are on disk: a run
+    that is killed at any time resumes with the same curve. The averaged models are exported with each
     checkpoint to RUN/simulator/PART, which `avsim.load` reads.
     """
 
@@ -143,12 +143,12 @@ class Checkpoints(Checkpoint):
             raise InputError(f"checkpoints every {every_n_steps} steps, {keep} kept; both must be at least 1")
         self.every_n_steps, self.keep = every_n_steps, keep
         self.saved = 0
-        self.known: frozenset[str] = frozenset()  # words of the training captions of the initial weights
+        self.known: frozenset[str] = frozenset()  # vocabulary on which the initial weights were trained
         self.stop: Callable[[], None] | None = None  # raises after a signal to stop
         self.begun = -1  # the step of the last batch
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Truncate the metrics to the step that is resumed."""
+        """Truncate the metrics to the step from which the run resumes."""
         self.saved, self.begun = trainer.global_step, -1
         for logger in trainer.loggers:
             if isinstance(logger, Metrics) and trainer.is_global_zero:
@@ -169,7 +169,7 @@ class Checkpoints(Checkpoint):
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Save and export, if the step is due."""
+        """Save and export, if a checkpoint is due at this step."""
         # Lightning counts logged steps apart from optimizer steps and may count one too many when resuming.
         trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step
         # Reseed torch's global generator (dropout), so that it depends on the step alone.
@@ -204,7 +204,7 @@ class Checkpoints(Checkpoint):
         temporary = folder / ".saving.ckpt"
         try:
             if trainer.is_global_zero:
-                temporary.unlink(missing_ok=True)  # that of a killed run may be a link to a kept checkpoint
+                temporary.unlink(missing_ok=True)  # a killed run may leave a link to a kept checkpoint
             trainer.save_checkpoint(temporary)  # on every process: it synchronises them
             if trainer.is_global_zero:
                 flush(temporary)  # before older ones are removed
@@ -257,8 +257,8 @@ def _exported(folder: Path) -> int | None:
 def export(trainer: Trainer, pl_module: LightningModule, known: frozenset[str] = frozenset()) -> None:
     """Write the averaged models that `pl_module.parts()` names to RUN/simulator/PART, with notes.
 
-    The notes of a part with a text encoder hold its vocabulary: the words of the data's captions, and those
-    `known` before.
+    The notes of a part with a text encoder hold its vocabulary: the words of the data's captions, and the
+    `known` words of its initial weights.
     """
     command = shlex.join(["avsim", *sys.argv[1:]])
     notes: dict[str, Any] = {"commit": commit(), "command": command, "step": trainer.global_step}
@@ -308,7 +308,7 @@ class NonFiniteGuard(Callback):
         self.loss = loss.detach()
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:
-        """Start to copy this step's flag, check that of the last one; log the norm and learning rates."""
+        """Start copying this step's flag, and check the last one's; log the norm and learning rates."""
         gradients = [value.grad for value in pl_module.parameters() if value.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
         assert self.loss is not None
@@ -352,7 +352,7 @@ class NonFiniteGuard(Callback):
                 torch.distributed.all_gather_object(names, flag.names)
             raise InputError(
                 f"step {flag.step}: the {' and the '.join(bad) or 'loss of another process is not finite'}; "
-                "stopped, and nothing was saved since. The clips of this step: "
+                "stopped, and nothing was saved after it. The clips of this step: "
                 f"{', '.join(itertools.chain(*names)) or 'unnamed'}"
             )
 
@@ -394,7 +394,7 @@ class StepProgressBar(RichProgressBar):
 class Throughput(Callback):
     """Logs clips/s (and latents/s, both modalities' together, where a batch holds latents) of all processes.
 
-    Where no terminal shows a progress bar, it also prints a line every `every_n_steps` steps.
+    Without a terminal for a progress bar, it also prints a line every `every_n_steps` steps.
     """
 
     def __init__(self, every_n_steps: int = 100) -> None:

@@ -1,4 +1,4 @@
-"""What a run has logged, read back: each metric over its steps. Lightning is not imported."""
+"""Read what a run has logged: each metric over its steps. Lightning is not imported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a training starts from: a checkpoint that is checked before it is loaded, or other weights."""
+"""What a training run starts from: a checkpoint, which is checked before it is loaded, or other weights."""
 
 from __future__ import annotations
 
@@ -15,22 +15,21 @@ from torch import nn
 from avsim.errors import InputError, first_line_of, shortened
 from avsim.weights import load_model, notes_of, part_folder
 
-# Weights that a model without coupling may get: what they add is zero at first.
+# Weights that may be missing in the initial model, one without coupling: their contribution starts at zero.
 STARTS_AT_ZERO = re.compile(r"\.coupling\.|_modulation\.other_")
 
 
 class DamagedError(InputError):
-    """A checkpoint that isn't whole; an older one may be."""
+    """A checkpoint that is incomplete or damaged; an older one may be intact."""
 
 
 def check_checkpoint(path: Path, model: nn.Module, resumed: bool = False) -> int:
     """Make sure that a checkpoint can be loaded into `model`, before anything is written; returns its step.
 
-    One that a training is to be `resumed` from also holds optimizer states and loops.
+    A checkpoint from which training is to be `resumed` must also hold optimizer states and loops.
 
     Raises:
-        InputError: it is not there, not whole, holds code, names classes or is another
-            architecture's.
+        InputError: it is missing, damaged or of another architecture, or it holds code or names classes.
     """
     try:
         zipped = zipfile.is_zipfile(path)
@@ -48,13 +47,13 @@ def check_checkpoint(path: Path, model: nn.Module, resumed: bool = False) -> int
         ) from error
     except DamagedError:
         raise
-    except Exception as error:  # garbage makes zipfile and torch raise whatever they stumble over
+    except Exception as error:  # zipfile and torch raise many types for malformed files
         detail = first_line_of(error)
         raise DamagedError(f"{path}: not a checkpoint of avsim's ({detail})") from error
     if classes:
         raise InputError(f"{path}: names classes to import, which could run code: refused")
     if resumed and missing:
-        raise DamagedError(f"{path}: no {' and no '.join(missing)} in it; training can't go on from it")
+        raise DamagedError(f"{path}: no {' and no '.join(missing)} in it; training can't resume from it")
     own = model.state_dict()
     for name in [*own, *names]:
         shapes = [tuple(tensors[name].shape) if name in tensors else "nothing" for tensors in (state, own)]
@@ -69,10 +68,10 @@ def check_checkpoint(path: Path, model: nn.Module, resumed: bool = False) -> int
 def initialise(system: LightningModule, folder: Path) -> frozenset[str]:
     """Start `system.model` from the weights of a model's folder or of a run that exported such a model.
 
-    Returns the words that those were trained on, where they are noted down.
+    Returns the vocabulary that they were trained on, if it was recorded.
 
     Raises:
-        InputError: no model there, or another architecture's.
+        InputError: no model there, or one of another architecture.
     """
     if not (hasattr(system, "parts") and hasattr(system, "model")):
         raise InputError(
@@ -96,10 +95,10 @@ def initialise(system: LightningModule, folder: Path) -> frozenset[str]:
 
 
 def compile_in_place(model: nn.Module, device: torch.device, mode: str | None = None) -> None:
-    """Have torch compile `model`; where it can't (no C++ compiler, say), print why and stay eager."""
+    """Compile `model` by torch; if that fails (for lack of a C++ compiler, say), print why and stay eager."""
     try:
         torch.compile(torch.sin)(torch.zeros(1, device=device))
-    except Exception as error:  # whatever a compiler's absence looks like on this machine
-        print(f"compile: not on this machine ({shortened(str(error))}); going on in eager mode", flush=True)
+    except Exception as error:  # a missing compiler raises different types on different machines
+        print(f"compile: not on this machine ({shortened(str(error))}); continuing in eager mode", flush=True)
         return
     model.compile(mode=mode)

@@ -12,7 +12,7 @@ from avsim.files import atomic
 
 
 class _Curve(ExperimentWriter):
-    """Appends to the file that is there, where Lightning's writer deletes it."""
+    """Appends to an existing file, which Lightning's writer would delete."""
 
     def _check_log_dir_exists(self) -> None:
         if Path(self.metrics_file_path).is_file():
@@ -46,7 +46,7 @@ class Metrics(CSVLogger):
         super().log_metrics({name: value for name, value in metrics.items() if value == value}, step)
 
     def rewind(self, step: int) -> None:
-        """Drop what a killed run logged at `step` or later: the resumed one will log it again."""
+        """Drop what a killed run logged at `step` or later: the resumed run will log it again."""
         path = Path(self.experiment.metrics_file_path)
         if not path.is_file():
             return

@@ -1,4 +1,4 @@
-"""The optimizer of all trainings: Muon for hidden matrices, AdamW for the rest, one schedule."""
+"""The optimizer of all training runs: Muon for hidden matrices, AdamW for the rest, one schedule."""
 
 import math
 from collections import defaultdict
@@ -56,10 +56,10 @@ MOMENTUM = 0.95
 
 
 def orthogonalised(update: Tensor) -> Tensor:
-    """Approximately the nearest semi-orthogonal matrices to `update` (..., m, n): singular values in 0.7 ...
-    1.2.
+    """Approximately the nearest semi-orthogonal matrices to `update` (..., m, n).
 
-    Five Newton-Schulz steps (Muon, Jordan 2024), in bfloat16 where the device is quick at it.
+    Their singular values lie between 0.7 and 1.2. Five Newton-Schulz steps (Muon, Jordan 2024), in bfloat16
+    if the device is fast at it.
     """
     x = update.flatten(0, -3) if update.ndim > 2 else update[None]  # (k, m, n)
     x = x.to(torch.bfloat16 if fast_in_bfloat16(update.device) else torch.float32)
@@ -142,8 +142,8 @@ def configure(
 ) -> dict[str, Any]:
     """Optimizer and per-step scheduler of `model`, as `configure_optimizers` returns them.
 
-    `rates` are AdamW's peak rates by prefix of a weight's name, in place of the recipe's. A model that offers
-    `hidden_matrices()` has those trained by Muon where the recipe gives them a rate.
+    `rates` are AdamW's peak rates by prefix of a weight's name, in place of the recipe's. If the model has
+    `hidden_matrices()` and the recipe has a `matrix_learning_rate`, Muon trains those.
     """
     matrices: list[nn.Parameter] = []
     if recipe.matrix_learning_rate is not None and (named := getattr(model, "hidden_matrices", None)):

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C during a training: a checkpoint is saved before it stops."""
+"""SIGTERM and Ctrl-C in training: a checkpoint is saved before the run stops."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from avsim.training.callbacks import Checkpoints
 
 
 class Signals(Callback):
-    """Keeps avsim's signal handlers, where Lightning's wait for the end of a step or hang in a broadcast.
+    """Keeps avsim's signal handlers: Lightning's own wait for the end of a step or hang in a broadcast.
 
-    A training with `Checkpoints` saves one at the end of its step before it stops; a second signal stops it
-    at once.
+    A run with `Checkpoints` saves one at the end of its step before it stops; a second signal stops it at
+    once.
     """
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class Signals(Callback):
     on_test_start = on_predict_start = on_train_end = _restore
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Have a signal wait for the checkpoint, if the run has any."""
+        """Let a signal wait for the next checkpoint, if the run saves any."""
         checkpoints = next(
             (each for each in trainer.checkpoint_callbacks if isinstance(each, Checkpoints)), None
         )
@@ -51,11 +51,11 @@ class Signals(Callback):
             signal.signal(signum, ask)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """A validation within a training leaves the training's handlers."""
+        """Restore the handlers, except for a validation within training."""
         if not trainer.state.fn == TrainerFn.FITTING:
             self._restore(trainer, pl_module)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Take the other processes of this run along."""
+        """Terminate the other processes of this run too."""
         if (launcher := trainer.strategy.launcher) is not None:
             launcher.kill(signal.SIGTERM)  # type: ignore[attr-defined]

@@ -7,8 +7,8 @@
       model.init_args.recipe.learning_rate: {distribution: log_uniform_values, min: 1e-4, max: 1e-2}
     command: [avsim, fit, -c, configs/base.yaml, -c, configs/generator.yaml, "${args}"]
 
-No account is needed. Each trial is a run in DIR/trial-NNN; DIR/journal.log keeps the study, so that a sweep
-goes on where it was stopped. A trial depends on the seed, its number and the trials before it alone.
+No account is needed. Each trial is a run in DIR/trial-NNN; DIR/journal.log keeps the study, so that a stopped
+sweep can be resumed. A trial depends only on the seed, its number and the trials before it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ DISTRIBUTIONS = ("uniform", "int_uniform", "log_uniform_values")
 
 @dataclass(frozen=True)
 class Parameter:
-    """One argument of `avsim fit` and where its values lie: in `values`, or from low to high."""
+    """One argument of `avsim fit` and its possible values: those in `values`, or from low to high."""
 
     name: str
     values: Sequence[Any] = ()
@@ -59,7 +59,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Sweep:
-    """What a sweep's yaml says."""
+    """The content of a sweep's yaml."""
 
     method: str
     metric: str
@@ -88,10 +88,10 @@ class Sweep:
 
 
 def read_sweep(path: Path) -> Sweep:
-    """A sweep's yaml.
+    """Read a sweep's yaml.
 
     Raises:
-        InputError: a file that isn't one; what is wrong is named.
+        InputError: the file is not a valid sweep; the message names what is wrong.
     """
     try:
         found = yaml.safe_load(read_text(path))
@@ -156,7 +156,7 @@ def _parameter(path: Path, name: str, about: Any) -> Parameter:
 
 
 def open_study(sweep: Sweep, folder: Path, seed: int = 0) -> optuna.Study:
-    """The study of a folder, new or as it was left.
+    """The study of a folder: a new one, or the stored one.
 
     Raises:
         InputError: Optuna is not installed, or the folder holds a study that can't be read.
@@ -228,16 +228,16 @@ def run_trials(
 
 
 class TrialError(Exception):
-    """A trial's run ended with an error, which its folder and the page name."""
+    """A trial's run ended with an error, which is reported in its folder and on the sweep's page."""
 
 
 def best_value(run: Path, sweep: Sweep) -> float:
-    """The best value of the metric that a run has logged.
+    """The best value that a run has logged of the sweep's metric.
 
     Raises:
         InputError: it has logged none.
     """
     points = read_curves(run).get(sweep.metric)
     if not points:
-        raise InputError(f"{run}: has logged no {sweep.metric!r}; the sweep's metric is not of its runs")
+        raise InputError(f"{run}: has logged no {sweep.metric!r}; its runs don't log the sweep's metric")
     return (min if sweep.minimize else max)(value for _, value in points)

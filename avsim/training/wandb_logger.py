@@ -7,11 +7,11 @@ from lightning.pytorch.loggers import WandbLogger as _WandbLogger
 
 
 class WandbLogger(_WandbLogger):
-    """Lightning's, without values that are not a number: an empty noise-level bin leaves no point."""
+    """Lightning's, without NaN values: an empty bin of noise levels adds no point."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._wandb_init.pop("anonymous", None)  # which wandb warns of at every start
+        self._wandb_init.pop("anonymous", None)  # wandb warns about it at every start
 
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Log the numbers of a step."""

@@ -116,8 +116,9 @@ def test_with_a_student_every_task_that_draws_a_picture_beside_a_sound_asks_it(w
     assert (
         counts["all takes"] == NUM_CANDIDATES["visualize"] * counts["visualize"] > 2 * counts["animate"] > 0
     )
-    assert counts["extend"] > 0 and counts["edit"] > 0
-    assert not (counts["foley"] or counts["image"] or counts["audio"])
+    assert counts["extend"] > 0
+    # An edit follows the difference of two velocities, without a reward.
+    assert not (counts["edit"] or counts["foley"] or counts["image"] or counts["audio"])
 
 
 def test_pictures_are_drawn_by_it_and_sounds_for_them_are_not(watched):

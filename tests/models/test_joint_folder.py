@@ -9,7 +9,9 @@ import torch
 
 from avsim.errors import InputError
 from avsim.models import LoRA, add_audio, add_lora, load_joint
+from avsim.models.joint import JointDiT
 from avsim.models.joint_folder import is_lora
+from avsim.models.lora import TARGETS
 
 diffusers = pytest.importorskip(
     "diffusers", reason="the transformers are of diffusers: pip install avsim[test]"
@@ -107,9 +109,17 @@ def test_lora_starts_at_zero_trains_alone_and_is_saved(tmp_path, make):
     model.eval()
     model.save(tmp_path / "lora")
     loaded = load_joint(tmp_path / "lora")
-    assert loaded.lora == LoRA(rank=2)
+    assert loaded.lora == LoRA(rank=2, targets=TARGETS)
     for one, other in zip(velocities(model), velocities(loaded), strict=True):
         assert torch.equal(one, other)
+
+
+def test_lora_on_an_own_video_transformer_adapts_its_video_attention_alone():
+    model = add_audio(JointDiT(4, 4, width=32, heads=2, blocks=2), DA, WIDTH)
+    add_lora(model, LoRA(rank=2))
+    adapted = {name.split(".lora_")[0] for name, _ in model.named_parameters() if is_lora(name)}
+    assert len(adapted) == 2 * 2
+    assert all(".streams.video." in name and name.endswith(("qkv", "out")) for name in adapted)
 
 
 def test_lora_of_layers_that_are_not_there_is_refused():

@@ -150,7 +150,7 @@ def test_masks_of_every_frame(place, caplog):
 def test_the_page_lies_beside_the_stems(place, capsys):
     assert run(place, "film.mp4", "--page", out="page") == 0
     page = place / "page" / "index.html"
-    assert "window.pixels" in page.read_text() and str(page) in capsys.readouterr().out
+    assert "window.cards" in page.read_text() and str(page) in capsys.readouterr().out
     assert (place / "page" / "off-screen.wav").is_file()
     frames, stems, _ = mixture(2)
     long = Clip.fitted(frames[:, ::4].clamp(0, 1).repeat(1, 32, 1, 1), stems.sum(0).repeat(1, 32), 4.0, 8000)

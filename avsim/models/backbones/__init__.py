@@ -1,4 +1,4 @@
-"""Adapters from video transformers to `VideoBackbone`, one module each, that call the models' own blocks."""
+"""Adapters from video transformers to `VideoBackbone`, one module each; they call the models' own blocks."""
 
 import importlib
 from typing import Any
@@ -13,12 +13,12 @@ ADAPTERS = {
 # Known architectures that have no adapter, and why.
 REFUSED = {
     "CogVideoXTransformer3DModel": "it predicts v of a variance-preserving diffusion on discrete timesteps; "
-    "loss and sampler here are of rectified flow, as Wan's and LTX-Video's",
+    "avsim's loss and sampler are for rectified flow, as in Wan and LTX-Video",
 }
 
 
 def adapter_of(cls: type) -> Any:
-    """The adapter of a transformer's class or of one that it extends; None: there is none."""
+    """The adapter for a transformer's class or one of its base classes; None if there is none."""
     for base in cls.__mro__:
         if base.__name__ in ADAPTERS:
             module, name = ADAPTERS[base.__name__]
