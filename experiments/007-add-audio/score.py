@@ -78,7 +78,9 @@ def through_codec(simulator: Simulator) -> Callable[[Clip, Truth, int], Clip]:
 
 
 def gain(run: Path) -> dict[str, float]:
-    """The conditioning gain of a run's last validation, with its interval."""
+    """The conditioning gain of a run's last validation, with its interval; nothing for a model's folder."""
+    if not (run / "csv" / "metrics.csv").is_file():
+        return {}
     with open(run / "csv" / "metrics.csv") as file:
         last = [row for row in csv.DictReader(file) if row.get("val/conditioning_gain")][-1]
     names = (
