@@ -41,6 +41,7 @@ def test_a_sweep_is_read_as_wandb_writes_it(tmp_path):
     assert place(clip, 1.0) == pytest.approx(0.5) and place(steps, 8) == 1.0
 
 
+@pytest.mark.slow
 def test_trials_are_runs_and_a_stopped_sweep_goes_on(tmp_path, capsys):
     path, out = sweep_file(tmp_path), tmp_path / "sweep"
     assert main(["sweep", str(path), "--out", str(out), "-n", "2"]) == 0
@@ -59,6 +60,7 @@ def test_trials_are_runs_and_a_stopped_sweep_goes_on(tmp_path, capsys):
     assert best and float(best[1]) == min(values)
 
 
+@pytest.mark.slow
 def test_a_failed_trial_is_named_and_the_others_run(tmp_path, capfd):
     text = GOOD.replace("[4, 8]", "[4, -3]").replace("random", "grid")
     text = re.sub(r"  trainer: .*\n", "", text)
