@@ -38,19 +38,19 @@ def baseline(name: str, bench: Bench, checkpoint: str = "small") -> Audio:
     """
     if name not in BASELINES:
         raise InputError(f"baseline {name!r}: expected one of {', '.join(BASELINES)}")
-    if name in ("codec", "model", "prompted"):
-        from avsim.devices import accelerator
-        from avsim.simulator import load
+    if name in WITHOUT_MODEL:
+        return WITHOUT_MODEL[name](bench)
+    from avsim.devices import accelerator
+    from avsim.simulator import load
 
-        return BASELINES[name](bench, load(checkpoint, device=accelerator()))
-    return BASELINES[name](bench, None)
+    return OF_A_MODEL[name](bench, load(checkpoint, device=accelerator()))
 
 
-def _truth(bench: Bench, simulator: Simulator | None) -> Audio:
+def _truth(bench: Bench) -> Audio:
     return bench.truth
 
 
-def _shuffled(bench: Bench, simulator: Simulator | None) -> Audio:
+def _shuffled(bench: Bench) -> Audio:
     clips = bench.clips
     places = {clip.name: k for k, clip in enumerate(clips)}
 
@@ -63,12 +63,12 @@ def _shuffled(bench: Bench, simulator: Simulator | None) -> Audio:
     return audio
 
 
-def _silence(bench: Bench, simulator: Simulator | None) -> Audio:
+def _silence(bench: Bench) -> Audio:
     spec = bench.spec
     return lambda clip: Clip(None, torch.zeros(spec.channels, spec.samples), sample_rate=spec.sample_rate)
 
 
-def _triggered(bench: Bench, simulator: Simulator | None) -> Audio:
+def _triggered(bench: Bench) -> Audio:
     def audio(clip: BenchClip) -> Clip:
         video = bench.video(clip)
         assert video.frames is not None
@@ -105,8 +105,7 @@ def motion_stops(frames: Tensor, rate: float) -> list[float]:
     return found
 
 
-def _codec(bench: Bench, simulator: Simulator | None) -> Audio:
-    assert simulator is not None
+def _codec(bench: Bench, simulator: Simulator) -> Audio:
     codec = simulator.audio_codec
     if codec is None or codec.sample_rate != bench.spec.sample_rate:
         raise InputError(f"{simulator.source}: has no audio codec of {bench.spec.sample_rate} Hz")
@@ -121,13 +120,11 @@ def _codec(bench: Bench, simulator: Simulator | None) -> Audio:
     return audio
 
 
-def _model(bench: Bench, simulator: Simulator | None) -> Audio:
-    assert simulator is not None
+def _model(bench: Bench, simulator: Simulator) -> Audio:
     return lambda clip: simulator.foley(bench.video(clip), "", seed=_seed(clip))
 
 
-def _prompted(bench: Bench, simulator: Simulator | None) -> Audio:
-    assert simulator is not None
+def _prompted(bench: Bench, simulator: Simulator) -> Audio:
     return lambda clip: simulator.foley(bench.video(clip), clip.caption, seed=_seed(clip))
 
 
@@ -136,12 +133,15 @@ def _seed(clip: BenchClip) -> int:
     return derive(0, "AV-Truth", clip.change, clip.pair) % 2**31
 
 
-BASELINES: dict[str, Callable[[Bench, Simulator | None], Audio]] = {
+WITHOUT_MODEL: dict[str, Callable[[Bench], Audio]] = {
     "truth": _truth,
-    "codec": _codec,
     "shuffled": _shuffled,
     "silence": _silence,
     "triggered": _triggered,
+}
+OF_A_MODEL: dict[str, Callable[[Bench, Simulator], Audio]] = {
+    "codec": _codec,
     "model": _model,
     "prompted": _prompted,
 }
+BASELINES = (*WITHOUT_MODEL, *OF_A_MODEL)

@@ -60,10 +60,7 @@ class Bench:
 
     def pairs(self) -> list[tuple[BenchClip, BenchClip]]:
         """The two clips of each pair."""
-        found: dict[tuple[str, int], list[BenchClip]] = {}
-        for clip in self.clips:
-            found.setdefault((clip.change, clip.pair), []).append(clip)
-        return [(one, other) for one, other in found.values()]
+        return [(one, other) for one, other in _groups(self.clips)]
 
     @classmethod
     def read(cls, folder: str | Path) -> Bench:

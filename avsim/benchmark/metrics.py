@@ -14,9 +14,10 @@ from functools import partial
 
 import torch
 
-from avsim.benchmark.make import Bench, BenchClip
+from avsim.benchmark.make import Bench
 from avsim.clip import Clip
 from avsim.evaluation.calibration import auroc
+from avsim.evaluation.corruptions import Corruption, with_sound_of
 from avsim.evaluation.features import Detectors, Features
 from avsim.evaluation.suite import Metric, value_of_clip
 from avsim.measures import Interval
@@ -26,8 +27,6 @@ DELAYS = (20, 40, 80, 160, 320)  # ms
 GAINS = (-12, -6, -3, 3, 6)  # dB
 PANS = (10, 20, 40)  # degrees, by which the stereo image is rotated; 45 puts the middle hard to one side
 DRAWS = 1000  # bootstrap samples
-
-Corruption = Callable[[Clip], Clip]
 
 
 @dataclass(frozen=True)
@@ -102,11 +101,12 @@ def sensitivities(
     false: dict[tuple[str, str], dict[str, float]] = {}
     partner = {one.name: other for pair in bench.pairs() for one, other in (pair, pair[::-1])}
     for clip in bench.clips:
-        whole = _with_audio(bench, clip, clip)
+        video = bench.video(clip)
+        whole = with_sound_of(video, bench.truth(clip))
         found = Features(whole, detectors, clip.caption, clip.name)
         for metric in metrics:
             true[metric.name][clip.name] = value_of_clip(metric, found)
-        wrong = {f"wrong {clip.change}": _with_audio(bench, clip, partner[clip.name])}
+        wrong = {f"wrong {clip.change}": with_sound_of(video, bench.truth(partner[clip.name]))}
         wrong |= {name: change(whole) for name, change in CURVES.items()}
         for name, corrupted in wrong.items():
             changed = found.with_sound_of(Features(corrupted, detectors, clip.caption, clip.name))
@@ -115,13 +115,6 @@ def sensitivities(
         done()
     for (metric_name, name), values in false.items():
         yield _compared(metric_name, name, true[metric_name], values)
-
-
-def _with_audio(bench: Bench, clip: BenchClip, of: BenchClip) -> Clip:
-    """A clip's video with the true audio of itself or of its pair's other clip."""
-    video, audio = bench.video(clip), bench.truth(of)
-    assert video.frames is not None and audio.wave is not None
-    return Clip.fitted(video.frames, audio.wave, video.frames_per_second, audio.sample_rate)
 
 
 def _compared(metric: str, corruption: str, true: dict[str, float], false: dict[str, float]) -> Sensitivity:

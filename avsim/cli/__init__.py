@@ -30,6 +30,11 @@ def size(text: str) -> tuple[int, int]:
     return int(height), int(width)
 
 
+def names(text: str) -> tuple[str, ...]:
+    """The names of an argument NAME,NAME,…"""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
 def local_path(text: str) -> Path:
     """A local path; an empty one and an address, which pathlib would silently change, are refused."""
     if not text.strip():

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from avsim.cli import add_allow_module, check_clip, local_path, model, rate, seconds, size, whole
+from avsim.cli import add_allow_module, check_clip, local_path, model, names, rate, seconds, size, whole
+
+if TYPE_CHECKING:
+    from avsim.benchmark.metrics import Sensitivity
+    from avsim.benchmark.score import BenchScore
 
 BASELINES = ("truth", "codec", "shuffled", "silence", "triggered", "model", "prompted")
 MOST_PAIRS = 10_000
@@ -35,7 +41,7 @@ def add(subparsers: Any) -> None:
         default=16,
         help="pairs of each change (default %(default)s)",
     )
-    make.add_argument("--change", type=_names, metavar="NAME,…", help="which facts change (default: all)")
+    make.add_argument("--change", type=names, metavar="NAME,…", help="which facts change (default: all)")
     make.add_argument("--seed", type=whole(), default=0, help="of the scenes (default %(default)s)")
     make.add_argument("--seconds", type=seconds, default=2.0, help="length of a clip (default %(default)s)")
     make.add_argument("--size", type=size, metavar="WxH", default=(64, 64), help="pixels (default 64x64)")
@@ -90,10 +96,6 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
 def run(arguments: argparse.Namespace) -> None:
     """Do the chosen part."""
     arguments.way_run(arguments)
@@ -116,13 +118,10 @@ def _make(arguments: argparse.Namespace) -> None:
 
 
 def _score(arguments: argparse.Namespace) -> None:
-    import json
-
     from avsim.benchmark.baselines import baseline
     from avsim.benchmark.make import Bench
     from avsim.benchmark.score import score, score_folder, table
     from avsim.errors import InputError
-    from avsim.files import atomic
     from avsim.report.listing import titles
 
     if not (arguments.folders or arguments.baseline):
@@ -134,17 +133,10 @@ def _score(arguments: argparse.Namespace) -> None:
     for one in made:
         for line in one.missing[:3]:
             print(f"{one.name}: counts as wrong: {line}")
-    text = table(made)
-    with atomic(arguments.out / "scores.json") as temporary:
-        temporary.write_text(json.dumps([one.plain() for one in made], indent=1))
-    with atomic(arguments.out / "scores.md") as temporary:
-        temporary.write_text(text + "\n")
-    print(text)
+    _write(arguments.out, "scores", made, table(made))
 
 
 def _metrics(arguments: argparse.Namespace) -> None:
-    import json
-
     from rich.console import Console
     from rich.progress import Progress
 
@@ -153,7 +145,6 @@ def _metrics(arguments: argparse.Namespace) -> None:
     from avsim.errors import InputError
     from avsim.evaluation.features import Detectors
     from avsim.evaluation.suite import METRICS
-    from avsim.files import atomic
 
     known = {metric.name: metric for metric in METRICS if metric.min_clips == 1 and metric.floor}
     if unknown := [name for name in arguments.metric or () if name not in known]:
@@ -164,9 +155,17 @@ def _metrics(arguments: argparse.Namespace) -> None:
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("measuring", total=len(bench.clips))
         found = [*sensitivities(bench, chosen, Detectors.shipped(), lambda: progress.advance(task))]
-    text = table(found)
-    with atomic(arguments.out / "metrics.json") as temporary:
+    _write(arguments.out, "metrics", found, table(found))
+
+
+def _write(folder: Path, name: str, found: Sequence[BenchScore | Sensitivity], text: str) -> None:
+    """Results as FOLDER/NAME.json, and their table as NAME.md and on the screen."""
+    import json
+
+    from avsim.files import atomic
+
+    with atomic(folder / f"{name}.json") as temporary:
         temporary.write_text(json.dumps([one.plain() for one in found], indent=1))
-    with atomic(arguments.out / "metrics.md") as temporary:
+    with atomic(folder / f"{name}.md") as temporary:
         temporary.write_text(text + "\n")
     print(text)

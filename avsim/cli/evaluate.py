@@ -142,10 +142,11 @@ def run(arguments: argparse.Namespace) -> None:
                 looks.append(detectors.embeddings[OOD_EMBEDDING](found.clip))
             worth = [value_of_clip(metric, found) for metric in METRICS if metric.name in RANKED]
             known = [value for value in worth if not math.isnan(value)]
-            settings = {"file": found.name}
-            shown = card(Shown(found.clip, found.caption or found.name, settings, findings(found)))
-            examples.append((sum(known) / len(known) if known else math.inf, found.name, shown))
-            examples = sorted(examples, key=itemgetter(0, 1))[:SHOWN]
+            rank = sum(known) / len(known) if known else math.inf, found.name
+            if len(examples) < SHOWN or rank < examples[-1][:2]:
+                settings = {"file": found.name}
+                shown = card(Shown(found.clip, found.caption or found.name, settings, findings(found)))
+                examples = sorted([*examples, (*rank, shown)], key=itemgetter(0, 1))[:SHOWN]
             progress.advance(task)
     if not clips.specs:
         path, message = next(iter(clips.unreadable.items()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from avsim.cli import MOST_CLIPS, check_clip, local_path, rate, seconds, size, whole, words
+from avsim.cli import MOST_CLIPS, check_clip, local_path, names, rate, seconds, size, whole, words
 
 if TYPE_CHECKING:
     from avsim.clip import ClipSpec
@@ -35,10 +35,10 @@ def add(subparsers: argparse._SubParsersAction) -> None:
     one.add_argument("--gallery", action="store_true", help="write one page with every scene in every place")
     parser.add_argument("--level", help="easy, medium or full (default full)")
     parser.add_argument(
-        "--scene", type=_names, metavar="NAME,…", help="drop, strike, ensemble (default: the level's)"
+        "--scene", type=names, metavar="NAME,…", help="drop, strike, ensemble (default: the level's)"
     )
-    parser.add_argument("--place", type=_names, metavar="NAME,…", help="such as cave (default: the level's)")
-    parser.add_argument("--material", type=_names, metavar="NAME,…", help="of falling things (default: all)")
+    parser.add_argument("--place", type=names, metavar="NAME,…", help="such as cave (default: the level's)")
+    parser.add_argument("--material", type=names, metavar="NAME,…", help="of falling things (default: all)")
     parser.add_argument("--split", help="train, validation, test or 'held out' (default train)")
     parser.add_argument("--seed", type=whole(), default=0, help="of the scenes (default %(default)s)")
     parser.add_argument("--seconds", type=seconds, default=2.0, help="length of a clip (default %(default)s)")
@@ -55,10 +55,6 @@ def add(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--truth", action="store_true", help="also write the truth of each clip")
     parser.add_argument("--jobs", type=whole(1, 1024), help="processes (default: one per core)")
     parser.set_defaults(run=run)
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def run(arguments: argparse.Namespace) -> None:

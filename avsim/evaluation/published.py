@@ -35,12 +35,21 @@ def embedding(spec: str) -> Embedding:
         raise InputError(f"embedding {spec!r}: expected clap:NAME, videomae:NAME or module:function")
     if kind in MADE:
         return MADE[kind](name)
+    return function_of_clips(kind, name, f"embedding {spec!r}")
+
+
+def function_of_clips(module: str, name: str, where: str) -> Embedding:
+    """A function of a clip in a module of the user's; `where` names the argument in errors.
+
+    Raises:
+        InputError: there is none.
+    """
     try:
-        found = getattr(importlib.import_module(kind), name)
+        found = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise InputError(f"embedding {spec!r}: {error}") from error
+        raise InputError(f"{where}: {error}") from error
     if not callable(found):
-        raise InputError(f"embedding {spec!r}: is a {type(found).__name__}; expected a function of a clip")
+        raise InputError(f"{where}: is a {type(found).__name__}; expected a function of a clip")
     return found
 
 
@@ -54,11 +63,16 @@ def clap(name: str) -> Embedding:
         if clip.wave is None:
             raise NotJudged(Reason.NO_AUDIO)
         wave = torchaudio.functional.resample(clip.wave.float().mean(0), clip.sample_rate, rate)
-        heard = extractor(wave.numpy(), sampling_rate=rate, return_tensors="pt")
-        found = network.get_audio_features(**heard)
-        return getattr(found, "pooler_output", found)[0].double()
+        return clap_features(network, extractor, wave)
 
     return embed
+
+
+def clap_features(network: Any, extractor: Any, wave: Tensor) -> Tensor:
+    """CLAP's audio features (d,) of a wave (n,) at its extractor's rate."""
+    given = extractor(wave.numpy(), sampling_rate=extractor.sampling_rate, return_tensors="pt")
+    found = network.get_audio_features(**given)
+    return getattr(found, "pooler_output", found)[0].double()
 
 
 def videomae(name: str) -> Embedding:

@@ -53,7 +53,7 @@ class Metric:
 def _synchrony(scorer: ClipScorer, found: Features) -> None:
     seen = [event.seconds for event in found.view.events]
     heard = [onset.seconds for onset in found.onsets]
-    expected = sounding_things(found.caption)
+    expected = 0 if heard and seen else sounding_things(found.caption)
     scorer.update(heard, seen, found.clip.frames_per_second, found.clip.seconds, expected)
 
 

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from avsim.clip import Clip
 from avsim.errors import InputError, first_line_of
-from avsim.evaluation.published import fetched, videomae
+from avsim.evaluation.published import clap_features, fetched, function_of_clips, videomae
 from avsim.evaluation.result import NotJudged, Reason
 
 PAIRED = {  # functions that compare a clip's audio with its video
@@ -82,14 +82,7 @@ def network(kind: str, source: str) -> Network:
 
 def _function(kind: str, module: str, name: str) -> Network:
     """A function of a clip -> embeddings (d,) or (windows, d)."""
-    try:
-        function = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise InputError(f"{kind}={module}:{name}: {error}") from error
-    if not callable(function):
-        raise InputError(
-            f"{kind}={module}:{name}: is a {type(function).__name__}; expected a function of a clip"
-        )
+    function = function_of_clips(module, name, f"{kind}={module}:{name}")
     file = getattr(importlib.import_module(module), "__file__", None)
     digest = hash_of_source(file) if file else ""
 
@@ -128,12 +121,7 @@ def clap(source: str) -> Network:
 
     @torch.no_grad()
     def embed(clip: Clip) -> Tensor:
-        rows = []
-        for wave in windows(clip, rate, seconds):
-            given = extractor(wave.numpy(), sampling_rate=rate, return_tensors="pt")
-            found = model.get_audio_features(**given)
-            rows.append(getattr(found, "pooler_output", found)[0].double())
-        return torch.stack(rows)
+        return torch.stack([clap_features(model, extractor, wave) for wave in windows(clip, rate, seconds)])
 
     @torch.no_grad()
     def text(caption: str) -> Tensor:
