@@ -216,11 +216,11 @@ class Clip:
         wave = torch.nn.functional.pad(wave[:, :owned], (0, max(0, owned - wave.shape[1])))
         return cls(frames, wave, frames_per_second, sample_rate)
 
-    def silent(self) -> Clip:
+    def without_audio(self) -> Clip:
         """The video alone (its wave is None)."""
         return replace(self, wave=None)
 
-    def unseen(self) -> Clip:
+    def without_video(self) -> Clip:
         """The audio alone (its frames are None)."""
         return replace(self, frames=None)
 

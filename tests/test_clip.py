@@ -79,7 +79,7 @@ def test_fitted_pads_and_crops():
 
 def test_parts_of_a_clip():
     clip = Clip(FRAMES, WAVE)
-    assert clip.silent().wave is None and clip.unseen().frames is None
+    assert clip.without_audio().wave is None and clip.without_video().frames is None
     assert clip.first_frame().frames.shape == (3, 1, 6, 8)
     assert clip.spec == ClipSpec(0.25, 6, 8, 16, 16000, 2)
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from avsim.benchmark.make import Bench, BenchClip
+from avsim.benchmark.pairs import stream
 from avsim.clip import Clip, samples_of
 from avsim.errors import InputError
 from avsim.seeds import derive
@@ -130,7 +131,7 @@ def _prompted(bench: Bench, simulator: Simulator) -> Audio:
 
 def _seed(clip: BenchClip) -> int:
     """Both clips of a pair get the same noise: only the video (and caption) differs."""
-    return derive(0, "AV-Truth", clip.change, clip.pair) % 2**31
+    return derive(0, "AV-Truth", stream(clip.change), clip.pair) % 2**31
 
 
 WITHOUT_MODEL: dict[str, Callable[[Bench], Audio]] = {

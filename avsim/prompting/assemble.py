@@ -472,9 +472,9 @@ class _Reader:
         if self.waiting or self.pending is not None and not self.group or not self.group:
             self.details.append((name, value, words))
             return
-        took = [thing for thing in self.group if thing.takes(name) and name not in thing.details]
+        took = [thing for thing in self.group if thing.accepts(name) and name not in thing.details]
         for thing in took:
-            thing.take(name, value)
+            thing.add(name, value)
         if not took:
             self.details.append((name, value, words))
 
@@ -611,9 +611,9 @@ class _Reader:
     def _leftovers(self) -> None:
         """Details that no thing of their clause takes: the last thing that can take them, or none."""
         for name, value, words in self.details:
-            takers = [thing for thing in self.things if thing.takes(name) and name not in thing.details]
+            takers = [thing for thing in self.things if thing.accepts(name) and name not in thing.details]
             if takers:
-                takers[-1].take(name, value)
+                takers[-1].add(name, value)
             elif not (name == "floor" and self.things == []):
                 self.unused.append(words)
         self.unused += list(self.mods.values())

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from avsim.clip import Clip, ClipSpec, LatentSpec
 from avsim.devices import autocast_if_faster
-from avsim.diffusion import Guidance, JointDiT, Latents, Task, everything, generate
+from avsim.diffusion import Guidance, JointDiT, Latents, Task, all_given, generate
 from avsim.diffusion.generate import STEPS, OnStepEnd
 from avsim.diffusion.rerank import rerank
 from avsim.diffusion.sync_reward import sync_reward
@@ -122,7 +122,7 @@ class Models:
             check_prompt(self, prompt)
         model, reward_fn = self.part("generator"), None
         if self.sync_model is not None:
-            audio_given = task.audio is everything
+            audio_given = task.audio is all_given
             reward_fn = sync_reward(
                 self.sync_model, self.video_codec, self.audio_codec, spec.clip, audio_given
             )

@@ -12,10 +12,10 @@ from avsim import separation
 from avsim.clip import Clip, ClipSpec, Region, Stems
 from avsim.diffusion import (
     ANIMATE,
-    AUDIO,
-    IMAGE,
+    AUDIO_ONLY,
+    AUDIO_TO_VIDEO,
     JOINT,
-    VISUALIZE,
+    VIDEO_ONLY,
     Guidance,
     Latents,
     Task,
@@ -285,9 +285,9 @@ class Simulator(Models):
             raise InputError("visualize needs a clip with audio; its wave is None")
         seconds = clip.wave.shape[1] / clip.sample_rate
         given = Latents(None, self.encode_audio(wave_for(clip, self.clip_spec(seconds))))
-        made = self._clips([prompt], seconds, size, VISUALIZE, given, seed, steps, guidance, num_candidates)[
-            0
-        ]
+        made = self._clips(
+            [prompt], seconds, size, AUDIO_TO_VIDEO, given, seed, steps, guidance, num_candidates
+        )[0]
         assert made.frames is not None
         return clip_with_wave(made.frames, made.frames_per_second, clip.wave, clip.sample_rate)
 
@@ -318,7 +318,7 @@ class Simulator(Models):
     ) -> Clip:
         """One image from text."""
         seconds = 1 / self.spec.frames_per_second
-        return self._clips([prompt], seconds, size, IMAGE, Latents(), seed, steps, guidance)[0]
+        return self._clips([prompt], seconds, size, VIDEO_ONLY, Latents(), seed, steps, guidance)[0]
 
     def audio(
         self,
@@ -330,7 +330,7 @@ class Simulator(Models):
     ) -> Clip:
         """Audio alone from text."""
         return self.sample_clips(
-            [prompt], self.latent_spec(seconds, None), AUDIO, Latents(), seed, steps, guidance
+            [prompt], self.latent_spec(seconds, None), AUDIO_ONLY, Latents(), seed, steps, guidance
         )[0]
 
     def edit(
@@ -382,9 +382,9 @@ class Simulator(Models):
             InputError: a clip without video or audio, `seconds` of less than a frame, or a generator of clips
                 that are too short for a window.
         """
-        foreign = self.is_out_of_distribution(clip)
+        out_of_distribution = self.is_out_of_distribution(clip)
         sampling = Sampling(size, steps, guidance)
-        return extended(self, clip, prompt, seconds, backward, foreign, seed, sampling)
+        return extended(self, clip, prompt, seconds, backward, out_of_distribution, seed, sampling)
 
     def loop(
         self,

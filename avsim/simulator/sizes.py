@@ -16,7 +16,7 @@ import torch
 
 from avsim.clip import Clip, LatentSpec
 from avsim.devices import autocast_if_faster
-from avsim.diffusion import Guidance, JointDiT, Latents, Task, everything
+from avsim.diffusion import Guidance, JointDiT, Latents, Task, all_given
 from avsim.diffusion.multidiffusion import MultiDiffusion
 from avsim.errors import InputError
 from avsim.perception.detect import places
@@ -72,7 +72,7 @@ def _surrounded(
     video[..., *middle] = base.video
     levels = torch.ones(spec.video)
     levels[:, *middle] = 0
-    task = Task("surroundings", lambda _: levels, None if base.audio is None else everything)
+    task = Task("surroundings", lambda _: levels, None if base.audio is None else all_given)
     windows = replace(
         models, generator=MultiDiffusion(models.generator, models.spec.size), student=None, sync_model=None
     )

@@ -102,7 +102,7 @@ def separation(simulator: Simulator, shards: str) -> dict[str, Interval]:
     for split in ("validation", "test"):
         mixtures = Mixture(ShardSource(shards, split))
         for index in range(0, min(len(mixtures), MIXTURES // 2)):
-            sample = mixtures.take(index, SPEC, generator(0, "mixture", index))
+            sample = mixtures.sample(index, SPEC, generator(0, "mixture", index))
             if (sample.stems.square().mean((1, 2)) < 1e-7).any():
                 continue  # a silent part has no SDR
             clip = Clip(sample.frames, sample.wave)
