@@ -77,9 +77,8 @@ def _surrounded(
         models, generator=MultiDiffusion(models.generator, models.spec.size), student=None, sync_model=None
     )
     caption = place_caption(prompt, _place_seen(models, base)) if models.places else ""
-    guidance = Guidance(GUIDANCE, negative_prompt=prompt)
-    given = Latents(video, base.audio)
-    return windows.sample_latents([caption], spec, task, given, seed, sampling.steps, guidance, 1).video
+    sampling = replace(sampling, guidance=Guidance(GUIDANCE, negative_prompt=prompt), num_candidates=1)
+    return windows.sample_latents([caption], spec, task, Latents(video, base.audio), seed, sampling).video
 
 
 def composed(
@@ -87,12 +86,12 @@ def composed(
     prompts: Sequence[str],
     base: Latents,
     spec: LatentSpec,
-    size: tuple[int, int],
     seed: int,
     sampling: Sampling,
 ) -> list[Clip]:
-    """Clips of `size` (H, W) around clips `base` of the trained size, whose spec is `spec`."""
-    height, width = size
+    """Clips of `sampling.size` around clips `base` of the trained size, whose spec is `spec`."""
+    assert sampling.size is not None
+    height, width = size = sampling.size
     scale = min(height / spec.clip.height, width / spec.clip.width)
     stride = spec.space_stride
     whole = [stride * math.ceil(length / scale / stride - 1e-6) for length in size]
