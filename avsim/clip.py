@@ -107,11 +107,6 @@ class LatentSpec:
         """L = ceil(N / hop)."""
         return math.ceil(self.clip.samples / self.hop)
 
-    @property
-    def padded_frames(self) -> int:
-        """Frames that a video codec plans for: 1 + time stride (t - 1)."""
-        return 1 + self.time_stride * (self.video[0] - 1)
-
     def video_spans(self) -> Tensor:
         """First and last moment of each video latent in seconds, (t, 2), float64."""
         starts = 1 + self.time_stride * (torch.arange(self.video[0], dtype=torch.float64) - 1)

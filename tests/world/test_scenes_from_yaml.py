@@ -9,11 +9,11 @@ import yaml
 
 from avsim import ClipSpec, InputError
 from avsim.world import DIFFICULTIES, Scene, WorldDataset, render
-from avsim.world.captions.facts import agree
 from avsim.world.captions.parsing import facts_in
 from avsim.world.flat.random_scenes import draw_scene
 from avsim.world.flat.scene import Hit, Stick, Target
 from avsim.world.flat.scene_files import read_scene, said
+from tests.world.agreement import agree
 
 SPEC = ClipSpec(height=32, width=32, sample_rate=8000, channels=1)
 CAVE = """

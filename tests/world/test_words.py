@@ -12,13 +12,14 @@ from avsim import ClipSpec
 from avsim.clip import OFF_SCREEN
 from avsim.world import DIFFICULTIES, Scene, WorldDataset
 from avsim.world.captions.compose import LONGEST, captions, full_caption, noun_of, short_caption, things_of
-from avsim.world.captions.facts import Facts, Noun, agree, facts_of, holds_in
+from avsim.world.captions.facts import Facts, Noun, facts_of, holds_in
 from avsim.world.captions.parsing import VOCABULARY, facts_in, unknown_words
 from avsim.world.flat.camera import Camera, Framing, Shot
 from avsim.world.flat.random_scenes import draw_scene
 from avsim.world.flat.render import perform
 from avsim.world.flat.scene import SHAPES, TARGETS, Body, Player
 from avsim.world.sound.phrases import Note
+from tests.world.agreement import agree
 
 SPEC = ClipSpec(height=32, width=32, sample_rate=8000, channels=1)
 
