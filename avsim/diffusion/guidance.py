@@ -289,7 +289,7 @@ def reward_gradient(reward_fn: RewardFn, spec: LatentSpec) -> Gradient:
     return Gradient(of, MAX_NORM)
 
 
-AUDIO_LEVEL = 0.8  # noise level of the audio whose likelihood is computed
+AUDIO_NOISE_LEVEL = 0.8  # noise level of the audio whose likelihood is computed
 
 
 def audio_likelihood_gradient(
@@ -312,7 +312,7 @@ def audio_likelihood_gradient(
         total = torch.zeros_like(x.video)
         for _ in range(samples):
             fresh = noise(next(calls)).to(clean.audio)
-            audio = Noised(clean.audio, fresh, torch.full_like(s.audio[:, :1], AUDIO_LEVEL))
+            audio = Noised(clean.audio, fresh, torch.full_like(s.audio[:, :1], AUDIO_NOISE_LEVEL))
             with torch.enable_grad():
                 video = x.video.detach().requires_grad_()
                 loss = conditional_audio_loss(model, context, video, s.video, audio)

@@ -2,7 +2,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avsim.diffusion.loss import MIN_LEVEL, level_only, row_loss, token_loss
+from avsim.diffusion.loss import MIN_NOISE_LEVEL, level_only, row_loss, token_loss
 from avsim.diffusion.noising import Noised, level_only_velocity, predicted_clean, predicted_noise
 
 
@@ -74,6 +74,6 @@ def test_the_level_only_velocity_points_to_what_errs_least_in_every_channel():
 
 def test_an_error_of_the_data_weighs_one_over_its_level_and_no_more_than_at_the_clearest():
     x, noise = torch.zeros(1, 4, 2), torch.ones(1, 4, 2)
-    n = Noised(x, noise, torch.tensor([[0.001, MIN_LEVEL, 0.5, 1.0]]))
+    n = Noised(x, noise, torch.tensor([[0.001, MIN_NOISE_LEVEL, 0.5, 1.0]]))
     loss = token_loss((n.x_s - (x + 0.1)) / n.level, n)
-    torch.testing.assert_close(loss, 0.01 / torch.tensor([[MIN_LEVEL, MIN_LEVEL, 0.5, 1.0]]) ** 2)
+    torch.testing.assert_close(loss, 0.01 / torch.tensor([[MIN_NOISE_LEVEL, MIN_NOISE_LEVEL, 0.5, 1.0]]) ** 2)
