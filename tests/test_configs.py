@@ -20,6 +20,7 @@ SHARED = {
     "predict",
     "replay",  # below
     "latents",
+    "loggers/tensorboard",  # with the samples
     "size/100m",  # below
     "size/300m",
     "size/1b",
@@ -173,12 +174,15 @@ def test_a_generator_trains_on_a_world_that_is_rendered_meanwhile(place):
 
 
 def test_a_generator_draws_samples_while_it_trains(place):
-    """configs/samples.yaml, and a logger of wandb, offline: a table and players."""
+    """configs/samples.yaml, with wandb, offline, a table and players, and with loggers/tensorboard.yaml."""
+    pytest.importorskip("tensorboard", reason="pip install avsim[tensorboard]")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
     run = place / "runs" / "sampled"
     (place / "wandb.yaml").write_text(
         "trainer:\n  logger+:\n    - class_path: lightning.pytorch.loggers.WandbLogger\n"
     )
-    files = ["base", "generator", "size/tiny", "samples"]
+    files = ["base", "generator", "size/tiny", "samples", "loggers/tensorboard"]
     chosen = [each for file in files for each in ("-c", str(CONFIGS / f"{file}.yaml"))]
     more = ["--data.batch_size=2", "--data.workers=0", *SMALL["generator"], "--trainer.max_steps=1"]
     done = avsim(place / "output", "fit", *chosen, "-c", "wandb.yaml", "--run", run, *more, cwd=place)
@@ -192,3 +196,11 @@ def test_a_generator_draws_samples_while_it_trains(place):
         assert info.has_frames and info.has_wave and info.size == (64, 64)
     shown = [path.suffix for path in (run / "wandb").glob("offline-run-*/files/media/**/*")]
     assert shown.count(".html") >= len(listing) and ".json" in shown
+    events = EventAccumulator(str(run / "tensorboard"), size_guidance={"images": 0, "audio": 0})
+    events.Reload()
+    tags = events.Tags()
+    assert {"train/loss", "train/video", "learning_rate"} <= set(tags["scalars"])
+    assert {f"samples/{k}" for k in range(len(listing))} == set(tags["audio"])
+    frames = {f"samples/{k}-{name}" for k in range(len(listing)) for name in ("frames", "spectrogram")}
+    assert frames == set(tags["images"])
+    assert all(events.Audio(tag)[0].sample_rate == 16000 for tag in tags["audio"])

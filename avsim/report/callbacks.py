@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from torch import nn
 
 from avsim.clip import Clip, ClipSpec
@@ -84,6 +84,8 @@ class Samples(Callback):
             for logger in trainer.loggers:
                 if isinstance(logger, WandbLogger):
                     logger.log_metrics(players(samples), step)
+                elif isinstance(logger, TensorBoardLogger):
+                    log_to_tensorboard(logger.experiment, samples, step)
 
     def draw(self, trainer: Trainer, pl_module: LightningModule, spec: ClipSpec) -> list[Sample]:
         """The samples, and their stems where there is a separator."""
@@ -145,13 +147,38 @@ def players(samples: Sequence[Sample]) -> dict[str, Any]:
     return logged
 
 
+def log_to_tensorboard(writer: Any, samples: Sequence[Sample], step: int) -> None:
+    """What TensorBoard shows of samples, under the keys of `players`: it has no player of videos with sound.
+
+    samples/k is the audio (its channels' mean: TensorBoard plays one), samples/k/stem N of each stem;
+    samples/k-frames and samples/k-spectrogram are images, samples/k-prompt is text.
+    """
+    for index, sample in enumerate(samples):
+        key, clip = f"samples/{index}", sample.clip
+        writer.add_text(f"{key}-prompt", f"    {sample.prompt}\n\n{sample.task}, seed {sample.seed}", step)
+        if clip.frames is not None:
+            writer.add_image(f"{key}-frames", _pixels(strip(clip)), step, dataformats="HWC")
+        if clip.wave is not None:
+            writer.add_audio(key, clip.wave.mean(0), step, clip.sample_rate)
+            image = _pixels(spectrogram(clip.wave, clip.sample_rate))
+            writer.add_image(f"{key}-spectrogram", image, step, dataformats="HWC")
+        if sample.stems is not None:
+            for number, stem in enumerate(sample.stems.wave):
+                writer.add_audio(f"{key}/stem {number}", stem.mean(0), step, sample.stems.sample_rate)
+
+
 def _image(png: bytes) -> Any:
     """A PNG as wandb's image."""
     import wandb
 
+    return wandb.Image(_pixels(png))
+
+
+def _pixels(png: bytes) -> Any:
+    """A PNG as RGB pixels (H, W, 3), uint8."""
     found = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
     assert found is not None
-    return wandb.Image(cv2.cvtColor(found, cv2.COLOR_BGR2RGB))
+    return cv2.cvtColor(found, cv2.COLOR_BGR2RGB)
 
 
 @contextmanager

@@ -2,12 +2,15 @@
 
 class Votes {
   constructor(root) {
-    Object.assign(this, { root, test: root.dataset.test, votes: {} });
+    Object.assign(this, { root, test: root.dataset.test, named: "", all: {} }); // all: the votes of each listener
     this.listener = root.querySelector(".listener");
     this.sections = [...document.querySelectorAll(".group[data-row]")];
     try {
       Object.assign(this, JSON.parse(localStorage.getItem(this.test) ?? "{}"));
     } catch {} // a browser that keeps nothing of files
+    this.listener.value = this.named;
+    this.votes = this.all[this.named] ??= {};
+    this.listener.addEventListener("change", () => this.rename(this.listener.value.trim()));
     for (const section of this.sections) {
       for (const button of section.querySelectorAll("[data-vote]")) {
         button.addEventListener("click", () => this.vote(section, button.dataset.vote));
@@ -23,10 +26,25 @@ class Votes {
     this.show();
   }
 
+  rename(name) {
+    // Votes without a name become those of the first name given; another listener's start from none.
+    if (!this.named && name) {
+      this.all[name] = { ...this.all[name], ...this.votes };
+      delete this.all[""];
+    }
+    this.named = name;
+    this.votes = this.all[name] ??= {};
+    this.keep();
+  }
+
   vote(section, vote) {
     this.votes[section.dataset.row] = vote;
+    this.keep();
+  }
+
+  keep() {
     try {
-      localStorage.setItem(this.test, JSON.stringify({ votes: this.votes }));
+      localStorage.setItem(this.test, JSON.stringify({ all: this.all, named: this.named }));
     } catch {}
     this.show();
   }

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from avsim.clip import Clip, Region
 from avsim.errors import InputError
+from avsim.simulator.defaults import NUM_CANDIDATES
 from avsim.simulator.gaps import Inside, fill_gap
 from avsim.simulator.models import Models, Sampling
 from avsim.simulator.prompts import warn_once
@@ -190,12 +191,33 @@ def retaken(
         inside = Inside(span, not regenerate_video or region is not None, not regenerate_audio, cells)
     if inside is None and before is None and after is None:  # nothing is kept
         inside = Inside(span)
-    gap = fill_gap(timeline, before, after, last - first, prompt, seed, sampling, inside)
+    count = NUM_CANDIDATES["retake"] if sampling.num_candidates is None else sampling.num_candidates
+    if count < 1:
+        raise InputError(f"num_candidates is {count}; it must be at least 1")
+    if before is None or after is None or not regenerate_video:  # it need not meet frames at its end
+        count = 1
+    gap = min(
+        (
+            fill_gap(timeline, before, after, last - first, prompt, each, sampling, inside)
+            for each in range(seed, seed + count)
+        ),
+        key=lambda gap: _step_at_seams(before, gap, after),
+    )
     if mask is not None:
         assert gap.frames is not None
         share = _feathered(mask)  # (1, n, H, W)
         gap = replace(gap, frames=torch.where(share > 0, span.frames.lerp(gap.frames, share), span.frames))
     return in_order([part for part in (before, gap, after) if part is not None])
+
+
+def _step_at_seams(before: Clip | None, gap: Clip, after: Clip | None) -> float:
+    """The larger mean difference of two frames at a gap's ends."""
+    parts = [clip.frames for clip in (before, gap, after) if clip is not None]
+    steps = [
+        float((one[:, -1] - other[:, 0]).abs().mean())  # type: ignore[index]
+        for one, other in zip(parts, parts[1:], strict=False)
+    ]
+    return max(steps, default=0.0)
 
 
 def _part(timeline: Timeline, clip: Clip, first: int, last: int) -> Clip | None:

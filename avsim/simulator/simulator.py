@@ -451,11 +451,14 @@ class Simulator(Models):
         size: tuple[int, int] | None = None,
         steps: int = STEPS,
         guidance: float | Guidance | None = None,
+        num_candidates: int | None = None,
     ) -> Clip:
         """The clip with a span of it, in seconds, regenerated from a prompt; arguments are named as in LTX-2.
 
         With a `region` of the clip's frames, the video outside it stays. The clip is returned at the
-        generator's rates, channels and size; at those all else is unchanged, bit for bit.
+        generator's rates, channels and size; at those all else is unchanged, bit for bit. Of `num_candidates`
+        (default `NUM_CANDIDATES`), of seeds that follow each other, the one that meets the frames beside it
+        best is taken.
 
         Raises:
             InputError: a span outside the clip or empty, nothing to generate, a region of another size, a
@@ -463,7 +466,7 @@ class Simulator(Models):
         """
         return retaken(
             self, clip, prompt, start_time, end_time, region, regenerate_video, regenerate_audio, seed,
-            Sampling(size, steps, guidance),
+            Sampling(size, steps, guidance, num_candidates),
         )  # fmt: skip
 
     def separate(self, clip: Clip, regions: Sequence[Region]) -> Stems:

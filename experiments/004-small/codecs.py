@@ -17,7 +17,7 @@ import torchaudio.functional as audio
 from avsim.clip import Clip
 from avsim.evaluation.features import Detectors
 from avsim.evaluation.metric import rank_correlation
-from avsim.evaluation.oracle import perceived
+from avsim.evaluation.oracle import oracle_features
 from avsim.measures import bootstrap, log_spectral_distance, psnr
 from avsim.perception.matching import match
 from avsim.simulator import Simulator, load
@@ -46,7 +46,7 @@ def numbers(clip: Clip, back: Clip, truth: Truth, detectors: Detectors) -> dict[
         "loudness, off by LU": (loudness(clip) - loudness(back)).abs(),
         "level between sides, off by dB": (sides(clip) - sides(back)).abs(),
     }
-    true = [onset.seconds for onset in perceived(clip, truth).onsets]
+    true = [onset.seconds for onset in oracle_features(clip, truth).onsets]
     for name, one in (("raw", clip), ("back", back)):
         detected = [onset.seconds for onset in detectors.onsets(one)]
         found |= {f"matched {name}": len(match(detected, true, TOLERANCE)), f"heard {name}": len(detected)}

@@ -36,7 +36,7 @@ from avsim.evaluation.suite import MetricSuite
 from avsim.evaluation.text import facts_of_caption
 from avsim.files import atomic
 from avsim.simulator import Simulator, load
-from avsim.simulator.defaults import FIRST_FRAME_LEAD, NUM_CANDIDATES, STUDENT_TASKS, usual
+from avsim.simulator.defaults import FIRST_FRAME_LEAD, NUM_CANDIDATES, STUDENT_TASKS, default_guidance
 from avsim.simulator.loading import part_folders
 from avsim.weights import SMALL, TENSORS, hash_of
 from avsim.world import Truth, WorldDataset
@@ -120,7 +120,8 @@ def scorer(task: tuple[Path, str, str, str, int]) -> dict[str, Score]:
     """All numbers of the clips of one way, by name, with their floors."""
     out, way, level, split, count = task
     hashes = [
-        hash_of(SMALL / part / TENSORS)[:8] for part in ("sound", "video_detector", "sync_model", "separator")
+        hash_of(SMALL / part / TENSORS)[:8]
+        for part in ("audio_detector", "video_detector", "sync_model", "separator")
     ]
     kept = out / f"{way}, {count}, scored by {'-'.join(hashes)}.json"
     if not kept.exists():
@@ -263,7 +264,7 @@ def main() -> None:
         "weights": {name: hash_of(folders[name] / TENSORS) for name in parts},
         "world": world_of[:2],
         "steps": arguments.steps,
-        "guidance": {way: astuple(usual(task.name, *has)) for way, task in TASKS.items()},
+        "guidance": {way: astuple(default_guidance(task.name, *has)) for way, task in TASKS.items()},
         "candidates": NUM_CANDIDATES,
         "ahead": FIRST_FRAME_LEAD,
         "student": STUDENT_TASKS,

@@ -107,3 +107,32 @@ def test_a_listener_votes_in_a_browser_and_saves(test_page, tmp_path, capsys):
         assert browser.complaints() == []
     assert main(["compare", "--out", str(page), "--votes", str(saved)]) == 0
     assert "11 for secret-two, 0 for secret-one, 1 without a difference" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason=MISSING)
+def test_each_listener_in_a_browser_has_their_own_votes(test_page, tmp_path):
+    page, key = test_page
+    first, second_row, *_ = key["rows"]
+
+    def named(name):
+        return (
+            f"(() => {{ const at = document.querySelector('.listener'); at.value = '{name}';"
+            " at.dispatchEvent(new Event('change')); })()"
+        )
+
+    def vote(row, side):
+        return f"document.querySelector('[data-row={row}] [data-vote={side}]').click()"
+
+    with Browser(tmp_path / "chromium", page) as browser:
+        browser.run(until("cards[0].built"))
+        browser.run(vote(first, "left"))  # before a name is given
+        browser.run(named("Ann"))
+        browser.run(vote(second_row, "right"))
+        assert browser.run("votes.votes") == {first: "left", second_row: "right"}
+        browser.run(named("Bo"))
+        assert browser.run("votes.votes") == {}
+        assert browser.run("document.querySelectorAll('[data-vote][aria-pressed=true]').length") == 0
+        browser.run(vote(first, "same"))
+        assert f',"Bo",{first},same' in browser.run("votes.csv()") and "Ann" not in browser.run("votes.csv()")
+        browser.run(named("Ann"))
+        assert browser.run("votes.votes") == {first: "left", second_row: "right"}

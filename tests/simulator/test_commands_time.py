@@ -251,7 +251,7 @@ def test_storyboards_that_are_none(command, tmp_path, text, says):
         ),
         (
             ["--extend", "FILES/one.mkv", "--num-candidates", "2"],
-            "--num-candidates is for clips from a prompt",
+            "--num-candidates is for a prompt",
         ),
         (["--extend", "FILES/one.mkv", "--size", "40x40"], "size 40x40"),
         (["--video", "FILES/one.mkv", "--fps", "24"], "--fps: the given video is kept"),

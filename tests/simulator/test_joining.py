@@ -147,6 +147,23 @@ def test_a_retake_changes_the_span_alone(simulator, start, end, kept):
     assert frames == (kept == "video") and wave == (kept == "audio")
 
 
+def test_of_several_retakes_the_one_that_meets_the_frames_beside_it_best_is_taken(simulator):
+    clip = clip_of(14)
+
+    def step(made):
+        return max(float((made.frames[:, k] - made.frames[:, k - 1]).abs().mean()) for k in (4, 8))
+
+    def retake(seed, **how):
+        return simulator.retake(clip, "a bell", 0.5, 1.0, **(HOW | how | {"seed": seed}))
+
+    singles = [retake(seed, num_candidates=1) for seed in (5, 6, 7)]
+    best = min(singles, key=step)
+    assert len({step(made) for made in singles}) == 3 and step(best) < step(singles[0])
+    assert_same((best.frames, best.wave), (lambda made: (made.frames, made.wave))(retake(5)))
+    with pytest.raises(InputError, match="num_candidates is 0"):
+        retake(5, num_candidates=0)
+
+
 @pytest.mark.parametrize("moving", [False, True])
 def test_a_retake_of_a_region_leaves_the_pixels_outside(simulator, moving):
     clip, region = clip_of(12), Region.box(8, 4, 20, 16, SIZE)

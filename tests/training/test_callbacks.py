@@ -4,12 +4,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import lightning
+import numpy as np
+import pytest
 import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
 from avsim.clip import Clip, ClipSpec, Region, Stems
-from avsim.report.callbacks import Samples, players
+from avsim.report.callbacks import Samples, log_to_tensorboard, players
 from avsim.simulator.samples import Sample
 from avsim.training.callbacks import Throughput
 
@@ -88,3 +90,24 @@ def test_wandb_gets_cards_frames_and_spectrograms_under_stable_keys(tmp_path, mo
     assert len(pages) >= 4 and all("<b>" not in page and "<i>" not in page for page in pages)
     assert any('"stems":[{"name":"\\u003ci>"' in page for page in pages)
     assert len(list(folder.rglob("*.png"))) >= 6  # three for each step
+
+
+def test_tensorboard_gets_audio_stems_frames_and_spectrograms(tmp_path):
+    pytest.importorskip("tensorboard", reason="pip install avsim[tensorboard]")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from torch.utils.tensorboard import SummaryWriter
+
+    clip = Clip(torch.rand(3, 8, 16, 16), 0.1 * torch.randn(2, 8000))
+    stems = Stems(torch.stack([clip.wave, 0 * clip.wave]), [Region(torch.ones(16, 16), "a")], 16000)
+    samples = [Sample(clip, "a <b>", 3, "joint", stems), Sample(clip.without_video(), "", 0, "foley")]
+    with SummaryWriter(str(tmp_path)) as writer:
+        for step in (1, 2):
+            log_to_tensorboard(writer, samples, step)
+    events = EventAccumulator(str(tmp_path), size_guidance={"images": 0, "audio": 0})
+    events.Reload()
+    tags = events.Tags()
+    assert set(tags["audio"]) == {"samples/0", "samples/0/stem 0", "samples/0/stem 1", "samples/1"}
+    assert set(tags["images"]) == {"samples/0-frames", "samples/0-spectrogram", "samples/1-spectrogram"}
+    assert [event.step for event in events.Audio("samples/0")] == [1, 2]
+    wave = np.frombuffer(events.Audio("samples/0")[0].encoded_audio_string[44:], "<i2") / 32767
+    assert np.abs(wave - clip.wave.mean(0).numpy()).max() < 1e-3
