@@ -96,7 +96,7 @@ def run_tests(root: Path, arguments: Sequence[str], longest: float | None, out: 
                 os.dup2(nowhere.fileno(), 2)
             os.chdir(root)
             sys.path.insert(0, str(root))
-            os.environ |= {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
+            os.environ |= {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", "COVERAGE_FILE": f"{out}.coverage"}
             import pytest
 
             durations = Durations()
@@ -127,12 +127,12 @@ class Tests:
     def __init__(self, root: Path, folder: str) -> None:
         from coverage import CoverageData
 
-        times = root / ".durations.json"
+        times = root / f"{folder.replace('/', '-')}.json"
         options = (f"--cov={root / 'avsim'}", "--cov-context=test", "--cov-report=")
         if status := run_tests(root, [folder, *options], None, times):
             raise SystemExit(f"{folder}: fails without a mutant (pytest's status {status})")
         self.root, self.seconds = root, json.loads(times.read_text())
-        self.data = CoverageData(str(root / ".coverage"))
+        self.data = CoverageData(f"{times}.coverage")
         self.data.read()
 
     def executing(self, module: str, line: int) -> list[str]:
@@ -188,7 +188,7 @@ def main() -> None:
                 longest = SPARE + SLOWER * sum(suite.seconds[name] for name in names)
                 status: int | None = 0
                 if names:
-                    status = run_tests(root, ["-x", *names], longest, root / ".ignored.json")
+                    status = run_tests(root, ["-x", *names], longest, root / "mutant.json")
             killed = status != 0
             results.append(
                 {"place": f"{module}:{line}:{column}", "operator": name, "line": changed, "killed": killed,
