@@ -3,10 +3,11 @@
     pip install cosmic-ray pytest-cov
     python experiments/benchmarks/mutants.py OUT.json --minutes 60 [--seed 1] [--only avsim/diffusion]
 
-Works in a copy of HEAD, so that no file here changes. First the tests of each package run once under coverage,
-which says which of them execute which line. A mutant is killed if one of the tests that execute its line fails
-or takes too long (for code that runs at import: one of those that execute the module), the quickest first. A
-module is drawn by its length, a place in it evenly, then one operator for that.
+Works in a copy of HEAD, so that no file here changes. First the tests that import a package run once under
+coverage, which says which of them execute which line. A mutant is killed if one of the tests that execute its
+line fails or takes too long (for code that runs at import: one of those that execute the module), the quickest
+first. A module is drawn by its length, a place in it evenly, then one operator for that. Slow tests and what
+tests run in other processes are left out.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import argparse
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -65,10 +67,18 @@ def modules(root: Path, only: Sequence[str]) -> dict[str, int]:
     return {str(path.relative_to(root)): len(path.read_text().splitlines()) for path in paths}
 
 
-def tests_of(module: str) -> str:
-    """The tests of a module's package, or of a module outside packages."""
-    parts = Path(module).with_suffix("").parts[1:]
-    return f"tests/test_{parts[0]}.py" if len(parts) == 1 else f"tests/{parts[0]}"
+def tests_of(root: Path, module: str) -> tuple[str, ...]:
+    """The tests of a module's package and others that import it, or those of a module outside packages."""
+    package, *inside = Path(module).with_suffix("").parts[1:]
+    if not inside:
+        return (f"tests/test_{package}.py",)
+    imports = re.compile(rf"(from|import) avsim(\.| import \(?){package}\b")
+    folder = root / "tests" / package
+    others = (
+        path for path in sorted((root / "tests").glob("*/test_*.py"))
+        if path.parent != folder and imports.search(path.read_text())
+    )  # fmt: skip
+    return tuple(str(path.relative_to(root)) for path in (folder, *others))
 
 
 class Durations:
@@ -96,7 +106,11 @@ def run_tests(root: Path, arguments: Sequence[str], longest: float | None, out: 
                 os.dup2(nowhere.fileno(), 2)
             os.chdir(root)
             sys.path.insert(0, str(root))
-            os.environ |= {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", "COVERAGE_FILE": f"{out}.coverage"}
+            os.environ |= {
+                "PYTHONPATH": str(root),
+                "OMP_NUM_THREADS": "1",
+                "COVERAGE_FILE": f"{out}.coverage",
+            }
             import pytest
 
             durations = Durations()
@@ -118,19 +132,19 @@ def run_tests(root: Path, arguments: Sequence[str], longest: float | None, out: 
 
 
 class Tests:
-    """Which tests of a package execute which lines, and for how long.
+    """Which of some tests execute which lines, and for how long.
 
     Raises:
         SystemExit: tests that fail without a mutant.
     """
 
-    def __init__(self, root: Path, folder: str) -> None:
+    def __init__(self, root: Path, suite: Sequence[str]) -> None:
         from coverage import CoverageData
 
-        times = root / f"{folder.replace('/', '-')}.json"
+        times = root / f"{suite[0].replace('/', '-')}.json"
         options = (f"--cov={root / 'avsim'}", "--cov-context=test", "--cov-report=")
-        if status := run_tests(root, [folder, *options], None, times):
-            raise SystemExit(f"{folder}: fails without a mutant (pytest's status {status})")
+        if status := run_tests(root, [*suite, *options], None, times):
+            raise SystemExit(f"{suite[0]} and others: fails without a mutant (pytest's status {status})")
         self.root, self.seconds = root, json.loads(times.read_text())
         self.data = CoverageData(f"{times}.coverage")
         self.data.read()
@@ -147,7 +161,9 @@ class Tests:
 
 def main() -> None:
     """Draw places until the time is over; print and write each mutant and what became of it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("out", type=Path)
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=0)
@@ -166,7 +182,7 @@ def main() -> None:
         subprocess.run(["tar", "-x", "-C", folder], input=archive, check=True)
         lines, draws, seen = modules(root, arguments.only), random.Random(arguments.seed), set()
         known: dict[str, dict[tuple[int, int], list[tuple[str, int]]]] = {}
-        suites = {part: Tests(root, part) for part in sorted({tests_of(module) for module in lines})}
+        suites = {part: Tests(root, part) for part in sorted({tests_of(root, module) for module in lines})}
         until = time.monotonic() + 60 * arguments.minutes
         while lines and time.monotonic() < until:
             (module,) = draws.choices(list(lines), list(lines.values()))
@@ -179,7 +195,7 @@ def main() -> None:
             line, column = place = draws.choice(left)
             seen.add((module, *place))
             name, occurrence = draws.choice(known[module][place])
-            suite = suites[tests_of(module)]
+            suite = suites[tests_of(root, module)]
             names = suite.executing(module, line)
             with use_mutation(root / module, get_operator(name)(), occurrence) as (before, after):
                 if after is None or after == before:
