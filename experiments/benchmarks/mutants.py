@@ -5,7 +5,7 @@
 
 Works in a copy of HEAD, so that no file here changes. First the tests that import a package run once under
 coverage, which says which of them execute which line. A mutant is killed if one of the tests that execute its
-line fails or takes too long (for code that runs at import: one of those that execute the module), the quickest
+line fails or takes too long (for code that runs at import: one that executes the module), the quickest
 first. A module is drawn by its length, a place in it evenly, then one operator for that. Slow tests and what
 tests run in other processes are left out.
 """
@@ -93,7 +93,7 @@ class Durations:
 
 
 def run_tests(root: Path, arguments: Sequence[str], longest: float | None, out: Path) -> int | None:
-    """pytest's exit status in a fork of this process, whose imports it need not repeat; None: too long.
+    """Exit status of pytest in a fork of this process, whose imports it need not repeat; None: too long.
 
     Writes the seconds of each test to `out`.
     """
