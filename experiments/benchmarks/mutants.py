@@ -1,11 +1,13 @@
 """How many small faults the tests notice: a sample of cosmic-ray's mutants of the core.
 
-    pip install cosmic-ray
+    pip install cosmic-ray pytest-cov
     python experiments/benchmarks/mutants.py OUT.json --minutes 60 [--seed 1] [--only avsim/diffusion]
 
-Works in a copy of HEAD, so that no file here changes. A mutant is killed if a test of its package fails or
-takes too long; tests of the module itself run first. A module is drawn by its length, a place in it evenly,
-then one operator for that.
+Works in a copy of HEAD, so that no file here changes. First the tests that import a package run once under
+coverage, which says which of them execute which line. A mutant is killed if one of the tests that execute its
+line fails or takes too long (for code that runs at import: one that executes the module), the quickest
+first. A module is drawn by its length, a place in it evenly, then one operator for that. Slow tests and what
+tests run in other processes are left out.
 """
 
 from __future__ import annotations
@@ -14,13 +16,16 @@ import argparse
 import json
 import os
 import random
+import re
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 CORE = ("avsim/clip.py", "avsim/diffusion", "avsim/separation", "avsim/evaluation", "avsim/codecs")
 # Mutants that are equivalent by construction: unions in annotations, and `is` where numbers are compared.
@@ -31,6 +36,7 @@ EQUIVALENT = (
     "Variable",  # operators that need a name to be given
 )
 SLOWER = 4.0  # times as long as without a mutant is too long
+SPARE = 20.0  # s in addition
 
 
 def places(path: Path) -> dict[tuple[int, int], list[tuple[str, int]]]:
@@ -61,51 +67,122 @@ def modules(root: Path, only: Sequence[str]) -> dict[str, int]:
     return {str(path.relative_to(root)): len(path.read_text().splitlines()) for path in paths}
 
 
-def tests_of(root: Path, module: str) -> list[list[str]]:
-    """What is run for a module, the nearest tests first."""
-    parts = Path(module).with_suffix("").parts[1:]
-    if len(parts) == 1:
-        return [[f"tests/test_{parts[0]}.py"]]
-    folder = f"tests/{parts[0]}"
-    own = [str(path.relative_to(root)) for path in sorted((root / folder).glob(f"test_{parts[-1]}*.py"))]
-    return [own, [folder]] if own else [[folder]]
+def tests_of(root: Path, module: str) -> tuple[str, ...]:
+    """The tests of a module's package and others that import it, or those of a module outside packages."""
+    package, *inside = Path(module).with_suffix("").parts[1:]
+    if not inside:
+        return (f"tests/test_{package}.py",)
+    imports = re.compile(rf"(from|import) avsim(\.| import \(?){package}\b")
+    folder = root / "tests" / package
+    others = (
+        path for path in sorted((root / "tests").glob("*/test_*.py"))
+        if path.parent != folder and imports.search(path.read_text())
+    )  # fmt: skip
+    return tuple(str(path.relative_to(root)) for path in (folder, *others))
 
 
-def failure(root: Path, tests: Sequence[str], longest: float | None = None) -> str | None:
-    """The first failure of some tests, or that they took longer than `longest` seconds; None: they passed."""
-    environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--tb=no", *tests]
-    try:
-        done = subprocess.run(
-            command, cwd=root, env=environment, capture_output=True, text=True, timeout=longest
-        )
-    except subprocess.TimeoutExpired:
-        return f"took longer than {longest:.0f} s"
-    if not done.returncode:
-        return None
-    lines = done.stdout.splitlines()
-    return next((line for line in lines if line.startswith(("FAILED", "ERROR"))), "?")
+class Durations:
+    """A pytest plugin: how long each test takes."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        """Add a phase of a test."""
+        self.seconds[report.nodeid] += report.duration
+
+
+def run_tests(root: Path, arguments: Sequence[str], longest: float | None, out: Path) -> int | None:
+    """Exit status of pytest in a fork of this process, whose imports it need not repeat; None: too long.
+
+    Writes the seconds of each test to `out`.
+    """
+    child = os.fork()
+    if not child:
+        try:
+            os.setsid()
+            with open(os.devnull, "w") as nowhere:
+                os.dup2(nowhere.fileno(), 1)
+                os.dup2(nowhere.fileno(), 2)
+            os.chdir(root)
+            sys.path.insert(0, str(root))
+            os.environ |= {
+                "PYTHONPATH": str(root),
+                "OMP_NUM_THREADS": "1",
+                "COVERAGE_FILE": f"{out}.coverage",
+            }
+            import pytest
+
+            durations = Durations()
+            status = pytest.main(["-q", "-p", "no:cacheprovider", "--tb=no", *arguments], [durations])
+            out.write_text(json.dumps(durations.seconds))
+            os._exit(int(status))
+        finally:
+            os._exit(3)
+    until = None if longest is None else time.monotonic() + longest
+    while True:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        if until is not None and time.monotonic() > until:
+            os.killpg(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            return None
+        time.sleep(0.05)
+
+
+class Tests:
+    """Which of some tests execute which lines, and for how long.
+
+    Raises:
+        SystemExit: tests that fail without a mutant.
+    """
+
+    def __init__(self, root: Path, suite: Sequence[str]) -> None:
+        from coverage import CoverageData
+
+        times = root / f"{suite[0].replace('/', '-')}.json"
+        options = (f"--cov={root / 'avsim'}", "--cov-context=test", "--cov-report=")
+        if status := run_tests(root, [*suite, *options], None, times):
+            raise SystemExit(f"{suite[0]} and others: fails without a mutant (pytest's status {status})")
+        self.root, self.seconds = root, json.loads(times.read_text())
+        self.data = CoverageData(f"{times}.coverage")
+        self.data.read()
+
+    def executing(self, module: str, line: int) -> list[str]:
+        """The tests that execute a line, or a module if the line runs when it is imported, quickest first."""
+        contexts: Mapping[int, list[str]] = self.data.contexts_by_lineno(str(self.root / module))
+        found = contexts.get(line, [])
+        if "" in found:  # at import
+            found = [name for names in contexts.values() for name in names]
+        names = {name.rpartition("|")[0] for name in found} & set(self.seconds)
+        return sorted(names, key=lambda name: self.seconds[name])
 
 
 def main() -> None:
     """Draw places until the time is over; print and write each mutant and what became of it."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("out", type=Path)
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", nargs="+", default=CORE)
     arguments = parser.parse_args()
+    import lightning  # noqa: F401  # for the forks
+    import scipy.signal  # noqa: F401
+    import torchaudio  # noqa: F401
     from cosmic_ray.mutating import use_mutation
     from cosmic_ray.plugins import get_operator
 
     results = []
     with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
+        root = Path(folder).resolve()
         archive = subprocess.run(["git", "archive", "HEAD"], check=True, capture_output=True).stdout
         subprocess.run(["tar", "-x", "-C", folder], input=archive, check=True)
         lines, draws, seen = modules(root, arguments.only), random.Random(arguments.seed), set()
         known: dict[str, dict[tuple[int, int], list[tuple[str, int]]]] = {}
-        usual: dict[tuple[str, ...], float] = {}  # seconds of tests without a mutant
+        suites = {part: Tests(root, part) for part in sorted({tests_of(root, module) for module in lines})}
         until = time.monotonic() + 60 * arguments.minutes
         while lines and time.monotonic() < until:
             (module,) = draws.choices(list(lines), list(lines.values()))
@@ -118,26 +195,24 @@ def main() -> None:
             line, column = place = draws.choice(left)
             seen.add((module, *place))
             name, occurrence = draws.choice(known[module][place])
-            suites = tests_of(root, module)
-            for tests in suites:
-                if tuple(tests) not in usual:
-                    began = time.monotonic()
-                    if (said := failure(root, tests)) is not None:
-                        raise SystemExit(f"fails without a mutant: {said}")
-                    usual[tuple(tests)] = time.monotonic() - began
+            suite = suites[tests_of(root, module)]
+            names = suite.executing(module, line)
             with use_mutation(root / module, get_operator(name)(), occurrence) as (before, after):
                 if after is None or after == before:
                     continue
                 changed = after.splitlines()[line - 1].strip()
-                judged = (failure(root, tests, SLOWER * usual[tuple(tests)]) for tests in suites)
-                why = next((said for said in judged if said is not None), None)
+                longest = SPARE + SLOWER * sum(suite.seconds[name] for name in names)
+                status: int | None = 0
+                if names:
+                    status = run_tests(root, ["-x", *names], longest, root / "mutant.json")
+            killed = status != 0
             results.append(
-                {"place": f"{module}:{line}:{column}", "operator": name, "line": changed, "by": why}
-            )
-            print(f"{'killed  ' if why else 'SURVIVED'} {module}:{line} {name}: {changed}", flush=True)
+                {"place": f"{module}:{line}:{column}", "operator": name, "line": changed, "killed": killed,
+                 "tests": len(names)}
+            )  # fmt: skip
+            print(f"{'killed  ' if killed else 'SURVIVED'} {module}:{line} {name}: {changed}", flush=True)
             arguments.out.write_text(json.dumps(results, indent=1))
-    count = sum(each["by"] is not None for each in results)
-    print(f"killed {count} of {len(results)}")
+    print(f"killed {sum(each['killed'] for each in results)} of {len(results)}")
 
 
 if __name__ == "__main__":

@@ -5,8 +5,11 @@ import numpy as np
 import pytest
 import torch
 
+import avsim.separation
+from avsim.clip import Region
 from avsim.errors import InputError
 from avsim.separation import read_mask
+from avsim.separation.video_file import _bounds
 
 
 def written(path, pixels):
@@ -47,3 +50,17 @@ def test_files_that_are_no_mask(tmp_path):
         read_mask(tmp_path / "text.png", (4, 4))
     with pytest.raises(InputError, match="empty"):
         read_mask(written(tmp_path / "black.png", np.zeros((4, 4), np.uint8)), (4, 4))
+
+
+def test_a_regions_box_is_in_pixels_of_the_video():
+    mask = torch.zeros(2, 4, 8)  # (T, h, w)
+    mask[0, 1, 2], mask[1, 2, 5] = 1, 1
+    assert _bounds(Region(mask), (40, 160)) == {"x": 40, "y": 10, "width": 80, "height": 20}
+    assert _bounds(Region(mask[0]), (40, 160)) == {"x": 40, "y": 10, "width": 20, "height": 10}
+
+
+def test_every_name_of_the_package_can_be_imported():
+    for name in avsim.separation.__all__:
+        assert not isinstance(getattr(avsim.separation, name), type(avsim)), name  # what it names, no module
+    with pytest.raises(AttributeError, match="no attribute 'seperate'"):
+        avsim.separation.seperate  # noqa: B018

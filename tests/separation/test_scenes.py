@@ -1,5 +1,6 @@
-"""Scenes grant what was constraint for, are the same each time, and come back from their shards."""
+"""Scenes satisfy their constraints, are the same each time, and come back from their shards."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -8,20 +9,26 @@ from avsim.data.datamodule import stack
 from avsim.errors import InputError
 from avsim.seeds import generator
 from avsim.separation import scenes as scenes_module
-from avsim.separation.scenes import CONSTRAINTS, SavedScenes, Scenes, save_scenes, sounding
+from avsim.separation.scenes import (
+    CONSTRAINTS,
+    TRAINING_SHARES,
+    SavedScenes,
+    Scenes,
+    _in_turn,
+    save_scenes,
+    sounding,
+)
 from avsim.world.flat.config import KINDS
+from avsim.world.flat.scene import Hit, Scene, Stick, Target
 
 SPEC = ClipSpec(2.0, 32, 32, 16.0, 8000, 2)
 SHORT = ClipSpec(0.5, 32, 32, 16.0, 8000, 2)
 
 
 @pytest.mark.parametrize("family", KINDS)
-@pytest.mark.parametrize("constraint", CONSTRAINTS)
-def test_a_wish_is_granted(constraint, family):
-    scenes, constraint = (
-        Scenes(constraints={constraint: 1.0}, families={family: 1.0}),
-        CONSTRAINTS[constraint],
-    )
+@pytest.mark.parametrize("name", CONSTRAINTS)
+def test_scenes_satisfy_their_constraints(name, family):
+    scenes, constraint = Scenes(constraints={name: 1.0}, families={family: 1.0}), CONSTRAINTS[name]
     for index in range(4):
         scene = scenes.scene(index, SPEC)
         kinds = sounding(scene, SPEC.seconds)
@@ -34,7 +41,7 @@ def test_a_wish_is_granted(constraint, family):
         assert constraint.sounding[0] <= len(heard) <= constraint.sounding[1]
         if constraint.alike is not None:
             assert (len(set(heard)) < len(heard)) == constraint.alike
-        if constraint == "silent":
+        if name == "silent":
             assert len(heard) < len(kinds)
 
 
@@ -125,3 +132,19 @@ def test_unknown_wishes_and_those_that_no_scene_grants_are_refused():
         InputError, match="of 4000 scenes of the family 'ensemble' none meets the constraints 'two'"
     ):
         Scenes(solo, constraints={"two": 1.0}, families={"ensemble": 1.0}).scene(0, SPEC)
+
+
+def test_shares_in_training_add_up_and_cover_all_constraints():
+    assert set(TRAINING_SHARES) == set(CONSTRAINTS)
+    assert sum(TRAINING_SHARES.values()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("gap", "kept"), [(0.5, 6), (0.41, 6), (0.3, 3), (0.16, 2)])
+def test_strokes_in_turn_are_as_far_apart_as_the_stick_needs(gap, kept):
+    hits = tuple(Hit(0.1 + gap * k) for k in range(6))
+    targets = tuple(Target("bell", x=x) for x in (-0.4, 0.4))
+    scene = _in_turn(Scene(stick=Stick(hits=hits), targets=targets), np.random.default_rng(0))
+    assert len(scene.stick.hits) == kept
+    assert np.diff([hit.seconds for hit in scene.stick.hits]).min() >= 0.4 - 1e-9
+    first, second = (hit.target for hit in scene.stick.hits[:2])
+    assert {first, second} == {0, 1}
