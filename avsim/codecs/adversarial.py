@@ -31,7 +31,7 @@ class PatchDiscriminator(nn.Module):
 def adversarial_parts(discriminator: nn.Module, frames: Tensor, estimate: Tensor) -> dict[str, Tensor]:
     """Hinge losses of the codec ("adversarial") and of the discriminator ("discriminator").
 
-    They can be added and minimised by one optimizer: the first has no gradient at the discriminator's weights,
+    One optimizer can minimise their sum: the first has no gradient at the discriminator's weights,
     the second none at the estimate.
     """
     fixed = {name: weight.detach() for name, weight in discriminator.named_parameters()}

@@ -101,8 +101,8 @@ class VideoCodecSystem(_CodecSystem):
         noise: float = 0.05,  # on raw latents, whose deviation is about 0.6 at the start
         motion: float = 4.0,  # how much more a moving pixel weighs
         decoder_only: bool = False,  # whether latents stay as they are
-        noise_level: float = 0.0,  # decode latents of a noise level uniform from 0 to this, in place of `noise`
-        kl_weight: float = 0.0,  # of the mean square of raw latents, the KL divergence from N(0, 1) at fixed noise
+        noise_level: float = 0.0,  # decode at levels uniform up to this, in place of `noise`
+        kl_weight: float = 0.0,  # of half the mean square of raw latents
         perceptual_weight: float = 0.0,  # of a distance of the video detector's features
         adversarial_weight: float = 0.0,  # of the discriminator's verdict
         adversarial_start: int = 0,  # first step that it counts at; the discriminator trains from step 0

@@ -6,9 +6,9 @@ With a stride of 16 patches are 8 x 8 and then 16 x 16: frames of twice the size
 cost about as much.
 
 A fixed linear code, the strongest cosines of each block of 8 x 8 pixels and 4 frames, runs beside the
-networks; they learn what a block's neighbours and its past add to that. Residual latents code the difference
-from frame 0, whose linear code is subtracted from all later frames: where nothing moves they are zero. Without
-`residual` every latent codes its own frames, as in the codecs of Wan and LTX-Video.
+networks; they learn what a block's neighbours and its past add to that. Residual latents code the
+difference from frame 0, whose linear code is subtracted from all later frames: where nothing moves they are
+zero. Without `residual` every latent codes its own frames, as in the codecs of Wan and LTX-Video.
 
 Inside, frames are folded into the batch, (B T, C, H, W) in channels-last memory: 2-D convolutions see space,
 and a 3-tap mix sees the present frame and the two before it. Frame 0 has a latent of its own, so one image is
@@ -207,7 +207,7 @@ def _initialise(model: nn.Module) -> None:
 class VideoAutoencoder(nn.Module):
     """Frames <-> latents of unit variance, 8 x 8 x 4 by default; meets `avsim.codecs.protocol.VideoCodec`.
 
-    Both directions are causal: latent k depends on the frames up to S k, frame i on the latents up to its own.
+    Both directions are causal: latent k depends on frames up to S k, frame i on latents up to its own.
     """
 
     def __init__(
@@ -217,7 +217,7 @@ class VideoAutoencoder(nn.Module):
         depths: tuple[int, int, int] = (1, 1, 2),  # networks' blocks at each width, in each direction
         space_stride: int = 8,  # pixels to a latent, each way; even
         time_stride: int = 4,  # S, frames to a latent after the first
-        residual: bool = True,  # whether later latents code the difference from frame 0, or frames by themselves
+        residual: bool = True,  # whether later latents code the difference from frame 0
     ) -> None:
         super().__init__()
         if time_stride < 1:
@@ -242,7 +242,7 @@ class VideoAutoencoder(nn.Module):
     def forward(
         self, frames: Tensor, noise: Tensor | float = 0.0, level: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """What training sees: frames (B, 3, 1 + S k, H, W), whole blocks -> their reconstruction, raw latents.
+        """Frames (B, 3, 1 + S k, H, W), whole blocks -> their reconstruction, raw latents; for training.
 
         `noise`, as large as the latents, is added to them before they are decoded. With a `level` (B,) it is
         mixed with latents of unit variance as in flow matching, (1 - level) x + level noise.

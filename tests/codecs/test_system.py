@@ -174,7 +174,9 @@ def test_a_noise_level_mixes_latents_as_flow_matching_does():
         assert torch.allclose(clean, still, atol=1e-5)
         mixed, _ = model(frames, noise, torch.tensor([0.0, 0.2, 0.2, 1.0]))
         x = torch.cat([norm.normalise(part) for norm, part in model._latent_norms(z)], 2)
-        assert torch.allclose(mixed[1], model._frames(model._denormalised(0.8 * x + 0.2 * noise))[1], atol=1e-5)
+        assert torch.allclose(
+            mixed[1], model._frames(model._denormalised(0.8 * x + 0.2 * noise))[1], atol=1e-5
+        )
         assert torch.allclose(mixed[3], model._frames(model._denormalised(noise))[3], atol=1e-5)
 
 

@@ -8,7 +8,9 @@ from avsim.measures import psnr
 from avsim.weights import load_model, save_model
 
 
-@pytest.fixture(scope="module", params=[(4, True), (4, False), (2, False)], ids=["residual", "plain", "stride 2"])
+@pytest.fixture(
+    scope="module", params=[(4, True), (4, False), (2, False)], ids=["residual", "plain", "stride 2"]
+)
 def codec(request):
     torch.manual_seed(0)
     stride, residual = request.param
