@@ -1,9 +1,9 @@
 """Things that fall on grass, judged by colour alone: python falls.py OUT [--model MODEL] [--seeds 8]
 
-Four sentences in the world's grammar, eight seeds each. A clip is right if the thing's colour forms one blob in
-the first frame and one in the last, which is lower; and steady if it is one in every frame. Ghosts of another
-colour are not seen. Without --model the clips are the world's own (the ceiling). OUT gets falls.json and a strip
-of eight frames for each clip.
+Four sentences in the world's grammar, eight seeds each. A clip is right if the thing's colour forms one blob
+in the first frame and one in the last, which is lower; and steady if it is one in every frame. Ghosts of
+another colour are not seen by that. Without --model the clips are the world's own (the ceiling). OUT gets
+falls.json and a strip of eight frames for each clip.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def hsv(frames: Tensor) -> np.ndarray:
 
 
 def blobs(frames: Tensor, what: tuple[str, str]) -> list[list[tuple[float, float, float]]]:
-    """In each frame (area in pixels, y, x from 0 to 1) of each blob of a (material, colour), the largest first."""
+    """In each frame (area in pixels, y, x from 0 to 1) of each blob of a (material, colour), largest first."""
     of_paint = hsv(torch.tensor(PAINT[what])[:, None, None, None])[0, 0, 0]
     colours = hsv(frames)
     distance = np.abs((colours[..., 0] - of_paint[0] + 0.5) % 1 - 0.5)
@@ -155,15 +155,15 @@ def main() -> None:
     ghosts = [row["ghost"] for row in rows if row["ghost"] == row["ghost"]]
     summary = {
         "ghost, median": float(np.median(ghosts)) if ghosts else None, "ghosts judged": len(ghosts),
-        "right": int(right.sum()), "of": len(rows), "low": share.low, "high": share.high, "also steady": steady,
+        "right": int(right.sum()), "of": len(rows), "low": share.low, "high": share.high,
+        "also steady": steady,
     }  # fmt: skip
     write_json(arguments.out / "falls.json", {"model": arguments.model, **summary, "clips": rows})
     for sentence in SENTENCES:
         of_sentence = Counter(row["fault"] or "right" for row in rows if row["sentence"] == sentence)
         print(f"{sentence}: " + ", ".join(f"{name} {count}" for name, count in of_sentence.most_common()))
-    print(
-        f"right: {summary['right']} of {len(rows)} ({share.low:.2f} … {share.high:.2f}), steady {steady}; ghost {summary['ghost, median']}"
-    )
+    print(f"right: {summary['right']} of {len(rows)} ({share.low:.2f} … {share.high:.2f}), steady {steady}")
+    print(f"ghost, median: {summary['ghost, median']} of {len(ghosts)}")
 
 
 if __name__ == "__main__":
