@@ -48,7 +48,7 @@ def hsv(frames: Tensor) -> np.ndarray:
 
 
 def blobs(frames: Tensor, what: tuple[str, str]) -> list[list[tuple[float, float, float]]]:
-    """In each frame (area in pixels, y, x from 0 to 1) of each blob of a (material, colour), largest first."""
+    """In each frame (area in pixels, y, x from 0 to 1) of each blob of (material, colour), largest first."""
     of_paint = hsv(torch.tensor(PAINT[what])[:, None, None, None])[0, 0, 0]
     colours = hsv(frames)
     distance = np.abs((colours[..., 0] - of_paint[0] + 0.5) % 1 - 0.5)
