@@ -107,11 +107,6 @@ class LatentSpec:
         """L = ceil(N / hop)."""
         return math.ceil(self.clip.samples / self.hop)
 
-    @property
-    def padded_frames(self) -> int:
-        """Frames that a video codec plans for: 1 + time stride (t - 1)."""
-        return 1 + self.time_stride * (self.video[0] - 1)
-
     def video_spans(self) -> Tensor:
         """First and last moment of each video latent in seconds, (t, 2), float64."""
         starts = 1 + self.time_stride * (torch.arange(self.video[0], dtype=torch.float64) - 1)
@@ -216,11 +211,11 @@ class Clip:
         wave = torch.nn.functional.pad(wave[:, :owned], (0, max(0, owned - wave.shape[1])))
         return cls(frames, wave, frames_per_second, sample_rate)
 
-    def silent(self) -> Clip:
+    def without_audio(self) -> Clip:
         """The video alone (its wave is None)."""
         return replace(self, wave=None)
 
-    def unseen(self) -> Clip:
+    def without_video(self) -> Clip:
         """The audio alone (its frames are None)."""
         return replace(self, frames=None)
 

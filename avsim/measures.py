@@ -1,6 +1,7 @@
 """How near an estimate comes to a reference, and how sure a mean is. Plain functions on tensors."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -95,6 +96,23 @@ def bootstrap(values: Tensor, seed: int = 0, draws: int = 2000) -> Interval:
     means = values[chosen].mean(1)
     low, high = torch.quantile(means, torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
     return Interval(values.mean().item(), low, high)
+
+
+def jackknife(statistics: Callable[[Tensor], Tensor], group: Tensor) -> list[Interval]:
+    """Statistics of all rows with 95 % intervals from leaving out one group of rows after the other.
+
+    Args:
+        statistics: of the rows kept (n,) bool, (k,).
+        group: of each row (n,), numbered from 0.
+    """
+    count = int(group.max()) + 1
+    values = statistics(torch.ones_like(group, dtype=torch.bool))  # (k,)
+    parts = torch.stack([statistics(group != k) for k in range(count)])  # (groups, k)
+    errors = ((count - 1) / count * (parts - parts.mean(0)).square().sum(0)).sqrt()
+    return [
+        Interval(value, value - 1.96 * error, value + 1.96 * error)
+        for value, error in zip(values.tolist(), errors.tolist(), strict=True)
+    ]
 
 
 def _same_shape(reference: Tensor, estimate: Tensor) -> None:

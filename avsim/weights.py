@@ -60,8 +60,12 @@ def part_folder(path: str | Path, part: str) -> Path:
     raise InputError(f"{path}: no trained {part} here; expected a run that trained one, or its folder")
 
 
+class NotAllowed(InputError):
+    """A function of a module that the user did not allow."""
+
+
 def allow(modules: Sequence[str]) -> None:
-    """Let model folders also name classes of these packages or modules.
+    """Let model folders and `allowed_function` also name what these packages or modules hold.
 
     Only a user may name them, by a flag or in a config: importing a module runs its code, so a file that is
     loaded never decides what is imported.
@@ -102,11 +106,12 @@ def allowed_function(path: str) -> Callable[..., Any]:
     """The function that "module:function" names, of an allowed module.
 
     Raises:
-        InputError: a module that the user did not allow, no such function in it, or no function.
+        NotAllowed: a module that the user did not allow.
+        InputError: no such function in it, or no function.
     """
     module, _, name = path.partition(":")
     if not _is_allowed(module):
-        raise InputError(
+        raise NotAllowed(
             f"{path!r:.200}: its module's code would be run. If you trust it: --allow-module "
             f"{module.partition('.')[0] or 'MODULE'}"
         )
@@ -304,10 +309,13 @@ def _read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def hash_of(path: str | Path) -> str:
-    """Sha256 of a file, in hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def hash_of(*paths: str | Path) -> str:
+    """Sha256 of a file, or of several one after the other, in hexadecimal."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with open(path, "rb") as file:
+            hashlib.file_digest(file, lambda: digest)
+    return digest.hexdigest()
 
 
 def load_model(

@@ -28,13 +28,14 @@ def test_video_latents_tile_time_without_gap_or_overlap(frames, stride, fps):
     assert spans.shape == (spec.video[0], 2)
     assert torch.equal(spans[1:, 0], spans[:-1, 1])
     assert spans[0].tolist() == pytest.approx([0, 1 / fps])
-    assert spans[-1, 1].item() == pytest.approx(spec.padded_frames / fps)
-    assert 0 <= spec.padded_frames - frames < stride
+    padded = 1 + stride * (spec.video[0] - 1)
+    assert spans[-1, 1].item() == pytest.approx(padded / fps)
+    assert 0 <= padded - frames < stride
 
 
 def test_two_seconds_at_sixteen_frames():
     spec = LatentSpec(ClipSpec(2.0))
-    assert (spec.clip.frames, spec.padded_frames, spec.video, spec.audio) == (32, 33, (9, 8, 8), 64)
+    assert (spec.clip.frames, spec.video, spec.audio) == (32, (9, 8, 8), 64)
     assert spec.video_seconds()[:3].tolist() == [0.5 / 16, 3 / 16, 7 / 16]
     assert spec.audio_seconds()[:2].tolist() == [250 / 16000, 750 / 16000]
 
@@ -79,7 +80,7 @@ def test_fitted_pads_and_crops():
 
 def test_parts_of_a_clip():
     clip = Clip(FRAMES, WAVE)
-    assert clip.silent().wave is None and clip.unseen().frames is None
+    assert clip.without_audio().wave is None and clip.without_video().frames is None
     assert clip.first_frame().frames.shape == (3, 1, 6, 8)
     assert clip.spec == ClipSpec(0.25, 6, 8, 16, 16000, 2)
 

@@ -29,7 +29,7 @@ EVERY_STEP_COUNTS = {
         "limit_val_batches": 1,
         "log_every_n_steps": 1,
         "enable_progress_bar": False,
-        "logger": [{"class_path": "avsim.training.metrics_file.Metrics"}],
+        "logger": [{"class_path": "avsim.training.metrics_file.MetricsFile"}],
         "callbacks": [
             {"class_path": "avsim.training.callbacks.EMA"},
             {"class_path": "avsim.training.callbacks.NonFiniteGuard"},

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from avsim.errors import InputError
-from avsim.measures import Interval, bootstrap, log_spectral_distance, psnr, si_sdr
+from avsim.measures import Interval, bootstrap, jackknife, log_spectral_distance, psnr, si_sdr
 
 
 def test_psnr_of_a_known_error():
@@ -71,6 +71,16 @@ def test_bootstrap_leaves_nan_out():
     assert bootstrap(torch.tensor([2.0, float("nan"), 2.0])) == Interval(2.0, 2.0, 2.0)
     with pytest.raises(InputError, match="at least one value"):
         bootstrap(torch.tensor([float("nan")]))
+
+
+def test_the_jackknife_of_a_mean_is_its_standard_error():
+    values = torch.randn(100, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    found, twice = jackknife(lambda kept: values[kept].mean() * torch.tensor([1, 2]), torch.arange(100) % 10)
+    assert found.mean == pytest.approx(values.mean().item())
+    assert (found.high - found.low) / 2 == pytest.approx(1.96 * values.std().item() / 10, rel=0.5)
+    assert twice.high == pytest.approx(2 * found.high)
+    (exact,) = jackknife(lambda kept: values[kept].mean()[None], torch.arange(100))
+    assert exact.high - exact.mean == pytest.approx(1.96 * values.std().item() / 10)  # exact
 
 
 def test_shapes_must_agree():

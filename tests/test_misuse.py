@@ -251,7 +251,7 @@ TRAININGS: dict[str, tuple[str, ...]] = {
     "--trainer.callbacks": ("x", "3", "[x]", "[{class_path: os.system}]"),
     "--trainer.logger": ("x", "[{class_path: x.y}]"),
     **{f"{RECIPE}.{name}": RATES for name in ("learning_rate", "matrix_learning_rate", "weight_decay")},
-    **{f"{RECIPE}.{name}": ("x", "-1") for name in ("warmup_steps", "decay_from", "final")},
+    **{f"{RECIPE}.{name}": ("x", "-1") for name in ("warmup_steps", "decay_start", "final_ratio")},
     f"{RECIPE}.betas": ("x", "[0.5]", "[2, 0.5]", "[0.9, -1]"),
 }
 

@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 
 from avsim.benchmark.make import Bench, BenchClip
+from avsim.benchmark.pairs import stream
 from avsim.clip import Clip, samples_of
 from avsim.errors import InputError
+from avsim.evaluation.corruptions import through_codecs
 from avsim.seeds import derive
 
 if TYPE_CHECKING:
@@ -110,12 +112,12 @@ def _codec(bench: Bench, simulator: Simulator) -> Audio:
     if codec is None or codec.sample_rate != bench.spec.sample_rate:
         raise InputError(f"{simulator.source}: has no audio codec of {bench.spec.sample_rate} Hz")
 
-    @torch.no_grad()
     def audio(clip: BenchClip) -> Clip:
         true = bench.truth(clip)
         assert true.wave is not None
-        latents = codec.encode(true.wave[None].to(simulator.device))
-        return replace(true, wave=codec.decode(latents, bench.spec)[0].float().cpu().clamp(-1, 1))
+        made = through_codecs(replace(true, wave=true.wave.to(simulator.device)), None, codec)
+        assert made.wave is not None
+        return replace(true, wave=made.wave.float().cpu().clamp(-1, 1))
 
     return audio
 
@@ -130,7 +132,7 @@ def _prompted(bench: Bench, simulator: Simulator) -> Audio:
 
 def _seed(clip: BenchClip) -> int:
     """Both clips of a pair get the same noise: only the video (and caption) differs."""
-    return derive(0, "AV-Truth", clip.change, clip.pair) % 2**31
+    return derive(0, "AV-Truth", stream(clip.change), clip.pair) % 2**31
 
 
 WITHOUT_MODEL: dict[str, Callable[[Bench], Audio]] = {

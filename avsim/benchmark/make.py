@@ -150,7 +150,7 @@ def _write(folder: Path, spec: ClipSpec, seed: int, task: tuple[str, int, int]) 
     clip, truth = render(pair(change, number, spec, seed).scenes[side], spec)
     video, audio = folder / "videos" / f"{name}.mp4", folder / "truth" / f"{name}.wav"
     if not video.is_file():
-        media.write(clip.silent(), video)
+        media.write(clip.without_audio(), video)
     if not audio.is_file():
         media.write(replace(clip, frames=None), audio)
     hits = [round(contact.arrival, 4) for contact in truth.contacts]

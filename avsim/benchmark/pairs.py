@@ -27,17 +27,22 @@ KINDS = tuple(kind for kind in TARGETS if kind != "rubber tile")  # a rubber til
 
 
 @dataclass(frozen=True)
-class Pair:
+class ScenePair:
     """Two scenes that differ in one fact."""
 
     change: str
     scenes: tuple[Scene, Scene]
 
 
-def pair(change: str, number: int, spec: ClipSpec, seed: int = 0) -> Pair:
+def pair(change: str, number: int, spec: ClipSpec, seed: int = 0) -> ScenePair:
     """Pair `number` of a change; deterministic in its arguments."""
-    random = np.random.default_rng(derive(seed, "AV-Truth", change, number))
-    return Pair(change, CHANGES[change](random, _times(random, spec.seconds), spec))
+    random = np.random.default_rng(derive(seed, "AV-Truth", stream(change), number))
+    return ScenePair(change, CHANGES[change](random, _times(random, spec.seconds), spec))
+
+
+def stream(change: str) -> str:
+    """The name of a change in seeds, which never changes: "target" was once called "which"."""
+    return "which" if change == "target" else change
 
 
 def _times(random: Random, seconds: float) -> list[float]:
@@ -111,7 +116,7 @@ def _order(random: Random, times: list[float], spec: ClipSpec) -> tuple[Scene, S
     return scene, replace(scene, stick=replace(scene.stick, hits=hits))
 
 
-def _which(random: Random, times: list[float], spec: ClipSpec) -> tuple[Scene, Scene]:
+def _target(random: Random, times: list[float], spec: ClipSpec) -> tuple[Scene, Scene]:
     scene = _two(random, times, spec, [0] * len(times))
     hits = tuple(replace(hit, target=1) for hit in scene.stick.hits)
     return scene, replace(scene, stick=replace(scene.stick, hits=hits))
@@ -124,5 +129,5 @@ CHANGES: dict[str, Callable[[Random, list[float], ClipSpec], tuple[Scene, Scene]
     "speed": _speed,  # of the stick
     "room": _room,
     "order": _order,  # two targets are struck in turn: which is first
-    "which": _which,  # which of two targets is struck
+    "target": _target,  # which of two targets is struck
 }

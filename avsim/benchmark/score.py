@@ -29,14 +29,14 @@ class BenchScore:
 
     `choices` maps each change, and "all", to the share of pairs whose audio fits its own truth better than
     the other clip's (chance: 1/2). `f1` is the F1 score of onsets, matched to true hits within a frame;
-    `offset` the median delay of matched onsets, ms; `level` the mean absolute error of the RMS level, dB.
+    `offset` the median delay of matched onsets, ms; `level_error` the mean absolute error of the RMS, dB.
     """
 
     name: str
     choices: dict[str, Interval]
     f1: Interval
     offset: float
-    level: float
+    level_error: float
     judged: int  # clips with audio
     clips: int
     missing: tuple[str, ...] = ()  # names without audio, each with the reason; they count as wrong
@@ -48,7 +48,7 @@ class BenchScore:
             "choices": {change: share.plain() for change, share in self.choices.items()},
             "f1": self.f1.plain(),
             "offset_ms": None if math.isnan(self.offset) else self.offset,
-            "level_error_db": None if math.isnan(self.level) else self.level,
+            "level_error_db": None if math.isnan(self.level_error) else self.level_error,
             "judged": f"{self.judged} of {self.clips}",
             "missing": [*self.missing],
         }
@@ -131,7 +131,7 @@ def table(scores: list[BenchScore]) -> str:
     for one in scores:
         cells = [_cell(one.choices[change]) if change in one.choices else "–" for change in changes]
         offset = "–" if one.offset != one.offset else f"{one.offset:.0f}"
-        level = "–" if one.level != one.level else f"{one.level:.1f}"
+        level = "–" if one.level_error != one.level_error else f"{one.level_error:.1f}"
         cells += [_cell(one.f1), offset, level, f"{one.judged} of {one.clips}"]
         lines.append(f"| {one.name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)

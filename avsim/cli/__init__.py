@@ -75,7 +75,7 @@ def add_allow_module(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="PACKAGE",
-        help="a Python package whose classes model files may name; its code is run",
+        help="a Python package that model files and module:function may name; its code is run",
     )
 
 

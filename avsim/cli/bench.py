@@ -23,7 +23,7 @@ def add(subparsers: Any) -> None:
         "bench",
         help="AV-Truth: score foley, and metrics, against exact truth",
         description="A benchmark of synthetic clips in counterfactual pairs: exactly one fact differs "
-        "(material, size, side, speed, room, order, which of two things sounds); all hits keep their times.",
+        "(material, size, side, speed, room, order, target); all hits keep their times.",
     )
     ways = parser.add_subparsers(dest="way", required=True, metavar="WAY", parser_class=type(parser))
 

@@ -75,12 +75,13 @@ def add(subparsers: Any) -> None:
     )
     parser.add_argument(
         "--embedding", nargs="+", default=[], metavar="NAME=WHAT",
-        help="compare by these too: clap:MODEL, videomae:MODEL (transformers) or module:function, of a clip",
+        help="compare by these too: clap:MODEL, videomae:MODEL (transformers), or module:function"
+        " with --allow-module",
     )  # fmt: skip
     parser.add_argument(
         "--metrics", nargs="+", default=[], metavar="METRIC",
         help="metrics of the field: av-align, clap=PATH, fad:clap=PATH, kad:clap=PATH, is:panns=PATH, "
-        "fvd:videomae=PATH, desync=module:function, ... (avsim/evaluation/field)",
+        "fvd:videomae=PATH, desync=module:function with --allow-module, ... (avsim/evaluation/field)",
     )  # fmt: skip
     parser.add_argument("--out", type=local_path, required=True, metavar="DIR", help="for the report")
     parser.add_argument(

@@ -103,8 +103,8 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.page:
         check_model(model)
     picture = frames_of_video(path, model)
-    foreign = _is_out_of_distribution(path, folder)
-    if foreign:
+    out_of_distribution = _is_out_of_distribution(path, folder)
+    if out_of_distribution:
         print(
             f"{path}: looks unlike what the separator was trained on: its stems may be meaningless",
             file=sys.stderr,
@@ -112,7 +112,7 @@ def run(arguments: argparse.Namespace) -> None:
     listed = [*_given_regions(arguments, picture), *_referred_regions(arguments, picture)]
     wave, sample_rate = audio_of_video(path)
     found = _found_regions(arguments, model, picture, wave, sample_rate)
-    regions = [*listed, *(found if foreign else _named(arguments, found, picture.size))]
+    regions = [*listed, *(found if out_of_distribution else _named(arguments, found, picture.size))]
 
     def also(folder: Path) -> None:
         if arguments.page:

@@ -22,13 +22,10 @@ from avsim.errors import InputError, first_line_of
 from avsim.weights import configured
 
 
-class _VideoCodec(nn.Module):
-    """What LTX-2's and Wan's autoencoders share: videos in [-1, 1], one latent for the first frame."""
+class _Codec(nn.Module):
+    """A codec of diffusers: one network of the class `kind`."""
 
     kind: str  # the class in diffusers
-    channels: int
-    time_stride: int
-    space_stride: int
 
     def __init__(
         self,
@@ -49,6 +46,14 @@ class _VideoCodec(nn.Module):
             codec = cls(_arguments(network))
         codec.network = network
         return codec.eval()
+
+
+class _VideoCodec(_Codec):
+    """What LTX-2's and Wan's autoencoders share: videos in [-1, 1], one latent for the first frame."""
+
+    channels: int
+    time_stride: int
+    space_stride: int
 
     def statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and deviation of each latent channel, (Dv,) each."""
@@ -260,7 +265,7 @@ class LTX2AudioCodec(nn.Module):
 
 
 @configured
-class OobleckCodec(nn.Module):
+class OobleckCodec(_Codec):
     """Oobleck, Stable Audio Open's autoencoder (2407.14358): 21.5 latents a second at 44.1 kHz, 64 channels.
 
     Its latents are near unit variance by training; the class publishes no statistics.
@@ -272,24 +277,10 @@ class OobleckCodec(nn.Module):
         self,
         config: dict[str, Any],  # the arguments of AutoencoderOobleck
     ) -> None:
-        super().__init__()
-        self.network = _made(self.kind, config)
+        super().__init__(config)
         self.channels = self.network.config.decoder_input_channels
         self.hop = self.network.hop_length
         self.sample_rate = self.network.config.sampling_rate
-
-    @classmethod
-    def from_pretrained(cls, name_or_path: str, subfolder: str = "vae") -> Self:
-        """The codec of a model on the hub or in a local folder.
-
-        Raises:
-            InputError: there is no such model, or it can't be fetched.
-        """
-        network = _fetched(cls.kind, name_or_path, subfolder)
-        with torch.device("meta"):
-            codec = cls(_arguments(network))
-        codec.network = network
-        return codec.eval()
 
     def encode(self, wave: Tensor) -> Tensor:
         """Wave (B, A, N), A 1 or 2 -> (B, Da, l), l = ceil(N / hop); mono is given to both channels."""

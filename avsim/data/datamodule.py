@@ -194,7 +194,7 @@ class ClipData(_Data):
         check_sources(self.sources)
         for split in {"fit": ("train", "validation"), "validate": ("validation",)}.get(stage, (stage,)):
             if (source := self.sources.get(split)) is not None:
-                source.take(0, self.spec, generator(self.seed, "look"))
+                source.sample(0, self.spec, generator(self.seed, "look"))
 
     def train_dataloader(self) -> DataLoader[ClipBatch]:
         """Shuffled and endless, from the step that the run is at."""
@@ -317,7 +317,7 @@ class _Assemble:
         self.source, self.spec, self.trained = source, spec, trained
 
     def __call__(self, rows: list[Row]) -> ClipBatch:
-        samples = [self.source.take(index, self.spec, draws) for index, _, draws in rows]
+        samples = [self.source.sample(index, self.spec, draws) for index, _, draws in rows]
         if self.trained:
             samples = [
                 replace(sample, caption=sample_caption(sample.caption, sample.styles, draws)[1])
@@ -333,7 +333,9 @@ class _AssembleLatents:
         self.source, self.trained = source, trained
 
     def __call__(self, rows: list[Row]) -> LatentBatch:
-        videos, audios, captions, names = zip(*(self.source.take(index) for index, _, _ in rows), strict=True)
+        videos, audios, captions, names = zip(
+            *(self.source.latents(index) for index, _, _ in rows), strict=True
+        )
         video, audio, (_, first, _) = torch.stack(videos), torch.stack(audios), rows[0]
         chosen = [("", caption) for caption in captions]  # of each row, the style and the caption
         if self.trained:

@@ -88,7 +88,7 @@ def encode(
         for first in range(0, len(source), PART)
     ]
     for source in sources.values():
-        source.take(0, spec, generator(seed, "look"))  # errors come before anything is written
+        source.sample(0, spec, generator(seed, "look"))  # errors come before anything is written
     items: list[dict[str, Any]] = []
     with claimed(out) as folder, bar() as progress, torch.inference_mode():
         check_settings(folder, settings, "latents encoded")
@@ -168,7 +168,7 @@ def _encode_part(
     items, videos, audios = [], [], []
     for first in range(indices.start, indices.stop, batch_size):
         some = range(first, min(first + batch_size, indices.stop))
-        samples = [source.take(index, shape.clip, generator(seed, "encode", index)) for index in some]
+        samples = [source.sample(index, shape.clip, generator(seed, "encode", index)) for index in some]
         frames = [sample.frames for sample in samples if sample.frames is not None]
         waves = [sample.wave for sample in samples if sample.wave is not None]
         if len(frames) < len(samples) or len(waves) < len(samples):

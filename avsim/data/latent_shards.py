@@ -49,7 +49,7 @@ class LatentSource:
         name = text_name(style)
         return self.shards.read(self.items[index], (name,))[name].float()
 
-    def take(self, index: int) -> tuple[Tensor, Tensor, str, str]:
+    def latents(self, index: int) -> tuple[Tensor, Tensor, str, str]:
         """Item `index`: video (Dv, t, h, w), audio (Da, l), its caption and its name."""
         item = self.items[index]
         stored = self.shards.read(item, ("video", "audio"))

@@ -95,9 +95,9 @@ class ListSource:
         files = [entry.path if isinstance(entry, VideoFile) else entry.sound for entry in self.entries]
         return {source_of(file.stem) for file in files} | {entry.id for entry in self.entries}
 
-    def take(self, index: int, spec: ClipSpec, generator: Generator) -> Sample:
+    def sample(self, index: int, spec: ClipSpec, generator: Generator) -> Sample:
         """A clip of video `index` that starts anywhere within it."""
-        return self.entries[index].take(spec, generator)
+        return self.entries[index].sample(spec, generator)
 
     def _videos(self, path: Path, root: Path, part: Mapping[str, object] | None) -> list[VideoFile]:
         entries: dict[str, list[Entry]] = {}
@@ -186,7 +186,7 @@ class FrameFolder:
         """Its sound's path."""
         return str(self.sound)
 
-    def take(self, spec: ClipSpec, generator: Generator) -> Sample:
+    def sample(self, spec: ClipSpec, generator: Generator) -> Sample:
         """A clip that starts anywhere within the video; one that is shorter ends in stillness and silence."""
         seconds = len(self.images) / self.frames_per_second
         last = max(0, int((seconds - spec.seconds) * spec.frames_per_second))

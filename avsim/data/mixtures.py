@@ -42,7 +42,7 @@ class Mixture:
         """That of the first part."""
         return self.source.group(index)
 
-    def take(self, index: int, spec: ClipSpec, generator: Generator) -> Sample:
+    def sample(self, index: int, spec: ClipSpec, generator: Generator) -> Sample:
         """The mixture of clip `index` and others, in random order."""
         parts = self._parts(index, spec, generator)
         return _side_by_side(parts, " and ".join(part.caption for part in parts if part.caption))
@@ -56,7 +56,7 @@ class Mixture:
         edges = [math.ceil(spec.width * k / self.count) for k in range(self.count + 1)]
         widths = [right - left for left, right in zip(edges, edges[1:], strict=False)]
         return [
-            self.source.take(chosen[which], replace(spec, width=width), generator)
+            self.source.sample(chosen[which], replace(spec, width=width), generator)
             for which, width in zip(order, widths, strict=True)
         ]
 
@@ -104,7 +104,7 @@ class Distractors:
     silent, as they must be where video and audio are of two different clips.
 
     Raises:
-        InputError: chances that are not within 0 ... 1 together; in `take`, a source of a single group.
+        InputError: chances that are not within 0 ... 1 together; in `sample`, a source of a single group.
     """
 
     def __init__(
@@ -128,16 +128,16 @@ class Distractors:
         """That of the clip itself."""
         return self.source.group(index)
 
-    def take(self, index: int, spec: ClipSpec, generator: Generator) -> Sample:
+    def sample(self, index: int, spec: ClipSpec, generator: Generator) -> Sample:
         """Clip `index`, perhaps with a distractor."""
-        sample = self.source.take(index, spec, generator)
-        chance, level = torch.rand(2, generator=generator).tolist()
+        sample = self.source.sample(index, spec, generator)
+        chance, gain = torch.rand(2, generator=generator).tolist()
         if chance >= self.joins + self.replaces or sample.wave is None:
             return sample
         other = self._other(index, spec, generator)
         if other.wave is None:
             return sample
-        distractor = 10 ** ((2 * level - 1) * self.gain_db / 20) * other.wave
+        distractor = 10 ** ((2 * gain - 1) * self.gain_db / 20) * other.wave
         if chance < self.joins:
             return replace(sample, wave=sample.wave + distractor, name=f"{sample.name} with {other.name}")
         silent = None if sample.stems is None else torch.zeros_like(sample.stems)
@@ -149,7 +149,7 @@ class Distractors:
         for _ in range(_TRIES):
             other = int(torch.randint(len(self.source), (), generator=generator))
             if self.source.group(other) != self.source.group(index):
-                return self.source.take(other, spec, generator)
+                return self.source.sample(other, spec, generator)
         raise InputError(
             f"a distractor is of another shot or video; one found among {len(self.source)} clips"
         )
@@ -186,10 +186,10 @@ class Blend:
         which, clip = self._locate(index)
         return f"{which}: {self.sources[which].group(clip)}"
 
-    def take(self, index: int, spec: ClipSpec, generator: Generator) -> Sample:
+    def sample(self, index: int, spec: ClipSpec, generator: Generator) -> Sample:
         """Clip `index`, of the source whose indices hold it."""
         which, clip = self._locate(index)
-        return self.sources[which].take(clip, spec, generator)
+        return self.sources[which].sample(clip, spec, generator)
 
     def _locate(self, index: int) -> tuple[int, int]:
         """Index -> number of its source, index of the clip there."""

@@ -228,7 +228,7 @@ class ShardFolder:
 
 
 class SavedClips:
-    """The clips of one spec that a folder of shards holds; what `take` makes of a row is up to who inherits.
+    """The clips of one spec that a folder of shards holds; subclasses turn a row into a sample.
 
     Raises:
         InputError: none there; in `stored`, another spec than theirs.

@@ -53,7 +53,7 @@ class Source(Protocol):
         """How many clips (or videos to take clips from) there are."""
         ...
 
-    def take(self, index: int, spec: ClipSpec, generator: Generator) -> Sample:
+    def sample(self, index: int, spec: ClipSpec, generator: Generator) -> Sample:
         """Clip `index` at `spec`."""
         ...
 
@@ -66,7 +66,7 @@ class ShardSource:
     """Clips that `avsim prepare` made, of one split, whole or cropped at random in time and place.
 
     Raises:
-        InputError: no shards there, nothing in the split; in `take`, a spec of other rates, or a larger one.
+        InputError: no shards there, nothing in the split; in `sample`, another rate or a larger spec.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class ShardSource:
         videos = {item["video"] for item in self.items if "video" in item}
         return videos | _named(Path(self.shards.index["videos"][video]) for video in videos)
 
-    def take(self, index: int, spec: ClipSpec, generator: Generator) -> Sample:
+    def sample(self, index: int, spec: ClipSpec, generator: Generator) -> Sample:
         """Clip `index`, cropped to `spec`; a mono spec hears the mean of both channels."""
         self._check(spec)
         item = self.items[index]
@@ -175,9 +175,9 @@ class FolderSource:
         """Its videos, by content, and by YouTube's id where they are called by it."""
         return {video.id for video in self.files} | _named(video.path for video in self.files)
 
-    def take(self, index: int, spec: ClipSpec, generator: Generator) -> Sample:
+    def sample(self, index: int, spec: ClipSpec, generator: Generator) -> Sample:
         """A clip of video `index` that starts anywhere within it."""
-        return self.files[index].take(spec, generator)
+        return self.files[index].sample(spec, generator)
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,7 @@ class VideoFile:
     captions: Captions
     label: str  # the caption where there is no sidecar
 
-    def take(self, spec: ClipSpec, generator: Generator) -> Sample:
+    def sample(self, spec: ClipSpec, generator: Generator) -> Sample:
         """A clip that starts anywhere within the video; one that is shorter than a clip ends in stillness."""
         from avsim import media
 
@@ -312,7 +312,7 @@ class WorldSource:
         """Every clip is its own."""
         return str(index)
 
-    def take(self, index: int, spec: ClipSpec, generator: Generator) -> Sample:
+    def sample(self, index: int, spec: ClipSpec, generator: Generator) -> Sample:
         """Clip `index` of the world: a region for each thing that is seen."""
         from avsim.world import WorldDataset
 

@@ -45,7 +45,7 @@ class Clips(Protocol):
 
 @dataclass(frozen=True)
 class SceneVariants:
-    """One scene again and again: take i differs from the first in what the scene's seed varies.
+    """One scene again and again: variant i differs from the first in what the scene's seed varies.
 
     Raises:
         InputError: as a clip is made: it is louder than full scale, or a sentence that no scene fits.

@@ -62,10 +62,10 @@ class AddAudioSystem(GeneratorSystem):
         joint.train()
         if gradient_checkpointing:
             joint.enable_gradient_checkpointing()
-        if model.levels == "clip" and self.levels.along_time > 0:
+        if model.levels == "clip" and self.levels.temporal_share > 0:
             raise InputError(
                 f"{base}: its video transformer takes one noise level per clip; set "
-                "--model.init_args.levels.along_time 0 (animate and extend need more: they won't work)"
+                "--model.init_args.levels.temporal_share 0 (animate and extend need more: they won't work)"
             )
         self.base = base
         self.rates = {"joint.fusion.": fusion_learning_rate, "joint.video.": video_learning_rate}

@@ -54,17 +54,18 @@ class ReplayLength:
     seconds: float = 2.0
     batch_size: int = 32  # clips of a step
     capacity: int = 4096  # clips that the buffer keeps
-    rendered: float = 1.0  # share of this length in the rendered clips, relative to the other lengths
-    trained: float = 1.0  # share of this length in the steps, relative to the other lengths
+    rendered_share: float = 1.0  # share of this length in the rendered clips, relative to the other lengths
+    trained_share: float = 1.0  # share of this length in the steps, relative to the other lengths
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
             raise InputError(f"batch_size is {self.batch_size}; it must be at least 1")
         if self.capacity < CHUNK:
             raise InputError(f"capacity is {self.capacity}; a buffer holds at least {CHUNK} clips")
-        if not (self.rendered > 0 and self.trained > 0):
+        if not (self.rendered_share > 0 and self.trained_share > 0):
             raise InputError(
-                f"rendered is {self.rendered}, trained {self.trained}; both shares must be above 0"
+                f"rendered_share is {self.rendered_share}, trained_share {self.trained_share}; "
+                "both must be above 0"
             )
 
 
@@ -93,7 +94,7 @@ class ReplayBuffer:
         self.captions[rows], self.names[rows] = list(captions), list(names)
         self.seen += len(names)
 
-    def take(self, clips: Sequence[int], first_row: int, image: bool = False) -> LatentBatch:
+    def batch(self, clips: Sequence[int], first_row: int, image: bool = False) -> LatentBatch:
         """A batch of `clips`, numbered from the oldest in the buffer; with `image`, of their first frames."""
         oldest = self.seen - self.held
         slots = [(oldest + clip) % self.capacity for clip in clips]
@@ -113,7 +114,7 @@ class ReplayData(LightningDataModule):
     Args:
         video_codec: run or folder of the codec that encodes the frames.
         audio_codec: the same for the waves.
-        world: the name of a difficulty level, such as "medium", or a config.
+        world: the name of a difficulty, such as "medium", or a config.
         spec: of the clips, except for their length.
         lengths: the lengths of the clips; all clips of a batch have the same.
         scenes: shares of the clips that have one kind of scene alone, such as {strike: 0.25}.
@@ -125,7 +126,7 @@ class ReplayData(LightningDataModule):
         seed: of the world, and of the clips that a step samples.
 
     Raises:
-        InputError: no codec there, or one for other clips, numbers out of range, an unknown level or scene.
+        InputError: no codec there, or one for other clips, numbers out of range, an unknown world or scene.
     """
 
     def __init__(
@@ -249,7 +250,7 @@ class ReplayData(LightningDataModule):
 
     def chunk_length(self, number: int) -> int:
         """Which of the lengths the clips of a chunk have."""
-        shares = torch.tensor([each.rendered for each in self.lengths])
+        shares = torch.tensor([each.rendered_share for each in self.lengths])
         return int(torch.multinomial(shares, 1, generator=generator(self.seed, "chunk", number)))
 
     @torch.no_grad()
@@ -287,7 +288,7 @@ class ReplayData(LightningDataModule):
         mine = (number * ranks + rank for number in numbers)
         self.renderer = _Renderer(self._loader(_Chunks(self, "train"), mine), 2 * max(1, self.workers))
         for _ in again:
-            self.take(self.renderer.next())
+            self.add(self.renderer.next())
 
     def chunks_before(self, step: int) -> int:
         """The number of chunks that this process has rendered before a step; needs `clips_per_step`."""
@@ -295,7 +296,7 @@ class ReplayData(LightningDataModule):
         _, ranks = self._processes
         return -(-int(self.minimum + self.clips_per_step * step) // (CHUNK * ranks))
 
-    def take(self, chunk: Mapping[str, Any]) -> None:
+    def add(self, chunk: Mapping[str, Any]) -> None:
         """Encode a chunk into its buffer."""
         self.buffers[chunk["length"]].add(*self.encode(chunk), chunk["captions"], chunk["names"])
 
@@ -303,11 +304,11 @@ class ReplayData(LightningDataModule):
         """Add the chunks that a step requires; without `clips_per_step`, also all others that are ready."""
         assert self.renderer is not None
         while self.waits(step):
-            self.take(self.renderer.next())
+            self.add(self.renderer.next())
             self.chunks += 1
         if self.clips_per_step is None:
             while (chunk := self.renderer.next_if_ready()) is not None:
-                self.take(chunk)
+                self.add(chunk)
                 self.chunks += 1
 
     def waits(self, step: int) -> bool:
@@ -323,7 +324,7 @@ class ReplayData(LightningDataModule):
     def batch(self, step: int) -> LatentBatch:
         """This process's rows of a step, sampled from one buffer, with images if there are any."""
         shares = torch.tensor(
-            [each.trained * ready for each, ready in zip(self.lengths, self.ready(), strict=True)]
+            [each.trained_share * ready for each, ready in zip(self.lengths, self.ready(), strict=True)]
         )
         length = int(torch.multinomial(shares, 1, generator=generator(self.seed, "length", step)))
         buffer, size = self.buffers[length], self.lengths[length].batch_size
@@ -336,7 +337,7 @@ class ReplayData(LightningDataModule):
         together = self.trainer.accumulate_grad_batches if self.trainer else 1
         mine = range(size * rank // ranks, size * (rank + 1) // ranks)
         picked = [derive(self.seed, name, step, row) % buffer.held for row in mine]
-        return buffer.take(picked, mine.start + size * (step % together), image)
+        return buffer.batch(picked, mine.start + size * (step % together), image)
 
 
 class _Chunks(Dataset):

@@ -19,23 +19,23 @@ from avsim.diffusion.guidance import (
     audio_likelihood_gradient,
     guide,
 )
-from avsim.diffusion.noising import Noised, clean_of, noise_of
+from avsim.diffusion.noising import Noised, predicted_clean, predicted_noise
 from avsim.models.joint import Context, JointDiT
 from avsim.models.pair import Pair
 
 # The teacher's guidance: of generation from text, and of video for given audio. `sync_samples` is 1 in
 # distillation; a student learns the average over many clips, so its `sync_scale` is higher than a sampler's.
-TARGETS = (
+TARGET_GUIDANCE = (
     replace(DEFAULT_GUIDANCE, sync_scale=0.35),
     replace(GUIDANCE_GIVEN_AUDIO, sync_scale=0.55, sync_samples=1),
 )
-SYNC_TARGETS = (  # with a reward for synchrony; text guidance adds no pass to a student
+SYNC_TARGET_GUIDANCE = (  # with a reward for synchrony; text guidance adds no pass to a student
     replace(DEFAULT_GUIDANCE, sync_scale=0.4, sync_start=0.4, sync_end=0.88, guidance_start=0.5),
     replace(GUIDANCE_GIVEN_AUDIO, sync_scale=0.5, sync_start=0.25, sync_end=0.9, sync_samples=1),
 )
-DELAYED = 0.5  # fraction of clips whose audio is circularly shifted in time
-PREDICTED = 0.5  # fraction of clips that are replaced by the teacher's prediction from a higher level
-HIGHER = 0.2, 0.5  # range of the higher level, as a fraction of the distance to 1: about one step of eight
+DELAYED_SHARE = 0.5  # fraction of clips whose audio is circularly shifted in time
+PREDICTED_SHARE = 0.5  # fraction of clips replaced by the teacher's prediction from a higher level
+HIGHER_LEVELS = 0.2, 0.5  # range of that level, as a share of the distance to 1: about a step of eight
 
 
 @torch.no_grad()
@@ -70,14 +70,15 @@ def distillation_sample(
     """
     delayed, shift, up, predicted = chance
     count = x.audio.shape[1]
-    shift = (delayed < DELAYED) * (shift * count).long()  # (B, 1, 1)
+    shift = (delayed < DELAYED_SHARE) * (shift * count).long()  # (B, 1, 1)
     at = (torch.arange(count, device=shift.device)[None, :, None] - shift) % count  # (B, La, 1)
     x = Pair(x.video, x.audio.gather(1, at.expand_as(x.audio)))
-    above = s.each(lambda s: s + (s > 0) * (1 - s) * (HIGHER[0] + (HIGHER[1] - HIGHER[0]) * up[:, 0]))
+    least, most = HIGHER_LEVELS
+    above = s.each(lambda s: s + (s > 0) * (1 - s) * (least + (most - least) * up[:, 0]))
     noised = x.each(lambda x, s: Noised(x, noise(x), s), above)
     v = teacher(noised.each(lambda n: n.x_s), above, cond)
-    guess = noised.each(lambda n, v: clean_of(n.x_s, v.float(), n.level), v)
-    x = x.each(lambda x, guess: torch.where(predicted < PREDICTED, guess, x), guess)
+    guess = noised.each(lambda n, v: predicted_clean(n.x_s, v.float(), n.level), v)
+    x = x.each(lambda x, guess: torch.where(predicted < PREDICTED_SHARE, guess, x), guess)
     noised = x.each(lambda x, s: Noised(x, noise(x), s), s)
     rows = GuidanceRows.of(table, (s.audio == 0).all(1).long())
     return targets(teacher, cond, uncond, noised, rows, noise(x.audio), reward)
@@ -110,4 +111,6 @@ def targets(
     if reward is not None:
         denoise = add_gradient(denoise, reward, guidance)
     v = denoise(noised.each(lambda n: n.x_s), noised.each(lambda n: n.s))
-    return noised.each(lambda n, v: Noised(clean_of(n.x_s, v, n.level), noise_of(n.x_s, v, n.level), n.s), v)
+    return noised.each(
+        lambda n, v: Noised(predicted_clean(n.x_s, v, n.level), predicted_noise(n.x_s, v, n.level), n.s), v
+    )

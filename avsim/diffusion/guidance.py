@@ -23,7 +23,7 @@ from torch import Tensor
 
 from avsim.clip import LatentSpec
 from avsim.diffusion.loss import token_loss
-from avsim.diffusion.noising import Noised, clean_of
+from avsim.diffusion.noising import Noised, predicted_clean
 from avsim.errors import InputError
 from avsim.models.joint import Context, JointDiT
 from avsim.models.pair import Latents, Pair
@@ -252,18 +252,15 @@ def add_gradient(denoise: Denoise, gradient: Gradient, guidance: Guidance | Guid
         on = (level >= guidance.sync_start) & (level <= guidance.sync_end)  # (B, 1, 1)
         if not isinstance(guidance.sync_scale, Tensor) and not bool(on.any()):
             return v
-        clean = x.each(predict_clean, v, s)
+        clean = x.each(
+            lambda x, v, s: predicted_clean(x, v.to(x), repeat_levels(s, x.shape[1])[..., None]), v, s
+        )
         slope = gradient.of(x, s, clean)
         return v._replace(
             video=apply_gradient(v.video, slope, s.video, on * guidance.sync_scale, gradient.max_norm)
         )
 
     return guided
-
-
-def predict_clean(x: Tensor, v: Tensor, s: Tensor) -> Tensor:
-    """The clean tokens that a velocity points to, from x (B, L, D) at the levels s (B, K)."""
-    return clean_of(x, v.to(x), repeat_levels(s, x.shape[1])[..., None])
 
 
 def apply_gradient(
@@ -292,7 +289,7 @@ def reward_gradient(reward_fn: RewardFn, spec: LatentSpec) -> Gradient:
     return Gradient(of, MAX_NORM)
 
 
-AUDIO_LEVEL = 0.8  # noise level of the audio whose likelihood is computed
+AUDIO_NOISE_LEVEL = 0.8  # noise level of the audio whose likelihood is computed
 
 
 def audio_likelihood_gradient(
@@ -315,7 +312,7 @@ def audio_likelihood_gradient(
         total = torch.zeros_like(x.video)
         for _ in range(samples):
             fresh = noise(next(calls)).to(clean.audio)
-            audio = Noised(clean.audio, fresh, torch.full_like(s.audio[:, :1], AUDIO_LEVEL))
+            audio = Noised(clean.audio, fresh, torch.full_like(s.audio[:, :1], AUDIO_NOISE_LEVEL))
             with torch.enable_grad():
                 video = x.video.detach().requires_grad_()
                 loss = conditional_audio_loss(model, context, video, s.video, audio)

@@ -41,13 +41,13 @@ class LevelMixture:
     unimodal: float = 0.10  # each modality as if the other were absent
     logit_std: float = 1.0  # standard deviation of logit(u)
     pure_noise: float = 0.05  # share of u that is exactly 1, where sampling starts
-    along_time: float = (
+    temporal_share: float = (
         0.20  # share of clips whose levels vary in time: half with a given span, half with a level per frame
     )
 
     def __post_init__(self) -> None:
         kinds = (self.joint, self.independent, self.video_given, self.audio_given, self.unimodal)
-        if not all(0 <= share <= 1 for share in (*kinds, self.pure_noise, self.along_time)):
+        if not all(0 <= share <= 1 for share in (*kinds, self.pure_noise, self.temporal_share)):
             raise InputError(f"level shares must lie in [0, 1]; found {self}")
         if not self.logit_std > 0:
             raise InputError(f"logit_std of the levels is {self.logit_std}; it must be above 0")
@@ -92,13 +92,13 @@ class LevelMixture:
             along = torch.ones_like(along)
         points = self._points(rows, spec.video[0], seed, name, step)
         by_frame = (
-            along < self.along_time / 2
+            along < self.temporal_share / 2
         )  # every latent frame, and the audio of its span, at its own level
         u_video, u_audio = (torch.where(by_frame, u, u[:, :1]) for u in points)  # (B, t)
         u_audio = torch.where(joint, u_video, u_audio)
         video_spans, audio_spans, owner = _spans(spec, rows.device)
         u = Pair(u_video, u_audio[:, owner])  # (B, t), (B, l)
-        with_span = ~by_frame & (along < self.along_time)
+        with_span = ~by_frame & (along < self.temporal_share)
         s = u.each(shifted, shifts)
         given = self._given_span(with_span, which, cut * spec.clip.seconds, Pair(video_spans, audio_spans))
         given = Pair(given.video | foley, given.audio | visualize)

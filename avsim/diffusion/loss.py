@@ -5,17 +5,17 @@ from torch import Tensor
 
 from avsim.diffusion.noising import Noised, level_only_velocity
 
-MIN_LEVEL = 0.05  # noise level below which the weight of an error of the data no longer grows
+MIN_NOISE_LEVEL = 0.05  # noise level below which the weight of an error of the data no longer grows
 
 
 def token_loss(predicted: Tensor, noised: Noised) -> Tensor:
     """Mean squared error of the velocity of each token, (B, L), 0 where the token is given (s = 0).
 
-    An error e of the data is an error e / s of the velocity; below `MIN_LEVEL` it counts as e / MIN_LEVEL
-    (2511.13720, section 4.3).
+    An error e of the data is an error e / s of the velocity; below `MIN_NOISE_LEVEL` it counts as
+    e / MIN_NOISE_LEVEL (2511.13720, section 4.3).
     """
     error = (predicted.float() - noised.v).square().mean(-1)
-    return error * (noised.level[..., 0] / MIN_LEVEL).clamp(max=1).square()
+    return error * (noised.level[..., 0] / MIN_NOISE_LEVEL).clamp(max=1).square()
 
 
 def row_loss(per_token: Tensor) -> Tensor:
@@ -44,7 +44,7 @@ def motion_weight(noised: Noised, frames: int, motion: float) -> Tensor:
 def level_only(noised: Noised) -> Tensor:
     """The best linear estimate of the velocity from x_s, the level, and the variances of a clip's channels.
 
-    Returns (B, L, D). For unit variance its loss is 1 / (s^2 + (1 - s)^2) from the level `MIN_LEVEL` on.
+    Returns (B, L, D). For unit variance its loss is 1 / (s^2 + (1 - s)^2) from `MIN_NOISE_LEVEL` on.
     """
     energy = noised.x.square().mean(1, keepdim=True)  # (B, 1, D)
     return level_only_velocity(noised.x_s, noised.level, energy)

@@ -35,7 +35,7 @@ class Noised:
         return self.noise - self.x
 
 
-def clean_of(x_s: Tensor, v: Tensor, level: Tensor) -> Tensor:
+def predicted_clean(x_s: Tensor, v: Tensor, level: Tensor) -> Tensor:
     """The data that a velocity points to: x = x_s - s v."""
     return x_s - level * v
 
@@ -45,6 +45,6 @@ def level_only_velocity(x_s: Tensor, level: Tensor, energy: Tensor | float = 1.0
     return wiener(level, energy)[0] * x_s
 
 
-def noise_of(x_s: Tensor, v: Tensor, level: Tensor) -> Tensor:
+def predicted_noise(x_s: Tensor, v: Tensor, level: Tensor) -> Tensor:
     """The noise that a velocity points to: noise = x_s + (1 - s) v."""
     return x_s + (1 - level) * v

@@ -14,7 +14,7 @@ from avsim.models.pair import Latents, Pair
 from avsim.models.tokens import to_tokens
 from avsim.seeds import normal_rows
 
-LEVELS = 0.9, 0.3  # noise levels of the audio: for its content, and for its timing
+NOISE_LEVELS = 0.9, 0.3  # noise levels of the audio: for its content, and for its timing
 SAMPLES = 2  # noise samples at each level
 
 
@@ -42,10 +42,10 @@ def rerank(
 
 
 def clean_audio_loss(model: JointDiT, context: Context, x: Pair[Tensor], first_row: int = 0) -> Tensor:
-    """The flow loss of clean audio given its clean video, both (B, L, D): the mean over `LEVELS`, (B,)."""
+    """The flow loss of clean audio given its clean video, (B, L, D), averaged over `NOISE_LEVELS`: (B,)."""
     given = x.video.new_zeros(len(x.video), 1)
     losses = []
-    for level in LEVELS:
+    for level in NOISE_LEVELS:
         for sample in range(SAMPLES):
             noise = normal_rows(tuple(x.audio.shape), 0, "take", sample, first_row=first_row).to(x.audio)
             audio = Noised(x.audio, noise, torch.full_like(given, level))

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from avsim.diffusion.guidance import Denoise
 from avsim.diffusion.levels import shifted
-from avsim.diffusion.noising import clean_of, noise_of
+from avsim.diffusion.noising import predicted_clean, predicted_noise
 from avsim.errors import InputError
 from avsim.models.pair import Pair
 from avsim.models.tokens import repeat_levels
@@ -72,8 +72,8 @@ def ancestral(
         s, after = (repeat_levels(level, x.shape[1])[..., None] for level in (now, then))  # (B, L, 1)
         v, ratio = v.to(x), after * (1 - s) / (s * (1 - after))
         share = eta * (1 - ratio.square()).sqrt()
-        kept = (1 - share.square()).sqrt() * noise_of(x, v, s) + share * fresh.to(x)
-        return torch.where(s == after, x, (1 - after) * clean_of(x, v, s) + after * kept)
+        kept = (1 - share.square()).sqrt() * predicted_noise(x, v, s) + share * fresh.to(x)
+        return torch.where(s == after, x, (1 - after) * predicted_clean(x, v, s) + after * kept)
 
     def sampler(denoise: Denoise, x: Pair[Tensor], levels: Sequence[Pair[Tensor]]) -> Pair[Tensor]:
         for i, (now, then) in enumerate(pairwise(levels)):

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from avsim.diffusion.distillation import SYNC_TARGETS, TARGETS, distillation_sample
+from avsim.diffusion.distillation import SYNC_TARGET_GUIDANCE, TARGET_GUIDANCE, distillation_sample
 from avsim.diffusion.guidance import Gradient, Guidance, GuidanceRows, reward_gradient
 from avsim.diffusion.sync_reward import sync_reward
 from avsim.diffusion.system import GeneratorSystem
@@ -29,7 +29,7 @@ class DistillationSystem(GeneratorSystem):
     Args:
         teacher: a generator's folder, or a run that exported one.
         targets: two guidances of the teacher: of generation from text, and of video for given audio; None:
-            `TARGETS`, or `SYNC_TARGETS` with a sync model.
+            `TARGET_GUIDANCE`, or `SYNC_TARGET_GUIDANCE` with a sync model.
         sync_model: a folder with the sync model whose reward guides the targets, decoded by the codecs of
             this config; None: the teacher's own audio likelihood guides them.
         **settings: as `GeneratorSystem`'s, except for its model.
@@ -53,7 +53,7 @@ class DistillationSystem(GeneratorSystem):
         super().__init__(copy.deepcopy(model).train(), **settings)
         # In a dict, so that they are not submodules and not saved in checkpoints.
         self.frozen: dict[str, nn.Module] = {"generator": model.eval().requires_grad_(False)}
-        self.targets = tuple(targets or (SYNC_TARGETS if sync_model else TARGETS))
+        self.targets = tuple(targets or (SYNC_TARGET_GUIDANCE if sync_model else TARGET_GUIDANCE))
         self.teacher_hash = hash_of(folder / TENSORS)
         if sync_model is not None:
             absent = [part for part, path in self.codecs.items() if path is None]

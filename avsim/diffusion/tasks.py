@@ -2,9 +2,7 @@
 
 FOLEY                                            the video is given, the audio is generated
 Task("extend", until(1.0), until(1.0))           the first second of both is given
-Task("extend backward", since(1.0), since(1.0))
-Task("connect", outside(0.5, 1.5), outside(0.5, 1.5))     the end of one clip leads to the start of another
-Task("inpaint", keep_outside=Box(0.25, 0.25, 0.75, 0.75), audio=everything)
+Task("inpaint", lambda spans: levels, all_given) levels (t, h, w) of the video: 0 is given, 1 is generated
 Task("edit", start=0.6)                          nothing is given, all starts from a partly noised clip
 """
 
@@ -19,17 +17,17 @@ from avsim.errors import InputError
 from avsim.models.pair import NAMES, Pair
 from avsim.models.tokens import grid
 
-Part = Callable[[Tensor], Tensor]
+GivenFn = Callable[[Tensor], Tensor]
 """Which latents of a modality are given: spans in seconds (K, 2) -> (K,) bool; or the level at which each one
 starts, (K,) float; of a video also (K, h, w)."""
 
 
-def nothing(spans: Tensor) -> Tensor:
+def none_given(spans: Tensor) -> Tensor:
     """No latent is given."""
     return torch.zeros(len(spans), dtype=torch.bool)
 
 
-def everything(spans: Tensor) -> Tensor:
+def all_given(spans: Tensor) -> Tensor:
     """All latents are given."""
     return torch.ones(len(spans), dtype=torch.bool)
 
@@ -39,44 +37,9 @@ def first(spans: Tensor) -> Tensor:
     return torch.arange(len(spans)) == 0
 
 
-def until(end: float) -> Part:
+def until(end: float) -> GivenFn:
     """Latents that end by `end` seconds."""
     return lambda spans: spans[:, 1] <= end + 1e-6
-
-
-def since(start: float) -> Part:
-    """Latents that begin at `start` seconds or later."""
-    return lambda spans: spans[:, 0] >= start - 1e-6
-
-
-def outside(start: float, end: float) -> Part:
-    """Latents that end by `start` or begin at `end` or later: those between are generated."""
-    return lambda spans: until(start)(spans) | since(end)(spans)
-
-
-@dataclass(frozen=True)
-class Box:
-    """A part of the video in fractions of its height and width, 0 at the top left.
-
-    Raises:
-        InputError: a box that is empty or extends beyond the video.
-    """
-
-    top: float
-    left: float
-    bottom: float
-    right: float
-
-    def __post_init__(self) -> None:
-        if not (0 <= self.top < self.bottom <= 1 and 0 <= self.left < self.right <= 1):
-            raise InputError(f"{self}: expected 0 <= top < bottom <= 1 and 0 <= left < right <= 1")
-
-    def touches(self, height: int, width: int) -> Tensor:
-        """Which cells of a grid over the video overlap the box, (height, width) bool."""
-        row, column = torch.arange(height) / height, torch.arange(width) / width
-        rows = (row + 1 / height > self.top) & (row < self.bottom)
-        columns = (column + 1 / width > self.left) & (column < self.right)
-        return rows[:, None] & columns[None, :]
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,10 +80,9 @@ class Task:
     """What is given of each modality (None: the clip has no such modality), and where the rest starts."""
 
     name: str
-    video: Part | None = nothing
-    audio: Part | None = nothing
+    video: GivenFn | None = none_given
+    audio: GivenFn | None = none_given
     start: float = 1.0  # the level at which all that is not given starts: `strength` in diffusers' img2img
-    keep_outside: Box | None = None  # with a box, all of the video outside it is given too
 
     def given(self, spec: LatentSpec) -> Given:
         """The starting levels of this task on clips of `spec`."""
@@ -130,18 +92,16 @@ class Task:
         if self.video is not None:
             video = self._levels(self.video(spec.video_spans()))
             video = (video if video.ndim == 3 else video[:, None, None]).expand(spec.video)
-            if self.keep_outside is not None:
-                video = torch.where(self.keep_outside.touches(*spec.video[1:]), video, 0.0)
         return Given(video, audio)
 
     def _levels(self, part: Tensor) -> Tensor:
-        """Starting levels of what a `Part` returned."""
+        """Starting levels of what a `GivenFn` returned."""
         return torch.where(part, 0.0, self.start) if part.dtype == torch.bool else part
 
 
 JOINT = Task("joint")  # text -> video and audio
-FOLEY = Task("foley", video=everything)  # video -> audio
-VISUALIZE = Task("visualize", audio=everything)  # audio -> video
+FOLEY = Task("foley", video=all_given)  # video -> audio
+AUDIO_TO_VIDEO = Task("visualize", audio=all_given)  # audio -> video
 ANIMATE = Task("animate", video=first)  # image -> video and audio
-IMAGE = Task("image", audio=None)  # text -> video alone: an image if the spec has one frame
-AUDIO = Task("audio", video=None)  # text -> audio alone
+VIDEO_ONLY = Task("image", audio=None)  # text -> video alone: an image if the spec has one frame
+AUDIO_ONLY = Task("audio", video=None)  # text -> audio alone

@@ -8,6 +8,7 @@ from torch import Tensor
 from avsim.evaluation.frechet import frechet, frechet_extrapolated, kernel_distance
 from avsim.evaluation.metric import ClipScorer
 from avsim.evaluation.result import Reason, Score
+from avsim.measures import Interval, jackknife
 
 GROUPS = 10  # of clips, left out one after the other for the interval
 LEAST = 8 * GROUPS // (GROUPS - 1) + 2  # clips that a distance needs
@@ -65,14 +66,15 @@ class Fidelity(ClipScorer):
         with self.sync_context(should_sync=self._to_sync, should_unsync=True):
             rows, skips = self.rows, self.skips.tolist()
         skipped = {str(reason): count for reason, count in zip(Reason, skips, strict=True) if count}
-        values = self._over(rows)
-        group = torch.arange(len(rows)) % GROUPS
-        group = group[torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))]
-        without = [self._over(rows[group != k]) for k in range(GROUPS)]
-        found = {}
-        for name, value in values.items():
-            parts = torch.stack([each[name] for each in without])
-            error = ((GROUPS - 1) / GROUPS * (parts - parts.mean()).square().sum()).sqrt().item()
-            centre = value.item() if math.isfinite(error) else math.nan  # no number without an interval
-            found[name] = Score(centre, centre - 1.96 * error, centre + 1.96 * error, len(rows), skipped)
-        return found
+        names = list(self._over(rows[:0]))
+        none = Interval(math.nan, math.nan, math.nan)
+        intervals = [none] * len(names)
+        if len(rows) >= LEAST:
+            group = torch.arange(len(rows)) % GROUPS
+            group = group[torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))]
+            intervals = jackknife(lambda kept: torch.stack([*self._over(rows[kept]).values()]), group)
+        found = zip(names, intervals, strict=True)
+        known = {name: each if math.isfinite(each.high) else none for name, each in found}
+        return {
+            name: Score(each.mean, each.low, each.high, len(rows), skipped) for name, each in known.items()
+        }

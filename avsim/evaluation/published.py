@@ -3,12 +3,11 @@
 clap:NAME        CLAP's audio features (transformers), NAME on the hub or a folder
 videomae:NAME    VideoMAE's features of 16 frames, averaged (transformers)
 module:function  a function of a clip that a module of yours, or of a package, makes: PaSST, ImageBind, I3D,
-                 VGGish, Synchformer ... where their packages are installed
+                 VGGish, Synchformer ... where their packages are installed and allowed (--allow-module)
 """
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 import torch
@@ -20,6 +19,7 @@ from avsim.clip import Clip
 from avsim.errors import InputError, first_line_of
 from avsim.evaluation.embeddings import Embedding
 from avsim.evaluation.result import NotJudged, Reason
+from avsim.weights import allowed_function
 
 MEAN, SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's colours, as VideoMAE is fed
 
@@ -28,29 +28,14 @@ def embedding(spec: str) -> Embedding:
     """The embedding that a `KIND:NAME` or a `module:function` names.
 
     Raises:
-        InputError: it can't be found, its package isn't installed, or it is no function.
+        InputError: it can't be found or is not allowed, its package isn't installed, or it is no function.
     """
     kind, _, name = spec.partition(":")
     if not (kind and name):
         raise InputError(f"embedding {spec!r}: expected clap:NAME, videomae:NAME or module:function")
     if kind in MADE:
         return MADE[kind](name)
-    return function_of_clips(kind, name, f"embedding {spec!r}")
-
-
-def function_of_clips(module: str, name: str, where: str) -> Embedding:
-    """A function of a clip in a module of the user's; `where` names the argument in errors.
-
-    Raises:
-        InputError: there is none.
-    """
-    try:
-        found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise InputError(f"{where}: {error}") from error
-    if not callable(found):
-        raise InputError(f"{where}: is a {type(found).__name__}; expected a function of a clip")
-    return found
+    return allowed_function(spec)
 
 
 def clap(name: str) -> Embedding:

@@ -22,7 +22,7 @@ REACH = 0.012  # s around an onset, in which its front is looked for: later come
 NOTE = 0.025  # s, of which a note's partials are taken
 OWN = 0.8  # of a partial's power must be new
 NEW = 0.5  # and of all power, or else it is hidden: of a blow, whose window is half full, 2 / 3 of it
-HEARD = 0.01  # s from there on, of which time is taken
+DELAY_WINDOW = 0.01  # s from there on, of which time is taken
 AROUND = 0.05  # s, within which all of that corruptions
 LONGEST = 0.001  # s between two ears, at most
 PAN = 0.8  # panning of the frame's edges, see above
@@ -111,7 +111,7 @@ def between_ears(
 
     Shapes: wave (2, N). None beyond the clip, where nothing becomes louder, and where what does is hidden.
     """
-    margin, size = round(AROUND * sample_rate), round(HEARD * sample_rate)
+    margin, size = round(AROUND * sample_rate), round(DELAY_WINDOW * sample_rate)
     first = round(seconds * sample_rate)
     if not 0 <= first < wave.shape[1]:
         return None

@@ -1,6 +1,5 @@
 """The audio half of a joint model: a diffusion transformer over audio latents, of its own width and depth."""
 
-import math
 from functools import lru_cache
 
 import torch
@@ -13,7 +12,7 @@ from avsim.errors import InputError
 from avsim.models.attention import HeadNorm, fused_attend, zero_init
 from avsim.models.level_only import wiener
 from avsim.models.rope import Rotary, rotary, rotate
-from avsim.models.tokens import Positions, patch_levels, patch_seconds
+from avsim.models.tokens import Positions, patch_levels, patch_seconds, sinusoidal_embedding
 
 
 def head_width_of(width: int, heads: int | None = None) -> int:
@@ -42,11 +41,8 @@ class LevelModulation(nn.Module):
 
     def forward(self, s: Tensor) -> tuple[Tensor, Tensor]:
         """Levels (B, K) -> for the output (B, K, W), for blocks (B, K, 6, W)."""
-        frequency = torch.exp(torch.linspace(0, math.log(1000), 128, device=s.device))
-        angle = s.float()[..., None] * frequency  # (B, K, 128)
-        waves = torch.cat([angle.cos(), angle.sin()], -1).to(self.out.weight.dtype)
         with torch.autocast(s.device.type, enabled=False):
-            level = self.embed(waves)  # (B, K, W)
+            level = self.embed(sinusoidal_embedding(s, 256).to(self.out.weight.dtype))  # (B, K, W)
             return level, self.out(F.silu(level)).unflatten(-1, (6, -1))
 
 

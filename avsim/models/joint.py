@@ -22,7 +22,7 @@ from avsim.models.level_only import wiener
 from avsim.models.pair import Pair
 from avsim.models.rope import Rotary, rotary
 from avsim.models.text import TextEncoder, WordEncoder
-from avsim.models.tokens import positions, repeat_levels
+from avsim.models.tokens import positions, repeat_levels, sinusoidal_embedding
 from avsim.weights import configured
 
 
@@ -46,9 +46,7 @@ class LevelEmbedding(nn.Module):
 
     def forward(self, s: Tensor) -> Tensor:
         """(B, K) -> (B, K, W)."""
-        frequency = torch.exp(torch.linspace(0, math.log(1000), 32, device=s.device))
-        phase = s.float()[..., None] * frequency
-        return self.out(F.silu(self.hidden(torch.cat([phase.cos(), phase.sin()], dim=-1))))
+        return self.out(F.silu(self.hidden(sinusoidal_embedding(s, 64))))
 
 
 class Modulation(nn.Module):

@@ -8,8 +8,8 @@ from avsim.models.joint import JointDiT
 from avsim.models.joint_transformer import JointTransformer
 
 # The attention projections of diffusers' transformers, and of avsim's own video stream.
-TARGETS = ("to_q", "to_k", "to_v", "to_out.0")
-OWN_TARGETS = ("streams.video.qkv", "streams.video.out")
+TARGET_MODULES = ("to_q", "to_k", "to_v", "to_out.0")
+OWN_TARGET_MODULES = ("streams.video.qkv", "streams.video.out")
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def add_lora(model: JointTransformer, lora: LoRA) -> None:
     except ImportError as error:
         raise InputError("LoRA needs `pip install avsim[pretrained]`, which brings peft") from error
     transformer = model.video.transformer
-    targets = lora.targets or (OWN_TARGETS if isinstance(transformer, JointDiT) else TARGETS)
+    targets = lora.targets or (OWN_TARGET_MODULES if isinstance(transformer, JointDiT) else TARGET_MODULES)
     lora = replace(lora, targets=targets)
     alpha = lora.rank if lora.alpha is None else lora.alpha
     config = LoraConfig(r=lora.rank, lora_alpha=alpha, target_modules=list(targets))  # type: ignore[arg-type]

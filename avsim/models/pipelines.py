@@ -134,13 +134,22 @@ def _folder_of(name: str) -> Path:
         return path
     if not HUB.fullmatch(name) or path.parent.exists():
         raise InputError(f"{name}: no such folder; expected a pipeline's, or owner/name on the hub")
+    return from_hub(name, FILES)
+
+
+def from_hub(name: str, files: list[str]) -> Path:
+    """The folder of a model's `files`, as patterns of their names, downloaded once.
+
+    Raises:
+        InputError: huggingface_hub isn't installed, there is no such model, or the hub can't be reached.
+    """
     try:
         from huggingface_hub import snapshot_download
     except ImportError as error:
         raise InputError(f"{name}: no such folder; models on the hub need pip's huggingface_hub") from error
     repo, _, revision = name.partition("@")
     try:
-        return Path(snapshot_download(repo, revision=revision or None, allow_patterns=FILES))
+        return Path(snapshot_download(repo, revision=revision or None, allow_patterns=files))
     except Exception as error:  # the hub's exceptions come from several packages
         reason = first_line_of(error)
         raise InputError(f"{name}: no such folder here, and not to be had from the hub ({reason})") from error

@@ -16,6 +16,13 @@ from avsim.clip import LatentSpec
 from avsim.models.pair import Latents, Pair
 
 
+def sinusoidal_embedding(s: Tensor, channels: int) -> Tensor:
+    """Noise levels (B, K) -> cosines and sines of geometric frequencies from 1 to 1000, (B, K, channels)."""
+    frequency = torch.exp(torch.linspace(0, math.log(1000), channels // 2, device=s.device))
+    phase = s.float()[..., None] * frequency
+    return torch.cat([phase.cos(), phase.sin()], -1)
+
+
 def grid(spec: LatentSpec) -> Pair[tuple[int, ...]]:
     """(t, h, w) of the video, (l,) of the audio."""
     return Pair(spec.video, (spec.audio,))

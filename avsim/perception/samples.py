@@ -84,7 +84,7 @@ class LabeledWorld:
         """Every clip is its own."""
         return str(index)
 
-    def take(self, index: int, spec: ClipSpec, generator: Generator | None = None) -> LabeledClip:
+    def sample(self, index: int, spec: ClipSpec, generator: Generator | None = None) -> LabeledClip:
         """Clip `index` at `spec`."""
         config = self.configs[index % len(self.configs)]
         clip, truth = WorldDataset(replace(config, spec=spec), self.seed, self.split)[index]
@@ -97,12 +97,12 @@ class SavedLabeledClips(SavedClips):
     """Clips that `save_labeled_clips` rendered.
 
     Raises:
-        InputError: none there; in `take`, another spec than theirs.
+        InputError: none there; in `sample`, another spec than theirs.
     """
 
     kind = "samples"
 
-    def take(self, index: int, spec: ClipSpec, generator: Generator | None = None) -> LabeledClip:
+    def sample(self, index: int, spec: ClipSpec, generator: Generator | None = None) -> LabeledClip:
         """Clip `index`."""
         names = [each.name for each in fields(Labels)]
         stored = self.stored(index, spec, "frames", "wave", *names)
@@ -129,7 +129,7 @@ def save_labeled_clips(
             raise InputError(f"unknown split {split!r}; there are {', '.join(SPLITS)}")
         source = LabeledWorld(config, seed, split)
         for first in range(0, count, PER_SHARD):
-            taken = [source.take(index, spec) for index in range(first, min(first + PER_SHARD, count))]
+            taken = [source.sample(index, spec) for index in range(first, min(first + PER_SHARD, count))]
             shard = f"{split}-{first // PER_SHARD:04d}.safetensors"
             write_shard(folder / SHARDS / shard, _stored(taken))
             items += [
@@ -187,7 +187,7 @@ class Assemble:
 
     def __call__(self, rows: list[tuple[int, int, Generator]]) -> LabeledBatch:
         """A batch of (index, row, generator)."""
-        samples = [self.source.take(index, self.spec, draws) for index, _, draws in rows]
+        samples = [self.source.sample(index, self.spec, draws) for index, _, draws in rows]
         return stacked(samples, self.spec, [row for _, row, _ in rows])
 
 

@@ -53,7 +53,6 @@ class Part(Enum):
     ARTICLE = auto()
     WITH = auto()  # an instrument that strikes
     ORDINAL = auto()
-    SHOT = auto()
     CUT = auto()
     NO_CUT = auto()
     MOVE = auto()

@@ -51,15 +51,15 @@ class Thing:
         if fitted is not None and (self.does not in LOUD or self.does is None):
             self.does = fitted
 
-    def takes(self, name: str) -> bool:
+    def accepts(self, name: str) -> bool:
         """Whether it does something that can be done so."""
         if name in ANYWHERE:
             return True
         does = self.natural() if self.does is None else self.does
         return name in TAILS[does] or (name in ("tip", "speed") and does == "is struck")
 
-    def take(self, name: str, value: Any) -> None:
-        """Take a detail, and with it the action that it is of."""
+    def add(self, name: str, value: Any) -> None:
+        """Add a detail, and with it the action that it is of."""
         if name == "leaves" and self.does is None:
             self.does = self.natural()
         if name == "silent" and self.does is None:
@@ -80,7 +80,7 @@ class Thing:
         details = {
             name: value
             for name, value in self.details.items()
-            if name in ANYWHERE or (self.does and self.takes(name) and name != "speed")
+            if name in ANYWHERE or (self.does and self.accepts(name) and name != "speed")
         }
         if self.does == "plays" and details.get("force") in NOTE_FORCES:
             details["force"] = NOTE_FORCES[details["force"]]

@@ -26,7 +26,7 @@ from avsim.simulator import Simulator
 from avsim.simulator.samples import Sample, write_listing
 from avsim.world import WorldDataset
 
-UNSEEN = "medium", 4, "test"  # level, seed and split of the world's clips that videos are taken from
+UNSEEN = "medium", 4, "test"  # difficulty, seed and split of the world's clips that videos are taken from
 LONGER = 1.0  # s by which a clip is extended
 
 
@@ -52,15 +52,15 @@ def write_page(
         InputError: the simulator lacks a part, or the folder can't be written.
     """
     detectors = Detectors.shipped()
-    level, world_seed, split = UNSEEN
-    muted, truth = WorldDataset(level, world_seed, split)[0]
+    difficulty, world_seed, split = UNSEEN
+    muted, truth = WorldDataset(difficulty, world_seed, split)[0]
     every = [*prompts, *(prompt for prompt, _ in failures)]
     generated = simulator.batch([prompt.caption for prompt in every], seed=seed)
     longer = simulator.extend(generated[0], every[0].caption, LONGER, seed)
     pairs = enumerate(zip(generated, every, strict=True))
     samples = [
         *(Sample(clip, prompt.caption, seed + k, "joint") for k, (clip, prompt) in pairs),
-        Sample(simulator.foley(muted.silent(), truth.caption, seed), truth.caption, seed, "foley"),
+        Sample(simulator.foley(muted.without_audio(), truth.caption, seed), truth.caption, seed, "foley"),
         Sample(longer, every[0].caption, seed, "extend"),
     ]
     write_listing(

@@ -76,7 +76,7 @@ def seen_file(entry: Entry, judges: Judges | None) -> Seen:
     found = findings(features, judges.ood_check)
     if first is not clip:
         found = replace(found, note=f"{found.note} Judged by its first {LONGEST:g} s.".strip())
-    return Seen(clip, info, found, None if found.foreign else features)
+    return Seen(clip, info, found, None if found.out_of_distribution else features)
 
 
 def shown_file(entry: Entry, seen: Seen, linked_from: Path | None = None, top: float | None = None) -> Shown:

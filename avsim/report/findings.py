@@ -39,7 +39,7 @@ class Findings:
     events: Sequence[Mark] = ()
     onsets: Sequence[Mark] = ()
     note: str = ""
-    foreign: bool = False  # it looks unlike what the detectors were trained on
+    out_of_distribution: bool = False  # it looks unlike what the detectors were trained on
 
 
 def findings(features: Features, ood_check: OODCheck | None = None) -> Findings:

@@ -114,14 +114,18 @@ def _resampled(scorer: ClipScorer, name: str, first: Tensor, second: Tensor, cho
 
 
 def interval(
-    statistic: Callable[[Tensor], Tensor], count: int, level: float = 0.95, draws: int = DRAWS, seed: int = 0
+    statistic: Callable[[Tensor], Tensor],
+    count: int,
+    confidence: float = 0.95,
+    draws: int = DRAWS,
+    seed: int = 0,
 ) -> tuple[float, float]:
     """The expanded percentile interval of a statistic over `count` prompts; nan where there is none.
 
     Args:
         statistic: of indices of prompts (draws, count) -> (draws,).
         count: number of prompts, n.
-        level: of confidence.
+        confidence: of the interval.
         draws: bootstrap samples.
         seed: of the samples.
     """
@@ -132,19 +136,19 @@ def interval(
     found = found[found.isfinite()]
     if not len(found):
         return math.nan, math.nan
-    tail = float(norm.cdf(-math.sqrt(count / (count - 1)) * t.ppf((1 + level) / 2, count - 1)))
+    tail = float(norm.cdf(-math.sqrt(count / (count - 1)) * t.ppf((1 + confidence) / 2, count - 1)))
     low, high = torch.quantile(found.double(), torch.tensor([tail, 1 - tail], dtype=torch.float64)).tolist()
     return low, high
 
 
-def wilson(share: float, count: int, level: float = 0.95) -> tuple[float, float]:
+def wilson(share: float, count: int, confidence: float = 0.95) -> tuple[float, float]:
     """Wilson's interval of a share of `count`: of votes, of which a tie counts half.
 
     For ties, and for several votes on one prompt where `count` is that of prompts, it is wider than needed.
     """
     if count < 1:
         return math.nan, math.nan
-    z = float(norm.ppf((1 + level) / 2))
+    z = float(norm.ppf((1 + confidence) / 2))
     middle = (share + z * z / (2 * count)) / (1 + z * z / count)
     half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
     return middle - half, middle + half

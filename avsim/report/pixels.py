@@ -133,7 +133,7 @@ def _hearable(
     wave = as_stereo(wave)
     pixels = unfold(model, picture, wave, rate, regions)
     maps = _about(model.scale, picture.size, wave, rate, pixels, regions)
-    return card(replace(shown, media=media_of(shown.clip.silent()), maps=maps))
+    return card(replace(shown, media=media_of(shown.clip.without_audio()), maps=maps))
 
 
 def _about(

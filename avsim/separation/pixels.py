@@ -14,7 +14,7 @@ from avsim.separation.regions import check_regions, region_weights
 from avsim.separation.separator import Maps, Separator
 from avsim.separation.stems import FrameSource, Window, windows
 
-LEVELS = 32767  # of a whole number that stands for a feature, on either side of 0
+INT16_MAX = 32767  # of a whole number that stands for a feature, on either side of 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +27,7 @@ class Rounded:
     @classmethod
     def of(cls, values: Tensor) -> Rounded:
         """The nearest."""
-        scale = values.abs().flatten(0, -2).amax(0).clamp(min=1e-12) / LEVELS
+        scale = values.abs().flatten(0, -2).amax(0).clamp(min=1e-12) / INT16_MAX
         return cls((values / scale).round().to(torch.int16), scale)
 
     @property

@@ -175,7 +175,7 @@ class Scenes:
                 break
         return clip, truth
 
-    def take(self, index: int, spec: ClipSpec, generator: Generator) -> Sample:
+    def sample(self, index: int, spec: ClipSpec, generator: Generator) -> Sample:
         """Clip `index` with the stem and the mask of each thing that is seen."""
         sample = made(*self.clip(index, spec), f"scenes/{self.split}/{index}")
         if sample.stems is not None:
@@ -203,12 +203,12 @@ class SavedScenes(SavedClips):
     """Clips that `save_scenes` rendered.
 
     Raises:
-        InputError: none there; in `take`, another spec than theirs.
+        InputError: none there; in `sample`, another spec than theirs.
     """
 
     kind = "scenes"
 
-    def take(self, index: int, spec: ClipSpec, generator: Generator) -> Sample:
+    def sample(self, index: int, spec: ClipSpec, generator: Generator) -> Sample:
         """Clip `index`."""
         stored, item = self.stored(index, spec, "frames", "wave", "stems", "masks"), self.items[index]
         count = item["regions"]
@@ -266,7 +266,7 @@ def save_scenes(folder: str | Path, sources: list[Scenes], spec: ClipSpec, jobs:
 def _render(part: _Part) -> None:
     """Render a part's clips and write them, the list of them last."""
     taken = [
-        part.scenes.take(index, part.spec, generator(part.scenes.seed))
+        part.scenes.sample(index, part.spec, generator(part.scenes.seed))
         for index in range(part.first, part.last)
     ]
     path = part.folder / SHARDS / part.shard

@@ -147,7 +147,7 @@ def generate_with(arguments: Any) -> None:
 
     def made(seed: int) -> Clip:
         clip = peer.generate(arguments.prompt, arguments.seconds, seed, arguments.size, arguments.steps)
-        clip = clip if dub is None else dub.foley(clip.silent(), arguments.prompt, seed=seed)
+        clip = clip if dub is None else dub.foley(clip.without_audio(), arguments.prompt, seed=seed)
         return clip if speech is None else narrate(clip, speech, arguments.speech_mix == "under")
 
     if single:

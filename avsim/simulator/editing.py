@@ -8,7 +8,7 @@ import torch
 
 from avsim.clip import Clip
 from avsim.devices import autocast_if_faster
-from avsim.diffusion import Guidance, Latents, Task, everything, nothing
+from avsim.diffusion import Guidance, Latents, Task, all_given, none_given
 from avsim.diffusion.flow_edit import flow_edit
 from avsim.errors import InputError
 from avsim.simulator.models import Models, Sampling
@@ -50,7 +50,7 @@ def edited(
         None if clip.wave is None else models.encode_audio(wave_for(clip, spec.clip)),
     )
     video, audio = (
-        None if latents is None else everything if keep == name else nothing
+        None if latents is None else all_given if keep == name else none_given
         for name, latents in zip(KEPT, given, strict=True)
     )
     guidance = models.task_guidance("edit")

@@ -73,30 +73,30 @@ def extended(
     prompt: str,
     seconds: float | None,
     backward: bool,
-    foreign: bool,
+    out_of_distribution: bool,
     seed: int,
     sampling: Sampling,
 ) -> Clip:
-    """`Simulator.extend`; `foreign`: the clip looks unlike the training clips."""
+    """`Simulator.extend`; `out_of_distribution`: the clip looks unlike the training clips."""
     timeline = Timeline.of(models, sampling.size)
     own = own_clip(timeline, clip, "extend")
     count = gap_frames(timeline, models.spec.seconds if seconds is None else seconds, "extend by")
     before, after = (None, own) if backward else (own, None)
     new = fill_gap(timeline, before, after, count, prompt, seed, sampling)
     assert own.wave is not None and new.wave is not None
-    limit = _loudest(own.wave, prompt, foreign)
+    limit = _loudest(own.wave, prompt, out_of_distribution)
     gain = min(1.0, limit / max(float(new.wave.square().mean().sqrt()), 1e-9))
     new = replace(new, wave=gain * new.wave)
     return in_order([new, own] if backward else [own, new])
 
 
-def _loudest(wave: Tensor, prompt: str, foreign: bool) -> float:
+def _loudest(wave: Tensor, prompt: str, out_of_distribution: bool) -> float:
     """The largest RMS that an extension of the audio `wave` may have."""
-    level = float(wave.square().mean().sqrt())
-    loud = re.search(r"\b(loud|hard)", prompt.lower()) if foreign else prompt
-    if loud or (level < FAINT and not foreign):  # a silent clip may begin to sound
+    rms = float(wave.square().mean().sqrt())
+    loud = re.search(r"\b(loud|hard)", prompt.lower()) if out_of_distribution else prompt
+    if loud or (rms < FAINT and not out_of_distribution):  # a silent clip may begin to sound
         return math.inf
-    return max(level, FAINT) * MAX_GAIN
+    return max(rms, FAINT) * MAX_GAIN
 
 
 def connected(

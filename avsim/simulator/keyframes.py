@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -75,16 +75,9 @@ def conditioned(
     held = torch.cat([canvas, canvas[:, -1:].expand(-1, missing, -1, -1)], 1)
     later = torch.cat([levels[1:], torch.ones(missing)]).unflatten(0, (-1, stride)).amin(1)
     starts = torch.cat([levels[:1], later])  # (t,)
-    made = models.sample_clips(
-        [prompt],
-        spec,
-        Task("extend", lambda _: starts),
-        Latents(models.encode_video(held), None),
-        seed,
-        sampling.steps,
-        sampling.guidance,
-        1,
-    )[0]
+    task, sampling = Task("extend", lambda _: starts), replace(sampling, num_candidates=1)
+    latents = Latents(models.encode_video(held), None)
+    (made,) = models.sample_clips([prompt], spec, task, latents, seed, sampling)
     assert made.frames is not None and made.wave is not None
     frames = made.frames[:, offset : offset + total]
     frames = _pasted(frames, given, levels[offset:] == 0, rate)

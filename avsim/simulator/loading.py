@@ -1,6 +1,5 @@
 """A run's folder -> a `Simulator`."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +10,10 @@ import torch
 from avsim import weights
 from avsim.clip import ClipSpec
 from avsim.diffusion import JointDiT
-from avsim.errors import InputError, first_line_of
+from avsim.errors import InputError
 from avsim.evaluation.ood import OODCheck
 from avsim.models.joint_generator import JointGenerator
+from avsim.models.pipelines import HUB, from_hub
 from avsim.perception.audio_detector import AudioDetector
 from avsim.perception.sync import SyncModel
 from avsim.perception.video_detector import VideoDetector
@@ -21,7 +21,6 @@ from avsim.separation.separator import SeparationModel
 from avsim.simulator.simulator import Simulator
 from avsim.weights import CONFIG, TENSORS, allowing, load_model, notes_of
 
-HUB = re.compile(r"[\w.-]+/[\w.-]+(@[\w.-]+)?")  # a model's name there, and a revision
 PARTS: dict[str, type | tuple[type, ...] | None] = {
     "generator": (JointDiT, JointGenerator),
     "student": JointDiT,
@@ -119,7 +118,7 @@ def part_folders(name_or_path: str | Path, *needed: str) -> dict[str, Path]:
                 f'{path}: no such folder; expected a run, the simulator folder in one, "small", or the '
                 "owner/name of a model on the hub"
             )
-        path = _from_hub(str(name_or_path))
+        path = from_hub(str(name_or_path), ["*.json", "*.safetensors"])
     inside = path / "simulator" if (path / "simulator").is_dir() else path
     found = {name: inside / name for name in PARTS if (inside / name / CONFIG).is_file()}
     if missing := [name for name in needed if name not in found] or ([] if found else ["model"]):
@@ -137,27 +136,6 @@ def resolve_part(name_or_path: str | Path, part: str) -> Path:
     """
     path = Path(name_or_path)
     return path if (path / CONFIG).is_file() else part_folders(name_or_path, part)[part]
-
-
-def _from_hub(name: str) -> Path:
-    """The folder of a model's files, downloaded once: data only, no code.
-
-    Raises:
-        InputError: huggingface_hub isn't installed, there is no such model, or the hub can't be reached.
-    """
-    try:
-        from huggingface_hub import snapshot_download
-    except ImportError as error:
-        raise InputError(f"{name}: no such folder; models on the hub need pip's huggingface_hub") from error
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    repo, _, revision = name.partition("@")
-    try:
-        found = snapshot_download(repo, revision=revision or None, allow_patterns=["*.json", "*.safetensors"])
-    except (HfHubHTTPError, LocalEntryNotFoundError, ValueError, OSError) as error:
-        reason = first_line_of(error)
-        raise InputError(f"{name}: no such folder here, and not to be had from the hub ({reason})") from error
-    return Path(found)
 
 
 def _spec(notes: dict[str, Any], folders: dict[str, Path], parts: dict[str, Any]) -> ClipSpec:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from avsim.clip import Clip, ClipSpec, LatentSpec
 from avsim.devices import autocast_if_faster
-from avsim.diffusion import Guidance, JointDiT, Latents, Task, everything, generate
+from avsim.diffusion import Guidance, JointDiT, Latents, Task, all_given, generate
 from avsim.diffusion.generate import STEPS, OnStepEnd
 from avsim.diffusion.rerank import rerank
 from avsim.diffusion.sync_reward import sync_reward
@@ -38,6 +38,7 @@ class Sampling:
     size: tuple[int, int] | None = None
     steps: int = STEPS
     guidance: float | Guidance | None = None
+    num_candidates: int | None = None  # None: as many as is usual for the task
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,13 +72,10 @@ class Models:
         task: Task,
         given: Latents,
         seed: int,
-        steps: int,
-        guidance: float | Guidance | None,
-        num_candidates: int | None = None,
+        sampling: Sampling,
     ) -> list[Clip]:
         """Clips of `spec`, one for each prompt: `sample_latents`, decoded."""
-        latents = self.sample_latents(prompts, spec, task, given, seed, steps, guidance, num_candidates)
-        return self.decoded(latents, spec)
+        return self.decoded(self.sample_latents(prompts, spec, task, given, seed, sampling), spec)
 
     @torch.no_grad()
     def decoded(self, latents: Latents, spec: LatentSpec) -> list[Clip]:
@@ -99,15 +97,15 @@ class Models:
         task: Task,
         given: Latents,
         seed: int,
-        steps: int,
-        guidance: float | Guidance | None,
-        num_candidates: int | None = None,
+        sampling: Sampling,
     ) -> Latents:
-        """Latents of clips of `spec`, one for each prompt, each the best of `num_candidates`.
+        """Latents of clips of `spec` (whatever `sampling.size` is), one for each prompt.
 
         Candidate k of clip i has the noise of row `seed` + i of an endless batch with the seed k.
         """
-        num_candidates = NUM_CANDIDATES.get(task.name, 1) if num_candidates is None else num_candidates
+        steps, guidance, num_candidates = sampling.steps, sampling.guidance, sampling.num_candidates
+        if num_candidates is None:
+            num_candidates = NUM_CANDIDATES.get(task.name, 1)
         for name, count in (("steps", steps), ("num_candidates", num_candidates)):
             if count < 1:
                 raise InputError(f"{name} is {count}; it must be at least 1")
@@ -122,7 +120,7 @@ class Models:
             check_prompt(self, prompt)
         model, reward_fn = self.part("generator"), None
         if self.sync_model is not None:
-            audio_given = task.audio is everything
+            audio_given = task.audio is all_given
             reward_fn = sync_reward(
                 self.sync_model, self.video_codec, self.audio_codec, spec.clip, audio_given
             )

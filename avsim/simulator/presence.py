@@ -14,8 +14,8 @@ from avsim.prompting.rules import understood
 
 # With these thresholds, of what is prompted 0.99 is found in the video of true clips of the world and 0.92 in
 # their audio, but 0.12 in another clip's audio (level medium, split test, seed 21, 60 clips).
-SEEN = 0.1  # smallest share of frames in which the video detector must find a thing
-HEARD = 0.05  # smallest probability of a kind in the audio; a single onset of the kind is enough, too
+MIN_SEEN_SHARE = 0.1  # smallest share of frames in which the video detector must find a thing
+MIN_HEARD_PROBABILITY = 0.05  # of a kind in the audio; a single onset of the kind is enough, too
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def missing(
             stated.noun.kind
             for stated in facts.things
             if stated.noun.kind
-            and sum(bool(kinds & kinds_of(stated.noun)) for kinds in shown) < SEEN * len(shown)
+            and sum(bool(kinds & kinds_of(stated.noun)) for kinds in shown) < MIN_SEEN_SHARE * len(shown)
         ]
     if audio_detector is not None and clip.wave is not None:
         likely = audio_content(audio_detector, clip).kinds
@@ -56,6 +56,9 @@ def missing(
             for stated in (*facts.things, *facts.unseen)
             if stated.noun.kind
             and sounds(stated)
-            and not any(kind in begun or likely.get(kind, 0.0) >= HEARD for kind in kinds_of(stated.noun))
+            and not any(
+                kind in begun or likely.get(kind, 0.0) >= MIN_HEARD_PROBABILITY
+                for kind in kinds_of(stated.noun)
+            )
         ]
     return Missing(tuple(dict.fromkeys(not_seen)), tuple(dict.fromkeys(not_heard)))

@@ -12,10 +12,10 @@ from avsim import separation
 from avsim.clip import Clip, ClipSpec, Region, Stems
 from avsim.diffusion import (
     ANIMATE,
-    AUDIO,
-    IMAGE,
+    AUDIO_ONLY,
+    AUDIO_TO_VIDEO,
     JOINT,
-    VISUALIZE,
+    VIDEO_ONLY,
     Guidance,
     Latents,
     Task,
@@ -107,29 +107,25 @@ class Simulator(Models):
                 in_order([*self.stream(prompt, seconds, "cut", seed + row, size, steps, guidance)])
                 for row, prompt in enumerate(prompts)
             ]
-        return self._clips(prompts, seconds, size, JOINT, Latents(), seed, steps, guidance)
+        return self._clips(prompts, seconds, JOINT, Latents(), seed, Sampling(size, steps, guidance))
 
     def _clips(
         self,
         prompts: Sequence[str],
         seconds: float | None,
-        size: tuple[int, int] | None,
         task: Task,
         given: Latents,
         seed: int,
-        steps: int,
-        guidance: float | Guidance | None,
-        num_candidates: int | None = None,
+        sampling: Sampling,
     ) -> list[Clip]:
         """Clips of a task without given video, of any size, also one that the model was not trained on."""
-        if not is_composed(self, size):
-            spec = self.latent_spec(seconds, size)
-            return self.sample_clips(prompts, spec, task, given, seed, steps, guidance, num_candidates)
-        assert size is not None
+        if not is_composed(self, sampling.size):
+            spec = self.latent_spec(seconds, sampling.size)
+            return self.sample_clips(prompts, spec, task, given, seed, sampling)
         spec = self.latent_spec(seconds, None)
-        self.check_pixels(spec.clip.seconds, size)
-        base = self.sample_latents(prompts, spec, task, given, seed, steps, guidance, num_candidates)
-        return composed(self, prompts, base, spec, size, seed, Sampling(size, steps, guidance))
+        self.check_pixels(spec.clip.seconds, sampling.size)
+        base = self.sample_latents(prompts, spec, task, given, seed, sampling)
+        return composed(self, prompts, base, spec, seed, sampling)
 
     def stream(
         self,
@@ -239,7 +235,7 @@ class Simulator(Models):
         Raises:
             InputError: a length that is not positive.
         """
-        return soundtrack(self, frames_at, seconds, prompt, seed, size, steps, guidance)
+        return soundtrack(self, frames_at, seconds, prompt, seed, Sampling(size, steps, guidance))
 
     def describe(self, clip: Clip) -> str:
         """A caption of a clip from what `video_detector` finds; "" if it finds nothing or is absent.
@@ -285,9 +281,8 @@ class Simulator(Models):
             raise InputError("visualize needs a clip with audio; its wave is None")
         seconds = clip.wave.shape[1] / clip.sample_rate
         given = Latents(None, self.encode_audio(wave_for(clip, self.clip_spec(seconds))))
-        made = self._clips([prompt], seconds, size, VISUALIZE, given, seed, steps, guidance, num_candidates)[
-            0
-        ]
+        sampling = Sampling(size, steps, guidance, num_candidates)
+        (made,) = self._clips([prompt], seconds, AUDIO_TO_VIDEO, given, seed, sampling)
         assert made.frames is not None
         return clip_with_wave(made.frames, made.frames_per_second, clip.wave, clip.sample_rate)
 
@@ -306,7 +301,8 @@ class Simulator(Models):
         spec = self.latent_spec(seconds, size)
         first = self.encode_video(frames_for(image, spec.clip.still))  # (1, Dv, 1, h, w)
         video = torch.cat([first, torch.zeros_like(first).expand(-1, -1, spec.video[0] - 1, -1, -1)], 2)
-        return self.sample_clips([prompt], spec, ANIMATE, Latents(video, None), seed, steps, guidance)[0]
+        sampling = Sampling(size, steps, guidance)
+        return self.sample_clips([prompt], spec, ANIMATE, Latents(video, None), seed, sampling)[0]
 
     def image(
         self,
@@ -318,7 +314,8 @@ class Simulator(Models):
     ) -> Clip:
         """One image from text."""
         seconds = 1 / self.spec.frames_per_second
-        return self._clips([prompt], seconds, size, IMAGE, Latents(), seed, steps, guidance)[0]
+        sampling = Sampling(size, steps, guidance)
+        return self._clips([prompt], seconds, VIDEO_ONLY, Latents(), seed, sampling)[0]
 
     def audio(
         self,
@@ -329,9 +326,8 @@ class Simulator(Models):
         guidance: float | Guidance | None = None,
     ) -> Clip:
         """Audio alone from text."""
-        return self.sample_clips(
-            [prompt], self.latent_spec(seconds, None), AUDIO, Latents(), seed, steps, guidance
-        )[0]
+        spec, sampling = self.latent_spec(seconds, None), Sampling(None, steps, guidance)
+        return self.sample_clips([prompt], spec, AUDIO_ONLY, Latents(), seed, sampling)[0]
 
     def edit(
         self,
@@ -382,9 +378,9 @@ class Simulator(Models):
             InputError: a clip without video or audio, `seconds` of less than a frame, or a generator of clips
                 that are too short for a window.
         """
-        foreign = self.is_out_of_distribution(clip)
+        out_of_distribution = self.is_out_of_distribution(clip)
         sampling = Sampling(size, steps, guidance)
-        return extended(self, clip, prompt, seconds, backward, foreign, seed, sampling)
+        return extended(self, clip, prompt, seconds, backward, out_of_distribution, seed, sampling)
 
     def loop(
         self,

@@ -16,7 +16,7 @@ import torch
 
 from avsim.clip import Clip, LatentSpec
 from avsim.devices import autocast_if_faster
-from avsim.diffusion import Guidance, JointDiT, Latents, Task, everything
+from avsim.diffusion import Guidance, JointDiT, Latents, Task, all_given
 from avsim.diffusion.multidiffusion import MultiDiffusion
 from avsim.errors import InputError
 from avsim.perception.detect import places
@@ -72,14 +72,13 @@ def _surrounded(
     video[..., *middle] = base.video
     levels = torch.ones(spec.video)
     levels[:, *middle] = 0
-    task = Task("surroundings", lambda _: levels, None if base.audio is None else everything)
+    task = Task("surroundings", lambda _: levels, None if base.audio is None else all_given)
     windows = replace(
         models, generator=MultiDiffusion(models.generator, models.spec.size), student=None, sync_model=None
     )
     caption = place_caption(prompt, _place_seen(models, base)) if models.places else ""
-    guidance = Guidance(GUIDANCE, negative_prompt=prompt)
-    given = Latents(video, base.audio)
-    return windows.sample_latents([caption], spec, task, given, seed, sampling.steps, guidance, 1).video
+    sampling = replace(sampling, guidance=Guidance(GUIDANCE, negative_prompt=prompt), num_candidates=1)
+    return windows.sample_latents([caption], spec, task, Latents(video, base.audio), seed, sampling).video
 
 
 def composed(
@@ -87,12 +86,12 @@ def composed(
     prompts: Sequence[str],
     base: Latents,
     spec: LatentSpec,
-    size: tuple[int, int],
     seed: int,
     sampling: Sampling,
 ) -> list[Clip]:
-    """Clips of `size` (H, W) around clips `base` of the trained size, whose spec is `spec`."""
-    height, width = size
+    """Clips of `sampling.size` around clips `base` of the trained size, whose spec is `spec`."""
+    assert sampling.size is not None
+    height, width = size = sampling.size
     scale = min(height / spec.clip.height, width / spec.clip.width)
     stride = spec.space_stride
     whole = [stride * math.ceil(length / scale / stride - 1e-6) for length in size]

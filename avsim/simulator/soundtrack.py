@@ -12,9 +12,9 @@ from torch.nn.functional import pad
 
 from avsim.clip import ClipSpec, LatentSpec, samples_of
 from avsim.devices import autocast_if_faster
-from avsim.diffusion import FOLEY, Guidance, Latents, until
+from avsim.diffusion import FOLEY, Latents, until
 from avsim.errors import InputError
-from avsim.simulator.models import MAX_LENGTH, Models
+from avsim.simulator.models import MAX_LENGTH, Models, Sampling
 from avsim.simulator.resize import frames_over
 
 CONTEXT = 0.5  # seconds of audio before a window that the window is conditioned on
@@ -31,21 +31,19 @@ def soundtrack(
     seconds: float,
     prompt: str,
     seed: int,
-    size: tuple[int, int] | None,
-    steps: int,
-    guidance: float | Guidance | None,
+    sampling: Sampling,
 ) -> Iterator[Tensor]:
     """`Simulator.soundtrack`."""
     if seconds <= MAX_LENGTH * models.spec.seconds:
-        spec = models.latent_spec(seconds, size)
+        spec = models.latent_spec(seconds, sampling.size)
         given = Latents(models.encode_video(frames_at(0.0, spec.clip)), None)
-        made = models.sample_clips([prompt], spec, FOLEY, given, seed, steps, guidance)[0]
+        made = models.sample_clips([prompt], spec, FOLEY, given, seed, sampling)[0]
         assert made.wave is not None
         yield made.wave
         return
-    spec = models.latent_spec(models.spec.seconds, size)
+    spec = models.latent_spec(models.spec.seconds, sampling.size)
     rate = spec.clip.frames_per_second
-    latents = _window_latents(models, frames_at, seconds, spec, prompt, seed, steps, guidance)
+    latents = _window_latents(models, frames_at, seconds, spec, prompt, seed, sampling)
     total = samples_of(frames_over(seconds, rate), rate, spec.clip.sample_rate)
     yield from decode_audio(models, latents, spec, total, CHUNK * spec.audio)
 
@@ -57,8 +55,7 @@ def _window_latents(
     spec: LatentSpec,
     prompt: str,
     seed: int,
-    steps: int,
-    guidance: float | Guidance | None,
+    sampling: Sampling,
 ) -> Iterator[Tensor]:
     """Audio latents (1, Da, n) of a long video; a window is conditioned on the end of the one before.
 
@@ -79,7 +76,7 @@ def _window_latents(
             given = pad(z[..., -known:], (0, spec.audio - known))
             task, begins = replace(FOLEY, audio=until(known * spec.hop / spec.clip.sample_rate)), at
         video = models.encode_video(frames_at(first / rate, spec.clip))
-        z = models.sample_latents([prompt], spec, task, Latents(video, given), seed, steps, guidance).audio
+        z = models.sample_latents([prompt], spec, task, Latents(video, given), seed, sampling).audio
         assert z is not None
         z = z[..., : round((length - EDGE) * spec.clip.sample_rate / (rate * spec.hop))]
         yield z[..., known:]

@@ -136,9 +136,7 @@ def _opening(
 ) -> tuple[_Piece, _State]:
     """The first window: as a clip of that length, of which the blocks up to the frame `end` are kept."""
     spec = timeline.window(timeline.blocks)
-    z = timeline.models.sample_latents(
-        [prompt], spec, JOINT, Latents(), seed, sampling.steps, sampling.guidance
-    )
+    z = timeline.models.sample_latents([prompt], spec, JOINT, Latents(), seed, sampling)
     blocks = timeline.blocks if end is None else max(1, round((end - 1) / timeline.stride))
     anchor, video = z.video[:, :, :1], z.video[:, :, 1 : 1 + blocks]
     frames = _decoded_with_anchor(timeline, anchor, video)
@@ -162,9 +160,8 @@ def _cut(timeline: Timeline, past: Past, prompt: str, seed: int, sampling: Sampl
     levels = torch.ones(spec.audio)
     levels[known - given.shape[2] : known] = 0
     task = Task("extend", audio=lambda _: levels)
-    z = timeline.models.sample_latents(
-        [prompt], spec, task, Latents(None, audio), seed, sampling.steps, sampling.guidance, 1
-    )
+    sampling = replace(sampling, num_candidates=1)
+    z = timeline.models.sample_latents([prompt], spec, task, Latents(None, audio), seed, sampling)
     anchor, video = z.video[:, :, :1], z.video[:, :, 1:]
     frames = _decoded_with_anchor(timeline, anchor, video)[:, 1 + timeline.stride :]
     new = z.audio[..., known : timeline.audio_at(end) - origin]

@@ -144,9 +144,8 @@ def fill(
     free = bool((video_levels == 1).any()), bool((audio_levels == 1).any())
     name = {(True, False): "visualize", (False, True): "foley"}.get(free, "extend")
     task = Task(name, lambda _: video_levels, lambda _: audio_levels)
-    made = timeline.models.sample_latents(
-        [prompt], spec, task, Latents(video, audio), seed, sampling.steps, sampling.guidance, 1
-    )
+    sampling = replace(sampling, num_candidates=1)
+    made = timeline.models.sample_latents([prompt], spec, task, Latents(video, audio), seed, sampling)
     return Latents(made.video[:, :, begin:end], made.audio[..., first:last])
 
 

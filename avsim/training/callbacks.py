@@ -28,7 +28,7 @@ from avsim.clip import ClipSpec
 from avsim.errors import InputError
 from avsim.files import flush
 from avsim.seeds import derive
-from avsim.training.metrics_file import Metrics
+from avsim.training.metrics_file import MetricsFile
 from avsim.weights import TENSORS, notes_of, save_model
 
 
@@ -151,7 +151,7 @@ class Checkpoints(Checkpoint):
         """Truncate the metrics to the step from which the run resumes."""
         self.saved, self.begun = trainer.global_step, -1
         for logger in trainer.loggers:
-            if isinstance(logger, Metrics) and trainer.is_global_zero:
+            if isinstance(logger, MetricsFile) and trainer.is_global_zero:
                 logger.rewind(trainer.global_step)
         self._catch_up(trainer, pl_module)
 
@@ -313,7 +313,7 @@ class NonFiniteGuard(Callback):
         norm = torch.nn.utils.get_total_norm(gradients)
         assert self.loss is not None
         flag = _Flag(torch.stack([self.loss.float(), norm.float()]), trainer.global_step, self.names)
-        self.settle(trainer)
+        self.check_last_step(trainer)
         self.last = flag
         if (trainer.global_step + 1) % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             pl_module.log("gradient_norm", norm)
@@ -323,15 +323,15 @@ class NonFiniteGuard(Callback):
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Check the last step before validation."""
-        self.settle(trainer)
+        self.check_last_step(trainer)
 
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Check the last step before a checkpoint."""
-        self.settle(trainer)
+        self.check_last_step(trainer)
 
-    def settle(self, trainer: Trainer) -> None:
+    def check_last_step(self, trainer: Trainer) -> None:
         """Check the flag of the last step.
 
         Raises:

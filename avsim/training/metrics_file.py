@@ -28,7 +28,7 @@ class _Curve(ExperimentWriter):
         _write(self.metrics_file_path, fieldnames, rows)
 
 
-class Metrics(CSVLogger):
+class MetricsFile(CSVLogger):
     """`save_dir`/csv/metrics.csv: a row for each logged step, written at once, kept through resumes."""
 
     def __init__(self, save_dir: str = ".") -> None:

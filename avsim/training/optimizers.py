@@ -25,12 +25,13 @@ class Recipe:
     weight_decay: float = 0.01  # on matrices and kernels; never on vectors
     betas: tuple[float, float] = (0.9, 0.95)
     warmup_steps: int = 150
-    decay_from: float = 0.35  # share of the run after which the rate decays by a cosine
-    final: float = 0.05  # final rate as a share of its peak
+    decay_start: float = 0.35  # share of the run after which the rate decays by a cosine
+    final_ratio: float = 0.05  # final rate as a share of its peak
 
     def __post_init__(self) -> None:
         for name in (
-            "learning_rate", "matrix_learning_rate", "weight_decay", "warmup_steps", "decay_from", "final"
+            "learning_rate", "matrix_learning_rate", "weight_decay", "warmup_steps", "decay_start",
+            "final_ratio",
         ):  # fmt: skip
             value = getattr(self, name)
             if value is not None and not 0 <= value < math.inf:
@@ -40,11 +41,11 @@ class Recipe:
 
 
 def scale(step: int, recipe: Recipe, total_steps: int) -> float:
-    """The rate at `step` as a share of its peak: linear warm-up, flat, cosine to `final`."""
+    """The rate at `step` as a share of its peak: linear warm-up, flat, cosine to `final_ratio`."""
     warm = min(1.0, (step + 1) / max(1, recipe.warmup_steps))
-    start = recipe.decay_from * total_steps
+    start = recipe.decay_start * total_steps
     done = min(1.0, max(0.0, (step - start) / max(1.0, total_steps - start)))
-    return warm * (recipe.final + (1 - recipe.final) * 0.5 * (1 + math.cos(math.pi * done)))
+    return warm * (recipe.final_ratio + (1 - recipe.final_ratio) * 0.5 * (1 + math.cos(math.pi * done)))
 
 
 NEWTON_SCHULZ = (

@@ -7,7 +7,7 @@ room; `dataset.py` counts clips.
 """
 
 from avsim.world.flat.actor import Contact
-from avsim.world.flat.config import LEVELS, SPLITS, WorldConfig, world_config
+from avsim.world.flat.config import DIFFICULTIES, SPLITS, WorldConfig, world_config
 from avsim.world.flat.dataset import WorldDataset
 from avsim.world.flat.render import render
 from avsim.world.flat.scene import Scene
@@ -15,7 +15,7 @@ from avsim.world.truth import AMBIENCE, Thing, Truth
 
 __all__ = [
     "AMBIENCE",
-    "LEVELS",
+    "DIFFICULTIES",
     "SPLITS",
     "Contact",
     "Scene",

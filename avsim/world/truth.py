@@ -100,11 +100,6 @@ class Truth:
         """Around what is visible, (things, T, 4): left, top, right, bottom in pixels; 0 where nothing is."""
         return boxes(self.masks)
 
-    @property
-    def amodal_boxes(self) -> Tensor:
-        """Around the whole things as far as they lie in the frame, (things, T, 4)."""
-        return boxes(self.amodal)
-
     def save(self, folder: str | Path) -> Path:
         """Write truth.json and truth.safetensors into a folder, which is made.
 

@@ -26,7 +26,7 @@ from avsim.models.tokens import to_tokens
 from avsim.seeds import generator
 from avsim.simulator import Simulator, load
 
-LEVELS = (0.2, 0.4, 0.6, 0.8, 1.0)  # of noise, at which the flow loss is measured
+NOISE_LEVELS = (0.2, 0.4, 0.6, 0.8, 1.0)  # of noise, at which the flow loss is measured
 MIXTURES = 64
 
 
@@ -56,7 +56,7 @@ def codecs(simulator: Simulator, clips: list[Clip], shots: list[str]) -> dict[st
 
 @torch.no_grad()
 def flow(simulator: Simulator, clips: list[Clip], shots: list[str]) -> dict[str, Interval]:
-    """Flow losses, means over LEVELS: of both, of the level-only baseline, of audio given clean video."""
+    """Flow losses, means over NOISE_LEVELS: of both, of the level-only baseline, of audio given video."""
     model, found = simulator.generator, {}
     spec = LatentSpec(SPEC)
     latents = [
@@ -72,7 +72,7 @@ def flow(simulator: Simulator, clips: list[Clip], shots: list[str]) -> dict[str,
         )
         swapped = to_tokens(latents[other]).video
         losses: dict[str, list[float]] = {}
-        for level in LEVELS:
+        for level in NOISE_LEVELS:
             rng = generator(0, "evaluate", index, str(level))
             s = torch.full((1, 1), level)
             noised = x.each(lambda x, rng=rng, s=s: Noised(x, torch.randn(x.shape, generator=rng), s))
@@ -102,7 +102,7 @@ def separation(simulator: Simulator, shards: str) -> dict[str, Interval]:
     for split in ("validation", "test"):
         mixtures = Mixture(ShardSource(shards, split))
         for index in range(0, min(len(mixtures), MIXTURES // 2)):
-            sample = mixtures.take(index, SPEC, generator(0, "mixture", index))
+            sample = mixtures.sample(index, SPEC, generator(0, "mixture", index))
             if (sample.stems.square().mean((1, 2)) < 1e-7).any():
                 continue  # a silent part has no SDR
             clip = Clip(sample.frames, sample.wave)

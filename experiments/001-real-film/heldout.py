@@ -20,7 +20,7 @@ def picked(shards: str, splits: Sequence[str] = HELD_OUT) -> Iterator:
     for split in splits:
         source, items = ShardSource(shards, split), ShardFolder.open(shards, "clips").items(split)
         for index, item in enumerate(items):
-            yield item["group"], source.take(index, SPEC, generator(0, "evaluate", index))
+            yield item["group"], source.sample(index, SPEC, generator(0, "evaluate", index))
 
 
 def over_shots(values: Sequence[float], shots: Sequence[str], resamples: int = 2000) -> Interval:

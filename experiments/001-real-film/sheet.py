@@ -25,7 +25,7 @@ def write_sheet(simulator: Simulator, clips: list[Clip], names: list[str], folde
                 simulator.video_codec.decode(simulator.video_codec.encode(clip.frames[None]), clip.spec)[0],
                 simulator.audio_codec.decode(simulator.audio_codec.encode(clip.wave[None]), clip.spec)[0],
             )
-            made[f"foley of the muted {name}"] = simulator.foley(clip.silent(), "", seed=index)
+            made[f"foley of the muted {name}"] = simulator.foley(clip.without_audio(), "", seed=index)
         for seed in range(SHOWN):
             made[f"joint, seed {seed}"] = simulator.generate("", seed=seed)
     for name, clip in made.items():

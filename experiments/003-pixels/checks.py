@@ -38,7 +38,7 @@ def taken(model, split: str, count: int) -> tuple[torch.Tensor, torch.Tensor]:
     own, other = [], []
     for first in range(0, count, BATCH):
         rows = range(first, first + BATCH)
-        clips = stack([scenes.take(i, SPEC, generator(0)) for i in rows], SPEC, torch.tensor(rows))
+        clips = stack([scenes.sample(i, SPEC, generator(0)) for i in rows], SPEC, torch.tensor(rows))
         for found, batch in ((own, clips), (other, swapped(clips))):
             with autocast_if_faster("cpu"):
                 shares, bins = region_shares(model, batch.frames, batch.wave, batch.masks, SPEC)
@@ -94,7 +94,7 @@ def memory(model) -> None:
     """The peak of this process after one step of training on a batch of eight."""
     torch.set_num_threads(1)
     scenes = Scenes("medium", 5, "test", constraints={"four": 1.0})
-    clips = stack([scenes.take(i, SPEC, generator(0)) for i in range(8)], SPEC, torch.arange(8))
+    clips = stack([scenes.sample(i, SPEC, generator(0)) for i in range(8)], SPEC, torch.arange(8))
     system = SoundOfPixelsSystem(model) if isinstance(model, SoundOfPixels) else SeparatorSystem(model)
     trainer = L.Trainer(
         max_steps=2, accelerator="cpu", logger=False, enable_progress_bar=False, enable_checkpointing=False

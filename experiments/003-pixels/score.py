@@ -113,7 +113,7 @@ def measure(task: Task) -> None:
     """Separate the mixtures of a task by all methods and write the scores."""
     records = []
     for index in range(task.first, task.first + PART):
-        sample = source(task.arguments.level, task.row).take(index, SPEC, generator(0))
+        sample = source(task.arguments.level, task.row).sample(index, SPEC, generator(0))
         record = scored(sample, task.row, task.arguments, index)
         if record is not None:
             records.append({"index": index, **record})

@@ -60,7 +60,9 @@ def main() -> None:
     parser.add_argument("--unseen", type=int, default=1500, help="clips to render")
     arguments = parser.parse_args()
     sources = [LatentSource(folder) for folder in arguments.latents]
-    known = torch.cat([embedded(source.take(i)[0][None]) for source in sources for i in range(len(source))])
+    known = torch.cat(
+        [embedded(source.latents(i)[0][None]) for source in sources for i in range(len(source))]
+    )
     made = torch.cat([*generated(arguments.scored / "joint")])
     few = known[:: max(1, len(known) // arguments.unseen)]
     share = bootstrap((nearest(made, few) < nearest(made, unseen(len(few)))).double())

@@ -24,7 +24,7 @@ from avsim.clip import Clip
 from avsim.data.resuming import check_settings
 from avsim.data.shards import from_int16, from_uint8, to_int16, to_uint8, write_json, write_shard
 from avsim.devices import autocast_if_faster
-from avsim.diffusion import FOLEY, JOINT, VISUALIZE, Latents
+from avsim.diffusion import AUDIO_TO_VIDEO, FOLEY, JOINT, Latents
 from avsim.diffusion.generate import STEPS
 from avsim.evaluation.events import EventSynchrony
 from avsim.evaluation.features import Detectors, Features
@@ -41,11 +41,11 @@ from avsim.simulator.loading import part_folders
 from avsim.weights import SMALL, TENSORS, hash_of
 from avsim.world import Truth, WorldDataset
 
-TRUE, CODECS, JOINTLY, FOLEYED, NO_PROMPT, UNCOND, SEEN = (
+TRUE, CODECS, JOINTLY, FOLEYED, NO_PROMPT, UNCOND, VISUALIZED = (
     "truth", "through codecs", "joint", "foley", "foley, no prompt", "foley, unconditional", "visualize",
 )  # fmt: skip
-WAYS = (TRUE, CODECS, JOINTLY, FOLEYED, NO_PROMPT, UNCOND, SEEN)
-TASKS = {JOINTLY: JOINT, FOLEYED: FOLEY, NO_PROMPT: FOLEY, UNCOND: FOLEY, SEEN: VISUALIZE}
+WAYS = (TRUE, CODECS, JOINTLY, FOLEYED, NO_PROMPT, UNCOND, VISUALIZED)
+TASKS = {JOINTLY: JOINT, FOLEYED: FOLEY, NO_PROMPT: FOLEY, UNCOND: FOLEY, VISUALIZED: AUDIO_TO_VIDEO}
 BATCH = 8
 AUDIBLE, VISIBLE = "audible against true contacts", "visible against true onsets"  # given the other modality
 NOTES, NOTES_SEEN = "audible against visible notes", "visible against true notes"
@@ -102,7 +102,7 @@ def ways(
     task = TASKS.get(way)
     with autocast_if_faster("cpu"):
         video = video_codec.encode(frames) if task in (None, FOLEY) else None
-        audio = audio_codec.encode(wave) if task in (None, VISUALIZE) else None
+        audio = audio_codec.encode(wave) if task in (None, AUDIO_TO_VIDEO) else None
         if task is None:
             return video_codec.decode(video, spec.clip).float(), audio_codec.decode(audio, spec.clip).float()
     captions = [
@@ -112,7 +112,7 @@ def ways(
     generated = simulator._draw(captions, spec, task, Latents(video, audio), seed, steps, None)
     return (
         frames if task is FOLEY else torch.stack([clip.frames for clip in generated]),
-        wave if task is VISUALIZE else torch.stack([clip.wave for clip in generated]),
+        wave if task is AUDIO_TO_VIDEO else torch.stack([clip.wave for clip in generated]),
     )
 
 
@@ -193,7 +193,7 @@ ROWS = (  # what, way, number, bar (of the ceiling, or as it is), whether it is 
     ("synchrony, video → audio, true contacts", FOLEYED, f"{AUDIBLE}: {F1}", 0.90, True),
     ("the same without a prompt", NO_PROMPT, f"{AUDIBLE}: {F1}", None, True),
     ("synchrony, joint", JOINTLY, f"synchrony of events: {F1}", 0.80, True),
-    ("synchrony, audio → video, true onsets", SEEN, f"{VISIBLE}: {F1}", 0.70, True),
+    ("synchrony, audio → video, true onsets", VISUALIZED, f"{VISIBLE}: {F1}", 0.70, True),
     ("objects seen as prompted", JOINTLY, "text: things seen, right", 0.85, True),
     ("materials seen as prompted", JOINTLY, "text: materials seen, right", 0.85, True),
     ("number of objects as prompted", JOINTLY, f"{COUNT}: right", 0.85, True),

@@ -14,7 +14,7 @@ from avsim.clip import Clip, ClipSpec
 from avsim.perception import SyncModel, shift
 from avsim.perception import ground_truth as truths
 from avsim.weights import load_model
-from avsim.world import LEVELS, WorldDataset
+from avsim.world import DIFFICULTIES, WorldDataset
 
 FRAMES, RATE = 32, 16  # of a cut
 
@@ -27,7 +27,7 @@ def cut(clip: Clip, first: int, late: float) -> Clip:
 
 def main(runs: Path, level: str, clips: int) -> None:
     judge = load_model(runs / "perception-sync_model" / "simulator" / "sync_model", expected=SyncModel)
-    config = type(LEVELS[level])(**{**vars(LEVELS[level]), "spec": ClipSpec(seconds=3.0)})
+    config = type(DIFFICULTIES[level])(**{**vars(DIFFICULTIES[level]), "spec": ClipSpec(seconds=3.0)})
     world, random = WorldDataset(config, seed=0, split="test"), np.random.default_rng(0)
     rows, floor, before = [], [], None
     for index in range(clips):

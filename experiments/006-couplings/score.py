@@ -23,7 +23,7 @@ from avsim.clip import Clip, LatentSpec
 from avsim.data.resuming import check_settings
 from avsim.data.shards import write_json
 from avsim.devices import autocast_if_faster
-from avsim.diffusion import FOLEY, IMAGE, JOINT, Guidance, Latents, generate
+from avsim.diffusion import FOLEY, JOINT, VIDEO_ONLY, Guidance, Latents, generate
 from avsim.errors import InputError
 from avsim.evaluation.events import EventSynchrony
 from avsim.evaluation.features import Detectors, Features
@@ -59,7 +59,7 @@ def generated(
     with autocast_if_faster("cpu"):
         true = simulator.video_codec.encode(torch.stack([clip.frames for clip, _ in known]))
         latents = {
-            JOINTLY: sample(FOLEY, sample(IMAGE).video) if cascade else sample(JOINT),
+            JOINTLY: sample(FOLEY, sample(VIDEO_ONLY).video) if cascade else sample(JOINT),
             FOLEYED: sample(FOLEY, true),
         }
         return {name: clips(simulator, each, spec) for name, each in latents.items()}

@@ -50,7 +50,7 @@ def scored(known: list[Known], audio_for: Callable[[Clip, Truth, int], Clip]) ->
 def foley(simulator: Simulator) -> Callable[[Clip, Truth, int], Clip]:
     """Audio for a clip's own video and caption."""
     return lambda clip, truth, seed: simulator.foley(
-        clip.silent(), truth.caption, seed, steps=STEPS, guidance=GUIDANCE
+        clip.without_audio(), truth.caption, seed, steps=STEPS, guidance=GUIDANCE
     )
 
 

@@ -27,7 +27,7 @@ from avsim.memory import keep_freed
 from avsim.models.joint import JointDiT
 from avsim.models.text import WordEncoder
 from avsim.training.callbacks import EMA, NonFiniteGuard, Throughput
-from avsim.training.metrics_file import Metrics
+from avsim.training.metrics_file import MetricsFile
 
 SPEC = LatentSpec(ClipSpec(2.0))
 
@@ -134,7 +134,8 @@ def main() -> None:
     whole = Whole()
     with tempfile.TemporaryDirectory() as folder:
         Trainer(
-            accelerator="cpu", max_steps=arguments.steps + 2, logger=Metrics(folder), default_root_dir=folder,
+            accelerator="cpu", max_steps=arguments.steps + 2, logger=MetricsFile(folder),
+            default_root_dir=folder,
             callbacks=[whole, EMA(), NonFiniteGuard(), Throughput(), clock], enable_checkpointing=False,
             gradient_clip_val=1.0, enable_progress_bar=False, enable_model_summary=False,
             log_every_n_steps=10,

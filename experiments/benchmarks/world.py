@@ -14,7 +14,7 @@ from dataclasses import replace
 import torch
 
 from avsim.clip import ClipSpec
-from avsim.world import LEVELS, WorldConfig, WorldDataset
+from avsim.world import DIFFICULTIES, WorldConfig, WorldDataset
 from avsim.world.sound.rooms import PLACES
 
 
@@ -33,7 +33,7 @@ def main() -> None:
     for name, aim, config in kinds():
         print(f"{name:44}{rate(replace(config, spec=spec), arguments.clips):9.1f}{aim:>6}")
     if arguments.memory:
-        watch(WorldDataset(replace(LEVELS["full"], spec=spec)), arguments.memory)
+        watch(WorldDataset(replace(DIFFICULTIES["full"], spec=spec)), arguments.memory)
 
 
 def kinds() -> Iterator[tuple[str, str, WorldConfig]]:
@@ -43,7 +43,7 @@ def kinds() -> Iterator[tuple[str, str, WorldConfig]]:
     yield "ensemble, one or two players, dry studio", "15", WorldConfig(scenes=("ensemble",), things=(1, 2))
     for scene in ("drop", "strike", "ensemble"):
         yield f"{scene}, one or two objects, all places", "15", WorldConfig((scene,), (1, 2), places=PLACES)
-    for level, config in LEVELS.items():
+    for level, config in DIFFICULTIES.items():
         yield f"level {level}", {"easy": "25"}.get(level, "15"), config
 
 

@@ -47,7 +47,7 @@ def test_one_fact_changes_and_all_hits_keep_their_times(change, number):
         "speed": [hit.speed for hit in one.stick.hits] != [hit.speed for hit in other.stick.hits],
         "place": one.place != other.place,
     }
-    expected = {"speed": "speed", "room": "place", "order": "struck", "which": "struck"}.get(
+    expected = {"speed": "speed", "room": "place", "order": "struck", "target": "struck"}.get(
         change, "targets"
     )
     assert [name for name, differs in differing.items() if differs] == [expected]
@@ -81,7 +81,7 @@ def test_a_benchmark_is_written_resumed_and_read(bench, tmp_path):
 def test_truth_wins_and_what_ignores_the_video_is_at_chance(bench):
     truth, silence = (score(bench, baseline(name, bench), name) for name in ("truth", "silence"))
     assert all(share.mean == 1 for share in truth.choices.values())
-    assert truth.f1.mean > 0.8 and abs(truth.offset) < 20 and truth.level == 0
+    assert truth.f1.mean > 0.8 and abs(truth.offset) < 20 and truth.level_error == 0
     assert all(share.mean == 0.5 for share in silence.choices.values()) and silence.f1.mean == 0
     shuffled = score(bench, baseline("shuffled", bench), "shuffled")
     assert 0.2 < shuffled.choices["all"].mean < 0.8 and shuffled.f1.mean < truth.f1.mean

@@ -189,7 +189,7 @@ def test_captions_beside_videos_enter_shards_and_sources(copies, spec, plugin, t
     items = [item for item in items if not item["name"].startswith("broken")]  # of which a second can be read
     assert len(items) >= 6
     assert all(tuple(item["styles"]) == THREE and item["caption"] for item in items)
-    sample = FolderSource(copies).take(0, spec, generator(0, "test"))
+    sample = FolderSource(copies).sample(0, spec, generator(0, "test"))
     assert tuple(sample.styles) == THREE and sample.caption == sample.styles["short"]
     source = ShardSource(tmp_path / "out", "train")
     assert {"level", "scene", "ten"} <= source.vocabulary

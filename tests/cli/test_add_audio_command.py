@@ -81,7 +81,7 @@ def test_the_model_is_the_pipelines_with_audio_beside_it(made):
     text = source.text(0)
     assert text.shape == (4, 16)  # a, two unknown words, the end: trimmed
     assert torch.allclose(text, model.embed(["a ball falls"])[0, :4], atol=2e-3)
-    video, audio, _, _ = source.take(0)
+    video, audio, _, _ = source.latents(0)
     x = to_tokens(Pair(video[None], audio[None]))
     s = Pair(torch.full((1, 1), 0.5), torch.full((1, 1), 0.5))
     with torch.no_grad():
@@ -164,7 +164,7 @@ def test_what_one_level_per_clip_cannot_do_is_refused(made, place, capsys):
     if kind == "wan 2.1":
         assert code == 2 and "one noise level per clip" in said.splitlines()[-1]
         shutil.rmtree(folder / "run", ignore_errors=True)
-        _, code = fit(made, "--init", folder / "model", "--model.levels.along_time", 0.2)
+        _, code = fit(made, "--init", folder / "model", "--model.levels.temporal_share", 0.2)
         assert code == 2 and "one noise level per clip" in capsys.readouterr().err
     else:
         assert code == 0, said

@@ -66,7 +66,7 @@ class Numbers:
     def group(self, index):
         return str(index // 2)
 
-    def take(self, index, spec, generator):
+    def sample(self, index, spec, generator):
         from avsim.data.sources import Sample
 
         drawn = float(torch.rand((), generator=generator))

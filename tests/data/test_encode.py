@@ -47,8 +47,8 @@ def test_latents_are_what_the_codecs_say(float32, latents, shards, spec, codecs)
     found, source = LatentSource(latents, "train"), ShardSource(shards, "train")
     assert len(found) == len(source) and found.channels == (4, 4)
     for index in (0, len(source) - 1):
-        video, audio, caption, name = found.take(index)
-        sample = source.take(index, spec, generator(0))
+        video, audio, caption, name = found.latents(index)
+        sample = source.sample(index, spec, generator(0))
         with torch.no_grad():
             assert torch.allclose(video, see.encode(sample.frames[None])[0], atol=5e-3, rtol=1e-3)
             assert torch.allclose(audio, hear.encode(sample.wave[None])[0], atol=5e-3, rtol=1e-3)
@@ -126,7 +126,7 @@ def test_latents_in_bfloat16_are_near_those_in_float32(shards, spec, codecs, tmp
         monkeypatch.setattr(devices, "fast_in_bfloat16", lambda device, quick=quick: quick)
         encode(sources(shards), spec, *codecs, tmp_path / str(quick))
     for a, b in zip(
-        *(LatentSource(tmp_path / str(quick)).take(0)[:2] for quick in (False, True)), strict=True
+        *(LatentSource(tmp_path / str(quick)).latents(0)[:2] for quick in (False, True)), strict=True
     ):
         assert not torch.equal(a, b)
         assert (a - b).abs().mean() < 0.1 * a.abs().mean()

@@ -31,10 +31,10 @@ def test_music(music, caplog):
     source = ListSource(music / "list.json", music / "films")
     assert len(source) == 2 and len(source.missing) == 2
     assert "2 of 4 videos are missing, the first: gone" in caplog.text
-    takes = {source.take(k, SPEC, generator(k)).caption for k in range(2)}
-    assert takes == {"flute", "acoustic guitar and violin"}
+    samples = {source.sample(k, SPEC, generator(k)).caption for k in range(2)}
+    assert samples == {"flute", "acoustic guitar and violin"}
     assert source.group(0) != source.group(1)
-    sample = source.take(1, SPEC, generator(3))
+    sample = source.sample(1, SPEC, generator(3))
     assert sample.frames.shape == (3, 4, 16, 16) and sample.wave.shape == (1, 4000)
 
 
@@ -46,7 +46,7 @@ def test_sound_of_pixels(tmp_path):
     """Image k of a folder is shown from k / 8 s on, beside the sound of that moment."""
     clip = shot(2.0, 0.5)
     (tmp_path / "audio").mkdir()
-    media.write(clip.unseen(), tmp_path / "audio" / "x.wav")
+    media.write(clip.without_video(), tmp_path / "audio" / "x.wav")
     frames = tmp_path / "frames" / "acoustic_guitar" / "x.mp4"
     frames.mkdir(parents=True)
     for k in range(16):
@@ -58,7 +58,7 @@ def test_sound_of_pixels(tmp_path):
     source = ListSource(tmp_path / "train.csv", tmp_path)
     assert len(source) == 1 and source.missing == [str(tmp_path / "audio" / "gone.wav")]
     for k in range(5):
-        sample = source.take(0, SPEC, generator(k))
+        sample = source.sample(0, SPEC, generator(k))
         start = float(sample.name.split("@")[1])
         first = sample.frames.mean((0, 2, 3))
         assert torch.allclose(first, (torch.arange(4) + start * 8) / 16, atol=0.01)

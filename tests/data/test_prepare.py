@@ -38,7 +38,7 @@ def test_a_clip_shows_one_shot_only(shards, spec):
     for split in ("train", "validation", "test"):
         source = ShardSource(shards, split)
         for i in range(len(source)):
-            level = source.take(i, spec, generator(0)).frames[0].mean((1, 2))  # (T,), of red
+            level = source.sample(i, spec, generator(0)).frames[0].mean((1, 2))  # (T,), of red
             assert torch.allclose(level, torch.tensor(brightness[source.items[i]["shot"]]), atol=0.04)
 
 
@@ -46,7 +46,7 @@ def test_clips_hold_what_media_reads(shards, one_film, spec):
     source = ShardSource(shards, "train")
     item = source.items[-1]
     read = media.read(one_film, item["start"], 1.0, spec.size, 8.0, 8000, 2)
-    sample = source.take(len(source) - 1, spec, generator(0))
+    sample = source.sample(len(source) - 1, spec, generator(0))
     assert (sample.frames - read.frames).abs().max() <= 0.5 / 255 + 1e-6
     assert (sample.wave - read.wave).abs().max() < 2e-3
 
@@ -77,7 +77,7 @@ def test_one_bad_film_among_others_is_passed_over(tmp_path, one_film, spec):
         good.append(film(tmp_path / f"video {k}.mp4", shot(1.5, 0.3 + 0.1 * k, 300 + 70 * k)))
     (tmp_path / "text.mp4").write_text("not a video")
     (tmp_path / "empty.mp4").write_bytes(b"")
-    media.write(shot(1.5, 0.4).silent(), tmp_path / "mute.mp4")
+    media.write(shot(1.5, 0.4).without_audio(), tmp_path / "mute.mp4")
     (tmp_path / "copy.mp4").write_bytes(one_film.read_bytes())
     (tmp_path / "cut off.mp4").write_bytes(one_film.read_bytes()[: one_film.stat().st_size // 2])
     made = prepare([*good, tmp_path], tmp_path / "out", spec, jobs=2)

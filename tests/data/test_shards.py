@@ -138,7 +138,7 @@ def test_an_index_of_latents_is_that_of_its_codecs(tmp_path):
     items = [{"shard": "0.safetensors", "row": row, "split": "train", **NAMED} for row in range(2)]
     whole = {"spec": asdict(spec), "latents": about, "codecs": codecs}
     write_index(tmp_path, "latents", whole, items)
-    assert LatentSource(tmp_path).take(1)[0].shape == (5, 2, 1, 1)
+    assert LatentSource(tmp_path).latents(1)[0].shape == (5, 2, 1, 1)
     for change in (
         {"latents": {**about, "hop": 0}},
         {"latents": {**about, "video_channels": 4}},

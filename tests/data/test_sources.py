@@ -25,28 +25,28 @@ def shaped(sample, spec):
 
 def test_shards_whole_and_cropped(shards, spec):
     source = ShardSource(shards)
-    whole = source.take(1, spec, generator(1))
-    assert shaped(whole, spec) and same(whole, source.take(1, spec, generator(2)))
+    whole = source.sample(1, spec, generator(1))
+    assert shaped(whole, spec) and same(whole, source.sample(1, spec, generator(2)))
     small = dataclasses.replace(spec, seconds=0.5, height=8, width=12, channels=1)
-    crops = [source.take(1, small, generator(k)) for k in range(8)]
+    crops = [source.sample(1, small, generator(k)) for k in range(8)]
     assert all(shaped(crop, small) for crop in crops)
-    assert same(crops[3], source.take(1, small, generator(3)))
+    assert same(crops[3], source.sample(1, small, generator(3)))
     assert len({crop.frames.sum().item() for crop in crops}) > 4
 
 
 def test_a_crop_keeps_picture_and_sound_together(shards, spec):
     """Where frame f begins, so does sample f rate / fps."""
     source, mono = ShardSource(shards), dataclasses.replace(spec, seconds=0.375)
-    whole = source.take(0, spec, generator(0))
+    whole = source.sample(0, spec, generator(0))
     for k in range(10):
-        crop = source.take(0, mono, generator(k))
+        crop = source.sample(0, mono, generator(k))
         first = next(f for f in range(6) if torch.equal(crop.frames, whole.frames[:, f : f + 3]))
         assert torch.equal(crop.wave, whole.wave[:, first * 1000 : first * 1000 + 3000])
 
 
 def test_shards_of_one_modality(shards, spec):
-    assert ShardSource(shards, frames=False).take(0, spec, generator(0)).frames is None
-    assert ShardSource(shards, wave=False).take(0, spec, generator(0)).wave is None
+    assert ShardSource(shards, frames=False).sample(0, spec, generator(0)).frames is None
+    assert ShardSource(shards, wave=False).sample(0, spec, generator(0)).wave is None
     with pytest.raises(InputError, match="frames or wave"):
         ShardSource(shards, frames=False, wave=False)
 
@@ -62,7 +62,7 @@ def test_shards_of_one_modality(shards, spec):
 )
 def test_shards_of_another_spec(shards, spec, change, message):
     with pytest.raises(InputError, match=message):
-        ShardSource(shards).take(0, dataclasses.replace(spec, **change), generator(0))
+        ShardSource(shards).sample(0, dataclasses.replace(spec, **change), generator(0))
 
 
 def test_a_folder_of_films(tmp_path, spec):
@@ -72,10 +72,10 @@ def test_a_folder_of_films(tmp_path, spec):
     (tmp_path / "text.mp4").write_text("not a video")
     source = FolderSource(tmp_path)
     assert len(source) == 2 and len(source.missing) == 1 and "text.mp4" in source.missing[0]
-    takes = [source.take(0, spec, generator(k)) for k in range(3)]
-    assert all(shaped(t, spec) and t.caption == "stripes" for t in takes)
-    assert len({t.name for t in takes}) > 1 and same(takes[2], source.take(0, spec, generator(2)))
-    short = source.take(1, spec, generator(0))  # its last frame is held, its sound ends
+    samples = [source.sample(0, spec, generator(k)) for k in range(3)]
+    assert all(shaped(t, spec) and t.caption == "stripes" for t in samples)
+    assert len({t.name for t in samples}) > 1 and same(samples[2], source.sample(0, spec, generator(2)))
+    short = source.sample(1, spec, generator(0))  # its last frame is held, its sound ends
     assert shaped(short, spec) and torch.equal(
         short.frames[:, 4:], short.frames[:, 3:4].expand(-1, 4, -1, -1)
     )
@@ -97,14 +97,14 @@ def test_folders_that_give_nothing(tmp_path):
 def test_the_world():
     spec = ClipSpec(0.5, 32, 48, 16.0, 16000, 2)
     source = WorldSource("easy", seed=3, count=5)
-    sample = source.take(2, spec, generator(0))
-    assert len(source) == 5 and shaped(sample, spec) and same(sample, source.take(2, spec, generator(9)))
+    sample = source.sample(2, spec, generator(0))
+    assert len(source) == 5 and shaped(sample, spec) and same(sample, source.sample(2, spec, generator(9)))
     regions = sample.stems.shape[0]
     assert sample.stems.shape == (regions, 2, spec.samples)
     assert sample.masks.shape == (regions, spec.frames, 32, 48)
     rest = sample.wave - sample.stems.sum(0)  # ambience and what is off screen
     assert rest.abs().max() < 0.05
-    assert not same(sample, WorldSource("easy", 3, "test").take(2, spec, generator(0)))
+    assert not same(sample, WorldSource("easy", 3, "test").sample(2, spec, generator(0)))
     with pytest.raises(InputError, match="split"):
         WorldSource("easy", split="tset")
     with pytest.raises(InputError, match="count is 0"):

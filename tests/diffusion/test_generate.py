@@ -7,11 +7,11 @@ import torch
 from avsim.clip import ClipSpec, LatentSpec
 from avsim.diffusion import (
     ANIMATE,
-    AUDIO,
+    AUDIO_ONLY,
+    AUDIO_TO_VIDEO,
     FOLEY,
-    IMAGE,
     JOINT,
-    VISUALIZE,
+    VIDEO_ONLY,
     Given,
     Guidance,
     Latents,
@@ -32,20 +32,35 @@ from avsim.diffusion.guidance import (
 )
 from avsim.diffusion.loss import token_loss
 from avsim.diffusion.noising import Noised
-from avsim.diffusion.tasks import Box, everything, nothing, outside, since, until
+from avsim.diffusion.tasks import all_given, none_given, until
 from avsim.errors import InputError
 from avsim.models.couplings import NoCoupling
 from avsim.models.pair import Pair
 from avsim.models.tokens import to_latents, to_tokens
 from tests.diffusion.conftest import COUPLINGS, SPEC, levels, tokens
 
+
+def since(start):
+    return lambda spans: spans[:, 0] >= start - 1e-6
+
+
+def outside(start, end):
+    return lambda spans: until(start)(spans) | since(end)(spans)
+
+
+def lower_half_given(spec):
+    t, height, width = spec.video
+    given = torch.arange(height) >= height // 2
+    return lambda spans: given[:, None].expand(t, height, width)
+
+
 FAST = dict(steps=2, guidance=Guidance(1.0))
 TASKS = [
-    JOINT, FOLEY, VISUALIZE, ANIMATE,
+    JOINT, FOLEY, AUDIO_TO_VIDEO, ANIMATE,
     Task("extend", until(0.4), until(0.4)),
     Task("extend backward", since(0.4), since(0.4)),
     Task("connect", outside(0.2, 0.5), outside(0.2, 0.5)),
-    Task("inpaint", audio=everything, keep_outside=Box(0, 0, 0.5, 1)),
+    Task("inpaint", lower_half_given(SPEC), all_given),
 ]  # fmt: skip
 
 
@@ -69,7 +84,8 @@ def test_what_is_given_comes_out_as_it_went_in_and_the_rest_is_drawn(make, task)
 
 def test_tasks_give_what_they_say():
     spec = LatentSpec(ClipSpec(seconds=2.0))
-    starts = {task.name: task.given(spec) for task in TASKS}
+    inpaint = Task("inpaint", lower_half_given(spec), all_given)
+    starts = {task.name: task.given(spec) for task in (*TASKS[:-1], inpaint)}
     given = {
         name: tuple((level == 0).float().mean().item() for level in (start.video, start.audio))
         for name, start in starts.items()
@@ -79,13 +95,13 @@ def test_tasks_give_what_they_say():
     extend = Task("extend", until(1.0), until(1.0)).given(spec)
     assert (spec.video_spans()[:, 1] <= 1.0).tolist() == (extend.video[:, 0, 0] == 0).tolist()
     assert (extend.audio == 0).sum() == 32
-    assert IMAGE.given(spec).audio is None and AUDIO.given(spec).video is None
+    assert VIDEO_ONLY.given(spec).audio is None and AUDIO_ONLY.given(spec).video is None
 
 
 def test_a_picture_or_a_sound_alone(make):
-    image = generate(make(), ["a"], LatentSpec(ClipSpec(1 / 16, 32, 48)), task=IMAGE, **FAST)
+    image = generate(make(), ["a"], LatentSpec(ClipSpec(1 / 16, 32, 48)), task=VIDEO_ONLY, **FAST)
     assert image.video.shape == (1, 4, 1, 4, 6) and image.audio is None
-    sound = generate(make(), ["a"], SPEC, task=AUDIO, **FAST)
+    sound = generate(make(), ["a"], SPEC, task=AUDIO_ONLY, **FAST)
     assert sound.video is None and sound.audio.shape == (1, 6, SPEC.audio)
 
 
@@ -139,7 +155,7 @@ def test_guidance_is_free_where_it_is_1(make):
 def test_an_edit_is_guided_from_where_it_starts(make):
     model, seen = make(), []
     model.register_forward_hook(lambda module, args, out: seen.append(float(args[1].audio.max())))
-    task = Task("edit", nothing, nothing, 0.4)
+    task = Task("edit", none_given, none_given, 0.4)
     generate(model, ["a"], SPEC, latents(1), task, steps=4, guidance=Guidance(2.0, modality_start=0.5))
     assert len(seen) > 5 and max(seen) == pytest.approx(0.4) and len(seen) > len(set(seen))
 
@@ -168,7 +184,7 @@ def test_a_sound_follows_its_words_beside_its_picture(make):
         v = guide(model, told, untold, how, (True, True))(x, s)
     torch.testing.assert_close(v.audio, plain.audio + 2 * (more - less))
     assert torch.equal(v.video, plain.video) and not torch.equal(more, less)
-    given = dict(given=latents(1), task=VISUALIZE, steps=2, seed=3)
+    given = dict(given=latents(1), task=AUDIO_TO_VIDEO, steps=2, seed=3)
     one, other = (generate(model, ["a"], SPEC, guidance=g, **given) for g in (how, Guidance(1.0)))
     assert torch.equal(one.video, other.video)  # the sound is given
 
@@ -204,7 +220,7 @@ def test_the_ear_listens_where_a_picture_is_drawn_for_a_sound_and_there_is_somet
     def drawn(model, task, guidance):
         return generate(model, ["a"], SPEC, latents(1), task, steps=4, guidance=guidance)
 
-    for task, how in product((JOINT, VISUALIZE, ANIMATE), all_):
+    for task, how in product((JOINT, AUDIO_TO_VIDEO, ANIMATE), all_):
         seen = []
         hook = model.register_forward_hook(lambda *call: seen.append(call[1][1].video.max().item()))  # noqa: B023
         with torch.inference_mode():
@@ -216,7 +232,7 @@ def test_the_ear_listens_where_a_picture_is_drawn_for_a_sound_and_there_is_somet
         assert heard and len(seen) == 4 + 4 + 2 * len(heard)
         if task is ANIMATE:
             assert torch.equal(one.video[:, :, 0], latents(1).video[:, :, 0])
-    for task in (FOLEY, IMAGE, AUDIO):
+    for task in (FOLEY, VIDEO_ONLY, AUDIO_ONLY):
         one, other = drawn(model, task, how), drawn(model, task, plain)
         assert all(torch.equal(*both) for both in zip(one.present(), other.present(), strict=True))
 
@@ -322,7 +338,7 @@ def test_a_critic_is_asked_in_the_place_of_the_ear_and_each_clip_by_itself(make)
     alone = generate(model, ["b"], SPEC, steps=4, guidance=how, reward_fn=critic, first_row=1)
     torch.testing.assert_close(whole.video[1:], alone.video, rtol=1e-3, atol=1e-4)
     asked.clear()
-    for task in (FOLEY, IMAGE, AUDIO):  # no video is drawn beside a sound
+    for task in (FOLEY, VIDEO_ONLY, AUDIO_ONLY):  # no video is drawn beside a sound
         generate(model, ["a"], SPEC, latents(1), task, steps=2, guidance=how, reward_fn=critic)
     assert not asked
 
@@ -360,8 +376,6 @@ def test_what_cannot_be_used_is_named(make):
         Given(None, None)
     with pytest.raises(InputError, match=r"starting levels of audio: \(3,\)"):
         generate(model, ["a"], SPEC, task=Given(None, torch.ones(3)))
-    with pytest.raises(InputError, match="expected 0 <= top"):
-        Box(0.5, 0, 0.5, 1)
 
 
 @pytest.mark.parametrize("bounds", [(0.0, 0.93), (0.8, 0.93), (0.5, 0.6)])

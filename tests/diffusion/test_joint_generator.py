@@ -7,7 +7,7 @@ from avsim.clip import ClipSpec, LatentSpec
 from avsim.diffusion.generate import generate
 from avsim.diffusion.guidance import Guidance, conditioned, guide
 from avsim.diffusion.sampler import ancestral
-from avsim.diffusion.tasks import ANIMATE, AUDIO, FOLEY
+from avsim.diffusion.tasks import ANIMATE, AUDIO_ONLY, FOLEY
 from avsim.errors import InputError
 from avsim.models import add_audio
 from avsim.models.backbones.wan import WanBackbone
@@ -116,7 +116,7 @@ def test_every_task_that_its_levels_can_express(model, spec):
     assert both.video.shape == video.shape and both.audio.shape == audio.shape
     foley = generate(model, ["a"], spec, Latents(video, None), FOLEY, **given)
     assert torch.equal(foley.video, video) and foley.audio.isfinite().all()
-    alone = generate(model, ["a"], spec, None, AUDIO, **given)
+    alone = generate(model, ["a"], spec, None, AUDIO_ONLY, **given)
     assert alone.video is None and alone.audio.isfinite().all()
     moved = generate(model, ["a"], spec, Latents(video, None), ANIMATE, **given)
     assert torch.equal(moved.video[:, :, 0], video[:, :, 0])

@@ -27,12 +27,12 @@ def test_shift_keeps_the_ends_and_undoes_its_inverse():
 
 def test_an_image_is_always_noised_and_as_a_whole():
     image = LatentSpec(ClipSpec(seconds=1 / 16))
-    s = LevelMixture(along_time=1.0).sample(image, SHIFTS, torch.arange(300), 0, 0, coupled=False).video
+    s = LevelMixture(temporal_share=1.0).sample(image, SHIFTS, torch.arange(300), 0, 0, coupled=False).video
     assert s.shape == (300, 1) and (s > 0).all()
 
 
 def test_each_kind_has_its_share():
-    flat = LevelMixture(along_time=0.0, pure_noise=0.0)
+    flat = LevelMixture(temporal_share=0.0, pure_noise=0.0)
     s = sampled(flat)
     shares = [float((each == 0).all(1).float().mean()) * 0.9 for each in s]  # of all rows: 0.1 are unimodal
     assert abs(shares[0] - 0.20) < 0.025 and abs(shares[1] - 0.12) < 0.025
@@ -61,7 +61,7 @@ def test_levels_change_along_time_in_as_many_clips_as_configured():
         return float(((s.video != s.video[:, :1]).any(1) | (s.audio != s.audio[:, :1]).any(1)).float().mean())
 
     assert 0.12 < changing(sampled(LevelMixture())) <= 0.22
-    assert changing(sampled(LevelMixture(along_time=0.0))) == 0
+    assert changing(sampled(LevelMixture(temporal_share=0.0))) == 0
 
 
 def test_levels_lie_in_0_to_1_with_mass_at_both_ends():
@@ -83,7 +83,7 @@ def test_clips_with_a_given_first_frame_beginning_or_end_are_among_them():
 
 def test_when_levels_change_jointly_the_audio_has_the_level_of_its_frame():
     alone = dict.fromkeys(("independent", "video_given", "audio_given", "unimodal", "pure_noise"), 0.0)
-    joint = LevelMixture(joint=1.0, along_time=1.0, **alone)
+    joint = LevelMixture(joint=1.0, temporal_share=1.0, **alone)
     found = joint.sample(SPEC, Pair(1.0, 1.0), torch.arange(50), 0, 0)
     for video, audio in zip(*found, strict=True):
         for (start, end), level in zip(SPEC.audio_spans().tolist(), audio.tolist(), strict=True):

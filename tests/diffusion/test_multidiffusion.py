@@ -77,7 +77,7 @@ def test_clips_of_any_size_are_composed_around_the_trained_one(simulator, size, 
     inner = simulator.generate("a ball", 0.5, steps=2)
     assert torch.equal(clip.wave, inner.wave)  # the clip of the trained size is in its middle
     assert simulator.image("a ball", size=size, steps=2).frames.shape[2:] == size
-    assert simulator.visualize(inner.unseen(), size=size, steps=2).frames.shape[2:] == size
+    assert simulator.visualize(inner.without_video(), size=size, steps=2).frames.shape[2:] == size
 
 
 @torch.no_grad()

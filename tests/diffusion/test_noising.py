@@ -2,8 +2,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avsim.diffusion.loss import MIN_LEVEL, level_only, row_loss, token_loss
-from avsim.diffusion.noising import Noised, clean_of, level_only_velocity, noise_of
+from avsim.diffusion.loss import MIN_NOISE_LEVEL, level_only, row_loss, token_loss
+from avsim.diffusion.noising import Noised, level_only_velocity, predicted_clean, predicted_noise
 
 
 def noised(s: float, rows: int = 3, tokens: int = 6, runs: int = 2) -> Noised:
@@ -15,8 +15,8 @@ def noised(s: float, rows: int = 3, tokens: int = 6, runs: int = 2) -> Noised:
 @given(st.floats(0, 1))
 def test_x_s_and_v_round_trip(s):
     n = noised(s)
-    torch.testing.assert_close(clean_of(n.x_s, n.v, n.level), n.x, rtol=0, atol=1e-14)
-    torch.testing.assert_close(noise_of(n.x_s, n.v, n.level), n.noise, rtol=0, atol=1e-14)
+    torch.testing.assert_close(predicted_clean(n.x_s, n.v, n.level), n.x, rtol=0, atol=1e-14)
+    torch.testing.assert_close(predicted_noise(n.x_s, n.v, n.level), n.noise, rtol=0, atol=1e-14)
 
 
 def test_v_is_the_derivative_of_x_s():
@@ -63,7 +63,7 @@ def test_the_level_only_velocity_points_to_what_errs_least_in_every_channel():
     x, noise = (torch.randn(1, 90_000, 3, generator=random, dtype=torch.float64) for _ in range(2))
     for s in (0.05, 0.5, 0.95):
         n = Noised(energy.sqrt() * x, noise, torch.tensor([[s]], dtype=torch.float64))
-        found = clean_of(n.x_s, level_only_velocity(n.x_s, n.level, energy), n.level)
+        found = predicted_clean(n.x_s, level_only_velocity(n.x_s, n.level, energy), n.level)
         least = (n.x_s * n.x).mean(1) / n.x_s.square().mean(1) * n.x_s  # by least squares from the samples
         torch.testing.assert_close(found, least, rtol=0, atol=0.04)
         told = s**2 * energy / ((1 - s) ** 2 * energy + s**2)  # the error's energy, as `Ends` has it
@@ -74,6 +74,6 @@ def test_the_level_only_velocity_points_to_what_errs_least_in_every_channel():
 
 def test_an_error_of_the_data_weighs_one_over_its_level_and_no_more_than_at_the_clearest():
     x, noise = torch.zeros(1, 4, 2), torch.ones(1, 4, 2)
-    n = Noised(x, noise, torch.tensor([[0.001, MIN_LEVEL, 0.5, 1.0]]))
+    n = Noised(x, noise, torch.tensor([[0.001, MIN_NOISE_LEVEL, 0.5, 1.0]]))
     loss = token_loss((n.x_s - (x + 0.1)) / n.level, n)
-    torch.testing.assert_close(loss, 0.01 / torch.tensor([[MIN_LEVEL, MIN_LEVEL, 0.5, 1.0]]) ** 2)
+    torch.testing.assert_close(loss, 0.01 / torch.tensor([[MIN_NOISE_LEVEL, MIN_NOISE_LEVEL, 0.5, 1.0]]) ** 2)

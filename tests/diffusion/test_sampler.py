@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from avsim.diffusion.levels import shifted
-from avsim.diffusion.noising import clean_of
+from avsim.diffusion.noising import predicted_clean
 from avsim.diffusion.sampler import ancestral, lead_first_frame, level_schedule
 from avsim.errors import InputError
 from avsim.models.pair import Pair
@@ -88,7 +88,7 @@ def test_the_last_step_ends_at_the_models_clean_tokens(eta, make):
     def denoise(x, s):
         v = model(x, s, context)
         if s.video.item() > 0:
-            last[:] = x.each(lambda x, v, s: clean_of(x, v, s[..., None]), v, s)
+            last[:] = x.each(lambda x, v, s: predicted_clean(x, v, s[..., None]), v, s)
         return v
 
     start = Pair(torch.ones(1, 1), torch.ones(1, 1))

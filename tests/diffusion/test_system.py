@@ -9,7 +9,7 @@ from avsim.clip import ClipSpec, LatentSpec
 from avsim.codecs.video import VideoAutoencoder
 from avsim.data.batch import LatentBatch
 from avsim.diffusion import JointDiT, Latents, Pair
-from avsim.diffusion.distillation import SYNC_TARGETS
+from avsim.diffusion.distillation import SYNC_TARGET_GUIDANCE
 from avsim.diffusion.guidance import Guidance, conditioned, guide
 from avsim.diffusion.levels import LevelMixture
 from avsim.diffusion.loss import motion_weight
@@ -143,7 +143,9 @@ def test_two_processes_have_the_gradient_of_one(make):
 
 
 def test_captions_are_dropped_as_often_as_configured_and_by_what_is_given():
-    levels = LevelMixture(joint=0.5, independent=0, video_given=0.5, audio_given=0, unimodal=0, along_time=0)
+    levels = LevelMixture(
+        joint=0.5, independent=0, video_given=0.5, audio_given=0, unimodal=0, temporal_share=0
+    )
     (sample,) = sampled(latent_batch(3000), 0, levels=levels, always=0.2, given_video=0.6)
     given = (sample.noised.video.s == 0).all(1)
     assert abs(sample.uncond[given].float().mean() - 0.6) < 0.05
@@ -352,7 +354,7 @@ def test_a_sync_model_guides_the_targets(make, tmp_path):
     def target(sync_model):
         folders = {"video_codec": str(run), "audio_codec": str(run)}
         system = DistillationSystem(
-            str(run), targets=SYNC_TARGETS, sync_model=sync_model, levels=joint, **folders
+            str(run), targets=SYNC_TARGET_GUIDANCE, sync_model=sync_model, levels=joint, **folders
         )
         data = Batches(1)
         data.batches = data.held_out = [batch]

@@ -66,9 +66,11 @@ def test_sounds_of_other_lengths_are_fitted():
 
 def test_clips_of_one_kind_alone(clip):
     for corruption in OF_A_CLIP.values():
-        assert corruption(clip.silent()).wave is None and corruption(clip.unseen()).frames is None
+        assert (
+            corruption(clip.without_audio()).wave is None and corruption(clip.without_video()).frames is None
+        )
     with pytest.raises(InputError, match="needs video"):
-        list(shuffled([clip.silent(), clip.unseen()]))
+        list(shuffled([clip.without_audio(), clip.without_video()]))
 
 
 def test_through_codecs_takes_both_ways(clip):

@@ -79,7 +79,7 @@ def test_bad_clips_are_counted_and_stop_nothing(films, tmp_path, capsys):
     shutil.copytree(films, folder)
     (folder / "text.mp4").write_text("not a video")
     flash_and_click(8, 44100, 8, at=0.5, channels=1).write(folder / "other.mp4")
-    flash_and_click(16, 16000, 24).silent().write(folder / "silent.mp4")
+    flash_and_click(16, 16000, 24).without_audio().write(folder / "silent.mp4")
     code, out, err = evaluated(capsys, folder, "--out", tmp_path / "report")
     assert code == 0, err
     metrics = json.loads((tmp_path / "report" / "metrics.json").read_text())

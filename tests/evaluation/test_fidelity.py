@@ -97,7 +97,10 @@ def test_statistics_of_clips():
     assert difference[32:] == pytest.approx(torch.zeros(64), abs=1e-4)
     still = Clip(clip.frames[:, :1].expand(3, 8, 20, 30), None)
     assert not video_statistics(still)[-16:].any()
-    for function, absent in ((audio_statistics, clip.silent()), (video_statistics, clip.unseen())):
+    for function, absent in (
+        (audio_statistics, clip.without_audio()),
+        (video_statistics, clip.without_video()),
+    ):
         with pytest.raises(NotJudged):
             function(absent)
 
@@ -111,4 +114,4 @@ def test_features_of_detectors_are_embeddings_too():
     assert all(embed(clip).isfinite().all() for embed in found.values())
     assert list(world_trained(None, None)) == []
     with pytest.raises(NotJudged):
-        found["world-trained features of both"](clip.silent())
+        found["world-trained features of both"](clip.without_audio())

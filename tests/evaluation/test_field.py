@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from avsim import media
+from avsim.__main__ import main
 from avsim.clip import Clip
 from avsim.errors import InputError
 from avsim.evaluation.field import networks
@@ -16,12 +17,12 @@ from avsim.evaluation.field.metrics import (
     FieldMetric,
     field_metric,
     inception_score,
-    jackknife,
     kernel_audio_distance,
 )
 from avsim.evaluation.field.suite import FieldSuite
 from avsim.evaluation.frechet import frechet
 from avsim.evaluation.result import NotJudged
+from avsim.weights import allowing
 from tests.running import avsim
 
 transformers = pytest.importorskip("transformers")
@@ -44,7 +45,8 @@ def module(monkeypatch):
     mine.levels = lambda clip: torch.stack([clip.wave.std(), clip.wave.abs().max(), clip.wave.mean()])
     mine.late = lambda clip: torch.tensor(-0.2)
     monkeypatch.setitem(sys.modules, "mynetworks", mine)
-    return mine
+    with allowing(["mynetworks"]):
+        yield mine
 
 
 def test_kernel_audio_distance_by_hand():
@@ -63,14 +65,6 @@ def test_kernel_audio_distance_by_hand():
 def test_inception_score_by_hand():
     assert inception_score(torch.full((5, 4), 0.25)) == pytest.approx(1)
     assert inception_score(torch.eye(4)) == pytest.approx(4)
-
-
-def test_the_jackknife_of_a_mean_is_its_standard_error():
-    rows = [value[None] for value in noise(3, 100, 1)]
-    found = jackknife(rows, lambda each: torch.cat([*each]).mean().item())
-    values = torch.cat(rows)
-    assert found.mean == pytest.approx(values.mean().item())
-    assert (found.high - found.low) / 2 == pytest.approx(1.96 * values.std().item() / 10, rel=0.5)
 
 
 def test_distances_of_a_function_of_ones_own(module):
@@ -127,7 +121,7 @@ def test_clap_score_and_distance(tmp_path):
         distance.add_reference(clip(10 + seed))
     found = score.result()
     assert -1 <= found.value.mean <= 1 and (found.judged, found.clips) == (3, 4)
-    assert networks.hash_of_source(str(folder))[:12] in found.protocol and "windows of 1 s" in found.protocol
+    assert networks.weights_hash(str(folder))[:12] in found.protocol and "windows of 1 s" in found.protocol
     assert distance.rows[0].shape == (2, 8)  # two windows of a second
     assert distance.result().value.mean > 0
 
@@ -186,13 +180,13 @@ def test_av_align_of_a_flash_with_a_click():
         ("fad:clap=/no/such/folder", "no ClapModel can be loaded"),
         ("fvd:clap=/no/such/folder", "no ClapModel can be loaded"),
         ("desync=weights.pt", "expected desync=module:function"),
-        ("fad:mine=nomodule:f", "No module named 'nomodule'"),
+        ("fad:mine=nomodule:f", "If you trust it: --allow-module nomodule"),
         ("fad:mine=math:pi", "is a float; expected a function"),
         ("av-align=x", "takes no network"),
     ],
 )
 def test_wrong_values(spec, message):
-    with pytest.raises(InputError) as found:
+    with pytest.raises(InputError) as found, allowing(["math"]):
         field_metric(spec)
     assert message.lower() in str(found.value).lower()
 
@@ -230,6 +224,17 @@ def test_the_command(tmp_path):
     assert "AV-Align: " in done.out and "fad:clap=/no/folder: no value" in done.out
     plain = json.loads((tmp_path / "scores" / "metrics.json").read_text())
     assert plain["field"]["AV-Align"]["judged"] == "3 of 3"
+
+
+def test_a_function_of_ones_own_must_be_allowed(tmp_path, monkeypatch, capsys):
+    (tmp_path / "ownmetric.py").write_text("def late(clip):\n    return clip.wave.mean()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    media.write(clip(0), tmp_path / "a.mp4")
+    command = ["evaluate", tmp_path / "a.mp4", "--metrics", "desync=ownmetric:late", "--out", tmp_path / "s"]
+    assert main([str(each) for each in command]) == 2
+    assert "--allow-module ownmetric" in capsys.readouterr().err and not (tmp_path / "s").exists()
+    assert main([str(each) for each in (*command, "--allow-module", "ownmetric")]) == 0
+    assert "DeSync, s: " in capsys.readouterr().out
 
 
 def test_too_few_clips_are_said():

@@ -66,6 +66,9 @@ def test_a_function_of_ones_own(monkeypatch, clips):
     module.mean = lambda clip: clip.frames.mean((1, 2, 3))
     module.nothing = 3
     monkeypatch.setitem(sys.modules, "made_for_test", module)
+    with pytest.raises(InputError, match="--allow-module made_for_test"):
+        embedding("made_for_test:mean")
+    monkeypatch.setattr("avsim.weights._ALLOWED", ["made_for_test"])
     assert torch.equal(embedding("made_for_test:mean")(clips[0]), clips[0].frames.mean((1, 2, 3)))
     for spec, says in [
         ("made_for_test:nothing", "is a int"),

@@ -81,7 +81,7 @@ def test_of_the_ceiling_with_what_the_truth_gets():
 
 
 def test_judges_that_do_not_apply_say_why():
-    clips = [clip(3).silent(), clip(3).unseen(), Clip(clip(3).frames, clip(3).wave[:1])]
+    clips = [clip(3).without_audio(), clip(3).without_video(), Clip(clip(3).frames, clip(3).wave[:1])]
     results = {v.metric.name: v for v in shown(Truthful(), clips).results()}
     assert results["synchrony of events"].scores["F1 within 1 frame"].clips == 1
     assert "no detector" in results["offset"].warning and "no audio" in results["offset"].warning

@@ -3,7 +3,7 @@ import torch
 
 from avsim.clip import ClipSpec, LatentSpec
 from avsim.diffusion import JointDiT, Pair
-from avsim.diffusion.noising import clean_of, level_only_velocity
+from avsim.diffusion.noising import level_only_velocity, predicted_clean
 from avsim.errors import InputError
 from avsim.models.couplings import CrossCoupling, JointCoupling
 from avsim.models.joint import LOG_VARIANCE_RATE, OutputHead, level_of_other
@@ -114,7 +114,9 @@ def test_what_is_said_counts_in_units_of_the_filters_error(make):
         head.out.bias.copy_(torch.tensor([1.0, -1.0, 2.0]))
     x, s = torch.randn(2, 4, 3, generator=random).double(), torch.full((2, 4, 1), 0.3).double()
     wiener = level_only_velocity(x, s, energy)
-    said = (clean_of(x, head(torch.zeros(2, 4, 8).double(), x, s), s) - clean_of(x, wiener, s)).mean((0, 1))
+    said = (
+        predicted_clean(x, head(torch.zeros(2, 4, 8).double(), x, s), s) - predicted_clean(x, wiener, s)
+    ).mean((0, 1))
     error = 0.3 * (energy / (0.7**2 * energy + 0.3**2)).sqrt()
     torch.testing.assert_close(said.float(), error * torch.tensor([1.0, -1.0, 2.0]))
 

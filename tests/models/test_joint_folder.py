@@ -11,7 +11,7 @@ from avsim.errors import InputError
 from avsim.models import LoRA, add_audio, add_lora, load_joint
 from avsim.models.joint import JointDiT
 from avsim.models.joint_folder import is_lora
-from avsim.models.lora import TARGETS
+from avsim.models.lora import TARGET_MODULES
 
 diffusers = pytest.importorskip(
     "diffusers", reason="the transformers are of diffusers: pip install avsim[test]"
@@ -109,7 +109,7 @@ def test_lora_starts_at_zero_trains_alone_and_is_saved(tmp_path, make):
     model.eval()
     model.save(tmp_path / "lora")
     loaded = load_joint(tmp_path / "lora")
-    assert loaded.lora == LoRA(rank=2, targets=TARGETS)
+    assert loaded.lora == LoRA(rank=2, targets=TARGET_MODULES)
     for one, other in zip(velocities(model), velocities(loaded), strict=True):
         assert torch.equal(one, other)
 

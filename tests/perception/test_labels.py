@@ -110,7 +110,7 @@ def test_lessons_are_saved_as_they_are(tmp_path):
     save_labeled_clips(tmp_path, {"train": 3, "validation": 1}, "easy", spec, seed=4)
     saved, made = SavedLabeledClips(tmp_path, "train"), LabeledWorld("easy", seed=4)
     assert len(saved) == 3
-    one, other = saved.take(2, spec), made.take(2, spec)
+    one, other = saved.sample(2, spec), made.sample(2, spec)
     assert (one.frames - other.frames).abs().max() <= 0.5 / 255 + 1e-6
     assert (one.wave - other.wave).abs().max() <= 0.5 / 32767 + 1e-6
     for name, value in vars(one.labels).items():
@@ -123,9 +123,9 @@ def test_lessons_of_several_worlds_come_in_turns():
     spec = ClipSpec(seconds=0.25)
     both, easy, medium = (LabeledWorld(config, seed=4) for config in (["easy", "medium"], "easy", "medium"))
     for index in range(4):
-        one, other = both.take(index, spec), (easy, medium)[index % 2].take(index, spec)
+        one, other = both.sample(index, spec), (easy, medium)[index % 2].sample(index, spec)
         assert torch.equal(one.frames, other.frames) and torch.equal(one.wave, other.wave)
-    assert not torch.equal(both.take(1, spec).frames, easy.take(1, spec).frames)
+    assert not torch.equal(both.sample(1, spec).frames, easy.sample(1, spec).frames)
     with pytest.raises(InputError, match="nowhere"):
         LabeledWorld(["easy", "nowhere"])
     with pytest.raises(InputError, match="no world"):

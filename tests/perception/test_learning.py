@@ -22,11 +22,11 @@ SOUND = {"bands": 32, "widths": (8, 12, 16), "width": 48, "blocks": 4}
 @pytest.fixture(scope="module")
 def samples() -> LabeledBatch:
     source = LabeledWorld("easy", seed=11)
-    return stacked([source.take(index, SPEC) for index in range(3)], SPEC, range(3))
+    return stacked([source.sample(index, SPEC) for index in range(3)], SPEC, range(3))
 
 
 def learn(model, losses, clips, labels, steps: int):
-    recipe = Recipe(learning_rate=6e-3, warmup_steps=5, decay_from=0.5)
+    recipe = Recipe(learning_rate=6e-3, warmup_steps=5, decay_start=0.5)
     parts = configure(model, recipe, steps)
     for _ in range(steps):
         with autocast_if_faster("cpu"):

@@ -76,9 +76,9 @@ def test_things_apart_never_share_a_cell(picture):
 def test_what_is_missing_is_named(picture, sound):
     clip = noise(SPECS[1])
     with pytest.raises(InputError, match="its wave is None"):
-        detect.onsets(sound, clip.silent())
+        detect.onsets(sound, clip.without_audio())
     with pytest.raises(InputError, match="its frames are None"):
-        detect.things(picture, clip.unseen())
+        detect.things(picture, clip.without_video())
 
 
 def test_columns_are_centred(sound):

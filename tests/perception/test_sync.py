@@ -53,7 +53,7 @@ def test_a_cut_shifts_the_sound_against_the_picture(judge):
     """What is at one moment of a clip lies `shift` later in the sound's stretch than in the video's."""
     spec = ClipSpec(seconds=3.0)
     source = LabeledWorld("easy", seed=1)
-    batch = stacked([source.take(index, spec) for index in range(3)], spec, range(3))
+    batch = stacked([source.sample(index, spec) for index in range(3)], spec, range(3))
     seconds = torch.arange(spec.frames) / 16
     ramp = seconds[None, None, :, None, None].expand(3, 3, -1, 64, 64)
     samples = (torch.arange(spec.samples) / 16000).expand(3, 2, -1)
@@ -72,7 +72,7 @@ def test_any_clip(judge, tmp_path):
     again = load_model(save_model(judge, tmp_path / "sync_model"), expected=SyncModel)
     assert shift(again, clip) == found
     with pytest.raises(InputError, match="lacks"):
-        shift(judge, clip.silent())
+        shift(judge, clip.without_audio())
 
 
 def test_what_speaks_for_no_shift_is_what_lies_within_two_moments_of_none():

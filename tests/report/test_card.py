@@ -55,7 +55,7 @@ def written(tmp_path_factory):
         card(first),
         card(Shown(clip(1.0))),
         broken("x.mp4", EVIL),
-        card(Shown(clip(1.0).unseen(), "heard")),
+        card(Shown(clip(1.0).without_video(), "heard")),
     ]
     path = tmp_path_factory.mktemp("card") / "page.html"
     return page(path, "cards", [Section("", [KEYS, *cards])], SCRIPT, STYLE)

@@ -78,7 +78,7 @@ def test_a_spectrogram_peaks_where_the_tone_is():
 @pytest.mark.parametrize(
     ("make", "found"),
     [
-        (lambda folder: report.strip(clip().unseen()), "no"),
+        (lambda folder: report.strip(clip().without_video()), "no"),
         (lambda folder: report.strip(clip(), 0), "0"),
         (lambda folder: report.spectrogram(torch.zeros(3), 16000), "(3,)"),
     ],

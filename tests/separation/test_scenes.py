@@ -44,12 +44,12 @@ def test_what_is_said_to_sound_is_heard():
         scenes = Scenes(constraints={"two": 0.5, "silent": 0.5}, families={family: 1.0})
         for index in range(2):
             kinds = sounding(scenes.scene(index, SPEC), SPEC.seconds)
-            stems = scenes.take(index, SPEC, generator(0)).stems
+            stems = scenes.sample(index, SPEC, generator(0)).stems
             assert [kind is not None for kind in kinds] == [bool((stem.abs() > 1e-6).any()) for stem in stems]
 
 
 def test_a_clip_is_a_function_of_seed_split_and_number():
-    one, again = (Scenes(seed=5).take(3, SHORT, generator(k)) for k in range(2))
+    one, again = (Scenes(seed=5).sample(3, SHORT, generator(k)) for k in range(2))
     assert torch.equal(one.frames, again.frames) and torch.equal(one.stems, again.stems)
     for other in (Scenes(seed=6), Scenes(seed=5, split="test")):
         assert other.scene(3, SPEC) != Scenes(seed=5).scene(3, SPEC)
@@ -65,9 +65,9 @@ def test_saved_scenes_are_those_that_were_rendered(tmp_path):
     save_scenes(tmp_path, sources, SHORT)
     saved = SavedScenes(tmp_path, "train")
     assert len(saved) == 2 and len(SavedScenes(tmp_path, "validation")) == 1
-    rendered = [sources[0].take(index, SHORT, generator(0)) for index in range(2)]
+    rendered = [sources[0].sample(index, SHORT, generator(0)) for index in range(2)]
     for index, there in enumerate(rendered):
-        back = saved.take(index, SHORT, generator(0))
+        back = saved.sample(index, SHORT, generator(0))
         assert back.name == there.name == saved.group(index) and back.caption == there.caption
         for name, step in (
             ("frames", 1 / 255),
@@ -76,14 +76,14 @@ def test_saved_scenes_are_those_that_were_rendered(tmp_path):
             ("stems", 1 / 32767),
         ):
             assert torch.allclose(getattr(back, name), getattr(there, name), atol=0.51 * step), name
-    batch = stack([saved.take(index, SHORT, generator(0)) for index in range(2)], SHORT, torch.arange(2))
+    batch = stack([saved.sample(index, SHORT, generator(0)) for index in range(2)], SHORT, torch.arange(2))
     assert batch.stems.shape[1] == batch.masks.shape[1] == max(len(each.stems) for each in rendered)
     shard = next((tmp_path / "shards").glob("train-*.safetensors"))
     before = shard.stat().st_mtime_ns
     save_scenes(tmp_path, sources, SHORT)  # nothing is rendered twice
     assert shard.stat().st_mtime_ns == before
     with pytest.raises(InputError, match="requested"):
-        saved.take(0, SPEC, generator(0))
+        saved.sample(0, SPEC, generator(0))
 
 
 def test_saved_scenes_grow_and_are_never_of_two_kinds(tmp_path, monkeypatch):
@@ -95,8 +95,8 @@ def test_saved_scenes_grow_and_are_never_of_two_kinds(tmp_path, monkeypatch):
 
     assert saved(1) == ["scenes/train/0"]
     assert saved(3) == [f"scenes/train/{index}" for index in range(3)]  # the part that was short, too
-    last = SavedScenes(tmp_path).take(1, SHORT, generator(0))
-    assert torch.allclose(last.wave, Scenes().take(1, SHORT, generator(0)).wave, atol=1 / 32767)
+    last = SavedScenes(tmp_path).sample(1, SHORT, generator(0))
+    assert torch.allclose(last.wave, Scenes().sample(1, SHORT, generator(0)).wave, atol=1 / 32767)
     index = (tmp_path / "index.json").read_bytes()
     with pytest.raises(InputError, match="other settings .spec"):
         saved(3, SPEC)

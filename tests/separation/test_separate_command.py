@@ -32,7 +32,7 @@ def place(tmp_path_factory):
     clip = Clip(frames.clamp(0, 1), stems.sum(0), 16.0, 8000)
     for suffix in ("mp4", "mkv", "webm", "wav"):
         clip.write(folder / f"film.{suffix}")
-    clip.silent().write(folder / "silent.mp4")
+    clip.without_audio().write(folder / "silent.mp4")
     mask = np.zeros((64, 64), np.uint8)
     mask[:, 40:] = 255
     cv2.imwrite(str(folder / "right.png"), mask)

@@ -178,8 +178,8 @@ def test_moving_masks_are_read_frame_by_frame():
 def test_clips_that_cannot_be_separated(model):
     clip, region = noise_clip(), Region(torch.ones(16, 24))
     for bad, regions, message in (
-        (clip.silent(), [region], "no audio"),
-        (clip.unseen(), [region], "no video"),
+        (clip.without_audio(), [region], "no audio"),
+        (clip.without_video(), [region], "no video"),
         (clip, [Region(torch.ones(8, 8), "sky")], "'sky'.*8x8.*24x16"),
         (clip, [Region(torch.ones(5, 16, 24))], "5 frames, the video has 8"),
     ):

@@ -188,7 +188,10 @@ def test_retakes_that_cannot_be(simulator, how, message):
 
 def test_what_is_joined_needs_video_audio_and_a_frame(simulator):
     clip = clip_of(8)
-    for piece, missing in ((clip.silent(), "audio is missing"), (clip.unseen(), "video is missing")):
+    for piece, missing in (
+        (clip.without_audio(), "audio is missing"),
+        (clip.without_video(), "video is missing"),
+    ):
         for join in (
             lambda: simulator.extend(piece),  # noqa: B023
             lambda: simulator.loop(piece),  # noqa: B023

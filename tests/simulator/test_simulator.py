@@ -14,7 +14,7 @@ from avsim.diffusion.flow_edit import flow_edit
 from avsim.errors import InputError
 from avsim.simulator.defaults import default_guidance
 from avsim.simulator.soundtrack import decode_audio
-from avsim.world import LEVELS, WorldDataset
+from avsim.world import DIFFICULTIES, WorldDataset
 from avsim.world.captions.parsing import facts_in
 from tests.small.models import SPEC
 
@@ -131,7 +131,7 @@ def test_foley_hears_what_it_sees(simulator):
 def test_a_sound_without_a_prompt_follows_what_is_encode_video(simulator):
     eyes = avsim.load("small").video_detector
     clip, truth = WorldDataset("medium", seed=5, split="test")[0]  # a stick hits a wooden block
-    blind, silent = replace(simulator, spec=clip.spec), clip.silent()
+    blind, silent = replace(simulator, spec=clip.spec), clip.without_audio()
     seeing = replace(blind, video_detector=eyes)
     said = seeing.describe(silent)
     assert "wooden block" in said and facts_in(said).place == facts_in(truth.caption).place
@@ -157,7 +157,7 @@ def test_animate_begins_with_the_image_as_its_codec_shows_it(float32, simulator)
     clip = simulator.animate(image, "it moves", seconds=1.0, **HOW)
     seen = avsim.simulator.resize.cover(image.frames, (SPEC["height"], SPEC["width"]))
     with torch.no_grad():
-        spec = clip.silent().first_frame().spec
+        spec = clip.without_audio().first_frame().spec
         shown = simulator.video_codec.decode(simulator.video_codec.encode(seen[None]), spec)
     torch.testing.assert_close(clip.frames[:, 0], shown[0, :, 0], atol=1e-4, rtol=0)
     assert clip.wave is not None and clip.frames.shape[1] == 8
@@ -340,7 +340,7 @@ def test_places_that_the_model_was_never_shown_are_told(simulator, caplog):
         shown.generate(prompt, seconds=0.5, steps=1)
     places = [record.message for record in caplog.records if "not trained on" in record.message]
     assert places == ["the model was not trained on a cave; its places are: dry studio, concert hall"]
-    assert avsim.load("small").places == LEVELS["medium"].places
+    assert avsim.load("small").places == DIFFICULTIES["medium"].places
 
 
 def test_a_strange_word_is_told_with_the_known_one_that_may_be_meant(simulator, caplog):

@@ -133,8 +133,8 @@ def test_a_clip_is_as_long_as_its_speech(speech):
     assert torch.equal(
         made.frames[:, 16:], clip.frames[:, 15:16].expand(-1, made.frames.shape[1] - 16, -1, -1)
     )
-    assert narrate(clip.unseen(), speech).frames is None
-    silent = narrate(clip.silent(), speech)
+    assert narrate(clip.without_video(), speech).frames is None
+    silent = narrate(clip.without_audio(), speech)
     assert silent.sample_rate == 48000 and loudness(silent.wave, 48000).integrated == pytest.approx(
         TARGET, abs=0.5
     )

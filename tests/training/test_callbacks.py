@@ -74,7 +74,7 @@ def test_wandb_gets_cards_frames_and_spectrograms_under_stable_keys(tmp_path, mo
     monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path))
     clip = Clip(torch.rand(3, 8, 16, 16), 0.1 * torch.randn(2, 8000))
     stems = Stems(torch.stack([clip.wave, 0 * clip.wave]), [Region(torch.ones(16, 16), "<i>")], 16000)
-    samples = [Sample(clip, "a <b>", 3, "joint", stems), Sample(clip.unseen(), "", 0, "foley")]
+    samples = [Sample(clip, "a <b>", 3, "joint", stems), Sample(clip.without_video(), "", 0, "foley")]
     keys = {"samples/table", "samples/0", "samples/0-frames", "samples/0-spectrogram"}
     keys |= {"samples/1", "samples/1-spectrogram"}
     run = wandb.init(mode="offline", dir=str(tmp_path), settings=wandb.Settings(silent=True))

@@ -36,7 +36,7 @@ RECIPE = Recipe(learning_rate=1e-2, matrix_learning_rate=2e-2, warmup_steps=3)
 def test_equals_the_two_optimizers_run_apart():
     torch.manual_seed(0)
     ours, apart = (model := Model()), copy.deepcopy(model)
-    flat = Recipe(learning_rate=1e-2, matrix_learning_rate=2e-2, warmup_steps=1, decay_from=1.0)
+    flat = Recipe(learning_rate=1e-2, matrix_learning_rate=2e-2, warmup_steps=1, decay_start=1.0)
     train(ours, configure(ours, flat, 10), 5)
     muon = torch.optim.Muon([apart.hidden.weight], lr=2e-2, weight_decay=0.01, adjust_lr_fn="match_rms_adamw")
     rest = [
@@ -92,7 +92,7 @@ def test_a_resumed_run_is_the_run(tmp_path):
 
 
 def test_the_schedule_warms_holds_and_falls():
-    recipe = Recipe(warmup_steps=10, decay_from=0.5, final=0.1)
+    recipe = Recipe(warmup_steps=10, decay_start=0.5, final_ratio=0.1)
     assert scale(0, recipe, 100) == pytest.approx(0.1)
     assert scale(9, recipe, 100) == scale(50, recipe, 100) == 1.0
     assert scale(100, recipe, 100) == pytest.approx(0.1)

@@ -14,8 +14,8 @@ def run(tmp_path_factory):
 
 def data(run: str, **changes) -> ReplayData:
     lengths = (
-        ReplayLength(1.0, 4, CHUNK, rendered=0.5, trained=0.5),
-        ReplayLength(0.5, 4, 2 * CHUNK, rendered=0.5, trained=0.5),
+        ReplayLength(1.0, 4, CHUNK, rendered_share=0.5, trained_share=0.5),
+        ReplayLength(0.5, 4, 2 * CHUNK, rendered_share=0.5, trained_share=0.5),
     )
     settings = dict(
         world="easy", spec=ClipSpec(**SPEC), lengths=lengths, images=0.5, clips_per_step=CHUNK, minimum=CHUNK,
@@ -53,7 +53,7 @@ def test_the_buffer_keeps_the_newest(run):
         names = [f"{chunk}-{i}" for i in range(CHUNK)]
         buffer.add(video, torch.zeros(CHUNK, 16, spec.audio), names, names)
     assert buffer.held == 2 * CHUNK
-    found = buffer.take([0, 2 * CHUNK - 1], 5)
+    found = buffer.batch([0, 2 * CHUNK - 1], 5)
     assert found.names == ["1-0", f"2-{CHUNK - 1}"] and found.first_row == 5
     assert found.video[:, 0, 0, 0, 0].tolist() == [1.0, 2.0]
 

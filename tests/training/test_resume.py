@@ -68,12 +68,12 @@ def test_a_killed_run_resumes_bit_for_bit(whole, tmp_path, step):
 
 
 def test_a_torn_line_and_what_came_after_the_checkpoint_are_cleared_away(whole, tmp_path):
-    from avsim.training.metrics_file import Metrics
+    from avsim.training.metrics_file import MetricsFile
 
     path = tmp_path / "csv" / "metrics.csv"
     path.parent.mkdir()
     path.write_text("loss,step\n1.0,0\n0.5,1\n0.25,2\n0.1,")
-    Metrics(str(tmp_path)).rewind(2)
+    MetricsFile(str(tmp_path)).rewind(2)
     assert path.read_text().split() == ["loss,step", "1.0,0", "0.5,1"]
 
 

@@ -17,7 +17,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from avsim import ClipSpec
-from avsim.world import LEVELS, WorldConfig, WorldDataset
+from avsim.world import DIFFICULTIES, WorldConfig, WorldDataset
 
 DIGESTS = """
 import json
@@ -76,10 +76,10 @@ def test_it_is_the_same_in_workers_and_in_another_process():
         {"seconds": 0.0625},
     ],
 )
-@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("level", DIFFICULTIES)
 def test_any_size_and_rate(level, changes):
     spec = ClipSpec(**changes)
-    world = WorldDataset(replace(LEVELS[level], spec=spec), seed=2)
+    world = WorldDataset(replace(DIFFICULTIES[level], spec=spec), seed=2)
     for index in range(3):
         clip, truth = world[index]
         assert clip.spec == replace(spec, seconds=clip.seconds)
@@ -153,7 +153,7 @@ def test_clips_a_second_on_one_core(level, least):
 def test_memory_is_flat_over_10_000_clips():
     """What is in use: pages that the allocator keeps free are given back before each look."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", lambda _: None)  # glibc's
-    world = WorldDataset(replace(LEVELS["full"], spec=ClipSpec(seconds=0.5, height=32, width=32)))
+    world = WorldDataset(replace(DIFFICULTIES["full"], spec=ClipSpec(seconds=0.5, height=32, width=32)))
     used = []
     for index in range(10_000):
         world[index]

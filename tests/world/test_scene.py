@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from avsim import ClipSpec, InputError
-from avsim.world import LEVELS, Scene, WorldConfig, WorldDataset, world_config
+from avsim.world import DIFFICULTIES, Scene, WorldConfig, WorldDataset, world_config
 from avsim.world.flat.camera import Camera, Framing, Shot
 from avsim.world.flat.random_scenes import draw_scene, is_held_out
 from avsim.world.flat.scene import SHAPES, TARGETS, Body, Hit, Occluder, Player, Stick, Target, Wall
@@ -15,7 +15,7 @@ from avsim.world.materials import MATERIALS
 from avsim.world.sound.phrases import INSTRUMENTS, held_out_classes
 from avsim.world.sound.rooms import PLACES
 
-FULL = LEVELS["full"]
+FULL = DIFFICULTIES["full"]
 
 
 def scenes(config, count, held_out=False):
@@ -61,10 +61,10 @@ def test_random_scenes_keep_to_their_config():
 
 
 def test_the_levels_are_what_their_names_say():
-    for scene in scenes(LEVELS["easy"], 100):
+    for scene in scenes(DIFFICULTIES["easy"], 100):
         assert len(scene.things) == 1 and not scene.players and scene.place == "dry studio"
         assert scene.camera == Camera() and not scene.occluders and not scene.walls
-    medium = scenes(LEVELS["medium"], 200)
+    medium = scenes(DIFFICULTIES["medium"], 200)
     assert {len(scene.things) for scene in medium} == {1, 2}
     assert len({scene.place for scene in medium}) == 4
     assert all(scene.camera == Camera() for scene in medium)
@@ -96,7 +96,7 @@ def test_only_the_held_out_split_has_them_and_always():
         assert not any(is_held_out(*each) for each in combinations(scene))
         seen.update(each[:2] for each in combinations(scene))
     for level in ("easy", "medium", "full"):
-        for scene in scenes(LEVELS[level], 60, held_out=True):
+        for scene in scenes(DIFFICULTIES[level], 60, held_out=True):
             assert any(is_held_out(*each) for each in combinations(scene))
     assert {material for material, _ in seen} >= set(MATERIALS) and {shape for _, shape in seen} >= set(
         SHAPES

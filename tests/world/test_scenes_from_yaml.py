@@ -8,12 +8,12 @@ import pytest
 import yaml
 
 from avsim import ClipSpec, InputError
-from avsim.world import LEVELS, Scene, WorldDataset, render
-from avsim.world.captions.facts import agree
+from avsim.world import DIFFICULTIES, Scene, WorldDataset, render
 from avsim.world.captions.parsing import facts_in
 from avsim.world.flat.random_scenes import draw_scene
 from avsim.world.flat.scene import Hit, Stick, Target
 from avsim.world.flat.scene_files import read_scene, said
+from tests.world.agreement import agree
 
 SPEC = ClipSpec(height=32, width=32, sample_rate=8000, channels=1)
 CAVE = """
@@ -38,7 +38,7 @@ def test_a_scene_from_a_file(tmp_path):
 
 def test_every_random_scene_goes_to_a_file_and_back(tmp_path):
     for number in range(40):
-        scene = draw_scene(LEVELS["full"], np.random.default_rng(number))
+        scene = draw_scene(DIFFICULTIES["full"], np.random.default_rng(number))
         (tmp_path / "scene.yaml").write_text(yaml.safe_dump(json.loads(json.dumps(scene.plain()))))
         assert read_scene(tmp_path / "scene.yaml") == scene
 
@@ -127,7 +127,7 @@ def test_what_a_sentence_says_is_true_of_its_clip(sentence):
 
 
 def test_short_captions_of_the_world_are_sentences_that_make_such_a_clip():
-    world = WorldDataset(replace(LEVELS["full"], spec=SPEC), seed=2)
+    world = WorldDataset(replace(DIFFICULTIES["full"], spec=SPEC), seed=2)
     made = 0
     for index in range(40):
         caption = world[index][1].caption

@@ -11,6 +11,7 @@ from avsim import ClipSpec
 from avsim.world import WorldConfig, render
 from avsim.world.flat.random_scenes import draw_scene
 from avsim.world.sound.phrases import INSTRUMENTS
+from avsim.world.truth import boxes
 from tests.world import hearing
 from tests.world.test_ensemble import soloist
 
@@ -97,7 +98,7 @@ def test_no_forest_tells_them_from_frames_without_the_thing():
     for k in range(1200):
         scene = draw_scene(config, np.random.default_rng(k), held_out=k % 5 == 0)
         clip, truth = render(scene, spec)
-        left, top, right, bottom = (int(v) for v in truth.amodal_boxes[0, 0])
+        left, top, right, bottom = (int(v) for v in boxes(truth.amodal)[0, 0])
         x, y = (left + right) // 2, (top + bottom) // 2
         picture = clip.frames[:, 0].clone()
         picture[:, max(0, y - 9) : y + 9, max(0, x - 9) : x + 9] = 0  # as large for all: its size would tell

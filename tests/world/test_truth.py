@@ -11,13 +11,13 @@ from scipy.stats import spearmanr
 from avsim import ClipSpec, InputError
 from avsim.clip import OFF_SCREEN
 from avsim.world import AMBIENCE, Scene, Truth, WorldConfig, WorldDataset, render, world_config
-from avsim.world.captions.facts import agree
 from avsim.world.captions.parsing import facts_in
 from avsim.world.flat.camera import Camera, Framing, Shot
 from avsim.world.flat.scene import Body, Hit, Occluder, Stick, Target, Wall
 from avsim.world.sound.rooms import RT60
 from avsim.world.truth import boxes
 from tests.world import hearing
+from tests.world.agreement import agree
 
 SPEC = ClipSpec()
 QUIET = {"ambience": -np.inf}

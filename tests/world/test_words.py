@@ -10,15 +10,16 @@ import pytest
 
 from avsim import ClipSpec
 from avsim.clip import OFF_SCREEN
-from avsim.world import LEVELS, Scene, WorldDataset
+from avsim.world import DIFFICULTIES, Scene, WorldDataset
 from avsim.world.captions.compose import LONGEST, captions, full_caption, noun_of, short_caption, things_of
-from avsim.world.captions.facts import Facts, Noun, agree, facts_of, holds_in
+from avsim.world.captions.facts import Facts, Noun, facts_of, holds_in
 from avsim.world.captions.parsing import VOCABULARY, facts_in, unknown_words
 from avsim.world.flat.camera import Camera, Framing, Shot
 from avsim.world.flat.random_scenes import draw_scene
 from avsim.world.flat.render import perform
 from avsim.world.flat.scene import SHAPES, TARGETS, Body, Player
 from avsim.world.sound.phrases import Note
+from tests.world.agreement import agree
 
 SPEC = ClipSpec(height=32, width=32, sample_rate=8000, channels=1)
 
@@ -34,12 +35,12 @@ def stated(scene) -> Facts:
 
 @cache
 def facts(level: str, count: int) -> list[Facts]:
-    return [stated(draw_scene(LEVELS[level], np.random.default_rng(k))) for k in range(count)]
+    return [stated(draw_scene(DIFFICULTIES[level], np.random.default_rng(k))) for k in range(count)]
 
 
 @cache
 def truths(level: str, count: int):
-    world = WorldDataset(replace(LEVELS[level], spec=SPEC), seed=11)
+    world = WorldDataset(replace(DIFFICULTIES[level], spec=SPEC), seed=11)
     return [world[index][1] for index in range(count)]
 
 
@@ -49,7 +50,7 @@ def in_order(found: Facts) -> Facts:
     return replace(found, **{name: tuple(sorted(getattr(found, name), key=repr)) for name in lists})
 
 
-@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("level", DIFFICULTIES)
 def test_a_full_caption_tells_every_fact_and_a_short_one_only_true_ones(level):
     for number, true in enumerate(facts(level, 200)):
         said = captions(true, np.random.default_rng(number))
@@ -59,7 +60,7 @@ def test_a_full_caption_tells_every_fact_and_a_short_one_only_true_ones(level):
             assert text.startswith("the ") and holds_in(facts_in(text).things[0].noun, noun.noun)
 
 
-@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("level", DIFFICULTIES)
 def test_facts_are_what_the_clip_shows_and_lets_hear(level):
     """Counted anew from the truth's contacts, notes and masks."""
     for truth in truths(level, 30):
@@ -101,10 +102,10 @@ def test_what_a_thing_is_called_singles_it_out():
             assert meant == [noun] * nouns.count(noun)
 
 
-@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("level", DIFFICULTIES)
 def test_words_for_sizes_are_in_order_and_each_is_used(level):
     """No small thing is as large as a medium one, no medium one as a large one."""
-    drawn = [things_of(draw_scene(LEVELS[level], np.random.default_rng(k)), SPEC) for k in range(600)]
+    drawn = [things_of(draw_scene(DIFFICULTIES[level], np.random.default_rng(k)), SPEC) for k in range(600)]
     for kinds in (SHAPES, TARGETS):
         sizes = {word: [] for word in ("small", "medium", "large")}
         for thing in (thing for things in drawn for thing in things if thing.kind in kinds):
@@ -135,7 +136,7 @@ def test_captions_have_no_word_beside_the_vocabulary():
 
 def test_there_are_more_than_a_million_scenes():
     """By what captions tell: drawn, they hardly ever repeat."""
-    drawn = [draw_scene(LEVELS["full"], np.random.default_rng(k)) for k in range(2000)]
+    drawn = [draw_scene(DIFFICULTIES["full"], np.random.default_rng(k)) for k in range(2000)]
     seen = Counter(
         (scene.place, scene.floor, len(scene.camera.cuts), tuple(noun_of(t) for t in things_of(scene, SPEC)))
         + tuple((hit.target, hit.miss, round(hit.seconds, 1)) for hit in scene.stick.hits)

@@ -16,7 +16,7 @@ from avsim.data.sources import ShardSource
 from avsim.data.worlds import PART_CLIPS
 from avsim.report.gallery import world_card
 from avsim.seeds import generator
-from avsim.world import LEVELS, Truth, WorldDataset
+from avsim.world import DIFFICULTIES, Truth, WorldDataset
 from avsim.world.truth import Captions as ThingFacts
 from tests.running import Running
 
@@ -39,12 +39,12 @@ def files(folder) -> dict[str, bytes]:
 
 def test_shards_hold_the_worlds_clips_and_train(tmp_path):
     assert world("--out", tmp_path, "-n", 5, "--level", "easy", "--seed", 3, "--shards", *SMALL) == 0
-    expected = WorldDataset(replace(LEVELS["easy"], spec=SPEC), 3)
+    expected = WorldDataset(replace(DIFFICULTIES["easy"], spec=SPEC), 3)
     source = ShardSource(tmp_path)
     assert len(source) == 5 and source.spec == SPEC
     for index in range(5):
         clip, truth = expected[index]
-        taken = source.take(index, SPEC, generator(0, "take"))
+        taken = source.sample(index, SPEC, generator(0, "take"))
         assert taken.caption == truth.caption and source.group(index) != source.group(index - 1)
         assert (taken.frames - clip.frames).abs().max() <= 0.5 / 255 + 1e-6
         assert (taken.wave - clip.wave).abs().max() <= 0.5 / 32767 + 1e-6
@@ -135,7 +135,7 @@ def test_the_gallery_is_one_page_that_needs_nothing_else(tmp_path):
 
 
 def test_captions_are_escaped():
-    clip, truth = WorldDataset(replace(LEVELS["easy"], spec=SPEC))[0]
+    clip, truth = WorldDataset(replace(DIFFICULTIES["easy"], spec=SPEC))[0]
     truth = replace(truth, captions=ThingFacts("<b>short</b>", "a & b <script>", ('"quoted"<i>',)))
     page = world_card(clip, truth)
     assert "<b>" not in page and "<script>" not in page and "<i>" not in page

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import torch
@@ -16,7 +16,7 @@ from avsim.evaluation.field.align import av_align
 from avsim.evaluation.field.networks import PAIRED, Network, network
 from avsim.evaluation.frechet import frechet
 from avsim.evaluation.result import NotJudged
-from avsim.measures import Interval, bootstrap
+from avsim.measures import Interval, bootstrap, jackknife
 
 ENOUGH = (
     2048  # clips from which on a Fréchet distance or an inception score is comparable with published ones
@@ -136,13 +136,24 @@ class FieldMetric:
     def _value(self) -> Interval:
         if self.kind in DISTANCES:
             known = torch.cat(self.known)
-            return jackknife(self.rows, lambda rows: DISTANCES[self.kind](torch.cat([*rows]), known))
+            return self._jackknife(lambda rows: DISTANCES[self.kind](rows, known))
         if self.kind == "is":
-            return jackknife(self.rows, lambda rows: inception_score(torch.cat([*rows])))
+            return self._jackknife(inception_score)
         values = torch.stack(
             [row.flatten()[0].abs() if self.kind == "desync" else row.flatten()[0] for row in self.rows]
         )
         return bootstrap(values)
+
+    def _jackknife(self, statistic: Callable[[Tensor], float]) -> Interval:
+        """A statistic of all windows, with groups of clips left out; nan where less than two are left."""
+        clip = torch.tensor([k for k, row in enumerate(self.rows) for _ in row])  # of each window
+        windows = torch.cat(self.rows)
+
+        def of(kept: Tensor) -> Tensor:
+            value = statistic(windows[kept]) if int(kept.sum()) > 1 else math.nan
+            return torch.tensor([value], dtype=torch.float64)
+
+        return jackknife(of, clip % min(GROUPS, len(self.rows)))[0]
 
     def _warnings(self) -> Iterable[str]:
         few = min(len(self.rows), len(self.known) if self.needs_reference else len(self.rows))
@@ -172,21 +183,6 @@ def inception_score(probabilities: Tensor) -> float:
     """IS (Salimans et al., 1606.03498): exp of the mean KL divergence from the mean, of (n, classes)."""
     p = probabilities.clamp(min=1e-12)
     return (p * (p.log() - p.mean(0).log())).sum(1).mean().exp().item()
-
-
-def jackknife(rows: Sequence[Tensor], statistic: Callable[[Sequence[Tensor]], float]) -> Interval:
-    """A statistic of all clips with its 95 % interval from leaving out groups of clips."""
-    value = statistic(rows)
-    groups = min(GROUPS, len(rows))
-    parts = []
-    for k in range(groups):
-        kept = [row for number, row in enumerate(rows) if number % groups != k]
-        if sum(map(len, kept)) < 2:
-            return Interval(value, math.nan, math.nan)
-        parts.append(statistic(kept))
-    spread = torch.tensor(parts, dtype=torch.float64)
-    error = ((groups - 1) / groups * (spread - spread.mean()).square().sum()).sqrt().item()
-    return Interval(value, value - 1.96 * error, value + 1.96 * error)
 
 
 DISTANCES: dict[str, Callable[[Tensor, Tensor], float]] = {

@@ -9,9 +9,8 @@ NAME=module:function   a function of a clip in a module of yours (VGGish, PaSST,
 
 from __future__ import annotations
 
-import hashlib
-import importlib
 import math
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -24,8 +23,9 @@ from torch import Tensor
 
 from avsim.clip import Clip
 from avsim.errors import InputError, first_line_of
-from avsim.evaluation.published import clap_features, fetched, function_of_clips, videomae
+from avsim.evaluation.published import clap_features, fetched, videomae
 from avsim.evaluation.result import NotJudged, Reason
+from avsim.weights import allowed_function, hash_of
 
 PAIRED = {  # functions that compare a clip's audio with its video
     "desync": "DeSync, s",
@@ -66,7 +66,7 @@ def network(kind: str, source: str) -> Network:
     """The network that KIND=SOURCE names.
 
     Raises:
-        InputError: its package or its weights are missing, or it is no function.
+        InputError: its package or its weights are missing, or it is no allowed function.
     """
     if not source:
         raise InputError(
@@ -74,17 +74,17 @@ def network(kind: str, source: str) -> Network:
         )
     module, _, function = source.partition(":")
     if function and module.replace(".", "").replace("_", "").isalnum() and not Path(source).exists():
-        return _function(kind, module, function)
+        return _function(kind, source)
     if kind not in MADE:
         raise InputError(f"{kind}={source}: expected module:function; avsim itself loads {', '.join(MADE)}")
     return MADE[kind](source)
 
 
-def _function(kind: str, module: str, name: str) -> Network:
+def _function(kind: str, source: str) -> Network:
     """A function of a clip -> embeddings (d,) or (windows, d)."""
-    function = function_of_clips(module, name, f"{kind}={module}:{name}")
-    file = getattr(importlib.import_module(module), "__file__", None)
-    digest = hash_of_source(file) if file else ""
+    function = allowed_function(source)
+    file = getattr(sys.modules[source.partition(":")[0]], "__file__", None)
+    digest = hash_of(file) if file else ""
 
     def embed(clip: Clip) -> Tensor:
         if clip.wave is None and not video:
@@ -94,9 +94,7 @@ def _function(kind: str, module: str, name: str) -> Network:
         return torch.atleast_2d(torch.as_tensor(function(clip)).double())
 
     video, both = kind in ("i3d", "videomae"), kind in PAIRED
-    return Network(
-        kind, f"{module}:{name}", digest, "video" if video else "audio", math.inf, math.nan, embed, embed
-    )
+    return Network(kind, source, digest, "video" if video else "audio", math.inf, math.nan, embed, embed)
 
 
 def windows(clip: Clip, rate: int, seconds: float) -> Iterator[Tensor]:
@@ -133,7 +131,7 @@ def clap(source: str) -> Network:
     def tokenizer() -> Any:
         return fetched("AutoTokenizer", source)
 
-    return Network("CLAP", source, hash_of_source(source), "audio", seconds, rate, embed, text=text)
+    return Network("CLAP", source, weights_hash(source), "audio", seconds, rate, embed, text=text)
 
 
 def ast(source: str) -> Network:
@@ -153,7 +151,7 @@ def ast(source: str) -> Network:
         return torch.stack(rows)
 
     return Network(
-        "AST", source, hash_of_source(source), "audio", seconds, rate,
+        "AST", source, weights_hash(source), "audio", seconds, rate,
         lambda clip: outputs(clip, "embedding"), lambda clip: outputs(clip, "classes"),
     )  # fmt: skip
 
@@ -187,7 +185,7 @@ def panns(source: str) -> Network:
         return found / found.sum(-1, keepdim=True)
 
     return Network(
-        "PANNs CNN14", source, hash_of_source(source), "audio", 10.0, 32000,
+        "PANNs CNN14", source, weights_hash(source), "audio", 10.0, 32000,
         lambda clip: outputs(clip, "embedding"), classes,
     )  # fmt: skip
 
@@ -196,20 +194,15 @@ def _videomae(source: str) -> Network:
     """VideoMAE's features of 16 frames over the clip (Tong et al., 2203.12602)."""
     embed = videomae(source)
     return Network(
-        "VideoMAE", source, hash_of_source(source), "video", math.inf, 16, lambda clip: embed(clip)[None]
+        "VideoMAE", source, weights_hash(source), "video", math.inf, 16, lambda clip: embed(clip)[None]
     )
 
 
 MADE: dict[str, Callable[[str], Network]] = {"clap": clap, "ast": ast, "panns": panns, "videomae": _videomae}
 
 
-def hash_of_source(source: str) -> str:
+def weights_hash(source: str) -> str:
     """The sha256 of a weights' file, or of all of a folder's; "" for a name on the hub."""
     path = Path(source)
     files = [path] if path.is_file() else sorted(path.glob("*.safetensors")) + sorted(path.glob("*.bin"))
-    digest = hashlib.sha256()
-    for file in files:
-        with open(file, "rb") as opened:
-            while block := opened.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest() if files else ""
+    return hash_of(*files) if files else ""

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from avsim.clip import Clip
 from avsim.errors import InputError
 from avsim.evaluation.field.metrics import FieldMetric, FieldResult, field_metric
+from avsim.weights import NotAllowed
 
 
 class FieldSuite:
@@ -14,6 +15,9 @@ class FieldSuite:
 
     Args:
         given: such as "fad:clap=PATH"; the same one twice counts once.
+
+    Raises:
+        NotAllowed: a function of a module that the user did not allow.
     """
 
     def __init__(self, given: Iterable[str]) -> None:
@@ -23,6 +27,8 @@ class FieldSuite:
         for spec in dict.fromkeys(each.strip() for each in given if each.strip()):
             try:
                 metric = field_metric(spec)
+            except NotAllowed:
+                raise
             except InputError as error:
                 self.failed[spec] = str(error)
                 continue

@@ -145,7 +145,7 @@ class Foley:
         """The video with generated audio, and the audio."""
         if rewrite_prompt and prompt.strip():
             prompt = rewrite(prompt, checkpoint)
-        clip = clip_of(video).silent()
+        clip = clip_of(video).without_audio()
         made = _simulator(checkpoint, steps).foley(
             clip, prompt if prompt.strip() else None, seed, steps=steps
         )

@@ -1,6 +1,6 @@
 """The Sound of Pixels (Zhao et al., 1804.03160), small: a dilated ResNet for frames, a U-Net for the audio.
 
-As in the paper and its code: the sound is mono, its log-frequency magnitudes go through a U-Net of 7 levels
+As in the paper and its code: the sound is mono, its log-frequency magnitudes go through a U-Net of 7 scales
 to K channels; three frames of the clip go through a dilated ResNet to K channels in (0, 1) at every cell,
 which are max-pooled over time, and over space too in training; a mask is
 
@@ -21,7 +21,7 @@ from avsim.separation.separator import CELL, SeparationModel
 from avsim.separation.spectrum import Scale, band_power, frames_of, transform
 from avsim.weights import configured
 
-LEVELS = 7
+DEPTH = 7
 SHOWN = 3  # frames of a clip
 INSIDE = 0.5  # the part of a cell from which on it belongs to a region
 
@@ -104,33 +104,33 @@ class Up(nn.Module):
 
 
 class SoundNet(nn.Module):
-    """The U-Net: each level halves bands and columns, 7 times, and doubles them again."""
+    """The U-Net: each scale halves bands and columns, 7 times, and doubles them again."""
 
     def __init__(self, width: int, widest: int, features: int) -> None:
         super().__init__()
-        widths = [min(width * 2**i, widest) for i in range(LEVELS)]
+        widths = [min(width * 2**i, widest) for i in range(DEPTH)]
         self.norm = nn.BatchNorm2d(1)
         self.downs = nn.ModuleList(
             nn.Conv2d(a, b, 4, 2, 1, bias=False) for a, b in zip([1, *widths], widths, strict=False)
         )
-        # The outermost and the innermost level have none, as in the paper's code.
+        # The outermost and the innermost scale have none, as in the paper's code.
         self.norms = nn.ModuleList(
-            nn.BatchNorm2d(w) if 0 < i < LEVELS - 1 else nn.Identity() for i, w in enumerate(widths)
+            nn.BatchNorm2d(w) if 0 < i < DEPTH - 1 else nn.Identity() for i, w in enumerate(widths)
         )
         ups = [Up(widths[-1], widths[-2])]
-        ups += [Up(2 * widths[i], widths[i - 1]) for i in range(LEVELS - 2, 0, -1)]
+        ups += [Up(2 * widths[i], widths[i - 1]) for i in range(DEPTH - 2, 0, -1)]
         self.ups = nn.ModuleList([*ups, Up(2 * widths[0], features, last=True)])
 
     def forward(self, heard: Tensor) -> Tensor:
         """Log magnitudes (B, F, J) -> (B, J, F, K)."""
         columns = heard.shape[2]
-        x = self.norm(F.pad(heard, (0, -columns % 2**LEVELS))[:, None])
+        x = self.norm(F.pad(heard, (0, -columns % 2**DEPTH))[:, None])
         kept = []
-        for level, (down, norm) in enumerate(zip(self.downs, self.norms, strict=True)):
-            x = norm(down(x if level == 0 else F.leaky_relu(x, 0.2)))
+        for depth, (down, norm) in enumerate(zip(self.downs, self.norms, strict=True)):
+            x = norm(down(x if depth == 0 else F.leaky_relu(x, 0.2)))
             kept.append(x)
-        for level, up in enumerate(self.ups):
-            x = up(x if level == 0 else torch.cat([kept[-1 - level], x], 1))
+        for depth, up in enumerate(self.ups):
+            x = up(x if depth == 0 else torch.cat([kept[-1 - depth], x], 1))
         return x[..., :columns].permute(0, 3, 2, 1)
 
 
@@ -145,7 +145,7 @@ class SoundOfPixels(SeparationModel):
         scale: Scale = Scale(),  # noqa: B008 (frozen)
         features: int = 16,  # K
         widths: list[int] | None = None,  # channels of the four stages of the frames' network
-        width: int = 16,  # channels of the U-Net's finest level; each next one has twice as many, up to
+        width: int = 16,  # channels of the U-Net's finest scale; each next one has twice as many, up to
         widest: int = 64,
         binary: bool = False,  # whether masks are 0 or 1 when it isn't training
     ) -> None:

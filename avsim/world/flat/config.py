@@ -1,4 +1,4 @@
-"""What a world holds: one typed config, and levels of difficulty with names."""
+"""What a world holds: one typed config, and difficulties with names."""
 
 import math
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ KINDS = ("drop", "strike", "ensemble")  # of scenes
 
 @dataclass(frozen=True)
 class WorldConfig:
-    """Which clips a world makes; by default those of the level "easy".
+    """Which clips a world makes; by default those of the difficulty "easy".
 
     Raises:
         InputError: no or too many things, an unknown scene, material, shape, target, instrument or place, a
@@ -62,7 +62,7 @@ class WorldConfig:
         within("world", "the clip's seconds", self.spec.seconds, 0.05, 60)
 
 
-LEVELS = {
+DIFFICULTIES = {
     "easy": WorldConfig(),
     "medium": WorldConfig(
         scenes=KINDS,
@@ -85,15 +85,15 @@ LEVELS = {
 
 
 def world_config(config: str | WorldConfig) -> WorldConfig:
-    """A config as it is, or the level of that name.
+    """A config as it is, or the difficulty of that name.
 
     Raises:
-        InputError: an unknown level.
+        InputError: an unknown difficulty.
     """
     if isinstance(config, WorldConfig):
         return config
-    if config not in LEVELS:
+    if config not in DIFFICULTIES:
         raise InputError(
-            f"world: unknown level {config!r}; there are {', '.join(LEVELS)}, or give a WorldConfig"
+            f"world: unknown difficulty {config!r}; one of {', '.join(DIFFICULTIES)}, or a WorldConfig"
         )
-    return LEVELS[config]
+    return DIFFICULTIES[config]

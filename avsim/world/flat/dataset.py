@@ -20,8 +20,7 @@ class WorldDataset:
     """A world as a map from i to (Clip, Truth), the same for any number of workers.
 
     Raises:
-        InputError: an unknown level or split, a held-out split of a config that allows nothing that is held
-            out.
+        InputError: an unknown difficulty or split, a held-out split of a config that holds out nothing.
     """
 
     def __init__(self, config: str | WorldConfig = "easy", seed: int = 0, split: str = "train") -> None:
