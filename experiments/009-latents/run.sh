@@ -31,14 +31,16 @@ for variant in $variants; do
     esac
   done
   avsim fit -c "$configs/base.yaml" -c "$configs/video_codec.yaml" -c "$here/codec.yaml" "${codec[@]}" --seed "$seed" \
-    --trainer.max_steps "$codec_steps" --run "$variant/codec"
+    --trainer.max_steps "$codec_steps" --trainer.val_check_interval "$((codec_steps < 500 ? codec_steps : 500))" \
+    --run "$variant/codec"
   for part in train held-out; do
     avsim encode "data/$part" --video-codec "$variant/codec" --audio-codec small --out "$variant/latents/$part"
   done
   avsim fit -c "$configs/base.yaml" -c "$configs/generator.yaml" -c "$here/generator.yaml" --seed "$seed" \
     --model.model.init_args.video_channels "$channels" --model.video_codec "$variant/codec" --model.audio_codec small \
     --data.folder "$variant/latents/train" --data.held_out "$variant/latents/held-out" \
-    --trainer.max_steps "$of_generator" --run "$variant/generator"
+    --trainer.max_steps "$of_generator" --trainer.val_check_interval "$((of_generator < 500 ? of_generator : 500))" \
+    --run "$variant/generator"
   python "$here/falls.py" "$variant/falls" --model "$variant/generator" --seeds "${SEEDS:-8}"
   touch "$variant/finished"
 done

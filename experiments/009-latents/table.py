@@ -10,7 +10,10 @@ from pathlib import Path
 
 def last(run: Path, name: str) -> float:
     """The last value of a metric in a run's metrics.csv; nan where there is none."""
-    with open(run / "csv" / "metrics.csv") as file:
+    path = run / "csv" / "metrics.csv"
+    if not path.is_file():  # a rehearsal's few steps
+        return float("nan")
+    with open(path) as file:
         values = [float(row[name]) for row in csv.DictReader(file) if row.get(name)]
     return values[-1] if values else float("nan")
 
