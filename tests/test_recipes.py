@@ -48,3 +48,28 @@ def test_sound_for_a_silent_video_model_from_a_list_of_films(tmp_path):
     assert len(list((tmp_path / "work/generated").glob("*.mp4"))) == 2
     metrics = json.loads((tmp_path / "work/report/metrics.json").read_text())
     assert metrics
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_study_of_latents_runs_from_end_to_end(tmp_path):
+    few = {
+        "VARIANTS": "plain-8 residual-8-t2-kl",
+        "CODEC_STEPS": 2,
+        "STEPS": 4,
+        "CLIPS": 24,
+        "HELD_OUT": 8,
+        "SEEDS": 1,
+    }
+    environment = few | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": ROOT}
+    done = subprocess.run(
+        ["bash", "experiments/009-latents/run.sh", str(tmp_path)],
+        cwd=ROOT, env=os.environ | {name: str(value) for name, value in environment.items()},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    rows = [
+        line.split("|") for line in done.stdout.splitlines() if line.startswith(("| plain", "| residual"))
+    ]
+    assert [row[1].strip() for row in rows] == ["plain-8", "residual-8-t2-kl"]
+    assert all("of 4 (" in row[5] and "nan" not in "".join(row) for row in rows)

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from avsim import seeds
+from avsim.codecs.adversarial import PatchDiscriminator, adversarial_parts
 from avsim.codecs.audio import AudioAutoencoder
 from avsim.codecs.augment import augment
 from avsim.codecs.latent_norm import moments_of
@@ -13,7 +14,9 @@ from avsim.codecs.video import VideoAutoencoder, padded
 from avsim.data.batch import ClipBatch
 from avsim.errors import InputError
 from avsim.measures import log_spectral_distance, psnr
+from avsim.perception.video_detector import VideoDetector
 from avsim.training.optimizers import Recipe, configure
+from avsim.weights import load_model, part_folder
 
 
 class _CodecSystem(L.LightningModule):
@@ -60,13 +63,13 @@ class _CodecSystem(L.LightningModule):
             for row in rows.tolist()
         ]
 
-    def latent_noise(self, rows: Tensor, shape: tuple[int, ...]) -> Tensor:
-        """Normal noise (B, *shape) times `noise`, row by row."""
+    def latent_noise(self, rows: Tensor, shape: tuple[int, ...], scale: float | None = None) -> Tensor:
+        """Normal noise (B, *shape) times `scale`, by default `noise`, row by row."""
         draws = [
             torch.randn(shape, generator=seeds.generator(self.seed, "noise", self.global_step, row))
             for row in rows.tolist()
         ]
-        return self.noise * torch.stack(draws).to(self.device)
+        return (self.noise if scale is None else scale) * torch.stack(draws).to(self.device)
 
     def gather(self, latents: Tensor) -> None:
         """Take raw latents (B, D, ...) of all processes into the statistics that normalise them."""
@@ -98,11 +101,40 @@ class VideoCodecSystem(_CodecSystem):
         noise: float = 0.05,  # on raw latents, whose deviation is about 0.6 at the start
         motion: float = 4.0,  # how much more a moving pixel weighs
         decoder_only: bool = False,  # whether latents stay as they are
+        noise_level: float = 0.0,  # decode at levels uniform up to this, in place of `noise`
+        kl_weight: float = 0.0,  # of half the mean square of raw latents
+        perceptual_weight: float = 0.0,  # of a distance of the video detector's features
+        adversarial_weight: float = 0.0,  # of the discriminator's verdict
+        adversarial_start: int = 0,  # first step that it counts at; the discriminator trains from step 0
+        detector: str = "small",  # a folder with the video_detector whose features are compared
     ) -> None:
         super().__init__(model, recipe, seed, noise, decoder_only)
+        if not 0 <= noise_level < 1:
+            raise InputError(f"noise_level is {noise_level}; expected 0 or more, below 1")
         if crop_frames < 1 or (crop_frames - 1) % model.time_stride:
             raise InputError(f"crop_frames is {crop_frames}; expected 1 + {model.time_stride} k")
-        self.crop_frames, self.motion = crop_frames, motion
+        self.crop_frames, self.motion, self.noise_level = crop_frames, motion, noise_level
+        self.weights = {"kl": kl_weight, "perceptual": perceptual_weight, "adversarial": adversarial_weight}
+        self.adversarial_start = adversarial_start
+        self.discriminator = PatchDiscriminator() if adversarial_weight else None
+        self.detector: VideoDetector | None = None
+        if perceptual_weight:
+            self.detector = load_model(part_folder(detector, "video_detector"), expected=VideoDetector)
+            self.detector.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> "VideoCodecSystem":
+        """Training mode; the detector stays in evaluation mode."""
+        super().train(mode)
+        if self.detector is not None:
+            self.detector.eval()
+        return self
+
+    def configure_optimizers(self):  # noqa: D102
+        if self.discriminator is None:
+            return super().configure_optimizers()
+        trained = nn.ModuleDict({"model": self.model, "discriminator": self.discriminator})
+        trained.hidden_matrices = self.model.hidden_matrices  # type: ignore[assignment, union-attr]
+        return configure(trained, self.recipe, int(self.trainer.estimated_stepping_batches))
 
     def parts(self) -> dict[str, nn.Module]:
         """What a run exports."""
@@ -122,9 +154,27 @@ class VideoCodecSystem(_CodecSystem):
         crop = padded(torch.stack(crops), self.model.time_stride, self.model.space_stride)
         t, stride = 1 + (crop.shape[2] - 1) // self.model.time_stride, self.model.space_stride
         shape = (self.model.channels, t, crop.shape[3] // stride, crop.shape[4] // stride)
-        estimate, z = self.model(crop, self.latent_noise(batch.rows, shape))
+        noise, level = self.latent_noise(batch.rows, shape), None
+        if self.noise_level:
+            u = seeds.row_uniform(batch.rows, (1,), self.seed, "noise level", self.global_step)
+            noise = self.latent_noise(batch.rows, shape, scale=1.0)
+            level = self.noise_level * u[:, 0].to(self.device)
+        estimate, z = self.model(crop, noise, level)
         self.gather(z)
-        return self.total({"distortion": distortion(crop, estimate, self.motion)}, {"distortion": 0.02})
+        parts = {"distortion": distortion(crop, estimate, self.motion)}
+        weights = {"distortion": 0.02} | self.weights
+        if self.weights["kl"]:
+            parts["kl"] = z.square().mean() / 2
+        if self.detector is not None:
+            with torch.no_grad():
+                wanted, _ = self.detector.features(crop)  # (B, T, h, w, C), each of unit variance over C
+            found, _ = self.detector.features(estimate)
+            parts["perceptual"] = (found - wanted).square().mean()
+        if self.discriminator is not None:
+            parts |= adversarial_parts(self.discriminator, crop, estimate)
+            if self.global_step < self.adversarial_start:
+                weights["adversarial"] = 0.0
+        return self.total(parts, weights)
 
     def score(self, batch: ClipBatch, stage: str) -> None:
         """PSNR in dB over all pixels and over those that move; the root mean square of latents, near 1."""

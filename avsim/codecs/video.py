@@ -6,9 +6,9 @@ With a stride of 16 patches are 8 x 8 and then 16 x 16: frames of twice the size
 cost about as much.
 
 A fixed linear code, the strongest cosines of each block of 8 x 8 pixels and 4 frames, runs beside the
-networks; they learn what a block's neighbours and its past add to that. Later latents tell what frame 0 did
-not: its linear code is held, and subtracted from all that follows, so that where nothing moves there is
-nothing left to tell (nor, for a generator, to draw).
+networks; they learn what a block's neighbours and its past add to that. Residual latents code the
+difference from frame 0, whose linear code is subtracted from all later frames: where nothing moves they are
+zero. Without `residual` every latent codes its own frames, as in the codecs of Wan and LTX-Video.
 
 Inside, frames are folded into the batch, (B T, C, H, W) in channels-last memory: 2-D convolutions see space,
 and a 3-tap mix sees the present frame and the two before it. Frame 0 has a latent of its own, so one image is
@@ -107,24 +107,33 @@ class Encoder(nn.Module):
     """Frames, and how they differ from the held one, to what raw latents have beside the linear code."""
 
     def __init__(
-        self, widths: tuple[int, int, int], depths: tuple[int, int, int], channels: int, stride: int
+        self,
+        widths: tuple[int, int, int],
+        depths: tuple[int, int, int],
+        channels: int,
+        stride: int,
+        time_stride: int,
+        residual: bool,
     ) -> None:
         super().__init__()
         fine, coarse, deep = widths
         patch = stride // 2
+        self.time_stride = time_stride
         self.dct = DCT(3 * patch**2, size=patch)
-        self.patchify = nn.Conv2d(2 * 3 * patch**2, fine, 3, padding=1)
+        self.patchify = nn.Conv2d((1 + residual) * 3 * patch**2, fine, 3, padding=1)
         self.fine = nn.ModuleList(ConvBlock(fine) for _ in range(depths[0]))
         self.coarsen = nn.Conv2d(fine * 2 * 2, coarse, 1)
         self.coarse = nn.ModuleList(ConvBlock(coarse) for _ in range(depths[1]))
-        self.fold = Fold(coarse, deep, stride=4)
+        self.fold = Fold(coarse, deep, stride=time_stride)
         self.deep = nn.ModuleList(ConvBlock(deep) for _ in range(depths[2]))
         self.read = nn.Conv2d(deep, channels, 3, padding=1)
 
-    def forward(self, frames: Tensor, change: Tensor) -> Tensor:
-        """Frames about 0 and their change (B, 3, T, H, W), T = 1 + 4 k -> (B, Dv, t, h, w)."""
+    def forward(self, frames: Tensor, change: Tensor | None) -> Tensor:
+        """Frames about 0 and, of residual latents, their change (B, 3, 1 + S k, H, W) -> (B, Dv, t, h, w)."""
         count = frames.shape[2]
-        x = torch.cat([self.dct.encode(frames), self.dct.encode(change)], 1)
+        x = self.dct.encode(frames)
+        if change is not None:
+            x = torch.cat([x, self.dct.encode(change)], 1)
         x = rearrange(x, "b c t h w -> (b t) c h w")
         x = self.patchify(_channels_last(x))  # (B T, fine, 2 h, 2 w)
         for block in self.fine:
@@ -133,7 +142,7 @@ class Encoder(nn.Module):
         for block in self.coarse:
             x = block(x, count)
         x = self.fold(x, count)  # (B t, deep, h, w)
-        latents = 1 + (count - 1) // 4
+        latents = 1 + (count - 1) // self.time_stride
         for block in self.deep:
             x = block(x, latents)
         return rearrange(self.read(x), "(b t) c h w -> b c t h w", t=latents)
@@ -143,14 +152,21 @@ class Decoder(nn.Module):
     """Raw latents to what the linear code lacks, the encoder's stages in reverse."""
 
     def __init__(
-        self, widths: tuple[int, int, int], depths: tuple[int, int, int], channels: int, stride: int
+        self,
+        widths: tuple[int, int, int],
+        depths: tuple[int, int, int],
+        channels: int,
+        stride: int,
+        time_stride: int,
+        residual: bool,
     ) -> None:
         super().__init__()
         fine, coarse, deep = widths
         patch = stride // 2
-        self.embed = nn.Conv2d(2 * channels, deep, 3, padding=1)
+        self.time_stride, self.residual = time_stride, residual
+        self.embed = nn.Conv2d((1 + residual) * channels, deep, 3, padding=1)
         self.deep = nn.ModuleList(ConvBlock(deep) for _ in range(depths[2]))
-        self.unfold = Unfold(deep, coarse, stride=4)
+        self.unfold = Unfold(deep, coarse, stride=time_stride)
         self.coarse = nn.ModuleList(ConvBlock(coarse) for _ in range(depths[1]))
         self.refine = nn.Conv2d(coarse, fine * 2 * 2, 1)
         self.fine = nn.ModuleList(ConvBlock(fine) for _ in range(depths[0]))
@@ -158,10 +174,10 @@ class Decoder(nn.Module):
         self.dct = DCT(3 * patch**2, size=patch)
 
     def forward(self, z: Tensor) -> Tensor:
-        """Raw latents (B, Dv, t, h, w) -> frames about 0, (B, 3, 1 + 4 (t - 1), H, W)."""
+        """Raw latents (B, Dv, t, h, w) -> frames about 0, (B, 3, 1 + S (t - 1), H, W)."""
         latents = z.shape[2]
-        count = 1 + 4 * (latents - 1)
-        x = torch.cat([z, z[:, :, :1].expand_as(z)], 1)  # latent 0 beside every later latent
+        count = 1 + self.time_stride * (latents - 1)
+        x = torch.cat([z, z[:, :, :1].expand_as(z)], 1) if self.residual else z  # latent 0 beside each
         x = self.embed(_channels_last(rearrange(x, "b c t h w -> (b t) c h w")))
         for block in self.deep:
             x = block(x, latents)
@@ -191,10 +207,8 @@ def _initialise(model: nn.Module) -> None:
 class VideoAutoencoder(nn.Module):
     """Frames <-> latents of unit variance, 8 x 8 x 4 by default; meets `avsim.codecs.protocol.VideoCodec`.
 
-    Both directions are causal: latent k sees the frames up to 4 k, frame i the latents up to its own.
+    Both directions are causal: latent k depends on frames up to S k, frame i on latents up to its own.
     """
-
-    time_stride = 4
 
     def __init__(
         self,
@@ -202,30 +216,45 @@ class VideoAutoencoder(nn.Module):
         widths: tuple[int, int, int] = (48, 80, 128),  # of patches, of blocks, and at 1/4 of the rate
         depths: tuple[int, int, int] = (1, 1, 2),  # networks' blocks at each width, in each direction
         space_stride: int = 8,  # pixels to a latent, each way; even
+        time_stride: int = 4,  # S, frames to a latent after the first
+        residual: bool = True,  # whether later latents code the difference from frame 0
     ) -> None:
         super().__init__()
+        if time_stride < 1:
+            raise InputError(f"time_stride is {time_stride}; expected a positive number of frames")
         if space_stride < 2 or space_stride % 2:
             raise InputError(f"space_stride is {space_stride}; expected an even number of pixels")
         self.channels, self.space_stride = channels, space_stride
-        shape = tuple(widths), tuple(depths), channels, space_stride
+        self.time_stride, self.residual = time_stride, residual
+        shape = tuple(widths), tuple(depths), channels, space_stride, time_stride, residual
         self.encoder = Encoder(*shape)  # type: ignore[arg-type]
         self.decoder = Decoder(*shape)  # type: ignore[arg-type]
         self.image = DCT(channels, size=space_stride, spread=0.6)
         # Most of a change is nothing, and the rest is much: 5 deviations and more, where things move.
-        self.motion = DCT(channels, size=space_stride, frames=4, spread=0.4)
+        spread = 0.4 if residual else 0.6
+        self.motion = DCT(channels, size=space_stride, frames=time_stride, spread=spread)
         self.latent_norm = LatentNorm(channels, energy=self.image.energy)  # of the latent of frame 0
         self.latent_norm_later = LatentNorm(channels, energy=self.motion.energy)  # and of all others
         _initialise(self.encoder)
         _initialise(self.decoder)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def forward(self, frames: Tensor, noise: Tensor | float = 0.0) -> tuple[Tensor, Tensor]:
-        """What training sees: frames (B, 3, 1 + 4 k, H, W), whole blocks -> their reconstruction, latents.
+    def forward(
+        self, frames: Tensor, noise: Tensor | float = 0.0, level: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Frames (B, 3, 1 + S k, H, W), whole blocks -> their reconstruction, raw latents; for training.
 
-        `noise`, as large as the latents, is added to them before they are decoded.
+        `noise`, as large as the latents, is added to them before they are decoded. With a `level` (B,) it is
+        mixed with latents of unit variance as in flow matching, (1 - level) x + level noise.
         """
         z = self._raw(frames)
-        return self._frames(z + noise), z
+        if level is None:
+            return self._frames(z + noise), z
+        noise = torch.as_tensor(noise).expand_as(z)
+        s = level[:, None, None, None, None]
+        parts = zip(self._latent_norms(z), self._latent_norms(noise), strict=True)
+        mixed = [norm.denormalise((1 - s) * norm.normalise(x) + s * n) for (norm, x), (_, n) in parts]
+        return self._frames(torch.cat(mixed, 2)), z
 
     def encode(self, frames: Tensor) -> Tensor:
         """Frames (B, 3, T, H, W) in [0, 1] -> (B, Dv, t, h, w); repeats edges up to whole blocks.
@@ -267,11 +296,18 @@ class VideoAutoencoder(nn.Module):
     def _raw(self, frames: Tensor) -> Tensor:
         frames = frames - 0.5
         first = frames[:, :, :1]
-        first_latent = bounded(self.encoder(first, torch.zeros_like(first)) + self.image.encode(first))
+        none = torch.zeros_like(first)
+        if not self.residual:
+            z = self.encoder(frames, None)
+            code = [self.image.encode(first)]
+            if frames.shape[2] > 1:
+                code.append(self.motion.encode(frames[:, :, 1:]))
+            return bounded(z + torch.cat(code, 2))
+        first_latent = bounded(self.encoder(first, none) + self.image.encode(first))
         if frames.shape[2] == 1:
             return first_latent
         change = frames[:, :, 1:] - self.image.decode(first_latent)
-        later = self.encoder(frames, torch.cat([torch.zeros_like(first), change], 2))[:, :, 1:]
+        later = self.encoder(frames, torch.cat([none, change], 2))[:, :, 1:]
         return torch.cat([first_latent, bounded(later + self.motion.encode(change))], 2)
 
     def _denormalised(self, latents: Tensor) -> Tensor:
@@ -281,8 +317,11 @@ class VideoAutoencoder(nn.Module):
         return self.decoder(z) + self._code(z) + 0.5
 
     def _code(self, z: Tensor) -> Tensor:
-        held = self.image.decode(z[:, :, :1])
-        return held if z.shape[2] == 1 else torch.cat([held, held + self.motion.decode(z[:, :, 1:])], 2)
+        first = self.image.decode(z[:, :, :1])
+        if z.shape[2] == 1:
+            return first
+        later = self.motion.decode(z[:, :, 1:])
+        return torch.cat([first, first + later if self.residual else later], 2)
 
 
 def padded(frames: Tensor, time_stride: int, space_stride: int) -> Tensor:

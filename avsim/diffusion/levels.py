@@ -45,10 +45,14 @@ class LevelMixture:
         0.20  # share of clips whose levels vary in time: half with a given span, half with a level per frame
     )
 
+    given_noise: float = 0.0  # half of what is given has a level uniform up to this, the rest level 0
+
     def __post_init__(self) -> None:
         kinds = (self.joint, self.independent, self.video_given, self.audio_given, self.unimodal)
         if not all(0 <= share <= 1 for share in (*kinds, self.pure_noise, self.temporal_share)):
             raise InputError(f"level shares must lie in [0, 1]; found {self}")
+        if not 0 <= self.given_noise < 1:
+            raise InputError(f"given_noise of the levels is {self.given_noise}; expected 0 or more, below 1")
         if not self.logit_std > 0:
             raise InputError(f"logit_std of the levels is {self.logit_std}; it must be above 0")
         if abs(sum(kinds) - 1) > 1e-6:
@@ -102,7 +106,18 @@ class LevelMixture:
         s = u.each(shifted, shifts)
         given = self._given_span(with_span, which, cut * spec.clip.seconds, Pair(video_spans, audio_spans))
         given = Pair(given.video | foley, given.audio | visualize)
-        return s.each(lambda s, given: torch.where(given, 0.0, s), given)
+        return s.each(
+            lambda s, given, level: torch.where(given, level, s),
+            given,
+            self._given_levels(rows, seed, name, step),
+        )
+
+    def _given_levels(self, rows: Tensor, seed: int, name: str, step: int) -> Pair[Tensor]:
+        """The level of what is given of each modality, (B, 1)."""
+        if not self.given_noise:
+            return Pair(*torch.zeros(2, len(rows), 1, device=rows.device))
+        u = row_uniform(rows, (2,), seed, name, step, "given")[:, :, None]  # (B, 2, 1)
+        return Pair(*(self.given_noise * (2 * u - 1).clamp(min=0)).unbind(1))
 
     def _points(self, rows: Tensor, count: int, seed: int, name: str, step: int) -> Pair[Tensor]:
         """Timesteps u in (0, 1] of both modalities, (B, t): logit-normal, or 1 at a rate of `pure_noise`."""

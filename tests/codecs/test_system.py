@@ -5,10 +5,11 @@ import torch
 from torch.utils.data import DataLoader
 
 from avsim.clip import ClipSpec
+from avsim.codecs.adversarial import PatchDiscriminator, adversarial_parts
 from avsim.codecs.audio import AudioAutoencoder
 from avsim.codecs.latent_norm import moments_of
 from avsim.codecs.system import AudioCodecSystem, VideoCodecSystem
-from avsim.codecs.video import VideoAutoencoder
+from avsim.codecs.video import VideoAutoencoder, padded
 from avsim.data.batch import ClipBatch
 from avsim.errors import InputError
 from avsim.training.optimizers import Recipe
@@ -159,3 +160,66 @@ def test_a_decoder_alone_learns_and_latents_stay(make, tmp_path):
     now = system.model.state_dict()
     changed = {name for name, value in now.items() if not torch.equal(value, before[name])}
     assert changed and all(name.startswith("decoder.") for name in changed)
+
+
+def test_a_noise_level_mixes_latents_as_flow_matching_does():
+    model = video_system().model.eval()
+    frames = batch().frames
+    noise = torch.randn(4, 4, 3, 2, 2, generator=torch.Generator().manual_seed(2))
+    frames = padded(frames[:, :, :5], 4, 8)
+    noise = noise[:, :, :2]
+    with torch.no_grad():
+        still, z = model(frames)
+        clean, _ = model(frames, noise, torch.zeros(4))
+        assert torch.allclose(clean, still, atol=1e-5)
+        mixed, _ = model(frames, noise, torch.tensor([0.0, 0.2, 0.2, 1.0]))
+        x = torch.cat([norm.normalise(part) for norm, part in model._latent_norms(z)], 2)
+        assert torch.allclose(
+            mixed[1], model._frames(model._denormalised(0.8 * x + 0.2 * noise))[1], atol=1e-5
+        )
+        assert torch.allclose(mixed[3], model._frames(model._denormalised(noise))[3], atol=1e-5)
+
+
+def test_perceptual_and_adversarial_terms_train_the_codec_and_the_discriminator(tmp_path):
+    options = {"perceptual_weight": 0.1, "adversarial_weight": 0.1, "kl_weight": 1e-3, "noise_level": 0.2}
+    system = video_system(**options)
+    before = {name: value.clone() for name, value in system.discriminator.state_dict().items()}
+    detector = {name: value.clone() for name, value in system.detector.state_dict().items()}
+    clips = batch(2, ClipSpec(0.5, 64, 64))
+    trainer = fitted(system, clips, 2, tmp_path)
+    names = {"distortion", "kl", "perceptual", "adversarial", "discriminator"}
+    assert {f"train/{name}" for name in names} <= set(trainer.callback_metrics)
+    after = system.discriminator.state_dict()
+    still = {name for name, value in before.items() if torch.equal(value, after[name])}
+    assert still <= {"out.bias"}  # both hinges push it equally, in opposite directions
+    assert all(torch.equal(value, system.detector.state_dict()[name]) for name, value in detector.items())
+    assert set(system.parts()) == {"video_codec"}
+
+
+def test_the_two_adversarial_losses_share_no_gradient():
+    torch.manual_seed(0)
+    discriminator = PatchDiscriminator(4)
+    frames, estimate = torch.rand(2, 1, 3, 5, 16, 16)
+    estimate.requires_grad_()
+    parts = adversarial_parts(discriminator, frames, estimate)
+    weights = [weight for name, weight in discriminator.named_parameters() if name != "out.bias"]  # has none
+    (of_estimate,) = torch.autograd.grad(parts["adversarial"], [estimate], retain_graph=True)
+    assert of_estimate.abs().max() > 0
+    none = torch.autograd.grad(parts["adversarial"], weights, retain_graph=True, allow_unused=True)
+    assert all(gradient is None for gradient in none)
+    of_weights = torch.autograd.grad(parts["discriminator"], weights, retain_graph=True)
+    assert all(gradient.abs().max() > 0 for gradient in of_weights)
+    assert torch.autograd.grad(parts["discriminator"], [estimate], allow_unused=True) == (None,)
+
+
+def test_a_discriminator_learns_to_distinguish_noise_from_ramps():
+    torch.manual_seed(0)
+    discriminator = PatchDiscriminator(8)
+    optimizer = torch.optim.Adam(discriminator.parameters(), 2e-3)
+    real = torch.linspace(0, 1, 32).expand(2, 3, 3, 32, 32)
+    for _ in range(40):
+        loss = adversarial_parts(discriminator, real, torch.rand(2, 3, 3, 32, 32))["discriminator"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss < 0.5

@@ -8,10 +8,14 @@ from avsim.measures import psnr
 from avsim.weights import load_model, save_model
 
 
-@pytest.fixture(scope="module")
-def codec():
+@pytest.fixture(
+    scope="module", params=[(4, True), (4, False), (2, False)], ids=["residual", "plain", "stride 2"]
+)
+def codec(request):
     torch.manual_seed(0)
-    codec = VideoAutoencoder(channels=6, widths=(8, 12, 16), depths=(1, 1, 1))
+    stride, residual = request.param
+    shape = {"channels": 6, "widths": (8, 12, 16), "depths": (1, 1, 1)}
+    codec = VideoAutoencoder(**shape, time_stride=stride, residual=residual)
     codec.latent_norm.observe(torch.tensor([[0.3] * 6, [1.2] * 6]))
     return codec.double().eval()
 
@@ -28,7 +32,7 @@ def test_a_frame_changes_no_latent_that_covers_only_frames_before_it(codec):
         changed = frames.clone()
         changed[:, :, k] = 1 - changed[:, :, k]
         difference = (codec.encode(changed) - z).abs().amax((0, 1, 3, 4))
-        own = (k + 3) // 4  # latent 0 is frame 0, latent j > 0 frames 4 j - 3 ... 4 j
+        own = -(-k // codec.time_stride)  # latent 0 is frame 0, latent j > 0 the S frames up to S j
         assert (difference[:own] == 0).all()
         assert difference[own] > 1e-6
 
@@ -49,7 +53,7 @@ def test_an_image_is_the_first_frame_of_a_clip(codec):
 def test_any_length_and_size_comes_back(codec, frames, height, width):
     spec = ClipSpec(frames / 16, height, width)
     z = codec.encode(clip(frames, height, width))
-    assert z.shape == (2, 6, *LatentSpec(spec).video)
+    assert z.shape == (2, 6, *LatentSpec(spec, time_stride=codec.time_stride).video)
     decoded = codec.decode(z, spec)
     assert decoded.shape == (2, 3, frames, height, width)
     assert decoded.min() >= 0 and decoded.max() <= 1
@@ -179,3 +183,16 @@ def test_an_untrained_codec_already_shows_smooth_pictures():
     )
     frames = (0.5 + 0.3 * torch.stack([across.sin(), across.sin(), 0.8 * across.cos()]))[None]
     assert psnr(frames, codec.decode(codec.encode(frames), ClipSpec(9 / 16, 32, 32))).item() > 25
+
+
+@torch.no_grad()
+def test_plain_latents_of_a_still_video_repeat():
+    codec = VideoAutoencoder(channels=16, widths=(8, 12, 16), depths=(1, 1, 1), residual=False).eval()
+    first, second = codec._raw(smooth())[:, :, 1:].unbind(2)
+    assert (first - second).abs().mean() < 0.1 * second.abs().mean()
+    assert psnr(codec(smooth())[0], smooth()).min() > 25  # untrained: the linear code
+
+
+def test_a_time_stride_must_be_positive():
+    with pytest.raises(InputError, match="time_stride is 0"):
+        VideoAutoencoder(time_stride=0)

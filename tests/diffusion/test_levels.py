@@ -98,3 +98,18 @@ def test_shares_that_make_no_whole_are_refused():
         LevelMixture(joint=0.7)
     with pytest.raises(InputError, match="lie in"):
         LevelMixture(pure_noise=1.5)
+
+
+def test_half_of_what_is_given_may_have_a_little_noise():
+    clean, noised = LevelMixture(), LevelMixture(given_noise=0.3)
+    for was, now in zip(sampled(clean), sampled(noised), strict=True):
+        given = was == 0
+        assert torch.equal(now[~given], was[~given])  # the rest is sampled as before
+        assert now[given].max() <= 0.3 and now[given].max() > 0.28
+        rows = given.any(1)
+        level = torch.where(given, now, 0).amax(1)[rows]
+        assert abs(float((level == 0).float().mean()) - 0.5) < 0.05
+        assert abs(float(level[level > 0].mean()) - 0.15) < 0.02
+        assert torch.equal(torch.where(given, now, 0)[rows], torch.where(given[rows], level[:, None], 0))
+    with pytest.raises(InputError, match="given_noise of the levels is 1.0"):
+        LevelMixture(given_noise=1.0)
