@@ -1,8 +1,11 @@
+from contextlib import suppress
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from avsim.clip import ClipSpec
-from avsim.diffusion.datamodule import CHUNK, ReplayBuffer, ReplayData, ReplayLength
+from avsim.diffusion.datamodule import CHUNK, ReplayBuffer, ReplayData, ReplayLength, _Chunks
 from avsim.errors import InputError
 from tests.small.models import SPEC, export
 
@@ -73,12 +76,69 @@ def test_what_is_held_out_is_of_the_validation_split(run):
 def test_numbers_out_of_range_are_refused(run):
     with pytest.raises(InputError, match="capacity is 3"):
         ReplayLength(capacity=3)
+    for shares in ({"rendered_share": 0.0}, {"trained_share": 0.0}, {"rendered_share": -1.0}):
+        with pytest.raises(InputError, match="both must be above 0"):
+            ReplayLength(**shares)
+    with pytest.raises(InputError, match="batch_size is 0"):
+        ReplayLength(batch_size=0)
     for changes, message in (
         ({"workers": 0, "clips_per_step": None}, "at least 1 must render"),
         ({"lengths": ()}, "lengths are empty"),
         ({"scenes": {"strike": 1.5}}, "of at most 1 together"),
         ({"spec": ClipSpec(**{**SPEC, "sample_rate": 8000})}, "made for 16000 Hz"),
+        ({"scenes": {"strike": 0.0}}, "shares above 0"),
+        ({"scenes": {"strike": 0.5, "drop": 0.6}}, "of at most 1 together"),
         ({"minimum": 0}, "minimum is 0"),
+        ({"held_out": 1}, "held_out is 1"),
+        ({"images": -0.5}, "images is -0.5"),
+        ({"clips_per_step": -1.0}, "clips_per_step is -1.0"),
+        ({"clips_per_step": float("inf")}, "clips_per_step is inf"),
     ):
         with pytest.raises(InputError, match=message):
             data(run, **changes)
+
+
+def test_the_least_that_is_allowed_is_taken(run):
+    taken = data(
+        run, minimum=1, held_out=2, images=0.0, clips_per_step=0.0, scenes={"strike": 0.5, "drop": 0.5}
+    )
+    assert taken.held_out_clips == 2
+    assert ReplayLength(batch_size=1, capacity=CHUNK).capacity == CHUNK
+
+
+def test_accumulated_batches_have_rows_of_their_own(run):
+    apart = data(run, images=0.0)
+    strategy = SimpleNamespace(root_device=torch.device("cpu"))
+    apart.trainer = SimpleNamespace(accumulate_grad_batches=2, world_size=1, global_rank=0, strategy=strategy)
+    apart.begin(0)
+    apart.fill(3)
+    assert [apart.batch(step).first_row for step in range(4)] == [0, 4, 0, 4]
+
+
+def test_scenes_have_their_shares_of_the_chunks(run):
+    found = data(run, scenes={"strike": 0.25, "drop": 0.25})
+    chunks = _Chunks(found, "train")
+    seen = []
+    for worlds in found.worlds:
+        for k, world in enumerate(worlds):
+            worlds[k] = Noted(world, seen)
+    for number in range(60):
+        with suppress(StopHere):
+            chunks[number]
+    counts = [seen.count(each.scenes) for each in found.configs]
+    assert sum(counts) == 60 and abs(counts[0] - 30) < 12 and all(4 < each < 27 for each in counts[1:])
+
+
+class StopHere(Exception):
+    pass
+
+
+class Noted:
+    """A world that notes which one was taken from, and renders nothing."""
+
+    def __init__(self, world, seen):
+        self.config, self.seen = world.config, seen
+
+    def __getitem__(self, index):
+        self.seen.append(self.config.scenes)
+        raise StopHere
