@@ -20,16 +20,19 @@ from torch.nn.modules.module import (
 from avsim.errors import InputError, shortened
 
 ALIASES = 20  # of a config's file: each may stand for many values
+CONFIGS = Path(__file__).parents[2] / "configs"  # in a checkout
 CONFIG_BYTES = 1_000_000  # of a config's file
 MODULES = 100_000  # of a model, at most
 # What a run may be resumed with other values of: its curve stays the same, or goes on further.
 HARMLESS = re.compile(
-    r"run$|config$|base$|ckpt_path$|init$|compile$|compile_mode$|checkpoint_every$|allow_changes$|allow_module\b|"
+    r"run$|base$|init$|compile$|compile_mode$|checkpoint_every$|"
     r"trainer\.(max_steps|max_time|logger|callbacks|devices|num_nodes|accelerator|strategy|precision|"
     r"log_every_n_steps|val_check_interval|limit_val_batches|limit_test_batches|enable_\w+|profiler|"
     r"default_root_dir|num_sanity_val_steps|benchmark|plugins)\b|"
     r"data\.init_args\.(workers|num_workers)$"
 )
+
+OF_A_COMMAND = {"config", "ckpt_path", "allow_changes", "allow_module"}  # of one command, not of the run
 
 
 def with_bases(arguments: Iterable[str]) -> Iterator[str]:
@@ -42,6 +45,9 @@ def with_bases(arguments: Iterable[str]) -> Iterator[str]:
     for argument in arguments:
         name, equals, value = argument.partition("=")
         path = argument if before in ("-c", "--config") else value if name in ("-c", "--config") else ""
+        if path and not Path(path).exists():
+            own = CONFIGS / Path(path).relative_to("configs") if path.startswith("configs/") else CONFIGS
+            raise InputError(f"{path}: no such config" + (f"; avsim has {own}" if own.is_file() else ""))
         if path and Path(path).is_file():
             base = read_config(Path(path)).get("base")
             if not isinstance(base, str | None):
@@ -128,10 +134,10 @@ def bounded() -> Iterator[None]:
 
 
 def differences(before: Any, now: Any, name: str = "") -> dict[str, tuple[Any, Any]]:
-    """What two configs differ in: {dotted name: (before, now)}."""
+    """What two configs of a run differ in: {dotted name: (before, now)}."""
     if isinstance(before, dict) and isinstance(now, dict):
         found: dict[str, tuple[Any, Any]] = {}
-        for key in {**before, **now}:
+        for key in [key for key in {**before, **now} if name or key not in OF_A_COMMAND]:
             dotted = f"{name}.{key}" if name else str(key)
             found |= differences(before.get(key), now.get(key), dotted)
         return found

@@ -46,6 +46,10 @@ from avsim.weights import allow, allowing
 
 WANDB_ID = "wandb.id"  # in a run's folder
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
+EXAMPLE = (
+    "-c configs/base.yaml -c configs/video_codec.yaml --run runs/video_codec --trainer.max_steps 500 "
+    "--data.batch_size 2. Later configs override earlier ones, options all; a run that stopped goes on."
+)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -63,7 +67,13 @@ def run(arguments: argparse.Namespace) -> None:
         with allowing([]):  # what the config allows ends with the command
             RunCLI(
                 args=[arguments.verb, *with_bases(map(_renamed, arguments.rest))],
-                parser_kwargs={**options, **{verb: dict(options) for verb in SUBCOMMANDS}},
+                parser_kwargs={
+                    **options,
+                    **{
+                        verb: {**options, "epilog": f"Example: avsim {verb} {EXAMPLE}"}
+                        for verb in SUBCOMMANDS
+                    },
+                },
                 subclass_mode_model=True,
                 subclass_mode_data=True,
                 save_config_callback=None,
@@ -282,14 +292,13 @@ class RunCLI(LightningCLI):
         changes = differences(before, now)
         if not changes:
             return
-        shown = ", ".join(f"{name} {new!r:.80} (was {old!r:.80})" for name, (old, new) in changes.items())
-        harmful = [name for name in changes if not HARMLESS.match(name)]
+        harmful = {name: change for name, change in changes.items() if not HARMLESS.match(name)}
         if harmful and not config.allow_changes:
             raise InputError(
-                f"{self.run_folder}: resumed with another config: {shown}; --allow-changes true goes on "
-                f"with it, another --run begins anew"
+                f"{self.run_folder}: resumed with another config: {_shown(harmful)}; --allow-changes true goes "
+                f"on with it, another --run begins anew"
             )
-        print(f"{self.run_folder}: resumed with another config: {shown}", flush=True)
+        print(f"{self.run_folder}: resumed with another config: {_shown(changes)}", flush=True)
         kept, number = self.output / "config.before.yaml", 1
         while kept.exists():
             number += 1
@@ -329,6 +338,10 @@ def _renamed(argument: str) -> str:
     """`--folder` is `--run` (which torchrun takes for an abbreviation of options of its own)."""
     name, equals, value = argument.partition("=")
     return f"--run{equals}{value}" if name == "--folder" else argument
+
+
+def _shown(changes: dict[str, tuple[Any, Any]]) -> str:
+    return ", ".join(f"{name} {new!r:.80} (was {old!r:.80})" for name, (old, new) in changes.items())
 
 
 def environment(trainer: Trainer) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from avsim.data import filters, shots
 from avsim.data.captions import Captions
 from avsim.data.published import Split
 from avsim.data.resuming import PARTS, check_settings, holds, kept_result
-from avsim.data.shards import SHARDS, to_int16, to_uint8, write_index, write_json, write_shard
+from avsim.data.shards import SHARDS, SPLITS, to_int16, to_uint8, write_index, write_json, write_shard
 from avsim.data.splits import assign
 from avsim.data.videos import find_videos, identity
 from avsim.data.workers import Crashed, run_all
@@ -40,8 +40,8 @@ class Prepared:
 
     clips: dict[str, int]  # in each split
     dropped: dict[str, int]  # clips (and shots that are too short for one) by reason
-    passed_over: dict[str, str]  # videos that could not be used, and why
-    videos: int
+    passed_over: dict[str, str]  # videos without a clip that can be used, and why
+    videos: int  # with clips
     shots: int
     uncaptioned: int = 0  # clips
 
@@ -91,8 +91,8 @@ def prepare(
     """Cut videos into clips of `spec`, one every `stride` seconds of a shot; write shards of them to `out`.
 
     Clips are dropped where they are black, frozen, silent or unreadable; videos without video or audio, and
-    videos that can't be read at all, are passed over. Splits go by video, or by shot where there is one
-    video; or as a `split_file` of `avsim split` says, which also has captions, and videos that it lacks are
+    videos that can't be read at all, are passed over. Splits go by video, or by shot where there are one or
+    two; or as a `split_file` of `avsim split` says, which also has captions, and videos that it lacks are
     passed over.
 
     Raises:
@@ -117,21 +117,28 @@ def prepare(
         cuts, failed = _find_cuts(folder, usable, jobs)
         passed_over |= failed
         usable = [video for video in usable if video.id in cuts]
-        dropped: Counter[str] = Counter()
+        dropped_of: dict[str, Counter[str]] = {}  # by video
         parts, shot_count = [], 0
         for video in usable:
             places, short, count = _places(video, cuts[video.id], spec, stride)
-            dropped[filters.SHORT] += short
+            dropped_of[video.id] = Counter({filters.SHORT: short})
             shot_count += count
             parts += _parts(folder, video, places, spec)
         found = _cut_clips(parts, jobs)
-        for kept in found:
-            dropped.update(kept["dropped"])
+        for part, kept in zip(parts, found, strict=True):
+            dropped_of[part.video.id].update(kept["dropped"])
+        dropped = sum(dropped_of.values(), Counter())
         items = sorted(
             (item for kept in found for item in kept["items"]),
             key=lambda item: (item["video"], item["start"]),
         )
-        by_video, video_of = len(usable) > 1, {video.id: video for video in usable}
+        yielding = {item["video"] for item in items}
+        for video in usable:
+            if video.id not in yielding:
+                passed_over[str(video.path)] = (
+                    f"{video.path}: no clip is left ({_counts(dropped_of[video.id])})"
+                )
+        by_video, video_of = len(yielding) >= len(SPLITS), {video.id: video for video in usable}
         for item in items:
             video = video_of[item["video"]]
             item["name"] = f"{video.path.stem}@{item['start']:.3f}"
@@ -152,19 +159,20 @@ def prepare(
             "split_by": str(split_file) if listed is not None else "video" if by_video else "shot",
             "split_sha256": None if listed is None else listed.hashes,
             "videos": {video.id: video.path.name for video in usable},
-            "dropped": {reason: n for reason, n in dropped.items() if n},
+            "dropped": dict(dropped),
             "passed_over": passed_over,
         }
         if not items:
-            raise InputError(f"no clip of {spec.seconds:g} s is left of {len(paths)} videos: {_said(about)}")
+            raise InputError(
+                f"no clip of {spec.seconds:g} s is left of {len(paths)} videos: {'; '.join(passed_over.values())}"
+            )
         write_index(folder, "clips", about, items)
     missing = sum(not item["caption"] for item in items)
-    return Prepared(dict(counts), about["dropped"], passed_over, len(usable), shot_count, missing)
+    return Prepared(dict(counts), about["dropped"], passed_over, len(yielding), shot_count, missing)
 
 
-def _said(about: dict[str, Any]) -> str:
-    reasons = [f"{count} {reason}" for reason, count in about["dropped"].items()]
-    return "; ".join(reasons + list(about["passed_over"].values())) or "they are too short"
+def _counts(dropped: Counter[str]) -> str:
+    return ", ".join(f"{reason}: {count}" for reason, count in dropped.items() if count) or "too short"
 
 
 # Round 1: who is who -----------------------------------------------------------------------------------

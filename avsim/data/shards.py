@@ -200,9 +200,8 @@ class ShardFolder:
             raise InputError(f"{self.folder}: unknown split {split!r}; there are {', '.join(SPLITS)}")
         items = [item for item in self.index["items"] if split in (None, item["split"])]
         if not items:
-            raise InputError(
-                f"{self.folder}: no {self.kind} in {'it' if split is None else f'split {split}'}"
-            )
+            where = "it" if split is None else f"split {split}; avsim prepare fills each from three shots on"
+            raise InputError(f"{self.folder}: no {self.kind} in {where}")
         return items
 
     def read(self, item: dict[str, Any], names: tuple[str, ...]) -> dict[str, Tensor]:

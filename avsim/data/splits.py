@@ -12,7 +12,8 @@ def assign(
     """The split of each unit (a video, a shot) from its size: all that comes from one unit stays together.
 
     Units are put in the order of their hashes and dealt out from one end: test, validation, then train, each
-    unit to where the middle of it falls. Every split that is requested gets a unit where there are three.
+    unit to where the middle of it falls. Every split that is requested gets a unit where there are three:
+    where it got none, the smallest, so that most is left to train on.
 
     Raises:
         InputError: shares that are negative or leave nothing to train on.
@@ -29,15 +30,18 @@ def assign(
         split[unit] = "test" if middle < test else "validation" if middle < test + validation else "train"
         passed += sizes[unit]
     if len(order) >= 3:
-        _fill(split, order, [name for name, share in (("test", test), ("validation", validation)) if share])
+        smallest = sorted(order, key=lambda unit: sizes[unit])
+        _fill(
+            split, smallest, [name for name, share in (("test", test), ("validation", validation)) if share]
+        )
     return split
 
 
-def _fill(split: dict[str, str], order: list[str], wanted: list[str]) -> None:
-    """Give one unit to each split that is wanted and empty, and leave at least one to train on."""
+def _fill(split: dict[str, str], units: list[str], wanted: list[str]) -> None:
+    """Give the first unit that can be spared to each empty split that is wanted, and leave one to train on."""
     given = list(split.values())
     for name in [*wanted, "train"]:
         if name not in given:
-            unit = next(unit for unit in order if given.count(split[unit]) > 1)
+            unit = next(unit for unit in units if given.count(split[unit]) > 1)
             split[unit] = name
             given = list(split.values())

@@ -8,7 +8,10 @@ from pathlib import Path
 
 from avsim.errors import InputError
 
-SUFFIXES = frozenset((".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".gif"))
+SUFFIXES = frozenset(
+    ".mp4 .m4v .mov .qt .mkv .webm .avi .gif .mpg .mpeg .vob .ts .mts .m2ts .wmv .asf .flv .f4v .3gp .3g2 .ogv "
+    ".mxf .dv".split()
+)
 _EDGE = 1 << 20  # bytes at either end of a file that tell videos apart
 
 
@@ -51,6 +54,6 @@ def uncaptioned(missing: int, total: int) -> str | None:
     if not missing:
         return None
     return (
-        f"{missing} of {total} clips have no caption and teach no prompt: put NAME.txt, "
+        f"{missing} of {total} clips have no caption; a generator learns no prompts from them: put NAME.txt, "
         "NAME.json or NAME.csv beside NAME.mp4 (avsim prepare --help)"
     )

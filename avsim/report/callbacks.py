@@ -33,13 +33,13 @@ from avsim.training.callbacks import averaged, clip_spec, parts_of
 class Samples(Callback):
     """Draws clips with audio every `every_n_steps` steps, for RUN/samples/step=N/ and the loggers.
 
-    A clip for each prompt and seed and, for `foley` clips of the validation set, another sound for their
+    A clip for each prompt (by default none, and two captions of the validation set) and seed and, for `foley` clips of the validation set, another sound for their
     video. With a separator, their regions' stems too. wandb shows them as a table and as players.
     """
 
     def __init__(
         self,
-        prompts: list[str],
+        prompts: list[str] | None,
         seeds: list[int],
         every_n_steps: int = 1000,
         foley: int = 1,  # clips of the validation set
@@ -93,7 +93,7 @@ class Samples(Callback):
         simulator = Simulator(**parts, separator=self.separator, spec=spec, source="this run")
         samples = [
             Sample(simulator.generate(prompt, spec.seconds, seed, **self.how), prompt, seed, "joint")
-            for prompt in self.prompts
+            for prompt in (default_prompts(trainer) if self.prompts is None else self.prompts)
             for seed in self.seeds
         ]
         for clip, caption in self._seen(trainer, simulator):
@@ -112,11 +112,21 @@ class Samples(Callback):
 
     def _seen(self, trainer: Trainer, simulator: Simulator) -> Iterator[tuple[Clip, str]]:
         """The first clips of the validation set as their codec shows them, and their captions."""
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        batches = (data.on_after_batch_transfer(batch, 0) for batch in data.val_dataloader())
-        rows = ((batch, row) for batch in batches for row in range(len(batch.names)))
+        rows = ((batch, row) for batch in _validation(trainer) for row in range(len(batch.names)))
         for batch, row in itertools.islice(rows, self.foley):
             yield simulator.decode_video(batch.video[row], batch.spec.clip), batch.captions[row]
+
+
+def default_prompts(trainer: Trainer) -> list[str]:
+    """No prompt, and the first two captions of the validation set, as far as its first batches have any."""
+    batches = itertools.islice(_validation(trainer), 4)
+    captions = dict.fromkeys(caption for batch in batches for caption in batch.captions if caption)
+    return ["", *list(captions)[:2]]
+
+
+def _validation(trainer: Trainer) -> Iterator[Any]:
+    data: Any = trainer.datamodule  # type: ignore[attr-defined]
+    return (data.on_after_batch_transfer(batch, 0) for batch in data.val_dataloader())
 
 
 def players(samples: Sequence[Sample]) -> dict[str, Any]:

@@ -187,6 +187,11 @@ class Checkpoints(Checkpoint):
             for count in (progress.total, progress.current):
                 count.ready += 1
         if stopped:
+            if trainer.is_global_zero:
+                print(
+                    f"{trainer.default_root_dir}: saved at step {trainer.global_step}; the same command goes on",
+                    flush=True,
+                )
             if self.stop is None:  # another process received the signal
                 os.kill(os.getpid(), signal.SIGTERM)
             if self.stop is not None:
@@ -381,6 +386,11 @@ class StepProgressBar(RichProgressBar):
         super().__init__()
         self.shown: dict[str, Any] = {}
 
+    @property
+    def total_train_batches(self) -> int | float:
+        """Batches of the whole run; Lightning's are of what is left when a run is resumed."""
+        return self.trainer.max_steps * self.trainer.accumulate_grad_batches
+
     def _get_train_description(self, current_epoch: int) -> str:
         return "Training"
 
@@ -394,17 +404,17 @@ class StepProgressBar(RichProgressBar):
 class Throughput(Callback):
     """Logs clips/s (and latents/s, both modalities' together, where a batch holds latents) of all processes.
 
-    Without a terminal for a progress bar, it also prints a line every `every_n_steps` steps.
+    Without a terminal for a progress bar, it also prints a line every `every_n_steps` steps, or `every_seconds`.
     """
 
-    def __init__(self, every_n_steps: int = 100) -> None:
-        self.every_n_steps = every_n_steps
+    def __init__(self, every_n_steps: int = 100, every_seconds: float = 60.0) -> None:
+        self.every_n_steps, self.every_seconds = every_n_steps, every_seconds
         self.clips = self.latents = self.step = 0
         self.since = 0.0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
-        self.step = trainer.global_step
+        self.step, self.printed = trainer.global_step, time.monotonic()
         self._restart()
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -432,11 +442,10 @@ class Throughput(Callback):
             if self.latents:
                 pl_module.log("latents_per_second", self.latents / seconds)
             self._restart()
-        if (
-            trainer.global_step % self.every_n_steps == 0
-            and trainer.is_global_zero
-            and not sys.stdout.isatty()
-        ):
+        due = trainer.global_step % self.every_n_steps == 0
+        due = due or time.monotonic() - self.printed >= self.every_seconds
+        if due and trainer.is_global_zero and not sys.stdout.isatty():
+            self.printed = time.monotonic()
             numbers = {name: float(value) for name, value in trainer.callback_metrics.items()}
             shown = "  ".join(f"{name} {value:.4g}" for name, value in numbers.items())
             print(f"step {trainer.global_step} of {trainer.max_steps}  {shown}", flush=True)

@@ -71,6 +71,17 @@ def test_faults_are_counted(tmp_path, spec):
     assert index(tmp_path / "out")["dropped"] == made.dropped
 
 
+def test_a_video_without_a_usable_clip_is_named(tmp_path, spec):
+    """Two videos are left: too few for three splits by video, so that their shots are dealt out."""
+    for k in range(2):
+        film(tmp_path / f"{k}.mp4", shot(1.5, 0.3 + 0.1 * k, 300), shot(1.5, 0.8 - 0.1 * k, 500))
+    mute = film(tmp_path / "mute.mp4", shot(2.2, 0.8, sound=0.0))
+    made = prepare([tmp_path], tmp_path / "out", spec, stride=1.0)
+    assert made.passed_over == {str(mute): f"{mute}: no clip is left (silent: 2)"}
+    assert made.videos == 2 and made.clips.keys() == {"train", "validation", "test"}
+    assert index(tmp_path / "out")["split_by"] == "shot"
+
+
 def test_one_bad_film_among_others_is_passed_over(tmp_path, one_film, spec):
     good = [one_film]
     for k in range(3):
@@ -178,7 +189,7 @@ def test_refusals(tmp_path, one_film, shards, spec):
     (tmp_path / "bad.mp4").write_text("not a video")
     with pytest.raises(InputError, match="no video to prepare: .*bad.mp4"):
         prepare([tmp_path / "bad.mp4"], tmp_path / "out", spec)
-    with pytest.raises(InputError, match="no clip of 9 s is left of 1 videos: 6 shot too short"):
+    with pytest.raises(InputError, match="no clip of 9 s is left of 1 videos: .*shot too short: 6"):
         prepare([one_film], tmp_path / "other", ClipSpec(9.0, 16, 16, 8.0, 8000, 2))
     assert not (tmp_path / "out" / "index.json").exists()
 

@@ -28,6 +28,12 @@ def test_shares():
     assert counts["validation"] / total == pytest.approx(0.1, abs=0.002)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_of_few_units_the_largest_trains(seed):
+    split = assign({"interview": 50, "street": 2, "bell": 1}, seed)
+    assert split["interview"] == "train"
+
+
 def test_one_unit_trains():
     assert assign({"only": 3}) == {"only": "train"}
 

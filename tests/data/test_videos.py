@@ -10,12 +10,12 @@ from avsim.errors import InputError
 
 
 def test_finding(tmp_path):
-    for name in ("b.mp4", "deep/a.MKV", "notes.txt", ".hidden.mp4"):
+    for name in ("b.mp4", "deep/a.MKV", "deep/tape.mpg", "notes.txt", ".hidden.mp4"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(name.encode())
     found = find_videos([tmp_path, tmp_path / "b.mp4"])
-    assert [path.name for path in found] == ["b.mp4", "a.MKV"]
+    assert [path.name for path in found] == ["b.mp4", "a.MKV", "tape.mpg"]
     with pytest.raises(InputError, match="none.mp4: no such"):
         find_videos([tmp_path / "none.mp4"])
     (tmp_path / "empty").mkdir()

@@ -1,6 +1,6 @@
 import torch
 
-from avsim.evaluation.ood import OODCheck
+from avsim.evaluation.ood import OOD_MARGIN, OODCheck
 
 
 def drawn(count, seed, mean=0.0):
@@ -19,3 +19,14 @@ def test_clips_of_the_same_kind_are_familiar_and_others_are_not(tmp_path):
     assert sum(known.warning(list(drawn(16, seed))) is not None for seed in range(1, 21)) <= 2
     warning = known.warning(list(drawn(16, 1, mean=3.0)))
     assert warning is not None and "not calibrated" in warning
+
+
+def test_one_clip_a_fifth_farther_than_known_ones_ever_are_is_foreign():
+    """Real videos were 1.15 times or more as far away, true clips of the world up to 1.02 times."""
+    known = OODCheck(drawn(300, 0))
+    own = known._away(known.known).fill_diagonal_(torch.inf).amin(1).quantile(0.99)
+    along = torch.linspace(0, 20, 4000)[:, None] * torch.ones(8)
+    distances = known.distances(along)
+    for share, foreign in ((1.0, False), (1.2, True)):
+        clip = along[(distances > share * own).nonzero()[0, 0]]
+        assert (known.warning([clip], OOD_MARGIN) is not None) == foreign

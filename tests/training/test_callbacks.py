@@ -11,9 +11,9 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from avsim.clip import Clip, ClipSpec, Region, Stems
-from avsim.report.callbacks import Samples, log_to_tensorboard, players
+from avsim.report.callbacks import Samples, default_prompts, log_to_tensorboard, players
 from avsim.simulator.samples import Sample
-from avsim.training.callbacks import Throughput
+from avsim.training.callbacks import StepProgressBar, Throughput
 
 
 class Line(lightning.LightningModule):
@@ -68,6 +68,27 @@ def test_a_meter_prints_once_a_due_step(tmp_path, capsys):
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("step ")]
     assert [line.split()[1] for line in lines] == ["2", "4"]
     assert all("clips_per_second" in line for line in lines)
+
+
+def test_a_meter_prints_after_a_while_though_no_step_is_due(tmp_path, capsys):
+    fit(Throughput(every_n_steps=100, every_seconds=0.0), tmp_path, steps=3)
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("step ")]
+    assert [line.split()[1] for line in lines] == ["1", "2", "3"]
+
+
+def test_a_bar_counts_the_batches_of_the_whole_run():
+    bar = StepProgressBar()
+    bar._trainer = SimpleNamespace(max_steps=60, global_step=37, accumulate_grad_batches=2)
+    assert bar.total_train_batches == 120
+
+
+def test_prompts_of_samples_are_captions_of_the_validation_set_by_default():
+    captions = [["", "a dog barks"], ["a dog barks", "a bell"], ["rain"]]
+    data = SimpleNamespace(
+        val_dataloader=lambda: [SimpleNamespace(captions=each) for each in captions],
+        on_after_batch_transfer=lambda batch, index: batch,
+    )
+    assert default_prompts(SimpleNamespace(datamodule=data)) == ["", "a dog barks", "a bell"]
 
 
 def test_wandb_gets_cards_frames_and_spectrograms_under_stable_keys(tmp_path, monkeypatch):

@@ -257,7 +257,7 @@ def test_a_stopped_run_saves_a_checkpoint_first(whole, tmp_path, signum, code):
     done = slow.done()
     assert done.code == code and len(done.err.splitlines()) == 1, done
     step = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]
-    assert 3 <= step < 12
+    assert 3 <= step < 12 and f"{run}: saved at step {step}; the same command goes on" in done.out
     done = avsim(tmp_path, *FIT, run, "--allow-changes", "true")
     assert done.code == 0 and f"going on from step {step}" in done.out, done
     assert curve(run) == curve(whole)
@@ -326,6 +326,12 @@ def test_a_trainer_that_cannot_be_made_is_refused_in_one_line(tmp_path, argument
     assert done.code == 2 and len(done.err.splitlines()) == 1, done
 
 
+def test_a_config_that_is_not_there_is_looked_for_in_the_checkout(tmp_path):
+    done = avsim(tmp_path, "fit", "-c", "configs/base.yaml", "--run", tmp_path / "run")
+    assert done.code == 2 and len(done.err.splitlines()) == 1, done
+    assert f"no such config; avsim has {Path(__file__).parents[2] / 'configs/base.yaml'}" in done.err
+
+
 def test_folder_is_run_and_a_bar_can_be_switched_off(tmp_path):
     bar = tmp_path / "bar.yaml"
     bar.write_text("trainer:\n  callbacks+:\n    - class_path: avsim.training.callbacks.StepProgressBar\n")
@@ -343,5 +349,7 @@ def test_another_config_is_refused_unless_it_is_harmless_or_allowed(whole, tmp_p
     done = avsim(tmp_path, *FIT, run, "--trainer.max_steps", "13")
     assert done.code == 0 and "trainer.max_steps 13 (was 12)" in done.out, done
     assert (run / "config.before.yaml").read_text() == (whole / "config.yaml").read_text()
+    assert "max_steps" not in avsim(tmp_path, *FIT, run, *seed).err  # what is harmless doesn't stop it
     done = avsim(tmp_path, *FIT, run, *seed, "--allow-changes", "true")
     assert done.code == 0 and (run / "config.before-2.yaml").is_file(), done
+    assert "allow_changes" not in done.out, done
