@@ -48,7 +48,8 @@ WANDB_ID = "wandb.id"  # in a run's folder
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
 EXAMPLE = (
     "Example: avsim {verb} -c configs/base.yaml -c configs/video_codec.yaml --run runs/video_codec "
-    "--trainer.max_steps 500 --data.batch_size 2. Later configs override earlier ones, options all; a run that stopped goes on."
+    "--trainer.max_steps 500 --data.batch_size 2. Later configs override earlier ones, options all; "
+    "a run that stopped goes on."
 )
 
 
