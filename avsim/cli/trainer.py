@@ -47,8 +47,9 @@ from avsim.weights import allow, allowing
 WANDB_ID = "wandb.id"  # in a run's folder
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
 EXAMPLE = (
-    "-c configs/base.yaml -c configs/video_codec.yaml --run runs/video_codec --trainer.max_steps 500 "
-    "--data.batch_size 2. Later configs override earlier ones, options all; a run that stopped goes on."
+    "Example: avsim {verb} -c configs/base.yaml -c configs/video_codec.yaml --run runs/video_codec "
+    "--trainer.max_steps 500 --data.batch_size 2. Later configs override earlier ones, options all; "
+    "a run that stopped goes on."
 )
 
 
@@ -69,10 +70,7 @@ def run(arguments: argparse.Namespace) -> None:
                 args=[arguments.verb, *with_bases(map(_renamed, arguments.rest))],
                 parser_kwargs={
                     **options,
-                    **{
-                        verb: {**options, "epilog": f"Example: avsim {verb} {EXAMPLE}"}
-                        for verb in SUBCOMMANDS
-                    },
+                    **{verb: {**options, "epilog": EXAMPLE.format(verb=verb)} for verb in SUBCOMMANDS},
                 },
                 subclass_mode_model=True,
                 subclass_mode_data=True,
@@ -295,8 +293,8 @@ class RunCLI(LightningCLI):
         harmful = {name: change for name, change in changes.items() if not HARMLESS.match(name)}
         if harmful and not config.allow_changes:
             raise InputError(
-                f"{self.run_folder}: resumed with another config: {_shown(harmful)}; --allow-changes true goes "
-                f"on with it, another --run begins anew"
+                f"{self.run_folder}: resumed with another config: {_shown(harmful)}; --allow-changes true "
+                f"goes on with it, another --run begins anew"
             )
         print(f"{self.run_folder}: resumed with another config: {_shown(changes)}", flush=True)
         kept, number = self.output / "config.before.yaml", 1

@@ -74,8 +74,8 @@ class Mixture:
             return chosen
         raise InputError(
             f"a mixture of {self.count} clips needs as many shots or videos; {len(chosen)} found among "
-            f"{len(self.source)} clips of this split; prepare more videos, or do without (--data.validation null, "
-            "--data.test null)"
+            f"{len(self.source)} clips of this split; prepare more videos, or do without it (--data."
+            "validation null, --data.test null)"
         )
 
 

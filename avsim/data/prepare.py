@@ -135,9 +135,8 @@ def prepare(
         yielding = {item["video"] for item in items}
         for video in usable:
             if video.id not in yielding:
-                passed_over[str(video.path)] = (
-                    f"{video.path}: no clip is left ({_counts(dropped_of[video.id])})"
-                )
+                why = _counts(dropped_of[video.id])
+                passed_over[str(video.path)] = f"{video.path}: no clip is left ({why})"
         by_video, video_of = len(yielding) >= len(SPLITS), {video.id: video for video in usable}
         for item in items:
             video = video_of[item["video"]]
@@ -163,9 +162,8 @@ def prepare(
             "passed_over": passed_over,
         }
         if not items:
-            raise InputError(
-                f"no clip of {spec.seconds:g} s is left of {len(paths)} videos: {'; '.join(passed_over.values())}"
-            )
+            why = "; ".join(passed_over.values())
+            raise InputError(f"no clip of {spec.seconds:g} s is left of {len(paths)} videos: {why}")
         write_index(folder, "clips", about, items)
     missing = sum(not item["caption"] for item in items)
     return Prepared(dict(counts), about["dropped"], passed_over, len(yielding), shot_count, missing)

@@ -30,15 +30,13 @@ def assign(
         split[unit] = "test" if middle < test else "validation" if middle < test + validation else "train"
         passed += sizes[unit]
     if len(order) >= 3:
-        smallest = sorted(order, key=lambda unit: sizes[unit])
-        _fill(
-            split, smallest, [name for name, share in (("test", test), ("validation", validation)) if share]
-        )
+        wanted = [name for name, share in (("test", test), ("validation", validation)) if share]
+        _fill(split, sorted(order, key=lambda unit: sizes[unit]), wanted)
     return split
 
 
 def _fill(split: dict[str, str], units: list[str], wanted: list[str]) -> None:
-    """Give the first unit that can be spared to each empty split that is wanted, and leave one to train on."""
+    """Give the first unit to spare to each empty split that is wanted, and leave one to train on."""
     given = list(split.values())
     for name in [*wanted, "train"]:
         if name not in given:

@@ -9,8 +9,8 @@ from pathlib import Path
 from avsim.errors import InputError
 
 SUFFIXES = frozenset(
-    ".mp4 .m4v .mov .qt .mkv .webm .avi .gif .mpg .mpeg .vob .ts .mts .m2ts .wmv .asf .flv .f4v .3gp .3g2 .ogv "
-    ".mxf .dv".split()
+    ".mp4 .m4v .mov .qt .mkv .webm .avi .gif .mpg .mpeg .vob .ts .mts .m2ts .wmv .asf .flv .f4v .3gp .3g2 "
+    ".ogv .mxf .dv".split()
 )
 _EDGE = 1 << 20  # bytes at either end of a file that tell videos apart
 

@@ -33,8 +33,9 @@ from avsim.training.callbacks import averaged, clip_spec, parts_of
 class Samples(Callback):
     """Draws clips with audio every `every_n_steps` steps, for RUN/samples/step=N/ and the loggers.
 
-    A clip for each prompt (by default none, and two captions of the validation set) and seed and, for `foley` clips of the validation set, another sound for their
-    video. With a separator, their regions' stems too. wandb shows them as a table and as players.
+    A clip for each prompt and seed (by default no prompt, and two captions of the validation set) and, for
+    `foley` clips of the validation set, another sound for their video. With a separator, their regions' stems
+    too. wandb shows them as a table and as players.
     """
 
     def __init__(

@@ -154,10 +154,10 @@ def _plain(path: Path, name: str) -> tuple[Column, Sequence[Entry]]:
     """A folder of clips that is no run with samples."""
     if (path / "samples").is_dir() or (path / "csv").is_dir() or (path / "checkpoints").is_dir():
         if not ((path / LISTING).is_file() or (path / PROMPTS).is_file()):
-            inside = ", ".join(sorted(each.name for each in path.iterdir())[:8])
+            visible = sorted(each.name for each in path.iterdir() if not each.name.startswith("."))
             raise InputError(
-                f"{path}: lacks samples/step=…/samples.json (found: {inside}); expected a run of avsim fit "
-                "that has generated samples, or a checkpoint with --prompts"
+                f"{path}: lacks samples/step=…/samples.json (found: {', '.join(visible[:8])}); expected a "
+                "run of avsim fit with samples (-c configs/samples.yaml), or a checkpoint with --prompts"
             )
     settings = read_json(path / SETTINGS, dict) if (path / SETTINGS).is_file() else {}
     config = {key: str(value) for key, value in settings.items() if value not in (None, "", [])}

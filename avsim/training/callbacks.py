@@ -188,10 +188,8 @@ class Checkpoints(Checkpoint):
                 count.ready += 1
         if stopped:
             if trainer.is_global_zero:
-                print(
-                    f"{trainer.default_root_dir}: saved at step {trainer.global_step}; the same command goes on",
-                    flush=True,
-                )
+                saved = f"{trainer.default_root_dir}: saved at step {trainer.global_step}"
+                print(f"{saved}; the same command goes on", flush=True)
             if self.stop is None:  # another process received the signal
                 os.kill(os.getpid(), signal.SIGTERM)
             if self.stop is not None:
@@ -404,7 +402,7 @@ class StepProgressBar(RichProgressBar):
 class Throughput(Callback):
     """Logs clips/s (and latents/s, both modalities' together, where a batch holds latents) of all processes.
 
-    Without a terminal for a progress bar, it also prints a line every `every_n_steps` steps, or `every_seconds`.
+    Without a terminal for a progress bar, it prints a line every `every_n_steps` steps or `every_seconds`.
     """
 
     def __init__(self, every_n_steps: int = 100, every_seconds: float = 60.0) -> None:

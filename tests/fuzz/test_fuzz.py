@@ -39,6 +39,7 @@ def findings(folder: Path, seed: int, mutants: int) -> list[str]:
             for line in lines
             if "found" in line
         ]
+        print(f"{last} of {mutants} mutants begun, found: {found}", flush=True)  # shown if the time runs out
         started = [line for line in lines if "at" in line]
         if ended == 0:
             first = last
