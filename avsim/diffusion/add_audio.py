@@ -44,9 +44,10 @@ class AddAudioSystem(GeneratorSystem):
         if base is None:
             raise InputError("no model to train: give the folder that avsim add-audio wrote, --init DIR")
         model = load_model(part_folder(base, "generator"), expected=JointGenerator)
-        for part in ("video_codec", "audio_codec"):
-            if settings.get(part) is None and (Path(base) / part / CONFIG).is_file():
-                settings[part] = str(Path(base) / part)
+        for part in ("video_codec", "audio_codec"):  # of a model's folder, or of a run
+            folders = (Path(base) / part, Path(base) / "simulator" / part)
+            if settings.get(part) is None:
+                settings[part] = next((str(each) for each in folders if (each / CONFIG).is_file()), None)
         super().__init__(model.train(), **settings)
         joint = model.joint
         if video == "full":

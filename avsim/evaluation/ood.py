@@ -24,7 +24,7 @@ from avsim.seeds import generator
 
 OOD_CHECK = Path(__file__).parent / "calibrations" / "ood_check.safetensors"  # embeddings of true clips
 DRAWS, SURE = 1000, 0.99  # number of random sets of calibration clips, and the quantile of their distances
-OOD_MARGIN = 1.1  # times the distance that training clips hardly ever exceed; real videos: 1.15 or more
+OOD_MARGIN = 1.1  # times the distance that training clips hardly ever exceed; most real videos: 1.15 or more
 
 
 @dataclass(frozen=True, eq=False)

@@ -247,6 +247,19 @@ def test_the_video_half_of_the_shipped_generator_gets_audio(place, tmp_path, cap
     assert avsim("fit", *files, *data, "--init", tmp_path / "model", "--run", run) == 0, (
         capsys.readouterr().err
     )
-    drawn = ("--prompt", "a", "--seconds", 0.5, "--steps", 2, "--out", tmp_path / "drawn.mp4")
-    assert avsim("generate", "--checkpoint", run, *drawn) == 0
-    assert Clip.read(tmp_path / "drawn.mp4").sample_rate == RATE
+    lora = ("--init", run, "--model.video", "lora", "--run", tmp_path / "lora")  # goes on from the run
+    assert avsim("fit", *files, *data, *lora) == 0, capsys.readouterr().err
+    for checkpoint in (run, tmp_path / "lora"):
+        assert (checkpoint / "simulator/video_codec/config.json").is_file()
+        drawn = (
+            "--prompt",
+            "a",
+            "--seconds",
+            0.5,
+            "--steps",
+            2,
+            "--out",
+            tmp_path / f"{checkpoint.name}.mp4",
+        )
+        assert avsim("generate", "--checkpoint", checkpoint, *drawn) == 0
+        assert Clip.read(tmp_path / f"{checkpoint.name}.mp4").sample_rate == RATE

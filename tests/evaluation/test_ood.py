@@ -22,7 +22,7 @@ def test_clips_of_the_same_kind_are_familiar_and_others_are_not(tmp_path):
 
 
 def test_one_clip_a_fifth_farther_than_known_ones_ever_are_is_foreign():
-    """Real videos were 1.15 times or more as far away, true clips of the world up to 1.02 times."""
+    """Most real videos were 1.15 times or more as far away, true clips of the world up to 1.02 times."""
     known = OODCheck(drawn(300, 0))
     own = known._away(known.known).fill_diagonal_(torch.inf).amin(1).quantile(0.99)
     along = torch.linspace(0, 20, 4000)[:, None] * torch.ones(8)
