@@ -2,11 +2,11 @@
 
     noising            x_s and v                          guidance       wrappers around `denoise`
     levels             noise levels in training           sampler        dx/ds = v from noise to data
-    loss               flow loss, motion weight           tasks          which latents are given
+    loss               flow loss, motion weight           tasks          what is given, what generated
     training_sample    levels, noise, dropout of a step   generate       captions -> latents
     system             training under Lightning           rerank         best-of-n sampling
     add_audio          the same, with a video backbone    sync_reward    the reward of sync guidance
-    datamodule         worlds -> a replay buffer          distillation   targets of guidance distillation
+    datamodule         synthetic clips, while training    distillation   targets of guidance distillation
     student            guidance distillation              flow_edit      edits by prompt
     attention_statistics    audio -> video attention      multidiffusion other sizes, in windows
 

@@ -19,7 +19,7 @@ class AddAudioSystem(GeneratorSystem):
 
     Args:
         base: the folder that `avsim add-audio` wrote, or a run to continue from (`--init` of `avsim fit`).
-        video: what is trained of the video transformer: "freeze" nothing, "lora" adapters, "full" all of it.
+        video: what is trained in the video transformer: "freeze" nothing, "lora" adapters, "full" all of it.
         lora: the adapters' rank and target layers.
         fusion_learning_rate: of the fusion; None: the recipe's, which is that of the audio tower.
         video_learning_rate: of the video transformer or its adapters; None: the recipe's.
@@ -66,7 +66,7 @@ class AddAudioSystem(GeneratorSystem):
         if model.levels == "clip" and self.levels.temporal_share > 0:
             raise InputError(
                 f"{base}: its video transformer takes one noise level per clip; set "
-                "--model.init_args.levels.temporal_share 0 (animate and extend need more: they won't work)"
+                "--model.init_args.levels.temporal_share 0 (animate and extend need several: they won't work)"
             )
         self.base = base
         self.rates = {"joint.fusion.": fusion_learning_rate, "joint.video.": video_learning_rate}

@@ -1,7 +1,7 @@
-"""Worlds -> latents on the device: clips are rendered during training and kept in a replay buffer.
+"""A world's synthetic clips -> latents: clips are rendered during training and kept in a replay buffer.
 
-Worker processes render clips of a world, the device encodes them, and their latents stay there in a replay
-buffer until newer ones replace them. A step trains on clips that are sampled from it.
+Worker processes render clips, the training device encodes them, and their latents stay there in a replay
+buffer until newer ones replace them. A step trains on clips that are sampled from the buffer.
 
 Reproducibility:
 - Clip i, its place in the buffer, and the noise, levels and dropped captions of row r of step k are functions
@@ -117,7 +117,8 @@ class ReplayData(LightningDataModule):
         world: the name of a difficulty, such as "medium", or a config.
         spec: of the clips, except for their length.
         lengths: the lengths of the clips; all clips of a batch have the same.
-        scenes: shares of the clips that have one kind of scene alone, such as {strike: 0.25}.
+        scenes: share of the clips with scenes of one kind alone, by kind, such as {strike: 0.25}; all
+            other clips have the world's own mixture.
         images: first frames added to a batch, as a fraction of its clips.
         clips_per_step: clips that are rendered for each step; None: as many as the workers can render.
         minimum: clips of a length to render before training on it begins.
@@ -248,8 +249,8 @@ class ReplayData(LightningDataModule):
             prefetch_factor=2 if self.workers else None,
         )  # fmt: skip
 
-    def chunk_length(self, number: int) -> int:
-        """Which of the lengths the clips of a chunk have."""
+    def length_index(self, number: int) -> int:
+        """The index in `lengths` of the length that the clips of a chunk have."""
         shares = torch.tensor([each.rendered_share for each in self.lengths])
         return int(torch.multinomial(shares, 1, generator=generator(self.seed, "chunk", number)))
 
@@ -265,7 +266,7 @@ class ReplayData(LightningDataModule):
             return video, wave_codec.encode(from_int16(waves)).float()
 
     def begin(self, step: int) -> None:
-        """Reset the buffers, and refill them up to `step` if they are a function of it; start rendering."""
+        """Empty the buffers, start rendering; with `clips_per_step`, restore what they held before `step`."""
         self.teardown("fit")
         self.buffers = [
             ReplayBuffer(spec, self.channels, each.capacity, self.device)
@@ -277,7 +278,7 @@ class ReplayData(LightningDataModule):
             self.chunks = self.chunks_before(step)
             room = [buffer.capacity // CHUNK for buffer in self.buffers]
             for number in range(self.chunks - 1, -1, -1):
-                length = self.chunk_length(number * ranks + rank)
+                length = self.length_index(number * ranks + rank)
                 self.buffers[length].seen += CHUNK
                 if self.buffers[length].seen <= CHUNK * room[length]:
                     again.append(number)
@@ -303,7 +304,7 @@ class ReplayData(LightningDataModule):
     def fill(self, step: int) -> None:
         """Add the chunks that a step requires; without `clips_per_step`, also all others that are ready."""
         assert self.renderer is not None
-        while self.waits(step):
+        while self.must_wait(step):
             self.add(self.renderer.next())
             self.chunks += 1
         if self.clips_per_step is None:
@@ -311,8 +312,8 @@ class ReplayData(LightningDataModule):
                 self.add(chunk)
                 self.chunks += 1
 
-    def waits(self, step: int) -> bool:
-        """Whether the buffers lack what a step needs."""
+    def must_wait(self, step: int) -> bool:
+        """Whether the buffers still lack clips that a step needs."""
         if self.clips_per_step is not None and self.chunks < self.chunks_before(step):
             return True
         return not any(self.ready())
@@ -334,26 +335,26 @@ class ReplayData(LightningDataModule):
 
     def _picked(self, step: int, size: int, buffer: ReplayBuffer, name: str, image: bool) -> LatentBatch:
         rank, ranks = self._processes
-        together = self.trainer.accumulate_grad_batches if self.trainer else 1
+        accumulated = self.trainer.accumulate_grad_batches if self.trainer else 1
         mine = range(size * rank // ranks, size * (rank + 1) // ranks)
         picked = [derive(self.seed, name, step, row) % buffer.held for row in mine]
-        return buffer.batch(picked, mine.start + size * (step % together), image)
+        return buffer.batch(picked, mine.start + size * (step % accumulated), image)
 
 
 class _Chunks(Dataset):
-    """Chunk k of a split: CHUNK clips of one length, as bytes."""
+    """Chunk k of a split: CHUNK clips of one length, as uint8 frames and int16 waves."""
 
-    def __init__(self, data: ReplayData, split: str, most: int = 1 << 40) -> None:
+    def __init__(self, data: ReplayData, split: str, clips: int = 1 << 40) -> None:
         # This is sent to workers: it must hold no latents and no device.
-        self.seed, self.split, self.most = data.seed, split, most
-        self.chunk_length, self.shares = data.chunk_length, torch.tensor(list(data.shares.values()))
+        self.seed, self.split, self.clips = data.seed, split, clips
+        self.length_index, self.shares = data.length_index, torch.tensor(list(data.shares.values()))
         self.worlds = data.worlds
         if split != "train":
             self.worlds = [[WorldDataset(data.worlds[0][0].config, data.seed, split)]]
 
     def __getitem__(self, number: int) -> dict[str, Any]:
         trained = self.split == "train"
-        length = self.chunk_length(number) if trained else 0
+        length = self.length_index(number) if trained else 0
         at = torch.rand((), generator=generator(self.seed, "chunk scenes", number))
         which = (
             int((at < self.shares.cumsum(0)).int().argmax()) + 1
@@ -362,7 +363,7 @@ class _Chunks(Dataset):
         )
         world = self.worlds[which][length]
         first = number * CHUNK
-        indices = range(first, min(first + CHUNK, self.most))
+        indices = range(first, min(first + CHUNK, self.clips))
         clips, truths = zip(*(world[i] for i in indices), strict=True)
         return {
             "length": length,

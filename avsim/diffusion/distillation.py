@@ -29,13 +29,13 @@ TARGET_GUIDANCE = (
     replace(DEFAULT_GUIDANCE, sync_scale=0.35),
     replace(GUIDANCE_GIVEN_AUDIO, sync_scale=0.55, sync_samples=1),
 )
-SYNC_TARGET_GUIDANCE = (  # with a reward for synchrony; text guidance adds no pass to a student
+SYNC_TARGET_GUIDANCE = (  # with a reward for synchrony; text guidance costs a student no extra pass
     replace(DEFAULT_GUIDANCE, sync_scale=0.4, sync_start=0.4, sync_end=0.88, guidance_start=0.5),
     replace(GUIDANCE_GIVEN_AUDIO, sync_scale=0.5, sync_start=0.25, sync_end=0.9, sync_samples=1),
 )
 DELAYED_SHARE = 0.5  # fraction of clips whose audio is circularly shifted in time
 PREDICTED_SHARE = 0.5  # fraction of clips replaced by the teacher's prediction from a higher level
-HIGHER_LEVELS = 0.2, 0.5  # range of that level, as a share of the distance to 1: about a step of eight
+HIGHER_LEVELS = 0.2, 0.5  # by which share of its distance to 1 that level is higher: about one of 8 steps
 
 
 @torch.no_grad()
@@ -52,7 +52,7 @@ def distillation_sample(
 ) -> Pair[Noised]:
     """Clips as they occur during sampling, with the guided teacher's velocity as the target.
 
-    A sampler feeds the model its own prediction of the step before, with audio that is not yet in sync with
+    A sampler feeds the model its own prediction from the step before, with audio that is not yet in sync with
     the video. Trained on clean data alone, a student would not learn sync guidance. The host never waits for
     the device.
 
@@ -94,7 +94,7 @@ def targets(
     noise: Tensor,
     reward: Gradient | None = None,
 ) -> Pair[Noised]:
-    """The noised clips, with the guided teacher's velocity as the target.
+    """Tokens with the same x_s and levels as `noised`, whose velocity v is the guided teacher's: the target.
 
     Args:
         teacher: the guided model.

@@ -57,7 +57,7 @@ def flow_edit(
     free = [both and bool((level > 0).any()) for level in start]
     highest = max(float(level.max()) for level in start.present())
     uncond = model.context([guidance.negative_prompt], spec)
-    before, after = (
+    v_source, v_target = (
         guide(model, model.context([caption], spec), uncond, how.starting_at(highest), free)
         for caption, how in ((source, source_guidance), (target, guidance))
     )
@@ -74,7 +74,7 @@ def flow_edit(
 
         noised = x.each(lambda x, noise, s: Noised(x, noise, s).x_s, x.each(noise, NAMES), now)
         moved = z.each(lambda z, noised, x: z + noised - x, noised, x)
-        change = after(moved, now).each(lambda one, other: one - other, before(noised, now))
+        change = v_target(moved, now).each(lambda one, other: one - other, v_source(noised, now))
         z = z.each(_step, change, now, then)
     return to_latents(z, spec)
 

@@ -45,7 +45,8 @@ EPS = 1e-12
 class Guidance:
     """Guidance scales and intervals of noise levels; a scale of 1 (`sync_scale`: 0) is off and costs nothing.
 
-    An interval's start is a fraction of the starting level of the tokens; guidance is on above it.
+    Guidance is on at noise levels of at least its `..._start`: in sampling, whose levels fall, it ends there.
+    A start is relative to the level at which sampling starts (1, less for an edit); `sync_end` is absolute.
 
     Raises:
         InputError: a scale that is negative or not a number, or a level outside [0, 1].
@@ -54,12 +55,12 @@ class Guidance:
     guidance_scale: float = 1.5  # how much both modalities follow the caption
     modality_scale: float = 1.0  # how much the video follows its audio
     audio_modality_scale: float = 1.0  # how much the audio follows its video
-    modality_start: float = 0.0  # the lowest level of both modality scales
-    sync_scale: float = 0.0  # step along the gradient of the audio likelihood, or of a reward
-    guidance_start: float = 0.0  # the lowest level of `guidance_scale`
+    modality_start: float = 0.0  # the lowest level at which both modality scales are on
+    sync_scale: float = 0.0  # step size along the gradient of the audio likelihood, or of a reward
+    guidance_start: float = 0.0  # the lowest level at which `guidance_scale` is on
     sync_samples: int = 1  # noise samples over which the gradient of the audio likelihood is averaged
-    audio_text_scale: float = 1.0  # text guidance of the audio, computed without the video; at all levels
-    sync_start: float = 0.0  # the lowest level of `sync_scale`
+    audio_text_scale: float = 1.0  # text guidance of the audio as if it had no video; at all levels
+    sync_start: float = 0.0  # the lowest level at which `sync_scale` is on
     sync_end: float = 0.93  # the highest, as an absolute level: noisier video has no information on its audio
     audio_guidance_scale: float | None = None  # `guidance_scale` of the audio; None: the same
     negative_prompt: str = ""  # caption of the unconditional branch
@@ -234,8 +235,8 @@ def highest(s: Tensor) -> Tensor:
 class Gradient(NamedTuple):
     """The gradient of a loss w.r.t. the video, for `add_gradient`."""
 
-    of: Callable[[Pair[Tensor], Pair[Tensor], Pair[Tensor]], Tensor]
-    """of(x, s, clean) -> a gradient w.r.t. the video, (B, Lv, Dv); `clean`: the predicted clean tokens."""
+    compute: Callable[[Pair[Tensor], Pair[Tensor], Pair[Tensor]], Tensor]
+    """compute(x, s, clean) -> gradient w.r.t. the video, (B, Lv, Dv); `clean`: the predicted clean tokens."""
     max_norm: float = EPS  # norm above which a clip's gradient is normalised
 
 
@@ -255,7 +256,7 @@ def add_gradient(denoise: Denoise, gradient: Gradient, guidance: Guidance | Guid
         clean = x.each(
             lambda x, v, s: predicted_clean(x, v.to(x), repeat_levels(s, x.shape[1])[..., None]), v, s
         )
-        slope = gradient.of(x, s, clean)
+        slope = gradient.compute(x, s, clean)
         return v._replace(
             video=apply_gradient(v.video, slope, s.video, on * guidance.sync_scale, gradient.max_norm)
         )
@@ -275,18 +276,18 @@ def apply_gradient(
 
 
 def reward_gradient(reward_fn: RewardFn, spec: LatentSpec) -> Gradient:
-    """The gradient of a reward of the predicted clean clip (Universal guidance, 2302.07121).
+    """The gradient of minus a reward w.r.t. the predicted clean video (Universal guidance, 2302.07121).
 
     The reward model needs no training on noisy clips. Gradients below `MAX_NORM` are not scaled up.
     """
 
-    def of(x: Pair[Tensor], s: Pair[Tensor], clean: Pair[Tensor]) -> Tensor:
+    def compute(x: Pair[Tensor], s: Pair[Tensor], clean: Pair[Tensor]) -> Tensor:
         with torch.enable_grad():
             video = clean.video.detach().requires_grad_()
             reward = reward_fn(to_latents(Pair(video, clean.audio), spec))
             return torch.autograd.grad(-reward.sum(), video)[0]
 
-    return Gradient(of, MAX_NORM)
+    return Gradient(compute, MAX_NORM)
 
 
 AUDIO_NOISE_LEVEL = 0.8  # noise level of the audio whose likelihood is computed
@@ -297,18 +298,19 @@ def audio_likelihood_gradient(
 ) -> Gradient:
     """The gradient of the model's own audio loss w.r.t. the noisy video: classifier guidance (2105.05233).
 
-    By Bayes' rule p(video | audio) ~ p(video) p(audio | video), and the model is the classifier. The audio is
-    the predicted clean audio. Each of the `samples` costs a forward and a backward pass.
+    By Bayes' rule p(video | audio) is proportional to p(video) p(audio | video); the model is the
+    classifier. The audio is the predicted clean audio. Each of the `samples` costs a forward and a backward
+    pass.
 
     Args:
         model: the classifier.
         context: of the clips.
         noise: noise(i) of the audio (B, La, Da) for the i-th pass.
-        samples: over which the gradient is summed.
+        samples: number of noise samples over which the gradient is summed; its norm doesn't matter.
     """
     calls = count()
 
-    def of(x: Pair[Tensor], s: Pair[Tensor], clean: Pair[Tensor]) -> Tensor:
+    def compute(x: Pair[Tensor], s: Pair[Tensor], clean: Pair[Tensor]) -> Tensor:
         total = torch.zeros_like(x.video)
         for _ in range(samples):
             fresh = noise(next(calls)).to(clean.audio)
@@ -319,7 +321,7 @@ def audio_likelihood_gradient(
                 total += torch.autograd.grad(loss.sum(), video)[0]
         return total
 
-    return Gradient(of)
+    return Gradient(compute)
 
 
 def conditional_audio_loss(

@@ -21,7 +21,7 @@ from avsim.seeds import row_normal, row_uniform
 def shifted(u: Tensor, shift: float) -> Tensor:
     """The noise level of a timestep u, both in [0, 1], after the timestep shift (SD3, 2403.03206, eq. 23).
 
-    A shift above 1 spends more steps at high noise, which redundant signals need.
+    A shift above 1 spends more steps at high noise, as redundant signals such as video need.
     """
     return shift * u / (1 + (shift - 1) * u)
 
@@ -83,6 +83,7 @@ class LevelMixture:
         They are sampled on the device of `rows`; row i depends on (seed, step, rows[i]) alone. Rows that are
         not `coupled` train each modality alone: neither is given, and each has an independent timestep u.
         """
+        # They decide: the kind of levels, whether these vary in time, which span is given, where it is cut.
         kind, along, which, cut = row_uniform(rows, (4,), seed, name, step)[:, :, None].unbind(1)  # (B, 1)
         if not coupled:
             joint, foley, visualize = (torch.zeros_like(kind, dtype=torch.bool) for _ in range(3))
@@ -120,7 +121,7 @@ class LevelMixture:
         return Pair(*(self.given_noise * (2 * u - 1).clamp(min=0)).unbind(1))
 
     def _points(self, rows: Tensor, count: int, seed: int, name: str, step: int) -> Pair[Tensor]:
-        """Timesteps u in (0, 1] of both modalities, (B, t): logit-normal, or 1 at a rate of `pure_noise`."""
+        """Timesteps u of both modalities, (B, t): 1 with probability `pure_noise`, else logit-normal."""
         logits = row_normal(rows, (2, count), seed, name, step, "logits")
         pure = row_uniform(rows, (2, count), seed, name, step, "pure") < self.pure_noise
         return Pair(*torch.where(pure, 1.0, torch.sigmoid(self.logit_std * logits)).unbind(1))

@@ -5,14 +5,14 @@ from torch import Tensor
 
 from avsim.diffusion.noising import Noised, level_only_velocity
 
-MIN_NOISE_LEVEL = 0.05  # noise level below which the weight of an error of the data no longer grows
+MIN_NOISE_LEVEL = 0.05  # noise level below which an error of the predicted data weighs no more than at it
 
 
 def token_loss(predicted: Tensor, noised: Noised) -> Tensor:
     """Mean squared error of the velocity of each token, (B, L), 0 where the token is given (s = 0).
 
-    An error e of the data is an error e / s of the velocity; below `MIN_NOISE_LEVEL` it counts as
-    e / MIN_NOISE_LEVEL (2511.13720, section 4.3).
+    An error e of the predicted clean data is an error e / s of the velocity; where s is below
+    `MIN_NOISE_LEVEL`, it counts as e / MIN_NOISE_LEVEL (2511.13720, section 4.3).
     """
     error = (predicted.float() - noised.v).square().mean(-1)
     return error * (noised.level[..., 0] / MIN_NOISE_LEVEL).clamp(max=1).square()
@@ -46,5 +46,5 @@ def level_only(noised: Noised) -> Tensor:
 
     Returns (B, L, D). For unit variance its loss is 1 / (s^2 + (1 - s)^2) from `MIN_NOISE_LEVEL` on.
     """
-    energy = noised.x.square().mean(1, keepdim=True)  # (B, 1, D)
-    return level_only_velocity(noised.x_s, noised.level, energy)
+    variance = noised.x.square().mean(1, keepdim=True)  # (B, 1, D)
+    return level_only_velocity(noised.x_s, noised.level, variance)

@@ -73,7 +73,7 @@ class MultiDiffusion(nn.Module):
         grid = rearrange(x.video, "b (t h w) d -> b t h w d", t=t, h=h, w=w)
         total, audio = torch.zeros_like(grid, dtype=torch.float32), []
         high, wide = context.window
-        weights, share = window_weights(high, wide).to(grid), grid.new_zeros(h, w, 1)
+        weights, weight_sum = window_weights(high, wide).to(grid), grid.new_zeros(h, w, 1)
         for row, column in context.offsets:
             part = (slice(row, row + high), slice(column, column + wide))
             level = s.video
@@ -83,9 +83,9 @@ class MultiDiffusion(nn.Module):
             v = self.model(Pair(tokens, x.audio), Pair(level, s.audio), context.inner)
             made = rearrange(v.video, "b (t h w) d -> b t h w d", t=t, h=high, w=wide)
             total[:, :, *part] += weights * made
-            share[part] += weights
+            weight_sum[part] += weights
             audio.append(v.audio)
-        video = rearrange(total / share, "b t h w d -> b (t h w) d").to(x.video)
+        video = rearrange(total / weight_sum, "b t h w d -> b (t h w) d").to(x.video)
         return Pair(video, None if x.audio is None else torch.stack(audio).mean(0))
 
 

@@ -40,9 +40,9 @@ def predicted_clean(x_s: Tensor, v: Tensor, level: Tensor) -> Tensor:
     return x_s - level * v
 
 
-def level_only_velocity(x_s: Tensor, level: Tensor, energy: Tensor | float = 1.0) -> Tensor:
+def level_only_velocity(x_s: Tensor, level: Tensor, variance: Tensor | float = 1.0) -> Tensor:
     """The velocity of x_s that points to the Wiener estimate (`wiener`) of the data."""
-    return wiener(level, energy)[0] * x_s
+    return wiener(level, variance)[0] * x_s
 
 
 def predicted_noise(x_s: Tensor, v: Tensor, level: Tensor) -> Tensor:

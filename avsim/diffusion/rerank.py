@@ -26,7 +26,7 @@ def rerank(
     candidates: Sequence[Latents],
     first_row: int = 0,
 ) -> Latents:
-    """For each row, the candidate whose video gives the audio, which all share, the highest likelihood.
+    """For each row, the candidate whose video gives the audio the highest likelihood; all share that audio.
 
     The likelihood is measured by the audio's flow loss given the video: a diffusion classifier (2303.16203)
     whose classes are the candidates. The noise of row i depends on `first_row + i` alone and is the same for
@@ -42,7 +42,7 @@ def rerank(
 
 
 def clean_audio_loss(model: JointDiT, context: Context, x: Pair[Tensor], first_row: int = 0) -> Tensor:
-    """The flow loss of clean audio given its clean video, (B, L, D), averaged over `NOISE_LEVELS`: (B,)."""
+    """The flow loss of audio given its video, (B,), averaged over `NOISE_LEVELS`; x (B, L, D): clean."""
     given = x.video.new_zeros(len(x.video), 1)
     losses = []
     for level in NOISE_LEVELS:

@@ -39,7 +39,7 @@ def level_schedule(start: Pair[Tensor], steps: int, shifts: Pair[float]) -> list
 
 
 def lead_first_frame(levels: Sequence[Pair[Tensor]], frames: int, lead: int) -> Sequence[Pair[Tensor]]:
-    """The schedule with frame 0, of `frames` latent frames, `lead` steps ahead of the rest.
+    """The schedule of `frames` latent frames, with frame 0 `lead` steps ahead of the rest.
 
     Later latents are coded relative to frame 0 (`codecs.video`), which is therefore needed first.
     """

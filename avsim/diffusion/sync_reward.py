@@ -13,7 +13,8 @@ from avsim.models.pair import Latents
 from avsim.perception.sync import SyncModel, in_sync_score
 
 DECODER_ITERATIONS = 4  # of phase retrieval, enough for onsets
-FULL_NORM = 1.15  # gradient norm above which a clip counts in full; 1.5 to 6 with audible events, else 0.3
+# Gradient norm of the score above which a clip counts in full: it is 1.5 to 6 with audible events, else 0.3.
+FULL_NORM = 1.15
 
 
 def sync_reward(
@@ -23,8 +24,8 @@ def sync_reward(
 
     If the audio is generated too, avsim's codecs take shortcuts: the gradient w.r.t. the video is that of
     `linear_decode`, and audio is decoded in few iterations. Given audio is decoded and encoded once, and the
-    gradient w.r.t. the video is exact. At the sync model's own rates the host never waits for the device, so
-    that it can be part of a CUDA graph.
+    gradient w.r.t. the video is exact. At the sync model's own frame and sample rate the host never waits
+    for the device, so that the reward can be part of a CUDA graph.
     """
     cached: list[Tensor] = []  # features of given audio
 

@@ -144,7 +144,7 @@ class GeneratorSystem(L.LightningModule):
         return losses
 
     def total(self, samples: list[TrainingSample], losses: list[Pair[Tensor]]) -> Tensor:
-        """The step's loss: the mean over clips, of both modalities together, plus that over images."""
+        """The step's loss: the mean over clips, summed over modalities, plus the weighted mean of images."""
         means = [
             sample.weight * row_loss(loss).mean()
             for sample, each in zip(samples, losses, strict=True)
@@ -153,7 +153,7 @@ class GeneratorSystem(L.LightningModule):
         total = torch.stack(means).sum()
         alone = {name for sample in samples if not sample.coupled for name in _names(sample)}
         if not any(sample.coupled for sample in samples) or len(alone) < len(NAMES):
-            # If a kind of rows is absent, some weights have no gradient, and DDP would hang.
+            # Without coupled or unimodal rows, some weights have no gradient, and DDP would hang.
             weights = [weight for weight in self.model.parameters() if weight.requires_grad]
             total = total + 0 * torch.stack([weight.sum() for weight in weights]).sum()
         return total

@@ -1,4 +1,6 @@
-"""Tasks: which latents are given, and at which noise level the rest starts. No task has code of its own.
+"""Tasks: which latents are given, that is kept as conditions, and at which noise level the rest starts.
+
+All tasks run the same code.
 
 FOLEY                                            the video is given, the audio is generated
 Task("extend", until(1.0), until(1.0))           the first second of both is given
@@ -103,5 +105,5 @@ JOINT = Task("joint")  # text -> video and audio
 FOLEY = Task("foley", video=all_given)  # video -> audio
 AUDIO_TO_VIDEO = Task("visualize", audio=all_given)  # audio -> video
 ANIMATE = Task("animate", video=first)  # image -> video and audio
-VIDEO_ONLY = Task("image", audio=None)  # text -> video alone: an image if the spec has one frame
+VIDEO_ONLY = Task("image", audio=None)  # text -> video alone; an image if the spec has one frame
 AUDIO_ONLY = Task("audio", video=None)  # text -> audio alone

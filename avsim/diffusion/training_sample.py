@@ -24,12 +24,12 @@ from avsim.seeds import row_normal, row_uniform
 class CaptionDropout:
     """The probability that a clip trains without its caption."""
 
-    always: float  # of clips whose video is not given, or only in part
+    default: float  # of clips whose video is not given, or only in part
     given_video: float  # of clips whose whole video is given
 
     def sample(self, s: Pair[Tensor], rows: Tensor, seed: int, step: int, name: str) -> Tensor:
         """Which of the rows (B,) train without a caption, (B,) bool."""
-        chance = torch.full(rows.shape, self.always, device=rows.device)
+        chance = torch.full(rows.shape, self.default, device=rows.device)
         if s.video is not None:
             chance = torch.where((s.video == 0).all(1), self.given_video, chance)
         return row_uniform(rows, (), seed, name, step) < chance
@@ -44,7 +44,7 @@ class TrainingSample:
     captions: Sequence[str] | Tensor
     uncond: Tensor  # (B,) bool: rows that train without their caption
     rows: Tensor  # (B,)
-    weight: float  # of their mean loss in the loss of the step
+    weight: float  # of the rows' mean loss in the loss of the step
 
     @property
     def coupled(self) -> bool:

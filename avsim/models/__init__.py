@@ -8,13 +8,13 @@
     audio_tower, fusion    the audio branch, and its cross-attention to and from the video
     lora                   adapters on the video backbone
     joint_folder           a `JointTransformer` <-> a folder
-    pipelines, importing   diffusers pipelines, codecs and text encoders of others
+    pipelines, importing   third-party diffusers pipelines, codecs and text encoders
     text                   text encoders
     pair, tokens, rope     (video, audio) values; latents <-> tokens; rotary positions in seconds
     attention, level_only  attention layers; the Wiener estimate that outputs are added to
 
 A noise level s, 0 (clean) to 1 (noise), is sigma of diffusers' flow matching schedulers, timestep / 1000.
-Levels have the shape (B, K): each of a clip's K levels holds for a run of L / K consecutive tokens.
+Levels have the shape (B, K): each of a clip's K levels holds for L / K consecutive ones of its L tokens.
 """
 
 from typing import Any

@@ -51,8 +51,8 @@ def fused_attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) ->
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
     """Softmax attention, (B, heads, L, head width) -> (B, L, heads x head width); `mask` as in torch.
 
-    For training on a CPU the softmax is written out: with a few hundred keys torch's fused kernel takes 2
-    to 5 times as long in bfloat16, with 640 keys equally long (`experiments/benchmarks/attention.py`).
+    For training on a CPU the softmax is written out: in bfloat16, torch's fused kernel takes 2 to 5 times as
+    long for a few hundred keys, and the same time for 640 (`experiments/benchmarks/attention.py`).
     """
     scores_held = q.shape[:-1].numel() * k.shape[-2]
     if q.device.type != "cpu" or not torch.is_grad_enabled() or scores_held > MAX_SCORES:
@@ -87,7 +87,7 @@ class TextCrossAttention(nn.Module):
         return TextKV(self.k_norm(k), v)
 
     def forward(self, x: Tensor, text: TextKV, mask: Tensor) -> Tensor:
-        """The update of x (B, L, W), same shape; mask (B, 1, 1, S): which text tokens are present."""
+        """The residual update of x (B, L, W), same shape; mask (B, 1, 1, S): present text tokens."""
         q = rearrange(self.q(F.layer_norm(x, (self.width,))), "b l (h d) -> b h l d", h=self.heads)
         return self.out(attend(self.q_norm(q), text.k, text.v, mask))
 
@@ -120,5 +120,5 @@ class CrossAttention(nn.Module):
         return QKV(rotate(self.q_norm(q), rotary), rotate(self.k_norm(k), other_rotary), v)
 
     def forward(self, x: Tensor, other: Tensor, rotary: Rotary, other_rotary: Rotary) -> Tensor:
-        """The update of x, (B, L, W), from both streams after LayerNorm."""
+        """The residual update of x, (B, L, W); x and `other` are already layer-normalised."""
         return self.out(attend(*self.qkv(x, other, rotary, other_rotary)))

@@ -16,7 +16,9 @@ from avsim.models.tokens import Positions, patch_levels, patch_seconds, sinusoid
 
 
 def head_width_of(width: int, heads: int | None = None) -> int:
-    """The width of a head: 64 where that divides `width`, else the nearest multiple of 8 that does.
+    """The width of a head: `width / heads`; without `heads`, the divisor of `width` nearest to 64.
+
+    It is a multiple of 8.
 
     Raises:
         InputError: a width, or a number of heads, that allows no multiple of 8.
@@ -40,10 +42,10 @@ class LevelModulation(nn.Module):
         self.out = zero_init(nn.Linear(width, 6 * width))
 
     def forward(self, s: Tensor) -> tuple[Tensor, Tensor]:
-        """Levels (B, K) -> for the output (B, K, W), for blocks (B, K, 6, W)."""
+        """Levels (B, K) -> their embedding (B, K, W), and the modulation of all blocks (B, K, 6, W)."""
         with torch.autocast(s.device.type, enabled=False):
-            level = self.embed(sinusoidal_embedding(s, 256).to(self.out.weight.dtype))  # (B, K, W)
-            return level, self.out(F.silu(level)).unflatten(-1, (6, -1))
+            embedding = self.embed(sinusoidal_embedding(s, 256).to(self.out.weight.dtype))  # (B, K, W)
+            return embedding, self.out(F.silu(embedding)).unflatten(-1, (6, -1))
 
 
 class AudioBlock(nn.Module):
@@ -92,12 +94,12 @@ class AudioTower(nn.Module):
         text_width: E of the text embeddings.
         width: W, a multiple of 8.
         depth: number of blocks.
-        heads: number of attention heads, which share the width; None: heads about 64 wide.
+        heads: number of attention heads, which must divide the width; None: heads about 64 wide.
         patch: audio latents per token.
         mlp_ratio: hidden width of an MLP over `width`.
 
     Raises:
-        InputError: a size that is not positive, or a width that the heads can't share.
+        InputError: a size that is not positive, or a width that can't be divided into heads.
     """
 
     def __init__(
@@ -120,7 +122,8 @@ class AudioTower(nn.Module):
         self.text = nn.Sequential(nn.Linear(text_width, width), nn.GELU("tanh"), nn.Linear(width, width))
         self.level = LevelModulation(width)
         self.blocks = nn.ModuleList(AudioBlock(width, self.head_width, mlp_ratio) for _ in range(depth))
-        self.out_table = nn.Parameter(torch.randn(2, width) / width**0.5)  # to the output's shift and scale
+        # Added to the level embedding: the output's shift and scale.
+        self.out_table = nn.Parameter(torch.randn(2, width) / width**0.5)
         self.out = nn.Linear(width, patch * channels)
         nn.init.normal_(self.out.weight, std=0.02)
         nn.init.zeros_(self.out.bias)
@@ -134,15 +137,15 @@ class AudioTower(nn.Module):
         """Levels (B,) or (B, l) -> (B, 1) or (B, L); a token of several levels takes the highest."""
         return s[:, None] if s.ndim == 1 else patch_levels(s, self.patch)
 
-    def velocity(self, hidden: Tensor, level: Tensor, z: Tensor, s: Tensor) -> Tensor:
+    def velocity(self, hidden: Tensor, level_embedding: Tensor, z: Tensor, s: Tensor) -> Tensor:
         """The velocity (B, Da, l) from the last hidden tokens (B, L, W).
 
-        The output is added to the Wiener estimate of the velocity (`wiener`) in units of that estimate's
-        standard error, as with EDM's skip and output scales (2206.00364, section 5).
+        The output times the standard error of the Wiener estimate of the velocity (`wiener`) is subtracted
+        from that estimate, as with EDM's skip and output scales (2206.00364, section 5).
 
-        Shapes: level embedding (B, 1 or L, W); z (B, Da, l) noisy latents; s (B,) or (B, l).
+        Shapes: level_embedding (B, 1 or L, W); z (B, Da, l) noisy latents; s (B,) or (B, l).
         """
-        shift, scale = (level[:, :, None] + self.out_table).unbind(2)  # (B, 1 or L, W)
+        shift, scale = (level_embedding[:, :, None] + self.out_table).unbind(2)  # (B, 1 or L, W)
         h = F.layer_norm(hidden, hidden.shape[-1:]) * (1 + scale) + shift  # (B, L, W)
         update = rearrange(self.out(h.to(self.out.weight.dtype)), "b l (d p) -> b d (l p)", p=self.patch)
         level = s.float()[:, None, None] if s.ndim == 1 else s.float()[:, None]  # (B, 1, 1 or l)

@@ -1,4 +1,4 @@
-"""The interface of exchangeable video models: a transformer that is run block by block.
+"""The interface of interchangeable video models: a transformer that is run block by block.
 
 A backbone takes latents and noise levels and returns velocities in avsim's convention, v = noise - x, which
 is also that of Wan and LTX-Video. Between blocks its hidden tokens are accessible: audio is fused there.
@@ -24,7 +24,7 @@ Patch = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class State:
-    """What one block passes to the next: blocks return a copy with new `hidden`. Adapters add fields."""
+    """What one block passes to the next: a block returns a copy with a new `hidden`. Adapters add fields."""
 
     hidden: Tensor  # (B, L, W), tokens in the order (t, h, w)
 
@@ -98,7 +98,7 @@ def clip_levels(s: Tensor, name: str) -> Tensor:
     if not bool((s == s[:, :1]).all()):
         raise InputError(
             f"{name} takes one noise level per clip; these differ from frame to frame, so animate, "
-            "extend and training on given frames are not possible"
+            "extend and training with given frames are not possible"
         )
     return s[:, 0]
 

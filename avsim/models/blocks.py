@@ -30,7 +30,7 @@ class StreamBlock(nn.Module):
 
     Args:
         width: W of the stream.
-        heads: number of attention heads, which share the width.
+        heads: number of attention heads, which must divide the width.
         text_width: E of the text tokens.
         mlp_ratio: hidden width of the MLP over `width`.
     """
@@ -77,7 +77,7 @@ class Block(nn.Module):
     Args:
         coupling: how the streams are coupled.
         width: W of both streams.
-        heads: number of attention heads, which share the width.
+        heads: number of attention heads, which must divide the width.
         text_width: E of the text tokens.
         mlp_ratio: hidden width of the MLP over `width`.
     """

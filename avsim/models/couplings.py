@@ -1,12 +1,12 @@
 """How the video and the audio stream are coupled in a block. Couplings are modules, compared at equal cost.
 
-| coupling         | the two streams                                                                   |
-|------------------|-----------------------------------------------------------------------------------|
-| `NoCoupling`     | exchange nothing: two models side by side, the baseline of a cascade                |
+| coupling         | the two streams                                                                     |
+|------------------|-------------------------------------------------------------------------------------|
+| `NoCoupling`     | exchange nothing: a video and an audio model side by side, as a baseline            |
 | `CrossCoupling`  | attend to themselves, then to each other; starts at zero output, so that it can be  |
 |                  | added to a trained video model                                                      |
 | `JointCoupling`  | share one softmax over all tokens, with weights of their own (MM-DiT, 2403.03206)   |
-| `SingleCoupling` | share one softmax and all weights of the block                                      |
+| `SingleCoupling` | share one softmax and all weights of the block (single-stream)                      |
 
 Where one modality is absent no coupling applies: the other stream attends to itself.
 """

@@ -14,11 +14,14 @@ from avsim.models.rope import Rotary, rotary
 from avsim.models.tokens import Positions, patch_seconds
 
 
-class FusedCrossAttention(CrossAttention):
-    """`CrossAttention` by fused kernels alone: scores of pretrained models' streams do not fit in memory."""
+class SDPACrossAttention(CrossAttention):
+    """`CrossAttention` that always uses torch's fused kernels, even in training on a CPU.
+
+    The streams of pretrained models are so long that their attention scores would not fit in memory.
+    """
 
     def forward(self, x: Tensor, other: Tensor, rotary: Rotary, other_rotary: Rotary) -> Tensor:
-        """The update of x, (B, L, W), from both streams after LayerNorm."""
+        """The residual update of x, (B, L, W); x and `other` are already layer-normalised."""
         return self.out(fused_attend(*self.qkv(x, other, rotary, other_rotary)))
 
 
@@ -29,7 +32,7 @@ class CrossAttentionFusion(nn.Module):
         video_width: of the backbone's hidden tokens.
         audio_width: of the tower's, and of the attention.
         head_width: of the attention, a multiple of 8.
-        to_video: whether video attends to audio. False keeps the video model's output unchanged.
+        to_video: whether video attends to audio; False keeps the video model's output unchanged.
         to_audio: whether audio attends to video.
     """
 
@@ -43,10 +46,8 @@ class CrossAttentionFusion(nn.Module):
     ) -> None:
         super().__init__()
         heads = audio_width // head_width
-        self.to_video = (
-            FusedCrossAttention(video_width, heads, audio_width, audio_width) if to_video else None
-        )
-        self.to_audio = FusedCrossAttention(audio_width, heads, video_width) if to_audio else None
+        self.to_video = SDPACrossAttention(video_width, heads, audio_width, audio_width) if to_video else None
+        self.to_audio = SDPACrossAttention(audio_width, heads, video_width) if to_audio else None
 
     def forward(
         self, video: Tensor, audio: Tensor, video_rotary: Rotary, audio_rotary: Rotary

@@ -58,9 +58,9 @@ def import_text(name: str, folder: str | Path, length: int, layers: list[int] | 
         InputError: there is none, or it lacks some of the `layers`.
     """
     subfolder = next((each for each in TEXT_FOLDERS if kind_of(name, each) is not None), "")
-    beside = "tokenizer" if subfolder else ""
-    encoder = PretrainedEncoder(name, length, layers, subfolder, beside)
-    with atomic(folder) as temporary:
+    tokenizer_subfolder = "tokenizer" if subfolder else ""
+    encoder = PretrainedEncoder(name, length, layers, subfolder, tokenizer_subfolder)
+    with atomic(folder) as temporary:  # becomes `folder` at the end, which the config therefore names
         encoder.encoder.save_pretrained(temporary / "encoder")
         encoder.tokenizer.save_pretrained(temporary / "encoder")
         placed: Any = PretrainedEncoder(str(temporary / "encoder"), length, layers)

@@ -80,8 +80,8 @@ class Modulation(nn.Module):
         return out[:, :, :6], out[:, :, 6:]
 
 
-LOG_VARIANCE_RATE = 8  # factor on the learned log variances of channels, which end up several units from 0
-MAX_LOG_VARIANCE = 4.0  # by which a token's log variance may differ from its channel's
+LOG_VARIANCE_RATE = 8  # unit in which channels' log variances are learned: they end up far from 0
+MAX_LOG_VARIANCE = 4.0  # the most by which a token's log variance may differ from its channel's
 
 
 class OutputHead(nn.Module):
@@ -89,15 +89,16 @@ class OutputHead(nn.Module):
 
     The filter estimates the velocity from the noisy token alone (`wiener`), for channels of learned variance
     times a variance predicted per token: after frame 0 most tokens hardly change, and a few hold all motion.
-    The head adds its output in units of the filter's error: the skip and output scales of EDM (2206.00364,
-    section 5), token by token. At high noise that is a prediction of the clean token (2511.13720).
+    The layer's output times the filter's standard error is subtracted from that estimate: the skip and output
+    scales of EDM (2206.00364, section 5), token by token. So at high noise the layer predicts the clean token
+    (2511.13720).
     """
 
     def __init__(self, width: int, channels: int) -> None:
         super().__init__()
         self.out = zero_init(nn.Linear(width, channels))
         self.log_variance = zero_init(nn.Linear(width, channels))  # of each token
-        self.channel_log_variance = nn.Parameter(torch.zeros(channels))  # over LOG_VARIANCE_RATE
+        self.channel_log_variance = nn.Parameter(torch.zeros(channels))  # in units of LOG_VARIANCE_RATE
 
     def forward(self, h: Tensor, x: Tensor, s: Tensor) -> Tensor:
         """Hidden state (B, L, W), noisy tokens (B, L, D), levels (B, L, 1) -> velocity (B, L, D)."""
@@ -107,14 +108,14 @@ class OutputHead(nn.Module):
 
 
 class VideoInput(nn.Module):
-    """Input projection of video tokens; frame 0 has weights of its own: its latents are those of an image."""
+    """Input projection of video tokens, with separate weights for frame 0, which is encoded as an image."""
 
     def __init__(self, width: int, channels: int) -> None:
         super().__init__()
         self.first_frame, self.later_frames = nn.Linear(channels, width), nn.Linear(channels, width)
 
     def forward(self, x: Tensor, first: int) -> Tensor:
-        """Noisy tokens (B, L, Dv), the `first` of which are of frame 0 -> (B, L, W)."""
+        """Noisy tokens (B, L, Dv), of which `first` tokens at the beginning are frame 0's -> (B, L, W)."""
         return torch.cat([self.first_frame(x[:, :first]), self.later_frames(x[:, first:])], dim=1)
 
 
@@ -126,7 +127,10 @@ class VideoOutput(nn.Module):
         self.first_frame, self.later_frames = OutputHead(width, channels), OutputHead(width, channels)
 
     def forward(self, h: Tensor, x: Tensor, s: Tensor, first: int) -> Tensor:
-        """Hidden state (B, L, W), noisy tokens (B, L, Dv), levels (B, L, 1) -> velocity (B, L, Dv)."""
+        """Hidden state (B, L, W), noisy tokens (B, L, Dv), levels (B, L, 1) -> velocity (B, L, Dv).
+
+        `first`: number of tokens of frame 0.
+        """
         v_first = self.first_frame(h[:, :first], x[:, :first], s[:, :first])
         return torch.cat([v_first, self.later_frames(h[:, first:], x[:, first:], s[:, first:])], dim=1)
 
@@ -144,11 +148,11 @@ class JointDiT(nn.Module):
         mlp_ratio: hidden width of an MLP over `width`.
         coupling: how the streams are coupled.
         text: the text encoder; by default one that is trained jointly.
-        video_shift: timestep shift of the video (`levels.shifted`); above 1, more steps at high noise.
+        video_shift: timestep shift of the video (`diffusion.levels`); above 1, more steps at high noise.
         audio_shift: timestep shift of the audio.
 
     Raises:
-        InputError: a width that the heads can't share.
+        InputError: a width that can't be divided into such heads.
     """
 
     def __init__(
@@ -188,7 +192,8 @@ class JointDiT(nn.Module):
     ) -> Context:
         """Text and positions of B clips of `spec`, computed once per clip; "" is no caption.
 
-        Captions may also be token ids, as from `text.tokenize`. Rows of `uncond` (B,) bool have no caption.
+        Captions may also be token ids, as from `text.tokenize`. Rows where `uncond` (B,) bool is True have no
+        caption.
         """
         text, present = self.text(captions)  # (B, S, E), (B, S)
         if uncond is not None:
@@ -210,7 +215,7 @@ class JointDiT(nn.Module):
         )
 
     def forward(self, x: Pair[Tensor], s: Pair[Tensor], context: Context) -> Pair[Tensor]:
-        """The velocity of every token; that of a given token (level 0) has no meaning.
+        """The velocity of every token; that of a given token (a condition, at level 0) has no meaning.
 
         Shapes: x video (B, Lv, Dv), audio (B, La, Da), one may be None; s (B, Kv), (B, Ka) the level of each
         run of L / K tokens. Returns the shapes of x.
@@ -261,6 +266,7 @@ class JointDiT(nn.Module):
 
     def hidden_matrices(self) -> Iterator[nn.Parameter]:
         """The blocks' matrices, trained by Muon; AdamW trains embeddings, outputs, modulation and text."""
+        # `scale_shift_table`, (6, W), is no matrix of a layer.
         return (weight for weight in self.blocks.parameters() if weight.ndim == 2 and min(weight.shape) > 6)
 
 

@@ -76,7 +76,7 @@ def save_joint(
     files: Mapping[str, Callable[[Path], Any]] | None = None,
     **more: Any,
 ) -> Path:
-    """Write a joint model to `folder`, whole or not at all; `more` goes to config.json.
+    """Write a joint model to `folder`, atomically; `notes` and `more` go to config.json.
 
     `files`: further files, by name, each with a function that writes it. A frozen video transformer that was
     loaded from a folder is linked or copied from there.
@@ -243,7 +243,7 @@ def _built(folder: Path, config: dict[str, Any], transformer: nn.Module) -> Join
     except InputError as error:
         raise InputError(f"{folder / CONFIG}: {error}") from error
     except (TypeError, ValueError, LookupError, AttributeError, RuntimeError, ArithmeticError) as error:
-        raise InputError(f"{folder / CONFIG}: no joint model can be built of it ({error})") from error
+        raise InputError(f"{folder / CONFIG}: no joint model can be built from it ({error})") from error
     return model
 
 

@@ -1,4 +1,4 @@
-"""A joint model with what sampling and training also need: text encoder, timestep shifts, tokens."""
+"""A joint model, and what sampling and training also need: text encoder, timestep shifts, tokens."""
 
 import json
 from collections.abc import Sequence
@@ -41,8 +41,8 @@ class JointGenerator(nn.Module):
 
     Args:
         joint: the model.
-        text_config: of the text encoder, for `avsim.weights.build`; None: the text encoder inside avsim's own
-            video model, if it is one.
+        text_config: of the text encoder, for `avsim.weights.build`; None: the text encoder inside the video
+            model, which only avsim's own has.
         text_length: tokens to which every text is padded, as in the training of the video model.
         empty: embeddings (S, E) of the empty caption; None: a single token of zeros.
         video_shift: timestep shift of the video.
@@ -50,7 +50,7 @@ class JointGenerator(nn.Module):
     """
 
     empty: Tensor  # (S, E)
-    coupling: type[Coupling] = CrossCoupling
+    coupling: type[Coupling] = CrossCoupling  # what `CrossAttentionFusion` corresponds to
 
     def __init__(
         self,
@@ -107,7 +107,7 @@ class JointGenerator(nn.Module):
     def context(
         self, captions: Sequence[str] | Tensor, spec: LatentSpec, uncond: Tensor | None = None
     ) -> JointContext:
-        """Text of B clips of `spec`, padded to the model's length. Rows of `uncond` (B,) have no caption."""
+        """Text of B clips of `spec`, padded to the model's length; no caption where `uncond` (B,) is True."""
         text = captions if isinstance(captions, Tensor) else self.embed(captions)
         text = _padded(text.to(self.empty), self.text_length)  # (B, S, E)
         if uncond is not None:
@@ -165,7 +165,7 @@ class JointGenerator(nn.Module):
             options = {name: about[name] for name in ("text_length", "video_shift", "audio_shift")}
             return cls(load_joint(folder), about["text"], empty=empty, **options).eval()
         except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
-            raise InputError(f"{folder}: no generator can be made of it ({error})") from error
+            raise InputError(f"{folder}: no generator can be made from it ({error})") from error
 
 
 def text_encoder_of(folder: str | Path) -> TextEncoder:
@@ -187,7 +187,7 @@ def _padded(text: Tensor, length: int) -> Tensor:
 
 
 def _is_frozen(module: JointGenerator, name: str) -> bool:
-    """Whether a weight belongs to the frozen video transformer, so that its files remain valid."""
+    """Whether a weight is of the frozen video transformer: its own files hold it, and still apply."""
     return name.startswith(BASE) and module.joint.video_frozen and not is_lora(name)
 
 

@@ -18,7 +18,7 @@ from avsim.models.fusion import CrossAttentionFusion, video_rotary
 
 
 class JointTransformer(nn.Module):
-    """Velocities of video and audio latents together.
+    """Predicts the velocities of video and audio latents together.
 
     Args:
         video: the backbone.
@@ -73,7 +73,8 @@ class JointTransformer(nn.Module):
         weight = self.audio.embed.weight
         mask = None if text_mask is None else text_mask[:, None, None].bool()  # (B, 1, 1, S)
         words = self.audio.text(text.to(weight.dtype))  # (B, S, Wa)
-        level, modulation = self.audio.level(self.audio.token_levels(s_audio))  # (B, K, Wa), (B, K, 6, Wa)
+        levels = self.audio.token_levels(s_audio)  # (B, K)
+        level_embedding, modulation = self.audio.level(levels)  # (B, K, Wa), (B, K, 6, Wa)
         a_rotary = audio_rotary(spec, self.audio.patch, self.audio.head_width, weight.device)
         a = self.audio.embed(self.audio.tokens(z_audio).to(weight.dtype)).float()  # (B, La, Wa)
         shared = modulation, a_rotary, words, mask
@@ -81,7 +82,7 @@ class JointTransformer(nn.Module):
         if z_video is None:
             for block in self.audio.blocks:
                 a = self._run(block, a, *shared)  # (B, La, Wa)
-            return None, self.audio.velocity(a, level, z_audio, s_audio)
+            return None, self.audio.velocity(a, level_embedding, z_audio, s_audio)
 
         assert s_video is not None
         v_rotary = video_rotary(spec, tuple(self.video.patch), self.audio.head_width, weight.device)
@@ -94,7 +95,7 @@ class JointTransformer(nn.Module):
                 hidden, a = self._run(self.fusion[str(i)], state.hidden, a, v_rotary, a_rotary)
                 state = replace(state, hidden=hidden)
         v_video = self.video.end(state).to(z_video.dtype)  # (B, C, t, h, w)
-        return v_video, self.audio.velocity(a, level, z_audio, s_audio)  # (B, Da, l)
+        return v_video, self.audio.velocity(a, level_embedding, z_audio, s_audio)  # (B, Da, l)
 
     def velocity(
         self,
@@ -211,13 +212,13 @@ def add_audio(
     to_audio: bool = True,
     text_width: int | None = None,
 ) -> JointTransformer:
-    """An audio tower beside a video transformer, fused at every K-th block; at first the video is unchanged.
+    """An audio tower beside a video transformer, fused every N blocks; at first the video is unchanged.
 
     Args:
         transformer: of diffusers (Wan, LTX-Video), avsim's own, or any `VideoBackbone`.
         audio_channels: Da of the audio codec.
         width: hidden width of the tower, a multiple of 8.
-        every: K, the interval of fusion: after blocks 0, K, 2 K, ...
+        every: N, the interval of fusion: after blocks 0, N, 2 N, ...
         depth: number of the tower's blocks; None: as many as the video transformer has.
         heads: number of the tower's attention heads; None: heads about 64 wide.
         patch: audio latents per token.

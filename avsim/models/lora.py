@@ -21,7 +21,7 @@ class LoRA:
     """
 
     rank: int = 16
-    alpha: float | None = None  # the update is scaled by alpha / rank; None: 1
+    alpha: float | None = None  # the update is scaled by alpha / rank; None: by 1
     targets: tuple[str, ...] | None = None  # suffixes of linear layers' names; None: attention projections
 
     def __post_init__(self) -> None:

@@ -83,15 +83,15 @@ def load_video_model(name: str, text: str | None = None, text_length: int | None
         )
     transformer = load_transformer(place, architecture)
     adapter: Any = adapter_of(type(transformer))
-    once = architecture == "WanTransformer3DModel" and not index.get("expand_timesteps", False)
+    one_level = architecture == "WanTransformer3DModel" and not index.get("expand_timesteps", False)
     length = text_length or TEXT_LENGTHS.get(architecture, 256)
     return VideoModel(
-        backbone=adapter(transformer, levels="clip" if once else "token"),
+        backbone=adapter(transformer, levels="clip" if one_level else "token"),
         video_codec=import_codec(str(folder), "video_codec") if (folder / "vae").is_dir() else None,
         text_config=_text_config(folder, text, length),
         text_length=length,
         shift=_shift(folder / "scheduler" / "scheduler_config.json"),
-        spec=SPECS["Wan 2.2" if architecture == "WanTransformer3DModel" and not once else architecture],
+        spec=SPECS["Wan 2.2" if architecture == "WanTransformer3DModel" and not one_level else architecture],
         source=place,
     )
 
@@ -146,13 +146,15 @@ def from_hub(name: str, files: list[str]) -> Path:
     try:
         from huggingface_hub import snapshot_download
     except ImportError as error:
-        raise InputError(f"{name}: no such folder; models on the hub need pip's huggingface_hub") from error
+        raise InputError(
+            f"{name}: no such folder; models on the hub need `pip install huggingface_hub`"
+        ) from error
     repo, _, revision = name.partition("@")
     try:
         return Path(snapshot_download(repo, revision=revision or None, allow_patterns=files))
     except Exception as error:  # the hub's exceptions come from several packages
         reason = first_line_of(error)
-        raise InputError(f"{name}: no such folder here, and not to be had from the hub ({reason})") from error
+        raise InputError(f"{name}: no such folder here, and no download from the hub ({reason})") from error
 
 
 def _text_config(folder: Path, text: str | None, length: int) -> dict[str, Any] | None:

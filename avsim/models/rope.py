@@ -14,7 +14,7 @@ from avsim.errors import InputError
 from avsim.models.tokens import Positions
 
 SECONDS = (0.12, 8.0)  # shortest and longest period, in seconds
-SPACE = (0.25, 4.0)  # shortest and longest period, in units of the frame's side
+SPACE = (0.25, 4.0)  # shortest and longest period, in units of sqrt(height x width)
 
 
 class Rotary(NamedTuple):
@@ -51,7 +51,7 @@ def phases(position: Tensor, shortest: float, longest: float, count: int) -> Ten
 
 
 def rotary(at: Positions, head_width: int, device: torch.device | None = None) -> Rotary:
-    """Cosine and sine for tokens `at` these positions."""
+    """Cosine and sine of the angles of tokens at the positions `at`."""
     angle = angles(at, head_width).to(device)
     return Rotary(angle.cos(), angle.sin())
 

@@ -15,7 +15,7 @@ from avsim.errors import InputError, first_line_of
 from avsim.models.attention import attend
 from avsim.weights import configured
 
-NGRAMS = 12  # rows of the hash table that a word uses at most: for itself and its 3-grams
+NGRAMS = 12  # the most rows of the hash table that a word uses, for itself and its 3-grams
 
 
 class CaptionCheck(NamedTuple):
@@ -169,17 +169,17 @@ class PretrainedEncoder(TextEncoder):
             )
             # T5 has an encoder-only class; other families are loaded whole, and the text part kept.
             kind = transformers.AutoConfig.from_pretrained(name, subfolder=subfolder).model_type
-            of_text = kind in ("t5", "umt5", "mt5")
-            auto = transformers.AutoModelForTextEncoding if of_text else transformers.AutoModel
+            encoder_only = kind in ("t5", "umt5", "mt5")
+            auto = transformers.AutoModelForTextEncoding if encoder_only else transformers.AutoModel
             model: Any = auto.from_pretrained(name, subfolder=subfolder, use_safetensors=True)
         except (OSError, ValueError) as error:
             reason = first_line_of(error)
             raise InputError(f"{name}: no text encoder could be loaded ({reason})") from error
-        if getattr(model.config, "is_encoder_decoder", False) and not of_text:
+        if getattr(model.config, "is_encoder_decoder", False) and not encoder_only:
             self.encoder: Any = model.get_encoder()
         else:
-            halves = (getattr(model, half, None) for half in ("text_model", "language_model"))
-            self.encoder = next((half for half in halves if half is not None), model)
+            towers = (getattr(model, name, None) for name in ("text_model", "language_model"))
+            self.encoder = next((tower for tower in towers if tower is not None), model)
         self.encoder.requires_grad_(False)
         if self.tokenizer.pad_token is None:  # as in decoder-only models
             self.tokenizer.pad_token = self.tokenizer.eos_token

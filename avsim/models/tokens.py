@@ -17,7 +17,7 @@ from avsim.models.pair import Latents, Pair
 
 
 def sinusoidal_embedding(s: Tensor, channels: int) -> Tensor:
-    """Noise levels (B, K) -> cosines and sines of geometric frequencies from 1 to 1000, (B, K, channels)."""
+    """Noise levels (B, K) -> cosines and sines of log-spaced frequencies from 1 to 1000, (B, K, channels)."""
     frequency = torch.exp(torch.linspace(0, math.log(1000), channels // 2, device=s.device))
     phase = s.float()[..., None] * frequency
     return torch.cat([phase.cos(), phase.sin()], -1)
@@ -83,14 +83,14 @@ def repeat_levels(values: Tensor, tokens: int) -> Tensor:
 
 
 def patch_levels(s: Tensor, patch: int) -> Tensor:
-    """Levels of latents in time (B, l) -> the highest in each patch of `patch`, (B, ceil(l / patch))."""
+    """Levels of latents in time (B, l) -> the highest of every `patch` latents, (B, ceil(l / patch))."""
     if s.shape[1] % patch:
         s = F.pad(s[:, None], (0, -s.shape[1] % patch), mode="replicate")[:, 0]
     return s.unflatten(1, (-1, patch)).amax(2)
 
 
 def patch_seconds(spans: Tensor, patch: int) -> Tensor:
-    """Spans of latents in seconds (l, 2) -> centres of patches of `patch`, (ceil(l / patch),) float32."""
+    """Spans of latents in seconds (l, 2) -> centre of every `patch` latents, (ceil(l / patch),) float32."""
     starts, ends = spans[::patch, 0], spans[patch - 1 :: patch, 1]
     ends = torch.cat([ends, spans[-1:, 1]])[: len(starts)]
     return ((starts + ends) / 2).float()

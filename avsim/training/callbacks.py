@@ -135,7 +135,7 @@ class Checkpoints(Checkpoint):
 
     Checkpoints are written before a step begins, when all earlier metrics and validations are on disk: a run
     that is killed at any time resumes with the same curve. The averaged models are exported with each
-    checkpoint to RUN/simulator/PART, which `avsim.load` reads.
+    checkpoint to RUN/simulator/PART, a folder for each of `parts_of`; `avsim.load` reads them.
     """
 
     def __init__(self, every_n_steps: int = 500, keep: int = 2) -> None:
@@ -143,7 +143,7 @@ class Checkpoints(Checkpoint):
             raise InputError(f"checkpoints every {every_n_steps} steps, {keep} kept; both must be at least 1")
         self.every_n_steps, self.keep = every_n_steps, keep
         self.saved = 0
-        self.known: frozenset[str] = frozenset()  # vocabulary on which the initial weights were trained
+        self.known: frozenset[str] = frozenset()  # vocabulary that the initial weights were trained on
         self.stop: Callable[[], None] | None = None  # raises after a signal to stop
         self.begun = -1  # the step of the last batch
 
@@ -189,7 +189,7 @@ class Checkpoints(Checkpoint):
         if stopped:
             if trainer.is_global_zero:
                 saved = f"{trainer.default_root_dir}: saved at step {trainer.global_step}"
-                print(f"{saved}; the same command goes on", flush=True)
+                print(f"{saved}; run the same command to continue", flush=True)
             if self.stop is None:  # another process received the signal
                 os.kill(os.getpid(), signal.SIGTERM)
             if self.stop is not None:
@@ -276,7 +276,7 @@ def export(trainer: Trainer, pl_module: LightningModule, known: frozenset[str] =
 
 
 def commit() -> str:
-    """The commit of the running avsim, with "+" where files differ, or "unknown" outside git."""
+    """The commit of the running avsim, with "+" if files have uncommitted changes; "unknown" outside git."""
     git = ["git", "-C", str(Path(__file__).parent)]
     try:
         head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout
@@ -291,14 +291,14 @@ def commit() -> str:
 class NonFiniteGuard(Callback):
     """Stops a run whose loss or gradient is not finite, and names the clips; logs the gradient's norm.
 
-    The host checks a step's flag during the next step, so that it never waits for the device. By then the
-    weights in memory may be invalid; they are never saved, exported or validated.
+    The host checks a step's loss and norm during the next step, so that it never waits for the device. By
+    then the weights in memory may be invalid; they are never saved, exported or validated.
     """
 
     def __init__(self) -> None:
         self.names: list[str] = []
         self.loss: Tensor | None = None
-        self.last: _Flag | None = None
+        self.last: _LossAndNorm | None = None
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
@@ -311,13 +311,13 @@ class NonFiniteGuard(Callback):
         self.loss = loss.detach()
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:
-        """Start copying this step's flag, and check the last one's; log the norm and learning rates."""
+        """Start copying this step's loss and norm, check the last one's; log the norm and learning rates."""
         gradients = [value.grad for value in pl_module.parameters() if value.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
         assert self.loss is not None
-        flag = _Flag(torch.stack([self.loss.float(), norm.float()]), trainer.global_step, self.names)
+        copied = _LossAndNorm(torch.stack([self.loss.float(), norm.float()]), trainer.global_step, self.names)
         self.check_last_step(trainer)
-        self.last = flag
+        self.last = copied
         if (trainer.global_step + 1) % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             pl_module.log("gradient_norm", norm)
             for group in optimizer.param_groups:
@@ -335,32 +335,32 @@ class NonFiniteGuard(Callback):
         self.check_last_step(trainer)
 
     def check_last_step(self, trainer: Trainer) -> None:
-        """Check the flag of the last step.
+        """Check loss and norm of the last step.
 
         Raises:
             InputError: its loss or gradient was not finite, on any process.
         """
-        flag, self.last = self.last, None
-        if flag is None:
+        copied, self.last = self.last, None
+        if copied is None:
             return
         bad = [
             f"{what} is {value:g}"
-            for what, value in zip(("loss", "gradient's norm"), flag.values(), strict=True)
+            for what, value in zip(("loss", "gradient's norm"), copied.values(), strict=True)
             if not math.isfinite(value)
         ]
         if trainer.strategy.reduce_boolean_decision(bool(bad), all=False):
-            names = [flag.names]
+            names = [copied.names]
             if trainer.world_size > 1:
                 names = [[] for _ in range(trainer.world_size)]
-                torch.distributed.all_gather_object(names, flag.names)
+                torch.distributed.all_gather_object(names, copied.names)
             raise InputError(
-                f"step {flag.step}: the {' and the '.join(bad) or 'loss of another process is not finite'}; "
-                "stopped, and nothing was saved after it. The clips of this step: "
+                f"step {copied.step}: the {' and the '.join(bad) or 'loss of another process is not finite'}"
+                "; stopped, and nothing was saved after it. The clips of this step: "
                 f"{', '.join(itertools.chain(*names)) or 'unnamed'}"
             )
 
 
-class _Flag:
+class _LossAndNorm:
     """A step's loss and gradient norm, being copied to the host."""
 
     def __init__(self, both: Tensor, step: int, names: list[str]) -> None:
@@ -402,7 +402,8 @@ class StepProgressBar(RichProgressBar):
 class Throughput(Callback):
     """Logs clips/s (and latents/s, both modalities' together, where a batch holds latents) of all processes.
 
-    Without a terminal for a progress bar, it prints a line every `every_n_steps` steps or `every_seconds`.
+    Without a terminal for a progress bar, it also prints a line every `every_n_steps` steps or
+    `every_seconds`.
     """
 
     def __init__(self, every_n_steps: int = 100, every_seconds: float = 60.0) -> None:

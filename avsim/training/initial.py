@@ -15,7 +15,7 @@ from torch import nn
 from avsim.errors import InputError, first_line_of, shortened
 from avsim.weights import load_model, notes_of, part_folder
 
-# Weights that may be missing in the initial model, one without coupling: their contribution starts at zero.
+# Weights that an initial model without coupling lacks; that is allowed, as their contribution starts at zero.
 STARTS_AT_ZERO = re.compile(r"\.coupling\.|_modulation\.other_")
 
 
@@ -49,7 +49,7 @@ def check_checkpoint(path: Path, model: nn.Module, resumed: bool = False) -> int
         raise
     except Exception as error:  # zipfile and torch raise many types for malformed files
         detail = first_line_of(error)
-        raise DamagedError(f"{path}: not a checkpoint of avsim's ({detail})") from error
+        raise DamagedError(f"{path}: not an avsim checkpoint ({detail})") from error
     if classes:
         raise InputError(f"{path}: names classes to import, which could run code: refused")
     if resumed and missing:
@@ -88,7 +88,7 @@ def initialise(system: LightningModule, folder: Path) -> frozenset[str]:
     wrong = [name for name in found.missing_keys if not STARTS_AT_ZERO.search(name)] + found.unexpected_keys
     if wrong:
         raise InputError(
-            f"{folder}: the weights of another architecture ({wrong[0]} is in one of them alone)"
+            f"{folder}: the weights of another architecture (only one of the two has {wrong[0]})"
         )
     words = notes_of(place).get("vocabulary", [])
     return frozenset(map(str, words)) if isinstance(words, list) else frozenset()
@@ -99,6 +99,6 @@ def compile_in_place(model: nn.Module, device: torch.device, mode: str | None = 
     try:
         torch.compile(torch.sin)(torch.zeros(1, device=device))
     except Exception as error:  # a missing compiler raises different types on different machines
-        print(f"compile: not on this machine ({shortened(str(error))}); continuing in eager mode", flush=True)
+        print(f"torch.compile fails here ({shortened(str(error))}); continuing in eager mode", flush=True)
         return
     model.compile(mode=mode)

@@ -41,7 +41,7 @@ class Recipe:
 
 
 def scale(step: int, recipe: Recipe, total_steps: int) -> float:
-    """The rate at `step` as a share of its peak: linear warm-up, flat, cosine to `final_ratio`."""
+    """The learning rate at `step` over its peak: linear warm-up, flat, then a cosine to `final_ratio`."""
     warm = min(1.0, (step + 1) / max(1, recipe.warmup_steps))
     start = recipe.decay_start * total_steps
     done = min(1.0, max(0.0, (step - start) / max(1.0, total_steps - start)))
@@ -57,7 +57,7 @@ MOMENTUM = 0.95
 
 
 def orthogonalised(update: Tensor) -> Tensor:
-    """Approximately the nearest semi-orthogonal matrices to `update` (..., m, n).
+    """The matrices `update` (..., m, n), each replaced by about its nearest semi-orthogonal matrix.
 
     Their singular values lie between 0.7 and 1.2. Five Newton-Schulz steps (Muon, Jordan 2024), in bfloat16
     if the device is fast at it.
@@ -75,7 +75,7 @@ def orthogonalised(update: Tensor) -> Tensor:
 
 
 class MuonAdamW(torch.optim.Optimizer):
-    """Muon for groups marked `muon`, AdamW for the others, as one optimizer: Lightning steps one.
+    """Muon for groups marked `muon`, AdamW for the others, as one optimizer, as Lightning expects.
 
     A kernel of more than two dimensions counts as the matrix from all its inputs to its outputs. Sources:
     Muon, Jordan 2024, with rates matched to AdamW's RMS as in 2502.16982; AdamW, 1711.05101.

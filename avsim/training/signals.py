@@ -39,7 +39,7 @@ class Signals(Callback):
             return self._restore(trainer, pl_module)
 
         def ask(signum: int, frame: Any) -> None:
-            if os.getpid() != self.owner:  # a worker; a terminal's Ctrl-C reaches it too, its parent ends it
+            if os.getpid() != self.owner:  # a worker, which ignores Ctrl-C: its parent ends it
                 if signum != signal.SIGINT:
                     os._exit(128 + signum)
             elif checkpoints.stop is None:

@@ -49,7 +49,7 @@ class Parameter:
     log: bool = False
 
     def suggested(self, trial: optuna.Trial) -> Any:
-        """A trial's value."""
+        """The value that Optuna suggests for a trial."""
         if self.values:
             return trial.suggest_categorical(self.name, list(self.values))
         if self.whole:
@@ -68,7 +68,7 @@ class Sweep:
     arguments: Sequence[str]  # of `avsim fit`, before the trial's own
 
     def line(self, values: Mapping[str, Any], run: Path) -> list[str]:
-        """The arguments of `avsim` by which a trial trains."""
+        """The command line of a trial's training, without `avsim`."""
         given = [f"--{name}={'null' if value is None else value}" for name, value in values.items()]
         return ["fit", *self.arguments, *given, "--run", str(run)]
 
@@ -183,8 +183,8 @@ def open_study(sweep: Sweep, folder: Path, seed: int = 0) -> optuna.Study:
 def sampler(sweep: Sweep, seed: int, number: int = 0) -> Any:
     """What chooses the values of trial `number`.
 
-    A sampler that began with the first trials' random numbers again after a stop would repeat their values.
-    The points of a grid are numbered by its seed, which therefore stays.
+    Its seed depends on `number`: a resumed sweep that began with the same random numbers again would repeat
+    the values of its first trials. A grid keeps one seed, which determines the order of its points.
     """
     import optuna
 
@@ -197,9 +197,12 @@ def sampler(sweep: Sweep, seed: int, number: int = 0) -> Any:
 
 
 def run_trials(
-    sweep: Sweep, study: optuna.Study, folder: Path, count: int, said: Callable[[str], None], seed: int = 0
+    sweep: Sweep, study: optuna.Study, folder: Path, count: int, say: Callable[[str], None], seed: int = 0
 ) -> None:
-    """Run trials until `count` are complete or have failed; a grid ends with its last point."""
+    """Run trials until `count` are complete or have failed, or a grid has no more points.
+
+    `say` is called with a line on each trial.
+    """
     import optuna
 
     done = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.FAIL)
@@ -213,10 +216,10 @@ def run_trials(
         if ended.returncode != 0:
             why = (ended.stderr.strip().splitlines() or ["no message"])[-1]
             trial.set_user_attr("error", why[:300])
-            said(f"{run.name}: failed: {why}")
+            say(f"{run.name}: failed: {why}")
             raise TrialError(why)
         value = best_value(run, sweep)
-        said(f"{run.name}: {sweep.metric} {value:.4g}")
+        say(f"{run.name}: {sweep.metric} {value:.4g}")
         return value
 
     for _ in range(left):
@@ -239,5 +242,5 @@ def best_value(run: Path, sweep: Sweep) -> float:
     """
     points = read_curves(run).get(sweep.metric)
     if not points:
-        raise InputError(f"{run}: has logged no {sweep.metric!r}; its runs don't log the sweep's metric")
+        raise InputError(f"{run}: has logged no {sweep.metric!r}, the sweep's metric")
     return (min if sweep.minimize else max)(value for _, value in points)

@@ -7,7 +7,7 @@ from lightning.pytorch.loggers import WandbLogger as _WandbLogger
 
 
 class WandbLogger(_WandbLogger):
-    """Lightning's, without NaN values: an empty bin of noise levels adds no point."""
+    """Lightning's `WandbLogger`, which skips NaN values: an empty bin of noise levels adds no point."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -85,7 +85,7 @@ COUPLED = LevelMixture(independent=0.34, unimodal=0.0)
 
 
 def sampled(batch: LatentBatch, step: int, size: int = 0, seed: int = 3, levels=LEVELS, **dropout):
-    chances = CaptionDropout(**{"always": 0.5, "given_video": 0.5, **dropout})
+    chances = CaptionDropout(**{"default": 0.5, "given_video": 0.5, **dropout})
     return training_samples(batch, size or len(batch.names), levels, chances, SHIFTS, seed, step, 0.4)
 
 
@@ -146,7 +146,7 @@ def test_captions_are_dropped_as_often_as_configured_and_by_what_is_given():
     levels = LevelMixture(
         joint=0.5, independent=0, video_given=0.5, audio_given=0, unimodal=0, temporal_share=0
     )
-    (sample,) = sampled(latent_batch(3000), 0, levels=levels, always=0.2, given_video=0.6)
+    (sample,) = sampled(latent_batch(3000), 0, levels=levels, default=0.2, given_video=0.6)
     given = (sample.noised.video.s == 0).all(1)
     assert abs(sample.uncond[given].float().mean() - 0.6) < 0.05
     assert abs(sample.uncond[~given].float().mean() - 0.2) < 0.05

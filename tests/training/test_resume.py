@@ -257,7 +257,7 @@ def test_a_stopped_run_saves_a_checkpoint_first(whole, tmp_path, signum, code):
     done = slow.done()
     assert done.code == code and len(done.err.splitlines()) == 1, done
     step = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]
-    assert 3 <= step < 12 and f"{run}: saved at step {step}; the same command goes on" in done.out
+    assert 3 <= step < 12 and f"{run}: saved at step {step}; run the same command to continue" in done.out
     done = avsim(tmp_path, *FIT, run, "--allow-changes", "true")
     assert done.code == 0 and f"going on from step {step}" in done.out, done
     assert curve(run) == curve(whole)
