@@ -17,6 +17,7 @@ from avsim.evaluation.grounding import Separate
 from avsim.evaluation.onsets import flux_onsets
 from avsim.evaluation.result import NotJudged, Reason
 from avsim.perception.detections import AudioDetections, Onset, VideoDetections
+from avsim.perception.fault_detector import FaultDetector, Faults, find_faults
 from avsim.perception.sync import Shift
 
 
@@ -27,6 +28,7 @@ class Detectors:
     onsets: Callable[[Clip], Sequence[Onset]] = flux_onsets
     audio_content: Callable[[Clip], AudioDetections] | None = None
     video_content: Callable[[Clip], VideoDetections] | None = None
+    faults: Callable[[Clip], Faults] | None = None
     offset: Callable[[Clip], Shift] | None = None  # by how much the audio is later than the video
     separate: Separate | None = None
     second: Separate | None = None  # another separator, trained independently
@@ -43,6 +45,7 @@ class Detectors:
         sync_model: Path | None = None,
         separator: Path | None = None,
         second: Path | None = None,
+        fault_detector: Path | None = None,
         yamnet: bool = False,
         embeddings: Mapping[str, Embedding] | None = None,
     ) -> Detectors:
@@ -65,11 +68,17 @@ class Detectors:
             "video_detector": video_detector,
             "sync_model": sync_model,
             "separator": separator,
+            "fault_detector": fault_detector,
         }
         folders = {name: part_folder(path, name) for name, path in given.items() if path is not None}
         if second is not None:
             folders["second separator"] = part_folder(second, "separator")
-        kinds = {"audio_detector": AudioDetector, "video_detector": VideoDetector, "sync_model": SyncModel}
+        kinds = {
+            "audio_detector": AudioDetector,
+            "video_detector": VideoDetector,
+            "sync_model": SyncModel,
+            "fault_detector": FaultDetector,
+        }
         loaded = {
             name: load_model(folders[name], expected=kind) for name, kind in kinds.items() if name in folders
         }
@@ -85,6 +94,8 @@ class Detectors:
             found["audio_content"] = lambda clip: detect.audio_content(audio, clip)
         if video is not None:
             found["video_content"] = lambda clip: detect.detect_video(video, clip)
+        if "fault_detector" in loaded:
+            found["faults"] = lambda clip: find_faults(loaded["fault_detector"], clip)
         if "sync_model" in loaded:
             found["offset"] = lambda clip: shift(loaded["sync_model"], clip)
         for name, part in (("separate", "separator"), ("second", "second separator")):
@@ -99,7 +110,11 @@ class Detectors:
         from avsim.weights import shipped
 
         return cls.trained(
-            shipped("audio_detector"), shipped("video_detector"), shipped("sync_model"), shipped("separator")
+            shipped("audio_detector"),
+            shipped("video_detector"),
+            shipped("sync_model"),
+            shipped("separator"),
+            fault_detector=shipped("fault_detector"),
         )
 
 
@@ -164,6 +179,18 @@ class Features:
         if self.detectors.video_content is None:
             raise NotJudged(Reason.NO_DETECTOR)
         return self.detectors.video_content(self.clip)
+
+    @cached_property
+    def faults(self) -> Faults:
+        """Visible faults of the video.
+
+        Raises:
+            NotJudged: the clip has no video, or there is no fault detector.
+        """
+        self._require(video=True)
+        if self.detectors.faults is None:
+            raise NotJudged(Reason.NO_DETECTOR)
+        return self.detectors.faults(self.clip)
 
     @cached_property
     def offset(self) -> float:

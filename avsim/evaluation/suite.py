@@ -12,6 +12,7 @@ from typing import Any
 
 from avsim.evaluation.calibration import LEAST_AUROC, Calibration
 from avsim.evaluation.events import EventSynchrony, Offset
+from avsim.evaluation.faults import VisibleFaults, gradient_energy, log_sharpness
 from avsim.evaluation.features import Features
 from avsim.evaluation.grounding import Grounding
 from avsim.evaluation.integrity import Integrity
@@ -23,6 +24,7 @@ from avsim.evaluation.space import Space
 from avsim.evaluation.text import TextAgreement, facts_of_caption, sounding_things
 from avsim.perception.matching import match
 from avsim.perception.vocabulary import INSTRUMENTS
+from avsim.world.flat.faults import FAULTS
 
 CALIBRATIONS = Path(__file__).parent / "calibrations"  # NAME.json, committed with the weights
 OOD_EMBEDDING = "world-trained video features"  # the embedding of `OOD_CHECK`
@@ -84,6 +86,12 @@ def _integrity(scorer: ClipScorer, found: Features) -> None:
     scorer.update(found.view.things, found.clip.frames_per_second)
 
 
+def _faults(scorer: ClipScorer, found: Features) -> None:
+    view = _if_any(found, "view")
+    sharp = math.nan if view is None else log_sharpness(gradient_energy(found.clip, view.things))
+    scorer.update(found.faults, sharp)
+
+
 def _text(scorer: ClipScorer, found: Features) -> None:
     facts = facts_of_caption(found.caption)
     view, heard = (_if_any(found, name) for name in ("view", "heard"))
@@ -118,6 +126,8 @@ def _if_any(found: Features, name: str) -> Any:
 # and both are near the 20 to 60 ms that people don't notice (ITU-R BT.1359).
 SHIFTED = ("shuffled", "shifted by 160 ms", "shifted by 320 ms")
 GROUNDED = 0.95  # least AUROC of truth against swapped audio
+SEEN = 0.95  # least AUROC of truth against a fault that a person notices, of both through the codec too
+CODED = ", through codecs"  # ends the name of a fault in a clip that then went through the codecs
 BOTH_DETECTORS = ("audio_detector", "video_detector")
 MIN_CLIPS = 16  # least number of clips for a distance between sets
 MANY = 64  # and for a correlation over the few clips that have two hits of one thing, or a single body
@@ -191,6 +201,16 @@ METRICS: tuple[Metric, ...] = (
         corruptions=("spliced",),
         floor=False,
         uses=("video_detector",),
+    ),
+    Metric(
+        "visible faults",
+        "Ghosts, fading, smears, flicker, doubles, lost edges and the like in the frames; how sharp things are.",
+        VisibleFaults,
+        _faults,
+        corruptions=tuple(f"{name}{how}" for how in ("", CODED) for name in FAULTS),
+        floor=False,
+        uses=("fault_detector",),
+        least=SEEN,
     ),
     *(
         Metric(

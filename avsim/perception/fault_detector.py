@@ -21,6 +21,7 @@ from avsim.world.flat.faults import FAULTS
 
 KINDS = tuple(FAULTS)  # of faults, in the order of the detector's outputs
 SHARE = 0.25  # of a clip's frames, the likeliest, whose mean logit is the clip's
+LOUDER = 10.0  # differences that a person just notices are 0.05; what is looked at is of unit scale
 ERRORS = ("clip/auroc", "frame/auroc", "cell/auroc", "kind/accuracy")
 
 
@@ -99,7 +100,7 @@ class FaultDetector(nn.Module):
         still = torch.zeros_like(frames[:, :, :1])
         since, until = torch.cat([still, change], 2), torch.cat([change, still], 2)
         seen = torch.cat(
-            [frames - 0.5, 2 * (frames - first), 2 * (frames - median), 2 * since, 2 * until], 1
+            [2 * frames - 1, *(LOUDER * each for each in (frames - first, frames - median, since, until))], 1
         )  # (B, 15, T, H, W)
         x = nn.functional.gelu(self.into(rearrange(seen, "b c t h w -> (b t) h w c")))  # (BT, H/2, W/2, C/2)
         x = self.first(self.down(x))  # (BT, h, w, C)

@@ -1,4 +1,4 @@
-"""Training of the fault detector on clips of the world with faults, on half of them through a video codec."""
+"""Training of the fault detector on clips of the world with faults, on a third of them through a video codec."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from avsim.weights import load_model, part_folder
 
 VISIBLE, UNSEEN = 0.03, 0.01  # change of a cell from which on a fault is seen, and below which it is not
 ALARMS = 0.02  # share of true frames that may reach the threshold
+CODED = 3  # one clip in so many goes through the codec
 HEDGED = 0.3  # of the clips through the codec: latents as an unsure generator draws them
 FEW = 0.1  # standard deviation up to which noise on latents is the codec's and no fault
 
@@ -29,7 +30,7 @@ class FaultSystem(_DetectorSystem):
         model: what is trained.
         recipe: its optimizer and schedule.
         seed: from which all random numbers derive, with the step and the row.
-        codecs: a run with a video codec, through which half of the clips go; None: no clips do.
+        codecs: a run with a video codec, through which a third of the clips go; None: no clips do.
         weights: of the loss's parts, where they aren't 1.
         detector: a run of the video detector whose weights are kept in the model; None: those it has.
         length: frames of a training stretch.
@@ -46,7 +47,7 @@ class FaultSystem(_DetectorSystem):
         codecs: str | None = None,
         weights: dict[str, float] | None = None,
         detector: str | None = None,
-        length: int = 12,
+        length: int = 8,
     ) -> None:
         super().__init__(model, recipe, seed, codecs, weights)  # type: ignore[arg-type]
         self.length = length
@@ -58,7 +59,7 @@ class FaultSystem(_DetectorSystem):
 
     @torch.no_grad()
     def coded(self, batch: FaultBatch, step: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Frames, change and kind of a batch, every other clip of it through the codec.
+        """Frames, change and kind of a batch, every third clip of it through the codec.
 
         Some of those are hedged: later latents are smaller or noisy, and what that changes is a fault too.
         """
@@ -68,7 +69,7 @@ class FaultSystem(_DetectorSystem):
             return frames, change, kind
         codec = codec.to(self.device)
         frames, change, kind = frames.clone(), change.clone(), kind.clone()
-        turn = ((batch.rows + step) % 2 == 0).nonzero().flatten()
+        turn = ((batch.rows + step) % CODED == 0).nonzero().flatten()
         latents = codec.encode(frames[turn])
         drawn, hedged = latents.clone(), torch.zeros(len(turn), dtype=torch.bool)
         for place, row in enumerate(batch.rows[turn].tolist()):
@@ -104,7 +105,7 @@ class FaultSystem(_DetectorSystem):
         return self.total(fault_losses(self.model(cut, first, median), changed, kind), batch)
 
     def validation_step(self, batch: FaultBatch, batch_index: int) -> None:
-        """Whole clips, every other one through the codec."""
+        """Whole clips, every third one through the codec."""
         frames, change, kind = self.coded(batch, -1)
         predicted = self.model(self.model.grid.resample_video(frames, batch.spec.frames_per_second))
         losses = fault_losses(predicted, change, kind)
