@@ -21,7 +21,12 @@ SHOWN = 200  # clips that the page plays, the worst first
 SUMMARY = (  # on top
     "synchrony of events", "offset", "space", "physics", "integrity of things", "visible faults", "text",
 )  # fmt: skip
-RANKED = ("synchrony of events", "integrity of things", "visible faults", "text")  # in [0, 1]; the mean orders the clips
+RANKED = (
+    "synchrony of events",
+    "integrity of things",
+    "visible faults",
+    "text",
+)  # in [0, 1]; the mean orders the clips
 PARTS = {
     "audio_detector": "detects onsets and sounds",
     "video_detector": "detects things and events",

@@ -21,7 +21,7 @@ from avsim.world.flat.faults import FAULTS
 
 KINDS = tuple(FAULTS)  # of faults, in the order of the detector's outputs
 SHARE = 0.25  # of a clip's frames, the likeliest, whose mean logit is the clip's
-LOUDER = 10.0  # differences that a person just notices are 0.05; what is looked at is of unit scale
+LOUDER = 5.0  # differences that a person just notices are 0.05, and frames reach from -0.5 to 0.5
 ERRORS = ("clip/auroc", "frame/auroc", "cell/auroc", "kind/accuracy")
 
 
@@ -83,6 +83,16 @@ class FaultDetector(nn.Module):
         """The video detector's."""
         return self.video.grid
 
+    @torch.no_grad()
+    def start_from(self, detector: VideoDetector) -> None:
+        """Keep this detector, and begin to look at pixels as it does: at differences as at frames."""
+        self.video.load_state_dict(detector.state_dict())
+        for name in ("down", "first"):
+            getattr(self, name).load_state_dict(getattr(detector, name).state_dict())
+        own = detector.into.weight  # (C / 2, 9, 4, 4)
+        self.into.weight.copy_(torch.cat([own, own[:, :3], own[:, :3]], 1))
+        self.into.bias.copy_(detector.into.bias)
+
     def forward(
         self, frames: Tensor, first: Tensor | None = None, median: Tensor | None = None
     ) -> FaultPrediction:
@@ -100,7 +110,7 @@ class FaultDetector(nn.Module):
         still = torch.zeros_like(frames[:, :, :1])
         since, until = torch.cat([still, change], 2), torch.cat([change, still], 2)
         seen = torch.cat(
-            [2 * frames - 1, *(LOUDER * each for each in (frames - first, frames - median, since, until))], 1
+            [frames - 0.5, 2 * since, 2 * until, LOUDER * (frames - first), LOUDER * (frames - median)], 1
         )  # (B, 15, T, H, W)
         x = nn.functional.gelu(self.into(rearrange(seen, "b c t h w -> (b t) h w c")))  # (BT, H/2, W/2, C/2)
         x = self.first(self.down(x))  # (BT, h, w, C)

@@ -32,7 +32,7 @@ class FaultSystem(_DetectorSystem):
         seed: from which all random numbers derive, with the step and the row.
         codecs: a run with a video codec, through which a third of the clips go; None: no clips do.
         weights: of the loss's parts, where they aren't 1.
-        detector: a run of the video detector whose weights are kept in the model; None: those it has.
+        detector: a run of the video detector that the model keeps and begins from; None: as it is.
         length: frames of a training stretch.
     """
 
@@ -52,8 +52,7 @@ class FaultSystem(_DetectorSystem):
         super().__init__(model, recipe, seed, codecs, weights)  # type: ignore[arg-type]
         self.length = length
         if detector is not None:
-            known = load_model(part_folder(detector, "video_detector"), expected=VideoDetector)
-            model.video.load_state_dict(known.state_dict())
+            model.start_from(load_model(part_folder(detector, "video_detector"), expected=VideoDetector))
         self.aurocs = torch.nn.ModuleDict({name: BinaryAUROC() for name in ("clip", "frame", "cell")})
         self.true_frames: list[Tensor] = []  # probabilities of validation's true frames
 
