@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from avsim.clip import Clip
+from avsim.clip import Clip, samples_of
 from avsim.evaluation.corruptions import with_sound_of
 from avsim.evaluation.embeddings import UNTRAINED, Embedding, world_trained
 from avsim.evaluation.grounding import Separate
@@ -145,6 +146,7 @@ class Features:
     def __init__(self, clip: Clip, detectors: Detectors, caption: str = "", name: str = "") -> None:
         self.clip, self.detectors, self.caption, self.name = clip, detectors, caption, name
         self.before: Features | None = None  # the clip before, for controls with unrelated audio
+        self._windows: dict[float, list[Features]] = {}  # of itself, by their length
 
     @cached_property
     def onsets(self) -> Sequence[Onset]:
@@ -224,6 +226,23 @@ class Features:
         if video and self.clip.frames is None:
             raise NotJudged(Reason.NO_VIDEO)
 
+    def windows(self, seconds: float) -> list[Features]:
+        """The fewest windows of at most this length that cover the clip, evenly spaced; itself if it is short.
+
+        What was found in one is kept; each has the clip before it, cut likewise.
+        """
+        if self.clip.seconds <= seconds + 1e-6:
+            return [self]
+        if seconds not in self._windows:
+            self._windows[seconds] = [
+                Features(clip, self.detectors, self.caption, self.name) for clip in _cut(self.clip, seconds)
+            ]
+        found = self._windows[seconds]
+        before = None if self.before is None else self.before.windows(seconds)
+        for number, window in enumerate(found):
+            window.before = None if before is None else before[number % len(before)]
+        return found
+
     def with_sound_of(self, other: Features) -> Features:
         """The video of one with the audio of the other; what was found in either is not computed again.
 
@@ -239,3 +258,24 @@ class Features:
         if "heard" in vars(other):
             mixed.heard = other.heard
         return mixed
+
+
+def _cut(clip: Clip, seconds: float) -> list[Clip]:
+    """The fewest cuts of at most so many seconds that cover a clip, evenly spaced."""
+    rate = clip.sample_rate if clip.frames is None else clip.frames_per_second
+    total, length = round(clip.seconds * rate), max(1, math.floor(seconds * rate + 1e-6))
+    count = math.ceil(total / length)
+    cuts = []
+    for number in range(count):
+        first = round(number * (total - length) / max(1, count - 1))
+        if clip.frames is None:
+            assert clip.wave is not None
+            cuts.append(replace(clip, wave=clip.wave[:, first : first + length]))
+            continue
+        frames = clip.frames[:, first : first + length]
+        if clip.wave is None:
+            cuts.append(replace(clip, frames=frames))
+        else:
+            wave = clip.wave[:, samples_of(first, rate, clip.sample_rate) :]
+            cuts.append(Clip.fitted(frames, wave, rate, clip.sample_rate))
+    return cuts

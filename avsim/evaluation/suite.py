@@ -87,9 +87,9 @@ def _integrity(scorer: ClipScorer, found: Features) -> None:
 
 
 def _faults(scorer: ClipScorer, found: Features) -> None:
-    view = _if_any(found, "view")
+    faults, view = found.faults, _if_any(found, "view")
     sharp = math.nan if view is None else log_sharpness(gradient_energy(found.clip, view.things))
-    scorer.update(found.faults, sharp)
+    scorer.update(faults, sharp)
 
 
 def _text(scorer: ClipScorer, found: Features) -> None:
@@ -251,6 +251,31 @@ def value_of_clip(metric: Metric, found: Features) -> float:
     return scorer.each(rows)[0].item() if len(rows) else math.nan
 
 
+def score_clip(
+    metric: Metric, scorer: ClipScorer, found: Features, calibration: Calibration | None
+) -> str | None:
+    """Add a clip to a scorer, judged or skipped; why its calibration refuses it, if it does.
+
+    A clip that is longer than those of the calibration counts as the mean of its windows.
+    """
+    windows = [found] if calibration is None else found.windows(calibration.seconds.high)
+    refusal = None if calibration is None else calibration.refusal(windows[0].clip.spec)
+    if refusal is not None:
+        scorer.skip(Reason.NOT_CALIBRATED)
+        return refusal
+    part = scorer if len(windows) == 1 else metric.scorer()
+    for window in windows:
+        try:
+            metric.update(part, window)
+        except NotJudged as unjudged:
+            part.skip(unjudged.reason)
+    if part is not scorer:
+        scorer.keep_mean(part)
+        for window in windows:
+            window.before = None  # so that earlier clips are freed
+    return None
+
+
 @dataclass(frozen=True)
 class Result:
     """The result of a metric over all clips."""
@@ -350,16 +375,9 @@ class MetricSuite:
         self._before.appendleft(found)
 
     def _update(self, metric: Metric, scorer: ClipScorer, found: Features) -> None:
-        calibration = self.calibrations[metric.name]
-        refusal = calibration.refusal(found.clip.spec) if calibration else None
+        refusal = score_clip(metric, scorer, found, self.calibrations[metric.name])
         if refusal is not None:
             self.refusals.setdefault(metric.name, refusal)
-            scorer.skip(Reason.NOT_CALIBRATED)
-            return
-        try:
-            metric.update(scorer, found)
-        except NotJudged as unjudged:
-            scorer.skip(unjudged.reason)
 
     def _shuffle(self, found: Features, other: Features, number: int = 0) -> None:
         if found.clip.frames is None or other.clip.wave is None:
