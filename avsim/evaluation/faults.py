@@ -112,7 +112,7 @@ def gradient_energy(
 
 
 def log_sharpness(energies: Sequence[tuple[str, float]], typical: Mapping[str, float] | None = None) -> float:
-    """The mean log ratio of `gradient_energy` to that of true clips' things of the same kinds; nan: unknown."""
+    """The mean log ratio of `gradient_energy` to that of true things of the same kinds; nan: unknown."""
     known = typical_sharpness() if typical is None else typical
     away = [energy - known[kind] for kind, energy in energies if kind in known]
     return sum(away) / len(away) if away else torch.nan

@@ -227,7 +227,7 @@ class Features:
             raise NotJudged(Reason.NO_VIDEO)
 
     def windows(self, seconds: float) -> list[Features]:
-        """The fewest windows of at most this length that cover the clip, evenly spaced; itself if it is short.
+        """The fewest windows of at most this length that cover the clip, evenly; itself if it is short.
 
         What was found in one is kept; each has the clip before it, cut likewise.
         """

@@ -204,7 +204,7 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric(
         "visible faults",
-        "Ghosts, fading, smears, flicker, doubles, lost edges and the like in the frames; how sharp things are.",
+        "Ghosts, fading, smears, flicker, doubles, lost edges and the like in frames; how sharp things are.",
         VisibleFaults,
         _faults,
         corruptions=tuple(f"{name}{how}" for how in ("", CODED) for name in FAULTS),

@@ -1,4 +1,4 @@
-"""Training of the fault detector on clips of the world with faults, on a third of them through a video codec."""
+"""Training of the fault detector on clips of the world with faults, a third of them through a video codec."""
 
 from __future__ import annotations
 

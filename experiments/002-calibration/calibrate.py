@@ -6,8 +6,8 @@ AUROC of true against corrupted clips; a star marks a metric's own corruptions, 
 table is of perfect detectors (--oracle: of them alone, in a minute): a metric that fails there is broken by
 design. Corruptions that change nothing of what a metric measures, by the ground truth, are left out of the
 first table and counted in a third. The second includes all. Faults that generators make are for one metric
-alone, "visible faults": each of the first clips that can have it, at the strength that a person notices, as it
-is and through the codecs, where truth went through them too.
+alone, "visible faults": each on the first clips that can have it, at the strength that a person notices, as
+they are and through the codecs, against truth that went through them too.
 """
 
 import argparse
@@ -62,7 +62,14 @@ SHARED = (TRUTH, CODECS, SHUFFLED, SPLICED, CAPTION, *OF_A_CLIP, *OF_A_SCENE)
 CORRUPTIONS = (*SHARED, *FAULTY)
 
 SHIFTED_BY = {f"shifted by {ms} ms": ms / 1000 for ms in SHIFTS}  # s
-PARTS = ("audio_detector", "video_detector", "sync_model", "separator", "second", "fault_detector")  # that are trained
+PARTS = (
+    "audio_detector",
+    "video_detector",
+    "sync_model",
+    "separator",
+    "second",
+    "fault_detector",
+)  # that are trained
 KNOWN = tuple(
     metric for metric in METRICS if not metric.name.startswith(("grounding", "visible faults"))
 )  # that the truth answers by itself
@@ -264,7 +271,9 @@ def calibrate(arguments: argparse.Namespace) -> None:
     faults: Counter[str] = Counter()  # clips with each
     before: dict[ClipSpec, tuple[Features, Features]] = {}  # the previous clip of each kind, detected already
     with torch.no_grad():
-        for number, (clip, truth) in enumerate(clips(arguments.level, "test", arguments.clips, arguments.seed)):
+        for number, (clip, truth) in enumerate(
+            clips(arguments.level, "test", arguments.clips, arguments.seed)
+        ):
             found, true = Features(clip, detectors, truth.caption), oracle_features(clip, truth)
             other, other_true = before.get(clip.spec, (None, None))
             found.before = other

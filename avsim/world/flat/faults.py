@@ -1,7 +1,7 @@
 """Faults that video generators make, put into clips of the world with a strength from 0 (none) to 1.
 
 Each is made from layers: what is seen of one thing, and the frames without it. `noticeable` is the strength
-from which on a person who looks at the frames at 4 times their size notices the fault (experiment 012).
+from which on a person who looks at the frames, three times as large, notices it (experiments/012-visible-faults).
 """
 
 import math
@@ -43,7 +43,7 @@ class Target:
 
     @property
     def extent(self) -> float:
-        """A length in pixels that grows with the root of its width: small things are spoilt relatively more."""
+        """Pixels that grow with the root of its width: small things are spoilt relatively more."""
         return math.sqrt(self.width * self.mask.shape[1] / 64)
 
     def since(self, first: int) -> Tensor:

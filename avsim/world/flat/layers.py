@@ -1,4 +1,4 @@
-"""A scene drawn as layers: its frames, what is visible of each thing and of the stick, and frames without one.
+"""A scene in layers: its frames, what is visible of each thing and of the stick, and frames without one.
 
 Corruptions of the video need what stood behind a thing, which a finished clip no longer shows. Nothing is
 heard here: frames alone cost a fraction of a clip.
