@@ -29,7 +29,7 @@ from avsim.clip import Clip, ClipSpec, Region
 from avsim.evaluation.calibration import Calibration, CorruptionResult, Range, Weights, auroc
 from avsim.evaluation.corruptions import OF_A_CLIP, OF_A_SCENE, SHIFTS, sounding, spliced, through_codecs
 from avsim.evaluation.events import Offset
-from avsim.evaluation.faults import SHARPNESS, gradient_energy, typical_sharpness, with_fault
+from avsim.evaluation.faults import SHARPNESS, gradient_energy, typical_sharpness
 from avsim.evaluation.features import Detectors, Features
 from avsim.evaluation.grounding import Grounding, oracle
 from avsim.evaluation.metric import ClipScorer
@@ -42,7 +42,8 @@ from avsim.files import atomic
 from avsim.perception.ground_truth import MASKED
 from avsim.seeds import generator
 from avsim.world import Truth, WorldDataset, world_config
-from avsim.world.flat.faults import FAULTS
+from avsim.world.flat.faults import FAULTS, spoilt
+from avsim.world.flat.layers import Layers
 
 SPECS = (  # of the clips, in turn
     ClipSpec(),
@@ -73,11 +74,12 @@ PARTS = (
 KNOWN = tuple(
     metric for metric in METRICS if not metric.name.startswith(("grounding", "visible faults"))
 )  # that the truth answers by itself
+VISIBLE = "visible faults"  # the metric of the frames alone
 ONLY = {  # corruptions of metrics that need not, or can't, see all: grounding separates seven times
     "grounding": (TRUTH, CODECS, SHUFFLED),
-    "visible faults": (TRUTH, CODECS, *FAULTY),
+    VISIBLE: (TRUTH, CODECS, *FAULTY),
 }
-ENOUGH = 80  # clips with each fault
+ENOUGH = 64  # clips with each fault
 FEW = 32  # frames that must show a kind of thing for its sharpness to be kept
 SETS = 50  # sets of clips that are sampled for a metric that compares sets
 DRAWS = 200  # resamplings of clips, for the interval of an AUROC
@@ -175,21 +177,30 @@ def lied(
         yield name, again(found, clip), heard
 
 
-def faulty(
-    found: Features, truth: Truth, counts: Counter[str], seed: int, codecs
-) -> Iterator[tuple[str, Features]]:
-    """The clip with each fault that it can have, as long as too few clips have it."""
-    for name, fault in FAULTS.items():
-        if counts[name] >= ENOUGH:
-            continue
-        try:
-            clip = with_fault(found.clip, truth, name, fault.noticeable, seed)
-        except NotJudged:
-            continue
-        counts[name] += 1
-        yield name, again(found, clip)
-        if codecs is not None:
-            yield f"{name}{CODED}", again(found, codecs(clip.silent()))
+def show_faults(shown: Shown, detectors: Detectors, arguments: argparse.Namespace, codecs) -> None:
+    """Frames alone, as they are and through the codecs: true ones, and with each fault that they can have."""
+    worlds = [
+        WorldDataset(replace(world_config(arguments.level), spec=spec), arguments.seed, "test")
+        for spec in SPECS
+    ]
+    counts: Counter[str] = Counter()  # clips with each
+    for index in track(range(arguments.clips), "faults", console=Console(stderr=True)):
+        world = worlds[index % len(worlds)]
+        rate = world.config.spec.frames_per_second
+        layers = Layers(world.scene(index), world.config.spec)
+        made = {(TRUTH, CODECS): layers.frames}
+        for name, fault in FAULTS.items():
+            if counts[name] < ENOUGH:
+                draws = generator(index, "fault", name)
+                frames = spoilt(layers, rate, fault, fault.noticeable, draws)
+                if frames is not None:
+                    counts[name] += 1
+                    made[name, f"{name}{CODED}"] = frames
+        for (plain, coded), frames in made.items():
+            clip = Clip(frames, None, rate)
+            shown.update(plain, Features(clip, detectors))
+            if codecs is not None:
+                shown.update(coded, Features(codecs(clip), detectors))
 
 
 def measure_sharpness(detectors: Detectors, arguments: argparse.Namespace, made_by: str) -> None:
@@ -261,19 +272,22 @@ def calibrate(arguments: argparse.Namespace) -> None:
         for metric in metrics
         if not arguments.metrics or metric.name.startswith(tuple(arguments.metrics))
     ]
+    by_frames = [metric for metric in metrics if metric.name == VISIBLE]
+    metrics = [metric for metric in metrics if metric not in by_frames]
+    faults = Shown(by_frames)
     known_too = [metric for metric in KNOWN if metric in metrics or not arguments.metrics]
     seen, known = Shown(metrics), Shown(known_too)
     wanted = {each for metric in (*metrics, *known_too) for each in corruptions_for(metric)}
     made_by = " ".join(["python calibrate.py", *sys.argv[1:]]) + " at " + _commit()
-    if arguments.commit and any(metric.name == "visible faults" for metric in metrics):
+    if arguments.commit and arguments.sharpness and detectors.video_content is not None:
         measure_sharpness(detectors, arguments, made_by)
     grounding, plain, offsets = Grounding(), Grounding(), Offset()
-    faults: Counter[str] = Counter()  # clips with each
     before: dict[ClipSpec, tuple[Features, Features]] = {}  # the previous clip of each kind, detected already
     with torch.no_grad():
-        for number, (clip, truth) in enumerate(
-            clips(arguments.level, "test", arguments.clips, arguments.seed)
-        ):
+        if by_frames:
+            show_faults(faults, detectors, arguments, codecs)
+        count = arguments.clips if metrics or known_too else 0
+        for clip, truth in clips(arguments.level, "test", count, arguments.seed):
             found, true = Features(clip, detectors, truth.caption), oracle_features(clip, truth)
             other, other_true = before.get(clip.spec, (None, None))
             found.before = other
@@ -288,13 +302,12 @@ def calibrate(arguments: argparse.Namespace) -> None:
                 seen.update(name, corruption, () if name == CODECS else same(rows, lied_rows))
                 if name in SHIFTED_BY:
                     put_in(offsets, corruption, SHIFTED_BY[name])
-            if any(metric.name == "visible faults" for metric in seen.metrics):
-                for name, fault in faulty(found, truth, faults, number, codecs):
-                    seen.update(name, fault)
             grounded(grounding, plain, clip, truth, other.clip if other else None)
             found.before = None  # or all clips would stay in memory
             before[clip.spec] = found, true
-    results = [result(metric, seen, detectors, made_by) for metric in seen.metrics]
+    results = [
+        result(metric, shown, detectors, made_by) for shown in (seen, faults) for metric in shown.metrics
+    ]
     perfect = [result(metric, known, detectors, made_by) for metric in known_too]
     folder = Path(arguments.run)
     with atomic(folder / "table.md") as temporary:
@@ -474,7 +487,7 @@ if __name__ == "__main__":
     parser.add_argument("run", type=Path)
     parser.add_argument("--clips", type=int, default=320)
     parser.add_argument("--reference", type=int, default=320, help="clips that fidelity compares with, or 0")
-    parser.add_argument("--sharpness", type=int, default=160, help="clips that things' sharpness is of")
+    parser.add_argument("--sharpness", type=int, default=160, help="clips that things' sharpness is of, or 0")
     parser.add_argument("--level", default="medium")
     parser.add_argument("--seed", type=int, default=2)
     for part in PARTS:

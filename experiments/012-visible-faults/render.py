@@ -1,7 +1,7 @@
 """Faults of graded strength to look at: python render.py OUT [--level medium] [--first 0]
 
-A PNG for each fault: rows are strengths, columns are moments, three times as large. The strengths from which on
-they are noticed (`Fault.noticeable`) were read off these.
+A PNG for each fault: rows are strengths, columns are moments, three times as large. The strengths from which
+on they are noticed (`Fault.noticeable`) were read off these.
 """
 
 import argparse

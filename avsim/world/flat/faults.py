@@ -1,7 +1,7 @@
 """Faults that video generators make, put into clips of the world with a strength from 0 (none) to 1.
 
 Each is made from layers: what is seen of one thing, and the frames without it. `noticeable` is the strength
-from which on a person who looks at the frames, three times as large, notices it (experiments/012-visible-faults).
+from which on one notices it in frames that are shown three times as large (experiments/012-visible-faults).
 """
 
 import math
