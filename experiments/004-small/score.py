@@ -38,7 +38,7 @@ from avsim.evaluation.suite import METRICS, MetricSuite
 from avsim.evaluation.text import facts_of_caption
 from avsim.files import atomic
 from avsim.simulator import Simulator, load
-from avsim.simulator.defaults import FIRST_FRAME_LEAD, NUM_CANDIDATES, STUDENT_TASKS, usual
+from avsim.simulator.defaults import FIRST_FRAME_LEAD, NUM_CANDIDATES, STUDENT_TASKS, default_guidance
 from avsim.simulator.loading import part_folders
 from avsim.weights import SMALL, TENSORS, hash_of
 from avsim.world import Truth, WorldDataset
@@ -115,7 +115,7 @@ def ways(
         "" if way == UNCOND else simulator.describe(clip) if way == NO_PROMPT else truth.caption
         for clip, truth in clips
     ]
-    generated = simulator._draw(captions, spec, task, Latents(video, audio), seed, steps, None)
+    generated = simulator.sample_clips(captions, spec, task, Latents(video, audio), seed, steps, None)
     return (
         frames if task is FOLEY else torch.stack([clip.frames for clip in generated]),
         wave if task is VISUALIZE else torch.stack([clip.wave for clip in generated]),
@@ -298,7 +298,7 @@ def main() -> None:
         "weights": {name: hash_of(folders[name] / TENSORS) for name in parts},
         "world": world_of[:2],
         "steps": arguments.steps,
-        "guidance": {way: astuple(usual(task.name, *has)) for way, task in TASKS.items()},
+        "guidance": {way: astuple(default_guidance(task.name, *has)) for way, task in TASKS.items()},
         "candidates": NUM_CANDIDATES,
         "ahead": FIRST_FRAME_LEAD,
         "student": STUDENT_TASKS,

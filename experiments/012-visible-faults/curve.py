@@ -1,7 +1,8 @@
 """Sensitivity of the fault detector: python curve.py OUT [--clips 24] [--detector small]
 
 AUROC of true clips against clips with each fault, by strength, as they are and through the codec; held-out
-clips of `medium`, split "test". OUT/curve.md has the table, and the share of true frames that count as faulty.
+clips of `medium`, split "test". OUT/curve.md has the table, and the share of true frames that count as
+faulty.
 """
 
 import argparse
