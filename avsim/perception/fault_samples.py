@@ -20,6 +20,10 @@ from avsim.world.flat.faults import FAULTS, spoilt
 from avsim.world.flat.layers import Layers
 
 WEAKEST = 0.15  # strength; weaker ones no one sees
+RARE, COMMON = (
+    0.3,
+    1.5,
+)  # how late in the order of a scene's faults are those of few scenes, and of all scenes
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +91,10 @@ class FaultyWorld:
         scene = WorldDataset(replace(config, spec=spec), self.seed, self.split).scene(index)
         layers, rate = Layers(scene, spec), spec.frames_per_second
         frames, kinds = [layers.frames], [-1]
-        order = torch.randperm(len(FAULTS), generator=generator).tolist()
+        late = torch.rand(len(FAULTS), generator=generator) * torch.tensor(
+            [RARE if each.stick or each.moving else COMMON if each.whole else 1.0 for each in FAULTS.values()]
+        )
+        order = late.argsort().tolist()
         for number in order:
             if len(frames) == self.variants:
                 break
