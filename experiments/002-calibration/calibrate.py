@@ -181,7 +181,7 @@ def show_faults(shown: Shown, detectors: Detectors, arguments: argparse.Namespac
     """Frames alone, as they are and through the codecs: true ones, and with each fault that they can have."""
     worlds = [
         WorldDataset(replace(world_config(arguments.level), spec=spec), arguments.seed, "test")
-        for spec in SPECS
+        for spec in SPECS[: arguments.specs]
     ]
     counts: Counter[str] = Counter()  # clips with each
     for index in track(range(arguments.clips), "faults", console=Console(stderr=True)):
@@ -306,7 +306,8 @@ def calibrate(arguments: argparse.Namespace) -> None:
             found.before = None  # or all clips would stay in memory
             before[clip.spec] = found, true
     results = [
-        result(metric, shown, detectors, made_by) for shown in (seen, faults) for metric in shown.metrics
+        *(result(metric, seen, detectors, made_by) for metric in seen.metrics),
+        *(result(metric, faults, detectors, made_by, SPECS[: arguments.specs]) for metric in by_frames),
     ]
     perfect = [result(metric, known, detectors, made_by) for metric in known_too]
     folder = Path(arguments.run)
@@ -331,8 +332,10 @@ def calibrate(arguments: argparse.Namespace) -> None:
     print((folder / "table.md").read_text())
 
 
-def result(metric: Metric, shown: Shown, detectors: Detectors, made_by: str) -> Calibration:
-    """The calibration of one metric."""
+def result(
+    metric: Metric, shown: Shown, detectors: Detectors, made_by: str, specs: Sequence[ClipSpec] = SPECS
+) -> Calibration:
+    """The calibration of one metric, on clips of these kinds."""
     scorers = {corruption: shown.scorers[metric.name, corruption] for corruption in CORRUPTIONS}
     first = {
         corruption: next(iter(scorer.compute().values())).item()
@@ -356,10 +359,10 @@ def result(metric: Metric, shown: Shown, detectors: Detectors, made_by: str) -> 
     )
     return Calibration(
         metric=metric.name,
-        frames_per_second=_range([spec.frames_per_second for spec in SPECS]),
-        height=_range([spec.height for spec in SPECS]),
-        sample_rate=_range([spec.sample_rate for spec in SPECS]),
-        seconds=_range([spec.seconds for spec in SPECS]),
+        frames_per_second=_range([spec.frames_per_second for spec in specs]),
+        height=_range([spec.height for spec in specs]),
+        sample_rate=_range([spec.sample_rate for spec in specs]),
+        seconds=_range([spec.seconds for spec in specs]),
         clips=len(scorers[TRUTH].rows),
         truth=first.get(TRUTH, math.nan),
         through_codecs=first.get(CODECS),
@@ -487,6 +490,7 @@ if __name__ == "__main__":
     parser.add_argument("run", type=Path)
     parser.add_argument("--clips", type=int, default=320)
     parser.add_argument("--reference", type=int, default=320, help="clips that fidelity compares with, or 0")
+    parser.add_argument("--specs", type=int, default=len(SPECS), help="kinds of clips with visible faults")
     parser.add_argument("--sharpness", type=int, default=160, help="clips that things' sharpness is of, or 0")
     parser.add_argument("--level", default="medium")
     parser.add_argument("--seed", type=int, default=2)
