@@ -79,7 +79,6 @@ ONLY = {  # corruptions of metrics that need not, or can't, see all: grounding s
     "grounding": (TRUTH, CODECS, SHUFFLED),
     VISIBLE: (TRUTH, CODECS, *FAULTY),
 }
-ENOUGH = 64  # clips with each fault
 FEW = 32  # frames that must show a kind of thing for its sharpness to be kept
 SETS = 50  # sets of clips that are sampled for a metric that compares sets
 DRAWS = 200  # resamplings of clips, for the interval of an AUROC
@@ -190,7 +189,7 @@ def show_faults(shown: Shown, detectors: Detectors, arguments: argparse.Namespac
         layers = Layers(world.scene(index), world.config.spec)
         made = {(TRUTH, CODECS): layers.frames}
         for name, fault in FAULTS.items():
-            if counts[name] < ENOUGH:
+            if counts[name] < arguments.faulty:
                 draws = generator(index, "fault", name)
                 frames = spoilt(layers, rate, fault, fault.noticeable, draws)
                 if frames is not None:
@@ -490,6 +489,7 @@ if __name__ == "__main__":
     parser.add_argument("run", type=Path)
     parser.add_argument("--clips", type=int, default=320)
     parser.add_argument("--reference", type=int, default=320, help="clips that fidelity compares with, or 0")
+    parser.add_argument("--faulty", type=int, default=64, help="clips with each fault")
     parser.add_argument("--specs", type=int, default=len(SPECS), help="kinds of clips with visible faults")
     parser.add_argument("--sharpness", type=int, default=160, help="clips that things' sharpness is of, or 0")
     parser.add_argument("--level", default="medium")
