@@ -16,15 +16,13 @@ from avsim.clip import Clip
 from avsim.evaluation.metric import ClipScorer, mean
 from avsim.evaluation.result import NotJudged, Reason
 from avsim.perception.detections import DetectedThing
-from avsim.perception.fault_detector import KINDS, Faults
+from avsim.perception.fault_detector import Faults
 from avsim.perception.grid import Grid
 from avsim.world.flat.faults import FAULTS, spoilt
 from avsim.world.flat.layers import Layers
 from avsim.world.truth import Truth
 
 MOST_FRAMES = 0.9  # share of a clip's frames that must be without a visible fault
-LEFT = tuple(KINDS.index(name) for name in ("ghost left behind", "doubles"))
-SURE = 0.5  # least share of what is wrong with a clip for it to be named so
 SHARPNESS = Path(__file__).parent / "calibrations" / "sharpness.json"  # of true clips, by kind
 EDGE = 1.2  # how much larger than the thing its box is
 LUMA = (0.299, 0.587, 0.114)
@@ -47,9 +45,7 @@ def with_fault(clip: Clip, truth: Truth, fault: str, strength: float, seed: int 
 class VisibleFaults(ClipScorer):
     """Shares of frames and clips without visible faults, and how sharp their things are."""
 
-    width = (
-        4  # share of frames without, probability of the clip, whether something is left behind, log sharpness
-    )
+    width = 3  # share of frames without, probability of the clip, log sharpness
 
     def update(self, faults: Faults, sharp: float = torch.nan) -> None:
         """Score one clip.
@@ -58,17 +54,15 @@ class VisibleFaults(ClipScorer):
             faults: what is wrong with it.
             sharp: log of the sharpness of its things over that of true ones; nan: not known.
         """
-        left = float(faults.kinds[list(LEFT)].sum()) > SURE and faults.clean < MOST_FRAMES
         probability = torch.tensor(faults.logit, dtype=torch.float64).sigmoid().item()
-        self.keep([faults.clean, probability, float(left), sharp])
+        self.keep([faults.clean, probability, sharp])
 
     def numbers(self, rows: Tensor) -> dict[str, Tensor]:
         """Shares, and a ratio."""
-        clean, _, left, sharp = rows.unbind(-1)
+        clean, _, sharp = rows.unbind(-1)
         return {
             "frames without visible faults": mean(clean),
             "clips with at least 90 % of frames without": mean((clean >= MOST_FRAMES).to(clean)),
-            "clips in which something is left behind or doubled": mean(left),
             "gradient energy of things over true ones' of their kinds": mean(sharp).exp(),
         }
 

@@ -209,7 +209,6 @@ PHYSICS = (
     "1 identity and material", "2 speed and loudness", "3 place and decay", "4 timbre",
     "5 size, pitch and bounces", "6 superposition",
 )  # fmt: skip
-LEFT = "clips in which something is left behind or doubled"
 FAULTS = (
     ("frames without visible faults", "frames without visible faults"),
     ("clips without: in at least 90 % of frames", "clips with at least 90 % of frames without"),
@@ -236,7 +235,10 @@ ROWS = (  # what, way, number, bar (of the ceiling, or as it is), whether it is 
     ("integrity of one object", JOINTLY, f"integrity of one object: {RIGHT_FRAMES}", 0.80, True),
     ("integrity of more objects", JOINTLY, f"integrity of more objects: {RIGHT_FRAMES}", 0.40, True),
     *((what, JOINTLY, f"visible faults: {name}", None, False) for what, name in FAULTS),
-    ("where something falls: left behind or doubled", JOINTLY, f"{FALLING}: {LEFT}", None, False),
+    *(
+        (f"the same, where something falls: {what}", JOINTLY, f"{FALLING}: {name}", None, False)
+        for what, name in FAULTS
+    ),
     ("instruments: the video detector's notes, true video", TRUE, f"{NOTES_SEEN}: {F1}", None, False),
     ("instruments, joint: audible against visible notes", JOINTLY, f"{NOTES}: {F1}", 0.75, True),
     ("foley without a prompt: objects audible", NO_PROMPT, "text: things heard, right", 0.85, True),
