@@ -46,6 +46,12 @@ SMALL = {  # what a config's own system is made smaller by
     ],
     "video_detector": ["--model.model.fine=8", "--model.model.coarse=8", "--data.spec.seconds=0.5"],
     "audio_detector": ["--model.model.widths=[4,4]", "--model.model.width=8", "--data.spec.seconds=0.5"],
+    "fault_detector": [
+        "--model.model.fine=8",
+        "--model.model.coarse=8",
+        "--model.detector=null",
+        "--data.spec.seconds=0.5",
+    ],
     "sync_model": ["--model.model.width=8", "--model.seconds=0.25", "--data.spec.seconds=0.5"],
 }
 

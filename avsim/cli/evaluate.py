@@ -18,13 +18,21 @@ if TYPE_CHECKING:
 
 SHIPS = {"second": "none, grounding is judged by one alone"}
 SHOWN = 200  # clips that the page plays, the worst first
-SUMMARY = ("synchrony of events", "offset", "space", "physics", "integrity of things", "text")  # on top
-RANKED = ("synchrony of events", "integrity of things", "text")  # in [0, 1]; the mean orders the clips
+SUMMARY = (  # on top
+    "synchrony of events", "offset", "space", "physics", "integrity of things", "visible faults", "text",
+)  # fmt: skip
+RANKED = (
+    "synchrony of events",
+    "integrity of things",
+    "visible faults",
+    "text",
+)  # in [0, 1]; the mean orders the clips
 PARTS = {
     "audio_detector": "detects onsets and sounds",
     "video_detector": "detects things and events",
     "sync_model": "estimates the offset of audio and video",
     "separator": "separates",
+    "fault_detector": "detects visible faults",
     "second": "separates, trained independently of the first",
 }
 

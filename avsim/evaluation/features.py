@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from avsim.clip import Clip
+from avsim.clip import Clip, samples_of
 from avsim.evaluation.corruptions import with_sound_of
 from avsim.evaluation.embeddings import UNTRAINED, Embedding, world_trained
 from avsim.evaluation.grounding import Separate
 from avsim.evaluation.onsets import flux_onsets
 from avsim.evaluation.result import NotJudged, Reason
 from avsim.perception.detections import AudioDetections, Onset, VideoDetections
+from avsim.perception.fault_detector import FaultDetector, Faults, find_faults
 from avsim.perception.sync import Shift
 
 
@@ -27,6 +29,7 @@ class Detectors:
     onsets: Callable[[Clip], Sequence[Onset]] = flux_onsets
     audio_content: Callable[[Clip], AudioDetections] | None = None
     video_content: Callable[[Clip], VideoDetections] | None = None
+    faults: Callable[[Clip], Faults] | None = None
     offset: Callable[[Clip], Shift] | None = None  # by how much the audio is later than the video
     separate: Separate | None = None
     second: Separate | None = None  # another separator, trained independently
@@ -43,6 +46,7 @@ class Detectors:
         sync_model: Path | None = None,
         separator: Path | None = None,
         second: Path | None = None,
+        fault_detector: Path | None = None,
         yamnet: bool = False,
         embeddings: Mapping[str, Embedding] | None = None,
     ) -> Detectors:
@@ -65,11 +69,17 @@ class Detectors:
             "video_detector": video_detector,
             "sync_model": sync_model,
             "separator": separator,
+            "fault_detector": fault_detector,
         }
         folders = {name: part_folder(path, name) for name, path in given.items() if path is not None}
         if second is not None:
             folders["second separator"] = part_folder(second, "separator")
-        kinds = {"audio_detector": AudioDetector, "video_detector": VideoDetector, "sync_model": SyncModel}
+        kinds = {
+            "audio_detector": AudioDetector,
+            "video_detector": VideoDetector,
+            "sync_model": SyncModel,
+            "fault_detector": FaultDetector,
+        }
         loaded = {
             name: load_model(folders[name], expected=kind) for name, kind in kinds.items() if name in folders
         }
@@ -85,6 +95,8 @@ class Detectors:
             found["audio_content"] = lambda clip: detect.audio_content(audio, clip)
         if video is not None:
             found["video_content"] = lambda clip: detect.detect_video(video, clip)
+        if "fault_detector" in loaded:
+            found["faults"] = lambda clip: find_faults(loaded["fault_detector"], clip)
         if "sync_model" in loaded:
             found["offset"] = lambda clip: shift(loaded["sync_model"], clip)
         for name, part in (("separate", "separator"), ("second", "second separator")):
@@ -99,7 +111,11 @@ class Detectors:
         from avsim.weights import shipped
 
         return cls.trained(
-            shipped("audio_detector"), shipped("video_detector"), shipped("sync_model"), shipped("separator")
+            shipped("audio_detector"),
+            shipped("video_detector"),
+            shipped("sync_model"),
+            shipped("separator"),
+            fault_detector=shipped("fault_detector"),
         )
 
 
@@ -130,6 +146,7 @@ class Features:
     def __init__(self, clip: Clip, detectors: Detectors, caption: str = "", name: str = "") -> None:
         self.clip, self.detectors, self.caption, self.name = clip, detectors, caption, name
         self.before: Features | None = None  # the clip before, for controls with unrelated audio
+        self._windows: dict[float, list[Features]] = {}  # of itself, by their length
 
     @cached_property
     def onsets(self) -> Sequence[Onset]:
@@ -166,6 +183,18 @@ class Features:
         return self.detectors.video_content(self.clip)
 
     @cached_property
+    def faults(self) -> Faults:
+        """Visible faults of the video.
+
+        Raises:
+            NotJudged: the clip has no video, or there is no fault detector.
+        """
+        self._require(video=True)
+        if self.detectors.faults is None:
+            raise NotJudged(Reason.NO_DETECTOR)
+        return self.detectors.faults(self.clip)
+
+    @cached_property
     def offset(self) -> float:
         """Seconds by which the audio is later than the video.
 
@@ -197,6 +226,23 @@ class Features:
         if video and self.clip.frames is None:
             raise NotJudged(Reason.NO_VIDEO)
 
+    def windows(self, seconds: float) -> list[Features]:
+        """The fewest windows of at most this length that cover the clip, evenly; itself if it is short.
+
+        What was found in one is kept; each has the clip before it, cut likewise.
+        """
+        if self.clip.seconds <= seconds + 1e-6:
+            return [self]
+        if seconds not in self._windows:
+            self._windows[seconds] = [
+                Features(clip, self.detectors, self.caption, self.name) for clip in _cut(self.clip, seconds)
+            ]
+        found = self._windows[seconds]
+        before = None if self.before is None else self.before.windows(seconds)
+        for number, window in enumerate(found):
+            window.before = None if before is None else before[number % len(before)]
+        return found
+
     def with_sound_of(self, other: Features) -> Features:
         """The video of one with the audio of the other; what was found in either is not computed again.
 
@@ -212,3 +258,24 @@ class Features:
         if "heard" in vars(other):
             mixed.heard = other.heard
         return mixed
+
+
+def _cut(clip: Clip, seconds: float) -> list[Clip]:
+    """The fewest cuts of at most so many seconds that cover a clip, evenly spaced."""
+    rate = clip.sample_rate if clip.frames is None else clip.frames_per_second
+    total, length = round(clip.seconds * rate), max(1, math.floor(seconds * rate + 1e-6))
+    count = math.ceil(total / length)
+    cuts = []
+    for number in range(count):
+        first = round(number * (total - length) / max(1, count - 1))
+        if clip.frames is None:
+            assert clip.wave is not None
+            cuts.append(replace(clip, wave=clip.wave[:, first : first + length]))
+            continue
+        frames = clip.frames[:, first : first + length]
+        if clip.wave is None:
+            cuts.append(replace(clip, frames=frames))
+        else:
+            wave = clip.wave[:, samples_of(first, rate, clip.sample_rate) :]
+            cuts.append(Clip.fitted(frames, wave, rate, clip.sample_rate))
+    return cuts

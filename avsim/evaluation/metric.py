@@ -63,6 +63,15 @@ class ClipScorer(torchmetrics.Metric):
         self._update_count += 1
         self._computed = None
 
+    def keep_mean(self, windows: "ClipScorer") -> None:
+        """Add one clip, the mean of its windows; skipped for their first reason if none could be judged."""
+        if len(rows := windows.rows):
+            self.keep(rows.nanmean(0))
+            self._update_count += 1
+            self._computed = None
+        else:
+            self.skip(REASONS[int(windows.skips.argmax())])
+
     @property
     def rows(self) -> Tensor:
         """All rows, (n, width), in an order that depends on the rows alone."""

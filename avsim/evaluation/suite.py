@@ -12,6 +12,7 @@ from typing import Any
 
 from avsim.evaluation.calibration import LEAST_AUROC, Calibration
 from avsim.evaluation.events import EventSynchrony, Offset
+from avsim.evaluation.faults import VisibleFaults, gradient_energy, log_sharpness
 from avsim.evaluation.features import Features
 from avsim.evaluation.grounding import Grounding
 from avsim.evaluation.integrity import Integrity
@@ -23,6 +24,7 @@ from avsim.evaluation.space import Space
 from avsim.evaluation.text import TextAgreement, facts_of_caption, sounding_things
 from avsim.perception.matching import match
 from avsim.perception.vocabulary import INSTRUMENTS
+from avsim.world.flat.faults import FAULTS
 
 CALIBRATIONS = Path(__file__).parent / "calibrations"  # NAME.json, committed with the weights
 OOD_EMBEDDING = "world-trained video features"  # the embedding of `OOD_CHECK`
@@ -84,6 +86,12 @@ def _integrity(scorer: ClipScorer, found: Features) -> None:
     scorer.update(found.view.things, found.clip.frames_per_second)
 
 
+def _faults(scorer: ClipScorer, found: Features) -> None:
+    faults, view = found.faults, _if_any(found, "view")
+    sharp = math.nan if view is None else log_sharpness(gradient_energy(found.clip, view.things))
+    scorer.update(faults, sharp)
+
+
 def _text(scorer: ClipScorer, found: Features) -> None:
     facts = facts_of_caption(found.caption)
     view, heard = (_if_any(found, name) for name in ("view", "heard"))
@@ -118,6 +126,8 @@ def _if_any(found: Features, name: str) -> Any:
 # and both are near the 20 to 60 ms that people don't notice (ITU-R BT.1359).
 SHIFTED = ("shuffled", "shifted by 160 ms", "shifted by 320 ms")
 GROUNDED = 0.95  # least AUROC of truth against swapped audio
+SEEN = 0.95  # least AUROC of truth against a fault that a person notices, of both through the codec too
+CODED = ", through codecs"  # ends the name of a fault in a clip that then went through the codecs
 BOTH_DETECTORS = ("audio_detector", "video_detector")
 MIN_CLIPS = 16  # least number of clips for a distance between sets
 MANY = 64  # and for a correlation over the few clips that have two hits of one thing, or a single body
@@ -192,6 +202,16 @@ METRICS: tuple[Metric, ...] = (
         floor=False,
         uses=("video_detector",),
     ),
+    Metric(
+        "visible faults",
+        "Ghosts, fading, smears, flicker, doubles, lost edges and the like in frames; how sharp things are.",
+        VisibleFaults,
+        _faults,
+        corruptions=tuple(f"{name}{how}" for how in ("", CODED) for name in FAULTS),
+        floor=False,
+        uses=("fault_detector",),
+        least=SEEN,
+    ),
     *(
         Metric(
             f"grounding{by}",
@@ -229,6 +249,31 @@ def value_of_clip(metric: Metric, found: Features) -> float:
         return math.nan
     rows = scorer.rows
     return scorer.each(rows)[0].item() if len(rows) else math.nan
+
+
+def score_clip(
+    metric: Metric, scorer: ClipScorer, found: Features, calibration: Calibration | None
+) -> str | None:
+    """Add a clip to a scorer, judged or skipped; why its calibration refuses it, if it does.
+
+    A clip that is longer than those of the calibration counts as the mean of its windows.
+    """
+    windows = [found] if calibration is None else found.windows(calibration.seconds.high)
+    refusal = None if calibration is None else calibration.refusal(windows[0].clip.spec)
+    if refusal is not None:
+        scorer.skip(Reason.NOT_CALIBRATED)
+        return refusal
+    part = scorer if len(windows) == 1 else metric.scorer()
+    for window in windows:
+        try:
+            metric.update(part, window)
+        except NotJudged as unjudged:
+            part.skip(unjudged.reason)
+    if part is not scorer:
+        scorer.keep_mean(part)
+        for window in windows:
+            window.before = None  # so that earlier clips are freed
+    return None
 
 
 @dataclass(frozen=True)
@@ -330,16 +375,9 @@ class MetricSuite:
         self._before.appendleft(found)
 
     def _update(self, metric: Metric, scorer: ClipScorer, found: Features) -> None:
-        calibration = self.calibrations[metric.name]
-        refusal = calibration.refusal(found.clip.spec) if calibration else None
+        refusal = score_clip(metric, scorer, found, self.calibrations[metric.name])
         if refusal is not None:
             self.refusals.setdefault(metric.name, refusal)
-            scorer.skip(Reason.NOT_CALIBRATED)
-            return
-        try:
-            metric.update(scorer, found)
-        except NotJudged as unjudged:
-            scorer.skip(unjudged.reason)
 
     def _shuffle(self, found: Features, other: Features, number: int = 0) -> None:
         if found.clip.frames is None or other.clip.wave is None:

@@ -22,8 +22,7 @@ from torch import Tensor
 from avsim import seeds
 from avsim.evaluation.features import Features
 from avsim.evaluation.metric import AT_ONCE, REASONS, ClipScorer
-from avsim.evaluation.result import NotJudged, Reason
-from avsim.evaluation.suite import Metric
+from avsim.evaluation.suite import Metric, score_clip
 
 DRAWS = 4000  # bootstrap samples
 FEWEST = 6  # prompts below which nothing is decided
@@ -70,14 +69,8 @@ class Difference:
 
 def judge(metric: Metric, found: Features) -> Judged:
     """One clip's row of a metric."""
-    calibration = metric.calibration
-    if calibration is not None and calibration.refusal(found.clip.spec) is not None:
-        return Judged(None, str(Reason.NOT_CALIBRATED))
     scorer = metric.scorer()
-    try:
-        metric.update(scorer, found)
-    except NotJudged as unjudged:
-        return Judged(None, str(unjudged.reason))
+    score_clip(metric, scorer, found, metric.calibration)
     if len(rows := scorer.rows):
         return Judged(rows[0])
     skipped = [str(reason) for reason, count in zip(REASONS, scorer.skips.tolist(), strict=True) if count]

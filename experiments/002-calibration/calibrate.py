@@ -5,10 +5,13 @@ too, where `avsim evaluate` finds them. A cell of the table is the metric's firs
 AUROC of true against corrupted clips; a star marks a metric's own corruptions, which it must notice. A second
 table is of perfect detectors (--oracle: of them alone, in a minute): a metric that fails there is broken by
 design. Corruptions that change nothing of what a metric measures, by the ground truth, are left out of the
-first table and counted in a third. The second includes all.
+first table and counted in a third. The second includes all. Faults that generators make are for one metric
+alone, "visible faults": each on the first clips that can have it, at the strength that a person notices, as
+they are and through the codecs, against truth that went through them too.
 """
 
 import argparse
+import json
 import math
 import subprocess
 import sys
@@ -26,6 +29,7 @@ from avsim.clip import Clip, ClipSpec, Region
 from avsim.evaluation.calibration import Calibration, CorruptionResult, Range, Weights, auroc
 from avsim.evaluation.corruptions import OF_A_CLIP, OF_A_SCENE, SHIFTS, sounding, spliced, through_codecs
 from avsim.evaluation.events import Offset
+from avsim.evaluation.faults import SHARPNESS, gradient_energy, typical_sharpness
 from avsim.evaluation.features import Detectors, Features
 from avsim.evaluation.grounding import Grounding, oracle
 from avsim.evaluation.metric import ClipScorer
@@ -33,11 +37,13 @@ from avsim.evaluation.ood import OOD_CHECK, OODCheck
 from avsim.evaluation.oracle import oracle_features, with_corruption
 from avsim.evaluation.reference import fidelity
 from avsim.evaluation.result import NotJudged
-from avsim.evaluation.suite import CALIBRATIONS, METRICS, OOD_EMBEDDING, Metric
+from avsim.evaluation.suite import CALIBRATIONS, CODED, METRICS, OOD_EMBEDDING, Metric
 from avsim.files import atomic
 from avsim.perception.ground_truth import MASKED
 from avsim.seeds import generator
 from avsim.world import Truth, WorldDataset, world_config
+from avsim.world.flat.faults import FAULTS, spoilt
+from avsim.world.flat.layers import Layers
 
 SPECS = (  # of the clips, in turn
     ClipSpec(),
@@ -52,14 +58,28 @@ TRUTH, CODECS, SHUFFLED, SPLICED, CAPTION = (
     "spliced",
     "another's caption",
 )
-CORRUPTIONS = (TRUTH, CODECS, SHUFFLED, SPLICED, CAPTION, *OF_A_CLIP, *OF_A_SCENE)
+FAULTY = tuple(f"{name}{how}" for how in ("", CODED) for name in FAULTS)
+SHARED = (TRUTH, CODECS, SHUFFLED, SPLICED, CAPTION, *OF_A_CLIP, *OF_A_SCENE)
+CORRUPTIONS = (*SHARED, *FAULTY)
 
 SHIFTED_BY = {f"shifted by {ms} ms": ms / 1000 for ms in SHIFTS}  # s
-PARTS = ("audio_detector", "video_detector", "sync_model", "separator", "second")  # that are trained
+PARTS = (
+    "audio_detector",
+    "video_detector",
+    "sync_model",
+    "separator",
+    "second",
+    "fault_detector",
+)  # that are trained
 KNOWN = tuple(
-    metric for metric in METRICS if not metric.name.startswith("grounding")
+    metric for metric in METRICS if not metric.name.startswith(("grounding", "visible faults"))
 )  # that the truth answers by itself
-SEPARATED = (TRUTH, CODECS, SHUFFLED)  # for grounding: it separates seven times, and holds its own controls
+VISIBLE = "visible faults"  # the metric of the frames alone
+ONLY = {  # corruptions of metrics that need not, or can't, see all: grounding separates seven times
+    "grounding": (TRUTH, CODECS, SHUFFLED),
+    VISIBLE: (TRUTH, CODECS, *FAULTY),
+}
+FEW = 32  # frames that must show a kind of thing for its sharpness to be kept
 SETS = 50  # sets of clips that are sampled for a metric that compares sets
 DRAWS = 200  # resamplings of clips, for the interval of an AUROC
 
@@ -79,7 +99,7 @@ class Shown:
         rows = {}
         for metric in self.metrics:
             scorer = self.scorers[metric.name, corruption]
-            if metric.name.startswith("grounding") and corruption not in SEPARATED:
+            if corruption not in corruptions_for(metric):
                 continue
             if metric.name in same:
                 self.unchanged[metric.name, corruption] += 1
@@ -92,6 +112,11 @@ class Shown:
             except NotJudged as unjudged:
                 scorer.skip(unjudged.reason)
         return rows
+
+
+def corruptions_for(metric: Metric) -> tuple[str, ...]:
+    """The corruptions that a metric is measured against."""
+    return next((those for name, those in ONLY.items() if metric.name.startswith(name)), SHARED)
 
 
 def same(truth: dict[str, torch.Tensor], corruption: dict[str, torch.Tensor]) -> list[str]:
@@ -127,25 +152,68 @@ def reference(detectors: Detectors, arguments: argparse.Namespace) -> list[Metri
 
 
 def lied(
-    found: Features, truth: Truth, before: Features | None, codecs
+    found: Features, truth: Truth, before: Features | None, codecs, wanted: Collection[str]
 ) -> Iterator[tuple[str, Features, Truth | None]]:
-    """The clip with each corruption; detections of an unchanged modality are reused."""
+    """The clip with each corruption that is wanted; detections of an unchanged modality are reused."""
     if codecs is not None:
         yield CODECS, again(found, codecs(found.clip)), None
-    if before is not None:
+    if before is not None and SHUFFLED in wanted:
         yield SHUFFLED, found.with_sound_of(before), None
         yield SPLICED, again(found, spliced(found.clip, before.clip)), None
         other = again(found, found.clip)
         other.caption = before.caption
         yield CAPTION, other, None
     for name, corruption in OF_A_CLIP.items():
-        yield name, again(found, corruption(found.clip)), None
+        if name in wanted:
+            yield name, again(found, corruption(found.clip)), None
     for name, another in OF_A_SCENE.items():
+        if name not in wanted:
+            continue
         try:
             clip, heard = sounding(found.clip, another(truth.scene))
         except NotJudged:
             continue
         yield name, again(found, clip), heard
+
+
+def show_faults(shown: Shown, detectors: Detectors, arguments: argparse.Namespace, codecs) -> None:
+    """Frames alone, as they are and through the codecs: true ones, and with each fault that they can have."""
+    worlds = [
+        WorldDataset(replace(world_config(arguments.level), spec=spec), arguments.seed, "test")
+        for spec in SPECS[: arguments.specs]
+    ]
+    counts: Counter[str] = Counter()  # clips with each
+    for index in track(range(arguments.clips), "faults", console=Console(stderr=True)):
+        world = worlds[index % len(worlds)]
+        rate = world.config.spec.frames_per_second
+        layers = Layers(world.scene(index), world.config.spec)
+        made = {(TRUTH, CODECS): layers.frames}
+        for name, fault in FAULTS.items():
+            if counts[name] < arguments.faulty:
+                draws = generator(index, "fault", name)
+                frames = spoilt(layers, rate, fault, fault.noticeable, draws)
+                if frames is not None:
+                    counts[name] += 1
+                    made[name, f"{name}{CODED}"] = frames
+        for (plain, coded), frames in made.items():
+            clip = Clip(frames, None, rate)
+            shown.update(plain, Features(clip, detectors))
+            if codecs is not None:
+                shown.update(coded, Features(codecs(clip), detectors))
+
+
+def measure_sharpness(detectors: Detectors, arguments: argparse.Namespace, made_by: str) -> None:
+    """Keep how sharp things are in true clips of another split, by kind."""
+    energies: dict[str, list[float]] = {}
+    for clip, _ in clips(arguments.level, "validation", arguments.sharpness, arguments.seed):
+        view = Features(clip.silent(), detectors).view
+        for kind, energy in gradient_energy(clip, view.things):
+            energies.setdefault(kind, []).append(energy)
+    kinds = {kind: sum(each) / len(each) for kind, each in sorted(energies.items()) if len(each) >= FEW}
+    text = {"made_by": made_by, "video_detector": detectors.weights["video_detector"], "kinds": kinds}
+    with atomic(SHARPNESS) as temporary:
+        temporary.write_text(json.dumps(text, indent=1))
+    typical_sharpness.cache_clear()
 
 
 def again(found: Features, clip: Clip) -> Features:
@@ -196,24 +264,36 @@ def calibrate(arguments: argparse.Namespace) -> None:
         **{part: getattr(arguments, part) for part in PARTS}, yamnet=arguments.yamnet
     )
     codecs = _codecs(arguments.codecs)
-    metrics = [] if arguments.oracle else [*METRICS, *reference(detectors, arguments)]
+    compared = reference(detectors, arguments) if arguments.reference and not arguments.oracle else []
+    metrics = [] if arguments.oracle else [*METRICS, *compared]
     metrics = [
         metric
         for metric in metrics
         if not arguments.metrics or metric.name.startswith(tuple(arguments.metrics))
     ]
-    seen, known = Shown(metrics), Shown(KNOWN)
+    by_frames = [metric for metric in metrics if metric.name == VISIBLE]
+    metrics = [metric for metric in metrics if metric not in by_frames]
+    faults = Shown(by_frames)
+    known_too = [metric for metric in KNOWN if metric in metrics or not arguments.metrics]
+    seen, known = Shown(metrics), Shown(known_too)
+    wanted = {each for metric in (*metrics, *known_too) for each in corruptions_for(metric)}
+    made_by = " ".join(["python calibrate.py", *sys.argv[1:]]) + " at " + _commit()
+    if arguments.commit and arguments.sharpness and detectors.video_content is not None:
+        measure_sharpness(detectors, arguments, made_by)
     grounding, plain, offsets = Grounding(), Grounding(), Offset()
     before: dict[ClipSpec, tuple[Features, Features]] = {}  # the previous clip of each kind, detected already
     with torch.no_grad():
-        for clip, truth in clips(arguments.level, "test", arguments.clips, arguments.seed):
+        if by_frames:
+            show_faults(faults, detectors, arguments, codecs)
+        count = arguments.clips if metrics or known_too else 0
+        for clip, truth in clips(arguments.level, "test", count, arguments.seed):
             found, true = Features(clip, detectors, truth.caption), oracle_features(clip, truth)
             other, other_true = before.get(clip.spec, (None, None))
             found.before = other
             seen.update(TRUTH, found)
             put_in(offsets, found, 0.0)
             rows = known.update(TRUTH, true)
-            for name, corruption, heard in lied(found, truth, other, codecs):
+            for name, corruption, heard in lied(found, truth, other, codecs, wanted):
                 corruption.before = other
                 lied_rows = known.update(
                     name, with_corruption(true, corruption.clip, name, heard, other_true)
@@ -224,9 +304,11 @@ def calibrate(arguments: argparse.Namespace) -> None:
             grounded(grounding, plain, clip, truth, other.clip if other else None)
             found.before = None  # or all clips would stay in memory
             before[clip.spec] = found, true
-    made_by = " ".join(["python calibrate.py", *sys.argv[1:]]) + " at " + _commit()
-    results = [result(metric, seen, detectors, made_by) for metric in seen.metrics]
-    perfect = [result(metric, known, detectors, made_by) for metric in KNOWN]
+    results = [
+        *(result(metric, seen, detectors, made_by) for metric in seen.metrics),
+        *(result(metric, faults, detectors, made_by, SPECS[: arguments.specs]) for metric in by_frames),
+    ]
+    perfect = [result(metric, known, detectors, made_by) for metric in known_too]
     folder = Path(arguments.run)
     with atomic(folder / "table.md") as temporary:
         temporary.write_text(
@@ -249,8 +331,10 @@ def calibrate(arguments: argparse.Namespace) -> None:
     print((folder / "table.md").read_text())
 
 
-def result(metric: Metric, shown: Shown, detectors: Detectors, made_by: str) -> Calibration:
-    """The calibration of one metric."""
+def result(
+    metric: Metric, shown: Shown, detectors: Detectors, made_by: str, specs: Sequence[ClipSpec] = SPECS
+) -> Calibration:
+    """The calibration of one metric, on clips of these kinds."""
     scorers = {corruption: shown.scorers[metric.name, corruption] for corruption in CORRUPTIONS}
     first = {
         corruption: next(iter(scorer.compute().values())).item()
@@ -262,21 +346,22 @@ def result(metric: Metric, shown: Shown, detectors: Detectors, made_by: str) -> 
         CorruptionResult(
             corruption,
             first.get(corruption, math.nan),
-            auroc(good[TRUTH], good[corruption]),
+            auroc(good[alike(corruption)], good[corruption]),
             own=corruption in metric.corruptions,
-            low=(ends := _interval(good[TRUTH], good[corruption]))[0],
+            low=(ends := _interval(good[alike(corruption)], good[corruption]))[0],
             high=ends[1],
             clips=len(scorers[corruption].rows),
             unchanged=shown.unchanged[metric.name, corruption],
         )
         for corruption in CORRUPTIONS[2:]
+        if corruption in corruptions_for(metric)
     )
     return Calibration(
         metric=metric.name,
-        frames_per_second=_range([spec.frames_per_second for spec in SPECS]),
-        height=_range([spec.height for spec in SPECS]),
-        sample_rate=_range([spec.sample_rate for spec in SPECS]),
-        seconds=_range([spec.seconds for spec in SPECS]),
+        frames_per_second=_range([spec.frames_per_second for spec in specs]),
+        height=_range([spec.height for spec in specs]),
+        sample_rate=_range([spec.sample_rate for spec in specs]),
+        seconds=_range([spec.seconds for spec in specs]),
         clips=len(scorers[TRUTH].rows),
         truth=first.get(TRUTH, math.nan),
         through_codecs=first.get(CODECS),
@@ -287,6 +372,11 @@ def result(metric: Metric, shown: Shown, detectors: Detectors, made_by: str) -> 
         least=metric.least,
         min_clips=metric.min_clips,
     )
+
+
+def alike(corruption: str) -> str:
+    """The true clips that a corruption is told from: those through the codecs, where it went through them."""
+    return CODECS if corruption.endswith(CODED) else TRUTH
 
 
 def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
@@ -328,13 +418,17 @@ def _interval(truth: torch.Tensor, corruption: torch.Tensor) -> tuple[float, flo
 
 def table(results: list[Calibration]) -> str:
     """A row per metric and a column per corruption."""
-    header = ["metric", "clips", TRUTH, CODECS, *CORRUPTIONS[2:], "result"]
+    results = [one for one in results if not {each.corruption for each in one.corruptions} & set(FAULTY)]
+    header = ["metric", "clips", TRUTH, CODECS, *SHARED[2:], "result"]
     lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
     for one in results:
         cells = [one.metric, str(one.clips), _shown(one.truth), _shown(one.through_codecs)]
-        for corruption in one.corruptions:
+        found = {corruption.corruption: corruption for corruption in one.corruptions}
+        for corruption in map(found.get, SHARED[2:]):
             cells.append(
-                f"{_shown(corruption.value)} ({_shown(corruption.auroc)})"
+                "–"
+                if corruption is None
+                else f"{_shown(corruption.value)} ({_shown(corruption.auroc)})"
                 + (" \\*" if corruption.own else "")
             )
         judged = "calibrated" if one.calibrated else "failed" if one.failures else "uncalibrated"
@@ -394,7 +488,10 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("run", type=Path)
     parser.add_argument("--clips", type=int, default=320)
-    parser.add_argument("--reference", type=int, default=320, help="clips that fidelity compares with")
+    parser.add_argument("--reference", type=int, default=320, help="clips that fidelity compares with, or 0")
+    parser.add_argument("--faulty", type=int, default=64, help="clips with each fault")
+    parser.add_argument("--specs", type=int, default=len(SPECS), help="kinds of clips with visible faults")
+    parser.add_argument("--sharpness", type=int, default=160, help="clips that things' sharpness is of, or 0")
     parser.add_argument("--level", default="medium")
     parser.add_argument("--seed", type=int, default=2)
     for part in PARTS:

@@ -8,7 +8,7 @@ cd "$here/../.."
 run=${1:-runs/002-calibration}
 small=avsim/small
 options=()
-for part in audio_detector video_detector sync_model separator; do
+for part in audio_detector video_detector sync_model separator fault_detector; do
   [ -d "$small/$part" ] && options+=("--${part//_/-}" "$small/$part")
 done
 [ -d "$small/sound_of_pixels" ] && options+=(--second "$small/sound_of_pixels")

@@ -54,13 +54,15 @@ mkdir -p "$run/both/simulator"
 ln -sfn "$(realpath "$run/video_codec/simulator/video_codec")" "$run/both/simulator/video_codec"
 ln -sfn "$(realpath "$run/audio_codec/simulator/audio_codec")" "$run/both/simulator/audio_codec"
 
-# 3. Perception -> avsim/small/audio_detector, video_detector, sync_model. Half of the clips go through the codecs.
+# 3. Perception -> avsim/small/audio_detector, video_detector, fault_detector, sync_model. Half of the clips go through the codecs.
 #    Today's video detector had 5,000 further steps, three clips of `medium` to one of `full`
 #    (experiments/005-perception/video_detector_further.yaml).
 fit perception-audio_detector configs/perception/audio_detector.yaml -- --model.codecs "$run/both" "${few[@]}" \
   --data.train.init_args.config medium --data.validation.init_args.config medium
 fit perception-video_detector configs/perception/video_detector.yaml -- --model.codecs "$run/both" "${few[@]}" \
   --data.train.init_args.config '[medium, medium, medium, full]' --data.validation.init_args.config medium
+fit fault_detector configs/perception/fault_detector.yaml -- --model.codecs "$run/both" \
+  --model.detector "$run/perception-video_detector" "${few[@]}"
 fit sync_model configs/perception/sync_model.yaml -- --model.detectors "$run" "${few[@]}"
 
 # 4. Separator -> avsim/small/separator: on the world, then half of the scenes through the codecs.
@@ -80,7 +82,8 @@ fit student configs/student.yaml "$here/student.yaml" -- "${codecs[@]}" "${repla
 mkdir -p "$run/small"
 for part in student/simulator/{generator,student,video_codec,audio_codec} separator/simulator/separator \
   perception-audio_detector/simulator/audio_detector \
-  perception-video_detector/simulator/video_detector sync_model/simulator/sync_model; do
+  perception-video_detector/simulator/video_detector fault_detector/simulator/fault_detector \
+  sync_model/simulator/sync_model; do
   cp -r "$run/$part" "$run/small/"
 done
 echo "$run/small"

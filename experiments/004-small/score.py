@@ -3,13 +3,14 @@
 Prompts, videos and audio are those of held-out clips of the world (split "test", seed 4). Each caption is
 generated jointly, each video gets audio (with the caption, with the detector's caption, and unconditionally)
 and each audio a video; the clips themselves, and through the codecs, are the ceiling, shuffled audio is the
-floor. Clips and scores are kept in OUT: an interrupted run resumes. OUT/table.md has the rows of RESULT.md.
+floor. Clips and scores are kept in OUT: an interrupted run resumes. OUT/table.md has the rows of RESULT.md;
+with --ways and --metrics those that need no others.
 """
 
 import argparse
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import astuple, replace
 from itertools import islice
@@ -27,17 +28,19 @@ from avsim.devices import autocast_if_faster
 from avsim.diffusion import AUDIO_TO_VIDEO, FOLEY, JOINT, Latents
 from avsim.diffusion.generate import STEPS
 from avsim.evaluation.events import EventSynchrony
+from avsim.evaluation.faults import VisibleFaults, gradient_energy, log_sharpness
 from avsim.evaluation.features import Detectors, Features
 from avsim.evaluation.integrity import Integrity
 from avsim.evaluation.metric import ClipScorer, mean
 from avsim.evaluation.oracle import oracle_features
 from avsim.evaluation.result import Score
-from avsim.evaluation.suite import MetricSuite
+from avsim.evaluation.suite import METRICS, MetricSuite
 from avsim.evaluation.text import facts_of_caption
 from avsim.files import atomic
 from avsim.simulator import Simulator, load
 from avsim.simulator.defaults import FIRST_FRAME_LEAD, NUM_CANDIDATES, STUDENT_TASKS, default_guidance
 from avsim.simulator.loading import part_folders
+from avsim.simulator.models import Sampling
 from avsim.weights import SMALL, TENSORS, hash_of
 from avsim.world import Truth, WorldDataset
 
@@ -50,6 +53,8 @@ BATCH = 8
 AUDIBLE, VISIBLE = "audible against true contacts", "visible against true onsets"  # given the other modality
 NOTES, NOTES_SEEN = "audible against visible notes", "visible against true notes"
 COUNT = "number of objects"
+FALLING = "visible faults where something falls"
+JUDGES = ("audio_detector", "video_detector", "sync_model", "separator", "fault_detector")
 MOST = 9  # objects; larger counts are one class
 
 
@@ -75,12 +80,14 @@ def world(level: str, split: str, count: int) -> Iterator[tuple[Clip, Truth]]:
     return islice(WorldDataset(level, seed=4, split=split), count)
 
 
-def generate_all(model: str, out: Path, level: str, split: str, count: int, steps: int) -> None:
-    """Generate every clip in every way, in whole batches, where it does not exist yet."""
+def generate_all(
+    model: str, out: Path, ways_: Sequence[str], level: str, split: str, count: int, steps: int
+) -> None:
+    """Generate every clip in these ways, in whole batches, where it does not exist yet."""
     simulator = load(model)
     data = WorldDataset(level, seed=4, split=split)
     for first in track(range(0, count, BATCH), "drawing"):
-        files = {way: out / way / f"{first:05d}.safetensors" for way in WAYS}
+        files = {way: out / way / f"{first:05d}.safetensors" for way in ways_}
         missing = [way for way, file in files.items() if not file.exists()]
         clips = [data[number] for number in range(first, first + BATCH)] if missing else []
         for way in missing:
@@ -109,33 +116,39 @@ def ways(
         "" if way == UNCOND else simulator.describe(clip) if way == NO_PROMPT else truth.caption
         for clip, truth in clips
     ]
-    generated = simulator._draw(captions, spec, task, Latents(video, audio), seed, steps, None)
+    generated = simulator.sample_clips(
+        captions, spec, task, Latents(video, audio), seed, Sampling(steps=steps)
+    )
     return (
         frames if task is FOLEY else torch.stack([clip.frames for clip in generated]),
         wave if task is AUDIO_TO_VIDEO else torch.stack([clip.wave for clip in generated]),
     )
 
 
-def scorer(task: tuple[Path, str, str, str, int]) -> dict[str, Score]:
+def scorer(task: tuple[Path, str, tuple[str, ...], str, str, int]) -> dict[str, Score]:
     """All numbers of the clips of one way, by name, with their floors."""
-    out, way, level, split, count = task
-    hashes = [
-        hash_of(SMALL / part / TENSORS)[:8]
-        for part in ("audio_detector", "video_detector", "sync_model", "separator")
-    ]
-    kept = out / f"{way}, {count}, scored by {'-'.join(hashes)}.json"
+    out, way, metrics, level, split, count = task
+    hashes = [hash_of(SMALL / part / TENSORS)[:8] for part in JUDGES if (SMALL / part).is_dir()]
+    of = f", {' and '.join(metrics)}" if metrics else ""
+    kept = out / f"{way}, {count}{of}, scored by {'-'.join(hashes)}.json"
     if not kept.exists():
         torch.set_num_threads(1)
-        found = {name: vars(score) for name, score in scores(out, way, world(level, split, count)).items()}
+        found = {
+            name: vars(score) for name, score in scores(out, way, metrics, world(level, split, count)).items()
+        }
         write_json(kept, found)
     return {name: Score(**score) for name, score in json.loads(kept.read_text()).items()}
 
 
 @torch.no_grad()
-def scores(out: Path, way: str, clips: Iterator[tuple[Clip, Truth]]) -> dict[str, Score]:
-    """The results of all metrics for one way."""
+def scores(
+    out: Path, way: str, metrics: tuple[str, ...], clips: Iterator[tuple[Clip, Truth]]
+) -> dict[str, Score]:
+    """The results of these metrics, or of all, for one way."""
     detectors = Detectors.shipped()
-    suite = MetricSuite(weights=detectors.weights)
+    chosen = [metric for metric in METRICS if not metrics or metric.name.startswith(metrics)]
+    suite = MetricSuite(chosen, floors=not metrics, weights=detectors.weights)
+    falling = VisibleFaults()  # of clips in which something falls
     moments = {name: EventSynchrony() for name in (AUDIBLE, VISIBLE, NOTES, NOTES_SEEN)}
     count = Numbers()
     things = {"one object": Integrity(), "more objects": Integrity()}
@@ -145,6 +158,10 @@ def scores(out: Path, way: str, clips: Iterator[tuple[Clip, Truth]]) -> dict[str
         made = replace(clip, frames=from_uint8(stored["frames"][row]), wave=from_int16(stored["wave"][row]))
         found, known = Features(made, detectors, truth.caption), oracle_features(clip, truth)
         suite.update(found)
+        if truth.scene.bodies and detectors.faults is not None:
+            falling.update(found.faults, log_sharpness(gradient_energy(made, found.view.things)))
+        if metrics:
+            continue
         things["one object" if len(truth.things) == 1 else "more objects"].update(
             found.view.things, clip.frames_per_second
         )
@@ -162,7 +179,12 @@ def scores(out: Path, way: str, clips: Iterator[tuple[Clip, Truth]]) -> dict[str
                 clip.seconds,
             )
     numbers = {}
-    titled = moments | {f"integrity of {name}": one for name, one in things.items()} | {COUNT: count}
+    titled = (
+        {}
+        if metrics
+        else moments | {f"integrity of {name}": one for name, one in things.items()} | {COUNT: count}
+    )
+    titled |= {FALLING: falling}
     for title, one in titled.items():
         numbers |= {f"{title}: {name}": score for name, score in one.scores().items()}
     for name in [name for name in numbers if ": chance of " in name]:
@@ -190,6 +212,14 @@ PHYSICS = (
     "1 identity and material", "2 speed and loudness", "3 place and decay", "4 timbre",
     "5 size, pitch and bounces", "6 superposition",
 )  # fmt: skip
+FAULTS = (
+    ("frames without visible faults", "frames without visible faults"),
+    ("clips without: in at least 90 % of frames", "clips with at least 90 % of frames without"),
+    (
+        "sharpness of things, over true ones of their kinds",
+        "gradient energy of things over true ones' of their kinds",
+    ),
+)  # what, number
 ROWS = (  # what, way, number, bar (of the ceiling, or as it is), whether it is a share of the ceiling
     ("synchrony, video → audio, true contacts", FOLEYED, f"{AUDIBLE}: {F1}", 0.90, True),
     ("the same without a prompt", NO_PROMPT, f"{AUDIBLE}: {F1}", None, True),
@@ -207,6 +237,11 @@ ROWS = (  # what, way, number, bar (of the ceiling, or as it is), whether it is 
     *((f"physics, joint: {row}", JOINTLY, f"physics, {row}", 0.80, True) for row in PHYSICS),
     ("integrity of one object", JOINTLY, f"integrity of one object: {RIGHT_FRAMES}", 0.80, True),
     ("integrity of more objects", JOINTLY, f"integrity of more objects: {RIGHT_FRAMES}", 0.40, True),
+    *((what, JOINTLY, f"visible faults: {name}", None, False) for what, name in FAULTS),
+    *(
+        (f"the same, where something falls: {what}", JOINTLY, f"{FALLING}: {name}", None, False)
+        for what, name in FAULTS
+    ),
     ("instruments: the video detector's notes, true video", TRUE, f"{NOTES_SEEN}: {F1}", None, False),
     ("instruments, joint: audible against visible notes", JOINTLY, f"{NOTES}: {F1}", 0.75, True),
     ("foley without a prompt: objects audible", NO_PROMPT, "text: things heard, right", 0.85, True),
@@ -224,9 +259,11 @@ def table(found: dict[str, dict[str, Score]]) -> str:
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for what, way, name, bar, share in ROWS:
-        names = [each for each in found[way] if each == name or each.startswith(f"{name}: ")]
+        names = [each for each in found.get(way, ()) if each == name or each.startswith(f"{name}: ")]
+        if not names:
+            continue
         one = found[way][names[0]]
-        ceilings = [found[each][names[0]].value for each in (TRUE, CODECS)]
+        ceilings = [found[each][names[0]].value if each in found else math.nan for each in (TRUE, CODECS)]
         known = [each for each in ceilings if not math.isnan(each)]
         floor = 0.0 if math.isnan(one.floor) else one.floor
         of = replace(one, floor=floor, ceiling=max(known, default=math.nan)).of_ceiling if share else math.nan
@@ -253,6 +290,8 @@ def main() -> None:
     parser.add_argument("--split", default="test", help='or "held out": combinations that no training had')
     parser.add_argument("--count", type=int, default=256)
     parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS)
+    parser.add_argument("--metrics", nargs="+", default=[], help="those whose names begin so; all by default")
     parser.add_argument("--jobs", type=int, default=2)
     arguments = parser.parse_args()
     world_of = arguments.level, arguments.split, arguments.count
@@ -270,10 +309,10 @@ def main() -> None:
         "student": STUDENT_TASKS,
     }
     check_settings(arguments.out, json.loads(json.dumps(settings)), "generated clips")
-    generate_all(arguments.model, arguments.out, *world_of, arguments.steps)
-    tasks = [(arguments.out, way, *world_of) for way in WAYS]
+    generate_all(arguments.model, arguments.out, arguments.ways, *world_of, arguments.steps)
+    tasks = [(arguments.out, way, tuple(arguments.metrics), *world_of) for way in arguments.ways]
     with ProcessPoolExecutor(arguments.jobs) as pool:
-        found = dict(zip(WAYS, pool.map(scorer, tasks), strict=True))
+        found = dict(zip(arguments.ways, pool.map(scorer, tasks), strict=True))
     text = table(found)
     with atomic(arguments.out / "table.md") as temporary:
         temporary.write_text(text)

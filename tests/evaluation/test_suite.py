@@ -138,6 +138,48 @@ def test_clips_outside_the_calibration_are_refused_and_counted(calibrated):
     assert suite.refusals["synchrony of events"].startswith("not calibrated for 16 fps")
 
 
+def long_clip(*flashes: int) -> Clip:
+    """Of 5 s."""
+    frames, wave = torch.zeros(3, 80, 8, 8), torch.zeros(2, 80000)
+    frames[:, list(flashes)] = 1.0
+    wave[:, [1000 * k for k in flashes]] = 0.9
+    return Clip(frames, wave)
+
+
+def test_clips_longer_than_the_calibration_count_as_the_mean_of_windows(calibrated):
+    calibrated(seconds=Range(2, 4))
+    eyes = Truthful()
+    suite = shown(eyes, [long_clip(3, 30, 70), long_clip(10, 60)])
+    score = suite.results()[0].scores["F1 within 1 frame"]
+    assert (score.value, score.clips, score.skipped) == (1.0, 2, {}) and score.floor < 0.5
+    assert not suite.refusals
+    late = long_clip(3, 70)
+    late.wave[:, 3000], late.wave[:, 33000] = 0.0, 0.9  # the first is 30 frames late
+    found = shown(Truthful(), [late]).results()[0].scores["F1 within 1 frame"]
+    assert 0 < found.value < 1 and found.clips == 1
+
+
+def test_windows_cover_a_clip_evenly_with_their_own_audio():
+    ramp = torch.arange(80).float().expand(3, 80)[:, :, None, None].expand(3, 80, 4, 4) / 80
+    wave = torch.arange(80000).float().expand(2, 80000) / 80000
+    found = Features(Clip(ramp, wave), Truthful().detectors, "a bell")
+    assert found.windows(5.0) == [found]
+    for clip, seconds, starts in ((found, 4.0, [0, 16]), (found, 2.0, [0, 24, 48])):
+        windows = clip.windows(seconds)
+        assert [round(float(w.clip.frames[0, 0, 0, 0]) * 80) for w in windows] == starts
+        assert [round(float(w.clip.wave[0, 0]) * 80) for w in windows] == starts
+        assert all(w.clip.seconds == seconds and w.caption == "a bell" for w in windows)
+        assert windows == clip.windows(seconds)  # kept, with what was found in them
+    for part in (found.clip.silent(), found.clip.unseen()):
+        assert [w.clip.seconds for w in Features(part, Truthful().detectors).windows(2.0)] == [2.0] * 3
+
+
+def test_windows_that_no_metric_can_judge_are_one_skipped_clip(calibrated):
+    calibrated(seconds=Range(2, 4))
+    score = shown(Truthful(), [long_clip(3).unseen()]).results()[0].scores["F1 within 1 frame"]
+    assert score.clips == 0 and score.skipped == {"has no video": 1}
+
+
 def test_grounding_needs_a_separator_and_a_clip_before():
     ball = DetectedThing(0.0, 0.5, 0.5, "ball", "metal", "gold", 0.5, 1.0)
 

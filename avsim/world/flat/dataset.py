@@ -10,6 +10,7 @@ from avsim.seeds import derive
 from avsim.world.flat.config import SPLITS, WorldConfig, world_config
 from avsim.world.flat.random_scenes import draw_scene
 from avsim.world.flat.render import render
+from avsim.world.flat.scene import Scene
 from avsim.world.truth import Truth
 
 ENDLESS = 1 << 30  # the value of `len`
@@ -42,9 +43,13 @@ class WorldDataset:
                 break
         return clip, truth
 
+    def scene(self, index: int) -> Scene:
+        """Scene `index` as it is drawn first: of the clip, unless that would be too loud."""
+        return self._scene(index, 0)
+
     def __iter__(self) -> Iterator[tuple[Clip, Truth]]:
         return (self[index] for index in range(ENDLESS))
 
-    def _scene(self, index: int, attempt: int):
+    def _scene(self, index: int, attempt: int) -> Scene:
         random = np.random.default_rng(derive(self.seed, "world", self.split, index, attempt))
         return draw_scene(self.config, random, held_out=self.split == "held out")
