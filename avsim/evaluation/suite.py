@@ -298,9 +298,10 @@ class Result:
             return f"{self.metric.name}: no value, {judged}"
         known = {"floor": score.floor, "ceiling": score.ceiling}
         ends = "".join(f", {name} {value:.3g}" for name, value in known.items() if math.isfinite(value))
+        doubt = " (failed its calibration)" if self.calibration and self.calibration.failures else ""
         return (
             f"{self.metric.name}: {score.value:.3g} ({score.low:.3g} … {score.high:.3g}){ends}, {judged}: "
-            f"{self.headline}"
+            f"{self.headline}{doubt}"
         )
 
     @property

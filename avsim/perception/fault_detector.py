@@ -91,6 +91,7 @@ class FaultDetector(nn.Module):
             getattr(self, name).load_state_dict(getattr(detector, name).state_dict())
         own = detector.into.weight  # (C / 2, 9, 4, 4)
         self.into.weight.copy_(torch.cat([own, own[:, :3], own[:, :3]], 1))
+        assert self.into.bias is not None and detector.into.bias is not None
         self.into.bias.copy_(detector.into.bias)
 
     def forward(

@@ -85,7 +85,7 @@ class FaultyWorld:
         """Every scene is its own."""
         return str(index)
 
-    def take(self, index: int, spec: ClipSpec, generator: Generator) -> FaultyClips:
+    def sample(self, index: int, spec: ClipSpec, generator: Generator) -> FaultyClips:
         """Scene `index` at `spec`; the generator draws the faults."""
         config = self.configs[index % len(self.configs)]
         scene = WorldDataset(replace(config, spec=spec), self.seed, self.split).scene(index)
@@ -144,7 +144,7 @@ class AssembleFaults:
 
     def __call__(self, rows: list[tuple[int, int, Generator]]) -> FaultBatch:
         """A batch of (index, row, generator)."""
-        return faults_of([self.source.take(index, self.spec, draws) for index, _, draws in rows],
+        return faults_of([self.source.sample(index, self.spec, draws) for index, _, draws in rows],
                          self.spec, [row for _, row, _ in rows])  # fmt: skip
 
 

@@ -53,7 +53,7 @@ class FaultSystem(_DetectorSystem):
         self.length = length
         if detector is not None:
             model.start_from(load_model(part_folder(detector, "video_detector"), expected=VideoDetector))
-        self.aurocs = torch.nn.ModuleDict({name: BinaryAUROC() for name in ("clip", "frame", "cell")})
+        self.aurocs: Any = torch.nn.ModuleDict({name: BinaryAUROC() for name in ("clip", "frame", "cell")})
         self.true_frames: list[Tensor] = []  # probabilities of validation's true frames
 
     @torch.no_grad()

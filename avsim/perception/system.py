@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
 from avsim import seeds
+from avsim.data.batch import ClipBatch
 from avsim.perception.audio_detector import AudioDetector, AudioPrediction
 from avsim.perception.augment import augment_audio, augment_video
 from avsim.perception.detect import decode_events, decode_onsets, decode_things
@@ -88,7 +89,7 @@ class _DetectorSystem(L.LightningModule):
         values[turn] = codec.to(self.device).decode(codec.encode(values[turn]), batch.spec).to(values)
         return values
 
-    def total(self, parts: dict[str, Tensor], batch: LabeledBatch) -> Tensor:
+    def total(self, parts: dict[str, Tensor], batch: ClipBatch) -> Tensor:
         """The weighted sum of a loss's parts, logged beside them."""
         loss = torch.stack([self.weights.get(name, 1.0) * part for name, part in parts.items()]).sum()
         logged = {f"train/{name}": part.detach() for name, part in parts.items()}

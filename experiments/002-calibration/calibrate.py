@@ -206,7 +206,7 @@ def measure_sharpness(detectors: Detectors, arguments: argparse.Namespace, made_
     """Keep how sharp things are in true clips of another split, by kind."""
     energies: dict[str, list[float]] = {}
     for clip, _ in clips(arguments.level, "validation", arguments.sharpness, arguments.seed):
-        view = Features(clip.silent(), detectors).view
+        view = Features(clip.without_audio(), detectors).view
         for kind, energy in gradient_energy(clip, view.things):
             energies.setdefault(kind, []).append(energy)
     kinds = {kind: sum(each) / len(each) for kind, each in sorted(energies.items()) if len(each) >= FEW}

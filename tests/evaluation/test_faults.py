@@ -86,7 +86,7 @@ def test_the_suite_reports_it_and_counts_clips_without_video_or_detector():
     known = Detectors(video_content=lambda clip: view, faults=lambda clip: faults(0.5, 1.0, frames=16))
     suite = MetricSuite([metric], calibrated=False)
     suite.update(Features(clip, known))
-    suite.update(Features(clip.unseen(), known))
+    suite.update(Features(clip.without_video(), known))
     suite.update(Features(clip, Detectors()))
     score = suite.results()[0].scores["frames without visible faults"]
     assert (score.value, score.clips) == (0.5, 1)

@@ -170,13 +170,13 @@ def test_windows_cover_a_clip_evenly_with_their_own_audio():
         assert [round(float(w.clip.wave[0, 0]) * 80) for w in windows] == starts
         assert all(w.clip.seconds == seconds and w.caption == "a bell" for w in windows)
         assert windows == clip.windows(seconds)  # kept, with what was found in them
-    for part in (found.clip.silent(), found.clip.unseen()):
+    for part in (found.clip.without_audio(), found.clip.without_video()):
         assert [w.clip.seconds for w in Features(part, Truthful().detectors).windows(2.0)] == [2.0] * 3
 
 
 def test_windows_that_no_metric_can_judge_are_one_skipped_clip(calibrated):
     calibrated(seconds=Range(2, 4))
-    score = shown(Truthful(), [long_clip(3).unseen()]).results()[0].scores["F1 within 1 frame"]
+    score = shown(Truthful(), [long_clip(3).without_video()]).results()[0].scores["F1 within 1 frame"]
     assert score.clips == 0 and score.skipped == {"has no video": 1}
 
 

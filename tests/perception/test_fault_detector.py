@@ -35,7 +35,7 @@ def tiny() -> FaultDetector:
 @pytest.fixture(scope="module")
 def batch() -> FaultBatch:
     source = FaultyWorld("easy", seed=11)
-    samples = [source.take(index, SPEC, torch.Generator().manual_seed(index)) for index in range(2)]
+    samples = [source.sample(index, SPEC, torch.Generator().manual_seed(index)) for index in range(2)]
     return faults_of(samples, SPEC, range(2))
 
 
@@ -53,7 +53,7 @@ def test_samples_state_what_was_changed_where(batch):
 
 def test_the_same_generator_draws_the_same_faults_and_worlds_take_turns():
     source = FaultyWorld(["easy", "full"], seed=3)
-    one, other = (source.take(1, SPEC, torch.Generator().manual_seed(5)) for _ in range(2))
+    one, other = (source.sample(1, SPEC, torch.Generator().manual_seed(5)) for _ in range(2))
     assert torch.equal(one.frames, other.frames) and torch.equal(one.kind, other.kind)
     with pytest.raises(InputError, match="two variants"):
         FaultyWorld("easy", variants=1)

@@ -327,7 +327,7 @@ def test_a_trainer_that_cannot_be_made_is_refused_in_one_line(tmp_path, argument
 
 
 def test_a_config_that_is_not_there_is_looked_for_in_the_checkout(tmp_path):
-    done = avsim(tmp_path, "fit", "-c", "configs/base.yaml", "--run", tmp_path / "run")
+    done = avsim(tmp_path, "fit", "-c", "configs/base.yaml", "--run", tmp_path / "run", cwd=tmp_path)
     assert done.code == 2 and len(done.err.splitlines()) == 1, done
     assert f"no such config; avsim has {Path(__file__).parents[2] / 'configs/base.yaml'}" in done.err
 
