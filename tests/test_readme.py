@@ -11,6 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from avsim.__main__ import TRAINER_VERBS, build_parser
+from avsim.weights import SMALL
 from tests.running import avsim
 
 ROOT = Path(__file__).parent.parent
@@ -178,6 +179,9 @@ def avsim_read(path: str):
 def test_commands_of_five_minutes_run_in_order(checkout):
     commands = [each for each in COMMANDS if each.section == "Five minutes on the command line"]
     assert len(commands) > 7
+    (checkout / "p.txt").write_text("a bell rings in a cafe\n")  # the reader's own prompts and model
+    (checkout / "runs").mkdir()
+    (checkout / "runs/mine").symlink_to(SMALL)
     for command in commands:
         run(checkout, smaller(command.arguments))
     written = {path.relative_to(checkout).parts[0] for path in checkout.rglob("*") if path.is_file()}
