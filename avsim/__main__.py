@@ -132,7 +132,11 @@ def main(argv: list[str] | None = None) -> int:
     verb = ""
     try:
         _show_any_name()
-        arguments = build_parser().parse_args(argv)
+        try:
+            arguments = build_parser().parse_args(argv)
+        except SystemExit:
+            sys.stdout.flush()  # of --help: as below
+            raise
         verb = f" {arguments.verb}"
         keep_freed()  # for good: a caller in the same process keeps it too
         module = importlib.import_module(module_of(arguments.verb))

@@ -14,9 +14,7 @@ from avsim.codecs.video import VideoAutoencoder, padded
 from avsim.data.batch import ClipBatch
 from avsim.errors import InputError
 from avsim.measures import log_spectral_distance, psnr
-from avsim.perception.video_detector import VideoDetector
 from avsim.training.optimizers import Recipe, configure
-from avsim.weights import load_model, part_folder
 
 
 class _CodecSystem(L.LightningModule):
@@ -103,10 +101,10 @@ class VideoCodecSystem(_CodecSystem):
         decoder_only: bool = False,  # whether latents stay as they are
         noise_level: float = 0.0,  # decode at levels uniform up to this, in place of `noise`
         kl_weight: float = 0.0,  # of half the mean square of raw latents
-        perceptual_weight: float = 0.0,  # of a distance of the video detector's features
+        perceptual: nn.Module | None = None,  # frames -> features whose distance is minimised too
+        perceptual_weight: float = 0.1,
         adversarial_weight: float = 0.0,  # of the discriminator's verdict
         adversarial_start: int = 0,  # first step that it counts at; the discriminator trains from step 0
-        detector: str = "small",  # a folder with the video_detector whose features are compared
     ) -> None:
         super().__init__(model, recipe, seed, noise, decoder_only)
         if not 0 <= noise_level < 1:
@@ -117,17 +115,7 @@ class VideoCodecSystem(_CodecSystem):
         self.weights = {"kl": kl_weight, "perceptual": perceptual_weight, "adversarial": adversarial_weight}
         self.adversarial_start = adversarial_start
         self.discriminator = PatchDiscriminator() if adversarial_weight else None
-        self.detector: VideoDetector | None = None
-        if perceptual_weight:
-            self.detector = load_model(part_folder(detector, "video_detector"), expected=VideoDetector)
-            self.detector.requires_grad_(False)
-
-    def train(self, mode: bool = True) -> "VideoCodecSystem":
-        """Training mode; the detector stays in evaluation mode."""
-        super().train(mode)
-        if self.detector is not None:
-            self.detector.eval()
-        return self
+        self.perceptual = perceptual
 
     def configure_optimizers(self):  # noqa: D102
         if self.discriminator is None:
@@ -165,11 +153,10 @@ class VideoCodecSystem(_CodecSystem):
         weights = {"distortion": 0.02} | self.weights
         if self.weights["kl"]:
             parts["kl"] = z.square().mean() / 2
-        if self.detector is not None:
+        if self.perceptual is not None:
             with torch.no_grad():
-                wanted, _ = self.detector.features(crop)  # (B, T, h, w, C), each of unit variance over C
-            found, _ = self.detector.features(estimate)
-            parts["perceptual"] = (found - wanted).square().mean()
+                wanted = self.perceptual(crop)
+            parts["perceptual"] = (self.perceptual(estimate) - wanted).square().mean()
         if self.discriminator is not None:
             parts |= adversarial_parts(self.discriminator, crop, estimate)
             if self.global_step < self.adversarial_start:

@@ -23,7 +23,7 @@ from avsim.data import filters, shots
 from avsim.data.captions import Captions
 from avsim.data.published import Split
 from avsim.data.resuming import PARTS, check_settings, holds, kept_result
-from avsim.data.shards import SHARDS, SPLITS, to_int16, to_uint8, write_index, write_json, write_shard
+from avsim.data.shards import SHARDS, to_int16, to_uint8, write_index, write_json, write_shard
 from avsim.data.splits import assign
 from avsim.data.videos import find_videos, identity
 from avsim.data.workers import Crashed, run_all
@@ -91,9 +91,9 @@ def prepare(
     """Cut videos into clips of `spec`, one every `stride` seconds of a shot; write shards of them to `out`.
 
     Clips are dropped where they are black, frozen, silent or unreadable; videos without video or audio, and
-    videos that can't be read at all, are passed over. Splits go by video, or by shot where there are one or
-    two; or as a `split_file` of `avsim split` says, which also has captions, and videos that it lacks are
-    passed over.
+    videos that can't be read at all, are passed over. Splits go by video, or by shot where there are fewer
+    videos than splits; or as a `split_file` of `avsim split` says, which also has captions, and videos that
+    it lacks are passed over.
 
     Raises:
         InputError: no videos, `out` holds clips of other settings or can't be written, nothing left over.
@@ -137,7 +137,9 @@ def prepare(
             if video.id not in yielding:
                 why = _counts(dropped_of[video.id])
                 passed_over[str(video.path)] = f"{video.path}: no clip is left ({why})"
-        by_video, video_of = len(yielding) >= len(SPLITS), {video.id: video for video in usable}
+        wanted = 1 + (validation > 0) + (test > 0)  # splits
+        by_video = len(yielding) >= max(2, wanted)
+        video_of = {video.id: video for video in usable}
         for item in items:
             video = video_of[item["video"]]
             item["name"] = f"{video.path.stem}@{item['start']:.3f}"

@@ -12,6 +12,7 @@ from avsim.codecs.system import AudioCodecSystem, VideoCodecSystem
 from avsim.codecs.video import VideoAutoencoder, padded
 from avsim.data.batch import ClipBatch
 from avsim.errors import InputError
+from avsim.perception.perceptual import DetectorFeatures
 from avsim.training.optimizers import Recipe
 from tests.fitting import quiet_trainer
 
@@ -181,10 +182,15 @@ def test_a_noise_level_mixes_latents_as_flow_matching_does():
 
 
 def test_perceptual_and_adversarial_terms_train_the_codec_and_the_discriminator(tmp_path):
-    options = {"perceptual_weight": 0.1, "adversarial_weight": 0.1, "kl_weight": 1e-3, "noise_level": 0.2}
+    options = {
+        "perceptual": DetectorFeatures(),
+        "adversarial_weight": 0.1,
+        "kl_weight": 1e-3,
+        "noise_level": 0.2,
+    }
     system = video_system(**options)
     before = {name: value.clone() for name, value in system.discriminator.state_dict().items()}
-    detector = {name: value.clone() for name, value in system.detector.state_dict().items()}
+    detector = {name: value.clone() for name, value in system.perceptual.state_dict().items()}
     clips = batch(2, ClipSpec(0.5, 64, 64))
     trainer = fitted(system, clips, 2, tmp_path)
     names = {"distortion", "kl", "perceptual", "adversarial", "discriminator"}
@@ -192,7 +198,7 @@ def test_perceptual_and_adversarial_terms_train_the_codec_and_the_discriminator(
     after = system.discriminator.state_dict()
     still = {name for name, value in before.items() if torch.equal(value, after[name])}
     assert still <= {"out.bias"}  # both hinges push it equally, in opposite directions
-    assert all(torch.equal(value, system.detector.state_dict()[name]) for name, value in detector.items())
+    assert all(torch.equal(value, system.perceptual.state_dict()[name]) for name, value in detector.items())
     assert set(system.parts()) == {"video_codec"}
 
 
