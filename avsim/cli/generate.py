@@ -193,8 +193,8 @@ def add(subparsers: Any) -> None:
         "--num-candidates",
         type=whole(most=MOST_STEPS),
         help="clips to generate, to keep the one in which most of what is prompted is seen and heard "
-        "(default 1); with --audio, the one with the likeliest audio; with --retake, the one that "
-        "meets the frames beside it best (both: default 3)",
+        "(default 1); with --audio, the one with the likeliest audio (default 3); with --retake, the "
+        "one that meets the frames beside it best (default 1)",
     )
     parser.add_argument("--steps", type=whole(most=MOST_STEPS), help="number of sampler steps (default 8)")
     for name, text in SCALES.items():

@@ -13,7 +13,7 @@ LIKELIHOOD_GIVEN_AUDIO: dict[str, Any] = {"sync_scale": 0.3, "sync_start": 0.25,
 REWARD: dict[str, Any] = {"sync_scale": 0.7, "sync_start": 0.6, "sync_end": 0.7}
 REWARD_GIVEN_AUDIO: dict[str, Any] = {"sync_scale": 0.4, "sync_start": 0.25, "sync_end": 0.88}
 EDIT_GUIDANCE = Guidance(3.0)  # of the prediction for the target prompt
-NUM_CANDIDATES = {"visualize": 3, "retake": 3}  # of tasks that return the best of several
+NUM_CANDIDATES = {"visualize": 3}  # of tasks that return the best of several
 FIRST_FRAME_LEAD = {"joint": 1 / 8}  # share of the steps by which frame 0 is denoised before the rest
 
 

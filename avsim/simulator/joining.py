@@ -13,7 +13,6 @@ from torch import Tensor
 
 from avsim.clip import Clip, Region
 from avsim.errors import InputError
-from avsim.simulator.defaults import NUM_CANDIDATES
 from avsim.simulator.gaps import Inside, fill_gap
 from avsim.simulator.models import Models, Sampling
 from avsim.simulator.prompts import warn_once
@@ -191,7 +190,7 @@ def retaken(
         inside = Inside(span, not regenerate_video or region is not None, not regenerate_audio, cells)
     if inside is None and before is None and after is None:  # nothing is kept
         inside = Inside(span)
-    count = NUM_CANDIDATES["retake"] if sampling.num_candidates is None else sampling.num_candidates
+    count = 1 if sampling.num_candidates is None else sampling.num_candidates
     if count < 1:
         raise InputError(f"num_candidates is {count}; it must be at least 1")
     if before is None or after is None or not regenerate_video:  # it need not meet frames at its end

@@ -457,8 +457,7 @@ class Simulator(Models):
 
         With a `region` of the clip's frames, the video outside it stays. The clip is returned at the
         generator's rates, channels and size; at those all else is unchanged, bit for bit. Of `num_candidates`
-        (default `NUM_CANDIDATES`), of seeds that follow each other, the one that meets the frames beside it
-        best is taken.
+        (default 1), of seeds that follow each other, the one that meets the frames beside it best is taken.
 
         Raises:
             InputError: a span outside the clip or empty, nothing to generate, a region of another size, a
