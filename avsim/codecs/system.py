@@ -142,11 +142,11 @@ class VideoCodecSystem(_CodecSystem):
         crop = padded(torch.stack(crops), self.model.time_stride, self.model.space_stride)
         t, stride = 1 + (crop.shape[2] - 1) // self.model.time_stride, self.model.space_stride
         shape = (self.model.channels, t, crop.shape[3] // stride, crop.shape[4] // stride)
-        noise, level = self.latent_noise(batch.rows, shape), None
+        level = None
         if self.noise_level:
             u = seeds.row_uniform(batch.rows, (1,), self.seed, "noise level", self.global_step)
-            noise = self.latent_noise(batch.rows, shape, scale=1.0)
             level = self.noise_level * u[:, 0].to(self.device)
+        noise = self.latent_noise(batch.rows, shape, scale=1.0 if self.noise_level else self.noise)
         estimate, z = self.model(crop, noise, level)
         self.gather(z)
         parts = {"distortion": distortion(crop, estimate, self.motion)}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor
 
@@ -20,6 +20,8 @@ from avsim.evaluation.result import NotJudged, Reason
 from avsim.perception.detections import AudioDetections, Onset, VideoDetections
 from avsim.perception.fault_detector import FaultDetector, Faults, find_faults
 from avsim.perception.sync import Shift
+
+Found = TypeVar("Found")  # what a detector finds in a clip
 
 
 @dataclass(frozen=True)
@@ -166,9 +168,7 @@ class Features:
             NotJudged: the clip has no audio, or there is no audio detector.
         """
         self._require(audio=True)
-        if self.detectors.audio_content is None:
-            raise NotJudged(Reason.NO_DETECTOR)
-        return self.detectors.audio_content(self.clip)
+        return self._by(self.detectors.audio_content)
 
     @cached_property
     def view(self) -> VideoDetections:
@@ -178,9 +178,7 @@ class Features:
             NotJudged: the clip has no video, or there is no video detector.
         """
         self._require(video=True)
-        if self.detectors.video_content is None:
-            raise NotJudged(Reason.NO_DETECTOR)
-        return self.detectors.video_content(self.clip)
+        return self._by(self.detectors.video_content)
 
     @cached_property
     def faults(self) -> Faults:
@@ -190,9 +188,7 @@ class Features:
             NotJudged: the clip has no video, or there is no fault detector.
         """
         self._require(video=True)
-        if self.detectors.faults is None:
-            raise NotJudged(Reason.NO_DETECTOR)
-        return self.detectors.faults(self.clip)
+        return self._by(self.detectors.faults)
 
     @cached_property
     def offset(self) -> float:
@@ -202,9 +198,7 @@ class Features:
             NotJudged: the clip lacks a modality, there is no sync model, or its estimate is uncertain.
         """
         self._require(audio=True, video=True)
-        if self.detectors.offset is None:
-            raise NotJudged(Reason.NO_DETECTOR)
-        found = self.detectors.offset(self.clip)
+        found = self._by(self.detectors.offset)
         if not found.sure:
             raise NotJudged(Reason.UNSURE)
         return found.seconds
@@ -225,6 +219,11 @@ class Features:
             raise NotJudged(Reason.NO_AUDIO)
         if video and self.clip.frames is None:
             raise NotJudged(Reason.NO_VIDEO)
+
+    def _by(self, detector: Callable[[Clip], Found] | None) -> Found:
+        if detector is None:
+            raise NotJudged(Reason.NO_DETECTOR)
+        return detector(self.clip)
 
     def windows(self, seconds: float) -> list[Features]:
         """The fewest windows of at most this length that cover the clip, evenly; itself if it is short.

@@ -15,7 +15,8 @@ from avsim.data.batch import ClipBatch
 from avsim.data.datamodule import ClipData
 from avsim.errors import InputError
 from avsim.perception.grid import Grid
-from avsim.world import WorldConfig, WorldDataset, world_config
+from avsim.perception.samples import Assemble, LabeledWorld
+from avsim.world import WorldConfig, WorldDataset
 from avsim.world.flat.faults import FAULTS, spoilt
 from avsim.world.flat.layers import Layers
 
@@ -48,7 +49,7 @@ class FaultBatch(ClipBatch):
     kind: Tensor | None = None
 
 
-class FaultyWorld:
+class FaultyWorld(LabeledWorld):
     """Scenes of the world, of several in turns, each with faults.
 
     Args:
@@ -72,20 +73,14 @@ class FaultyWorld:
         variants: int = 3,
         grid: Grid = Grid(),  # noqa: B008 (frozen)
     ) -> None:
-        self.configs = [world_config(each) for each in (config if isinstance(config, list) else [config])]
-        if not self.configs or variants < 2:
+        super().__init__(config, seed, split, count, grid)
+        if variants < 2:
             raise InputError("faulty clips need a world and at least two variants of each scene")
-        self.seed, self.split, self.count = seed, split, count
-        self.variants, self.grid = variants, grid
+        self.variants = variants
 
-    def __len__(self) -> int:
-        return self.count
-
-    def group(self, index: int) -> str:
-        """Every scene is its own."""
-        return str(index)
-
-    def sample(self, index: int, spec: ClipSpec, generator: Generator) -> FaultyClips:
+    def sample(  # type: ignore[override]
+        self, index: int, spec: ClipSpec, generator: Generator
+    ) -> FaultyClips:
         """Scene `index` at `spec`; the generator draws the faults."""
         config = self.configs[index % len(self.configs)]
         scene = WorldDataset(replace(config, spec=spec), self.seed, self.split).scene(index)
@@ -133,19 +128,7 @@ class FaultData(ClipData):
         super().__init__(spec, train, validation, test, batch_size, workers, seed)  # type: ignore[arg-type]
 
     def _assemble(self, source: Any, trained: bool) -> Any:
-        return AssembleFaults(source, self.spec)
-
-
-class AssembleFaults:
-    """Rows of a data module -> `FaultBatch`."""
-
-    def __init__(self, source: FaultyWorld, spec: ClipSpec) -> None:
-        self.source, self.spec = source, spec
-
-    def __call__(self, rows: list[tuple[int, int, Generator]]) -> FaultBatch:
-        """A batch of (index, row, generator)."""
-        return faults_of([self.source.sample(index, self.spec, draws) for index, _, draws in rows],
-                         self.spec, [row for _, row, _ in rows])  # fmt: skip
+        return Assemble(source, self.spec, faults_of)
 
 
 def faults_of(each: Sequence[FaultyClips], spec: ClipSpec, rows: Sequence[int]) -> FaultBatch:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -176,19 +176,19 @@ class LabeledData(ClipData):
         super().__init__(spec, train, validation, test, batch_size, workers, seed)  # type: ignore[arg-type]
 
     def _assemble(self, source: Any, trained: bool) -> Any:
-        return Assemble(source, self.spec)
+        return Assemble(source, self.spec, stacked)
 
 
 class Assemble:
-    """Rows of a data module -> `LabeledBatch`."""
+    """Rows of a data module -> a batch, which `together` makes of samples, their spec and their rows."""
 
-    def __init__(self, source: LabeledSource, spec: ClipSpec) -> None:
-        self.source, self.spec = source, spec
+    def __init__(self, source: Any, spec: ClipSpec, together: Callable[..., ClipBatch]) -> None:
+        self.source, self.spec, self.together = source, spec, together
 
-    def __call__(self, rows: list[tuple[int, int, Generator]]) -> LabeledBatch:
+    def __call__(self, rows: list[tuple[int, int, Generator]]) -> ClipBatch:
         """A batch of (index, row, generator)."""
         samples = [self.source.sample(index, self.spec, draws) for index, _, draws in rows]
-        return stacked(samples, self.spec, [row for _, row, _ in rows])
+        return self.together(samples, self.spec, [row for _, row, _ in rows])
 
 
 def stacked(samples: Sequence[LabeledClip], spec: ClipSpec, rows: Sequence[int]) -> LabeledBatch:
