@@ -20,6 +20,7 @@ from avsim.media.video import check_whole
 
 _PREROLL = 0.3  # seconds: MP3's bit reservoir, Opus' 80 ms and AAC's overlap lie within it
 _MARGIN = 0.02  # seconds on both sides for the resampling filter
+_MAX_RATIO = 1000  # of two sample rates
 _PLANES = 7  # channels of a frame at most that PyAV reads
 _GAP = 0.01  # seconds of deviation from here on are a gap in the sound, not rounded time stamps
 _DIAGONAL = math.sqrt(0.5)
@@ -239,6 +240,8 @@ def _on_grid(
 
 def resampled(wave: NDArray[np.float32], rate: int, wanted: int) -> NDArray[np.float32]:
     """A wave (A, n) at another rate (FFmpeg's swresample), its first sample staying where it was."""
+    if rate > _MAX_RATIO * wanted:  # a damaged header; the filter grows with it
+        raise InputError(f"sound of {rate} Hz can't be resampled to {wanted} Hz: more than {_MAX_RATIO} times")
     channels = []
     for row in wave:
         resampler = av.AudioResampler(format="fltp", layout="mono", rate=wanted)

@@ -5,6 +5,7 @@ import logging
 import shutil
 import struct
 import subprocess
+import time
 from fractions import Fraction
 
 import av
@@ -33,6 +34,15 @@ def picture(pixels, path, form):
     encoder.time_base = Fraction(1, 25)
     frame = av.VideoFrame.from_ndarray(pixels, format=form)
     path.write_bytes(b"".join(bytes(packet) for packet in [*encoder.encode(frame), *encoder.encode(None)]))
+
+
+def wav_of(rate, path):
+    """100 samples, 0, 100, 200 ... in a WAV that states any sample rate."""
+    samples = np.arange(100, dtype="<i2") * 100
+    path.write_bytes(
+        b"RIFF" + struct.pack("<I", 236) + b"WAVEfmt " + struct.pack("<IHHIIHH", 16, 1, 1, rate, 2 * rate, 2, 16)
+        + b"data" + struct.pack("<I", 200) + samples.tobytes()
+    )  # fmt: skip
 
 
 def pitches(clip, moments):
@@ -178,16 +188,22 @@ def test_pcm_of_64_bits(suffix, tmp_path):
 
 
 def test_one_sample_a_second(tmp_path):
-    samples = np.arange(100, dtype="<i2") * 100
-    (tmp_path / "a.wav").write_bytes(
-        b"RIFF" + struct.pack("<I", 236) + b"WAVEfmt " + struct.pack("<IHHIIHH", 16, 1, 1, 1, 2, 2, 16)
-        + b"data" + struct.pack("<I", 200) + samples.tobytes()
-    )  # fmt: skip
+    wav_of(1, tmp_path / "a.wav")
     assert media.probe(tmp_path / "a.wav").seconds == 100
     clip = media.read(tmp_path / "a.wav")
     assert clip.sample_rate == 1 and torch.equal(clip.wave[0] * 32768, torch.arange(100) * 100.0)
     with pytest.raises(InputError, match="1 Hz can't be resampled"):
         media.read(tmp_path / "a.wav", 10, 5, sample_rate=16000)
+
+
+def test_a_damaged_sample_rate_of_hundreds_of_mhz_is_refused_at_once(tmp_path):
+    """FFmpeg's resampling filter grows with the ratio: 10 s of CPU for 268 MHz (a fuzzer's mutant)."""
+    wav_of(268_451_456, tmp_path / "fast.wav")
+    began = time.process_time()
+    with pytest.raises(InputError, match="268451456 Hz can't be resampled to 8000 Hz"):
+        media.read(tmp_path / "fast.wav", sample_rate=8000)
+    assert time.process_time() - began < 2
+
 
 
 @pytest.mark.parametrize("size", [None, (32, 32)])
