@@ -140,7 +140,12 @@ def add(subparsers: Any) -> None:
         metavar="FILE",
         help="shots that follow one another: a YAML list of {prompt: TEXT, seconds: NUMBER}",
     )
-    given.add_argument("--only", choices=("image", "audio"), help="generate an image, or audio, alone")
+    given.add_argument(
+        "--only",
+        type=lambda name: "audio" if name == "sound" else name,  # its earlier name
+        choices=("image", "audio"),
+        help="generate an image, or audio, alone",
+    )
     parser.add_argument(
         "--last-image",
         type=local_path,
@@ -193,8 +198,7 @@ def add(subparsers: Any) -> None:
         "--num-candidates",
         type=whole(most=MOST_STEPS),
         help="clips to generate, to keep the one in which most of what is prompted is seen and heard "
-        "(default 1); with --audio, the one with the likeliest audio (default 3); with --retake, the "
-        "one that meets the frames beside it best (default 1)",
+        "(default 1); with --audio, the one with the likeliest audio (default 3)",
     )
     parser.add_argument("--steps", type=whole(most=MOST_STEPS), help="number of sampler steps (default 8)")
     for name, text in SCALES.items():

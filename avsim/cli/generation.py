@@ -74,8 +74,8 @@ def check_options(arguments: argparse.Namespace, task: str) -> None:
             raise InputError(f"{_flag(option)} is of {wanted}, which is missing")
     if arguments.strength is not None and task == "animate":
         raise InputError("--strength is of --edit or --last-image, which is missing")
-    if arguments.num_candidates is not None and task not in ("joint", "keyframes", "visualize", "retake"):
-        raise InputError(f"--num-candidates is for a prompt, for --audio and for --retake, not for {task}")
+    if arguments.num_candidates is not None and task not in ("joint", "keyframes", "visualize"):
+        raise InputError(f"--num-candidates is for a prompt and for --audio, not for {task}")
     if task == "retake" and (arguments.start_time is None or arguments.end_time is None):
         raise InputError("--retake needs --start-time and --end-time, in seconds")
     for option, only in (("size", "audio"), ("seconds", "image"), ("fps", "audio"), ("fps", "image")):
@@ -275,7 +275,7 @@ def make_clip(
             region = _region(arguments, given)
             kept = {f"regenerate_{name}": arguments.keep != name for name in ("video", "audio")}
             start, end = arguments.start_time, arguments.end_time
-            return simulator.retake(given, prompt, start, end, region, num_candidates=count, **kept, **how)
+            return simulator.retake(given, prompt, start, end, region, **kept, **how)
         case "image":
             return simulator.image(prompt, **how)
         case "audio":

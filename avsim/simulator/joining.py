@@ -15,6 +15,7 @@ from avsim.clip import Clip, Region
 from avsim.errors import InputError
 from avsim.simulator.gaps import Inside, fill_gap
 from avsim.simulator.models import Models, Sampling
+from avsim.simulator.presence import unseen_onsets
 from avsim.simulator.prompts import warn_once
 from avsim.simulator.resize import frames_for, frames_over, wave_for
 from avsim.simulator.windows import Timeline
@@ -23,6 +24,9 @@ LOOP_SECONDS = 1.0  # default length of a loop's end, which leads back to its be
 MAX_GAIN = 10 ** (2.5 / 20)  # largest ratio of an extension's RMS to the clip's: 3 dB less what a seam adds
 FAINT = 1e-3  # RMS of audio that counts as silent
 SAME_SCENE = 0.1  # mean difference of two frames above which their clips are joined by a dissolve
+BESIDE = 1.0  # seconds of given clips beside a gap that the detectors receive
+AUDIO_SEED_STEP = 7_000_003  # between the seeds of a gap's audio, as `soundtrack.SEED_STEP`
+AUDIO_CANDIDATES = 4  # of a gap's audio, until no onset at its seams is without an event
 FEATHER = 2  # pixels inside the edge of a region over which given and generated pixels are mixed
 
 
@@ -67,6 +71,53 @@ def in_order(clips: Sequence[Clip]) -> Clip:
     return Clip.fitted(frames, wave, clips[0].frames_per_second, clips[0].sample_rate)
 
 
+def filled(
+    timeline: Timeline,
+    before: Clip | None,
+    after: Clip | None,
+    frames: int,
+    prompt: str,
+    seed: int,
+    sampling: Sampling,
+    inside: Inside | None = None,
+) -> Clip:
+    """`fill_gap`, whose audio is generated again while an onset is heard at a seam and nothing is seen there.
+
+    The video stays. Of `AUDIO_CANDIDATES` the first with the fewest such seams is returned; without detectors
+    there is one candidate.
+    """
+    gap = fill_gap(timeline, before, after, frames, prompt, seed, sampling, inside)
+    if (before is None and after is None) or (inside is not None and inside.keep_audio):
+        return gap
+    best, fewest = gap, _unseen(timeline, before, gap, after)
+    for number in range(1, AUDIO_CANDIDATES):
+        if not fewest:
+            break
+        again = Inside(gap, keep_video=True)
+        other = seed + number * AUDIO_SEED_STEP
+        made = fill_gap(timeline, before, after, frames, prompt, other, sampling, again)
+        if (unseen := _unseen(timeline, before, made, after)) < fewest:
+            best, fewest = made, unseen
+    return best
+
+
+def _unseen(timeline: Timeline, before: Clip | None, gap: Clip, after: Clip | None) -> int:
+    """At how many ends of a gap an onset is heard and no event is seen; 0 without detectors."""
+    video_detector, audio_detector = timeline.models.video_detector, timeline.models.audio_detector
+    if video_detector is None or audio_detector is None:
+        return 0
+    most = round(BESIDE * timeline.rate)
+    parts, seams = [gap], []
+    if before is not None:
+        total = before.spec.frames
+        parts.insert(0, _part(timeline, before, max(0, total - most), total))
+        seams.append(parts[0].seconds)
+    if after is not None:
+        seams.append(sum(part.seconds for part in parts))
+        parts.append(_part(timeline, after, 0, min(most, after.spec.frames)))
+    return unseen_onsets(in_order(parts), seams, video_detector, audio_detector)
+
+
 def extended(
     models: Models,
     clip: Clip,
@@ -82,7 +133,7 @@ def extended(
     own = own_clip(timeline, clip, "extend")
     count = gap_frames(timeline, models.spec.seconds if seconds is None else seconds, "extend by")
     before, after = (None, own) if backward else (own, None)
-    new = fill_gap(timeline, before, after, count, prompt, seed, sampling)
+    new = filled(timeline, before, after, count, prompt, seed, sampling)
     assert own.wave is not None and new.wave is not None
     limit = _loudest(own.wave, prompt, out_of_distribution)
     gain = min(1.0, limit / max(float(new.wave.square().mean().sqrt()), 1e-9))
@@ -108,10 +159,10 @@ def connected(
     count = gap_frames(timeline, seconds, "connect over")
     assert first.frames is not None and last.frames is not None
     if (first.frames[:, -1] - last.frames[:, 0]).abs().mean() <= SAME_SCENE:
-        gap = fill_gap(timeline, first, last, count, prompt, seed, sampling)
+        gap = filled(timeline, first, last, count, prompt, seed, sampling)
     else:
-        on = fill_gap(timeline, first, None, count, prompt, seed, sampling)
-        back = fill_gap(timeline, None, last, count, prompt, seed, sampling)
+        on = filled(timeline, first, None, count, prompt, seed, sampling)
+        back = filled(timeline, None, last, count, prompt, seed, sampling)
         gap = cross_faded(on, back)
     return in_order([first, gap, last])
 
@@ -144,7 +195,7 @@ def looped(
             f"a loop of {seconds:g} s: must be longer than the clip that it leads back to, {own.seconds:g} s"
         )
     models.check_pixels(seconds, sampling.size)
-    return in_order([own, fill_gap(timeline, own, own, count, prompt, seed, sampling)])
+    return in_order([own, filled(timeline, own, own, count, prompt, seed, sampling)])
 
 
 def retaken(
@@ -181,8 +232,10 @@ def retaken(
     rate, total = timeline.rate, own.frames.shape[1]
     first = min(total - 1, math.floor(start_time * rate + 1e-6))
     last = min(total, max(first + 1, math.ceil(end_time * rate - 1e-6)))
-    before, span, after = (_part(timeline, own, *at) for at in ((0, first), (first, last), (last, total)))
-    assert span is not None and span.frames is not None
+    span = _part(timeline, own, first, last)
+    before = None if first == 0 else _part(timeline, own, 0, first)
+    after = None if last == total else _part(timeline, own, last, total)
+    assert span.frames is not None
     mask = None if region is None else region_mask(region, clip, own, first, last)
     cells = None if mask is None else _cells(mask, timeline.trained.space_stride)
     inside = None
@@ -190,18 +243,7 @@ def retaken(
         inside = Inside(span, not regenerate_video or region is not None, not regenerate_audio, cells)
     if inside is None and before is None and after is None:  # nothing is kept
         inside = Inside(span)
-    count = 1 if sampling.num_candidates is None else sampling.num_candidates
-    if count < 1:
-        raise InputError(f"num_candidates is {count}; it must be at least 1")
-    if before is None or after is None or not regenerate_video:  # it need not meet frames at its end
-        count = 1
-    gap = min(
-        (
-            fill_gap(timeline, before, after, last - first, prompt, each, sampling, inside)
-            for each in range(seed, seed + count)
-        ),
-        key=lambda gap: _step_at_seams(before, gap, after),
-    )
+    gap = filled(timeline, before, after, last - first, prompt, seed, sampling, inside)
     if mask is not None:
         assert gap.frames is not None
         share = _feathered(mask)  # (1, n, H, W)
@@ -209,20 +251,8 @@ def retaken(
     return in_order([part for part in (before, gap, after) if part is not None])
 
 
-def _step_at_seams(before: Clip | None, gap: Clip, after: Clip | None) -> float:
-    """The larger mean difference of two frames at a gap's ends."""
-    parts = [clip.frames for clip in (before, gap, after) if clip is not None]
-    steps = [
-        float((one[:, -1] - other[:, 0]).abs().mean())  # type: ignore[index]
-        for one, other in zip(parts, parts[1:], strict=False)
-    ]
-    return max(steps, default=0.0)
-
-
-def _part(timeline: Timeline, clip: Clip, first: int, last: int) -> Clip | None:
-    """Frames `first` to `last` and their samples; None: there are none."""
-    if first == last:
-        return None
+def _part(timeline: Timeline, clip: Clip, first: int, last: int) -> Clip:
+    """Frames `first` to `last` and their samples."""
     assert clip.frames is not None and clip.wave is not None
     begin, end = timeline.samples_at(first), timeline.samples_at(last)
     return Clip.fitted(clip.frames[:, first:last], clip.wave[:, begin:end], timeline.rate, clip.sample_rate)

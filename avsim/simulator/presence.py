@@ -1,4 +1,4 @@
-"""Whether detectors find what a prompt names in a clip's video and audio."""
+"""Whether detectors find what a prompt names in a clip, and show what they hear at its seams."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from avsim.clip import Clip
 from avsim.evaluation.text import kinds_of, sounds
 from avsim.perception.audio_detector import AudioDetector
-from avsim.perception.detect import audio_content, onsets, things
+from avsim.perception.detect import audio_content, events, onsets, things
 from avsim.perception.video_detector import VideoDetector
 from avsim.prompting.rules import understood
 
 # With these thresholds, of what is prompted 0.99 is found in the video of true clips of the world and 0.92 in
 # their audio, but 0.12 in another clip's audio (level medium, split test, seed 21, 60 clips).
 MIN_SEEN_SHARE = 0.1  # smallest share of frames in which the video detector must find a thing
+HEARD_NEAR = 0.0625  # seconds from a seam within which an onset counts as at the seam
+SEEN_NEAR = 0.125  # and within which an event accounts for it
 MIN_HEARD_PROBABILITY = 0.05  # of a kind in the audio; a single onset of the kind is enough, too
 
 
@@ -62,3 +64,16 @@ def missing(
             )
         ]
     return Missing(tuple(dict.fromkeys(not_seen)), tuple(dict.fromkeys(not_heard)))
+
+
+def unseen_onsets(
+    clip: Clip, seams: Iterable[float], video_detector: VideoDetector, audio_detector: AudioDetector
+) -> int:
+    """At how many seams (in seconds) an onset is detected in the audio, and no event in the video."""
+    heard = [onset.seconds for onset in onsets(audio_detector, clip)]
+    seen = [event.seconds for event in events(video_detector, clip)]
+    return sum(
+        any(abs(each - at) <= HEARD_NEAR for each in heard)
+        and not any(abs(each - at) <= SEEN_NEAR for each in seen)
+        for at in seams
+    )

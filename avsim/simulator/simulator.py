@@ -451,13 +451,11 @@ class Simulator(Models):
         size: tuple[int, int] | None = None,
         steps: int = STEPS,
         guidance: float | Guidance | None = None,
-        num_candidates: int | None = None,
     ) -> Clip:
         """The clip with a span of it, in seconds, regenerated from a prompt; arguments are named as in LTX-2.
 
         With a `region` of the clip's frames, the video outside it stays. The clip is returned at the
-        generator's rates, channels and size; at those all else is unchanged, bit for bit. Of `num_candidates`
-        (default 1), of seeds that follow each other, the one that meets the frames beside it best is taken.
+        generator's rates, channels and size; at those all else is unchanged, bit for bit.
 
         Raises:
             InputError: a span outside the clip or empty, nothing to generate, a region of another size, a
@@ -465,7 +463,7 @@ class Simulator(Models):
         """
         return retaken(
             self, clip, prompt, start_time, end_time, region, regenerate_video, regenerate_audio, seed,
-            Sampling(size, steps, guidance, num_candidates),
+            Sampling(size, steps, guidance),
         )  # fmt: skip
 
     def separate(self, clip: Clip, regions: Sequence[Region]) -> Stems:

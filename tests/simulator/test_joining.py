@@ -7,6 +7,7 @@ import torch
 
 from avsim.clip import Clip, Region
 from avsim.errors import InputError
+from avsim.simulator import joining
 from avsim.simulator.models import Models
 from avsim.simulator.prompts import warn_once
 from avsim.simulator.seams import paste_frames, paste_wave
@@ -147,23 +148,35 @@ def test_a_retake_changes_the_span_alone(simulator, start, end, kept):
     assert frames == (kept == "video") and wave == (kept == "audio")
 
 
-def test_of_several_retakes_the_one_that_meets_the_frames_beside_it_best_is_taken(simulator):
-    clip = clip_of(14)
+@pytest.mark.parametrize("unseen, taken", [([0], 0), ([2, 0], 1), ([2, 1, 1, 2], 1), ([1, 1, 1, 1], 0)])
+def test_audio_is_generated_again_while_an_onset_at_a_seam_is_not_seen(simulator, monkeypatch, unseen, taken):
+    """The first candidate with the fewest is taken; its video is the first one's."""
+    candidates, counts = [], iter(unseen)
+    monkeypatch.setattr(joining, "unseen_onsets", lambda clip, *_: candidates.append(clip) or next(counts))
+    clip = clip_of(8)
+    judged = replace(simulator, video_detector=object(), audio_detector=object())
+    made = judged.retake(clip, "a", 0.25, 0.75, seed=3, **HOW)
+    assert len(candidates) == len(unseen)
+    assert_same((made.frames, made.wave), (candidates[taken].frames, candidates[taken].wave))
+    assert all(torch.equal(each.frames, made.frames) for each in candidates)
+    waves = [each.wave[:, 4000:12000] for each in candidates]
+    assert all(not torch.equal(waves[0], other) for other in waves[1:])
 
-    def step(made):
-        return max(float((made.frames[:, k] - made.frames[:, k - 1]).abs().mean()) for k in (4, 8))
 
-    def retake(seed, **how):
-        return simulator.retake(clip, "a bell", 0.5, 1.0, **(HOW | how | {"seed": seed}))
-
-    singles = [retake(seed, num_candidates=1) for seed in (5, 6, 7)]
-    best = min(singles, key=step)
-    assert len({step(made) for made in singles}) == 3 and step(best) < step(singles[0])
-    assert_same(
-        (best.frames, best.wave), (lambda made: (made.frames, made.wave))(retake(5, num_candidates=3))
-    )
-    with pytest.raises(InputError, match="num_candidates is 0"):
-        retake(5, num_candidates=0)
+def test_seams_are_judged_where_they_are(simulator, monkeypatch):
+    """Of 3 s beside a gap of 0.5 s, the detectors receive a second on each side."""
+    asked = []
+    monkeypatch.setattr(joining, "unseen_onsets", lambda clip, seams, *_: asked.append((clip, seams)) or 0)
+    judged = replace(simulator, video_detector=object(), audio_detector=object())
+    long = clip_of(24)
+    judged.loop(long, 3.5, **HOW)
+    judged.extend(long, "a", 0.5, **HOW)
+    judged.extend(long, "a", 0.5, backward=True, **HOW)
+    judged.retake(long, "a", 1.0, 1.5, regenerate_audio=False, **HOW)  # the audio is given
+    simulator.extend(long, "a", 0.5, **HOW)  # has no detectors
+    assert [(clip.seconds, seams) for clip, seams in asked] == [
+        (2.5, [1.0, 1.5]), (1.5, [1.0]), (1.5, [0.5])
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("moving", [False, True])
