@@ -163,6 +163,7 @@ def decode_events(
 def decode_things(predicted: VideoPrediction, frame: int, least: float, row: int = 0) -> list[DetectedThing]:
     """The things in one of the grid's frames, likeliest first; the caller sets their seconds."""
     heat = predicted.centre[row, frame].float().sigmoid()  # (h, w)
+    height = heat.shape[0] / min(heat.shape)  # in shorter sides, as which sizes are predicted
     found = []
     for place in peaks(heat, least, THINGS_APART).tolist():
         at = (row, frame, *place)
@@ -175,7 +176,7 @@ def decode_things(predicted: VideoPrediction, frame: int, least: float, row: int
                 KINDS[1 + int(predicted.kind[at][1:].argmax())],
                 MATERIALS[int(predicted.material[at].argmax())],
                 COLOURS[int(predicted.colour[at].argmax())],
-                2.0 ** float(predicted.size[at]),
+                2.0 ** float(predicted.size[at]) / height,
                 float(heat[tuple(place)]),
             )
         )

@@ -10,10 +10,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Grid:
-    """Frames of a fixed rate and height in square cells; columns of sound of a fixed rate."""
+    """Frames of a fixed rate and shorter side in square cells; columns of sound of a fixed rate."""
 
     frames_per_second: float = 16.0
-    height: int = 64  # pixels; a multiple of 8
+    height: int = 64  # pixels of the shorter side; a multiple of 8
     cell: int = 4  # pixels, each way
     sample_rate: int = 16000  # Hz
     hop: int = 160  # samples to a column
@@ -33,8 +33,9 @@ class Grid:
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         """(H, W) in which a video is seen: its aspect is kept, to 8 pixels, up to 4 to 1."""
-        wide = self.height * min(4.0, max(0.25, width / height))
-        return self.height, 8 * max(1, round(wide / 8))
+        aspect = min(4.0, max(0.25, width / height))
+        high, wide = self.height * max(1.0, 1 / aspect), self.height * max(1.0, aspect)
+        return 8 * round(high / 8), 8 * round(wide / 8)
 
     def cells(self, height: int, width: int) -> tuple[int, int]:
         """(h, w) of a video."""

@@ -35,7 +35,7 @@ class Labels:
     material: Tensor  # (T, h, w) uint8
     colour: Tensor  # (T, h, w) uint8
     centre: Tensor  # (T, h, w) float32, heat of things' middles
-    size: Tensor  # (T, h, w) float32, log2 of width over the frame's height, at middles
+    size: Tensor  # (T, h, w) float32, log2 of width over the shorter side, at middles
     event: Tensor  # (T, h, w) float32, heat
     moment: Tensor  # (T, h, w) float32, frames from a frame's middle to the event, where it is hot
     speed: Tensor  # (T, h, w) float32, log2 of m/s, where an event is hot; nan where it has none
@@ -100,7 +100,7 @@ def _shown(truth: Truth, spec: ClipSpec, grid: Grid) -> dict[str, Tensor]:
             heat = _bump(h, row, SPREAD_CELLS)[:, None] * _bump(w, column, SPREAD_CELLS)
             centre[t] = torch.maximum(centre[t], heat)
             near = heat > 0.2
-            size[t][near] = math.log2(seen.size)
+            size[t][near] = math.log2(seen.size * h / min(h, w))
     heats = {"centre": centre, "size": size}
     return {"kind": kind, "material": material, "colour": colour, **heats}
 

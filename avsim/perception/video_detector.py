@@ -31,7 +31,7 @@ class VideoPrediction:
     material: Tensor  # (B, T, h, w, 7) logits
     colour: Tensor  # (B, T, h, w, 17) logits
     centre: Tensor  # (B, T, h, w) logits of a thing's middle
-    size: Tensor  # (B, T, h, w) log2 of its width over the frame's height
+    size: Tensor  # (B, T, h, w) log2 of its width over the frame's shorter side
     event: Tensor  # (B, T, h, w) logits
     moment: Tensor  # (B, T, h, w) frames from the frame's middle to the event
     speed: Tensor  # (B, T, h, w) log2 of m/s

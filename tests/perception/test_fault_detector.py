@@ -70,7 +70,7 @@ def test_change_is_of_the_grid_for_clips_of_other_rates_and_sizes():
     other = frames.clone()
     other[:, :, :, :8, :8] = 1 - frames[:, :, :, :8, :8]
     change = cell_change(other, frames, 24.0, Grid())
-    assert change.shape == (1, 8, 16, 12)
+    assert change.shape == (1, 8, 22, 16)
     assert change[..., 0, 0].min() > 0.05 and change[..., 3:, 3:].max() < 1e-6
 
 

@@ -2,7 +2,9 @@ import pytest
 import torch
 
 from avsim.clip import ClipSpec
+from avsim.perception.detect import decode_things
 from avsim.perception.grid import Grid
+from avsim.perception.video_detector import VideoPrediction
 
 GRID = Grid()
 
@@ -12,7 +14,7 @@ def test_what_fits_is_seen_as_it_is():
     assert torch.equal(GRID.resample_video(frames, 16.0), frames)
 
 
-SIZES = [((32, 32), (64, 64)), ((90, 50), (64, 32)), ((64, 112), (64, 112)), ((36, 360), (64, 256))]
+SIZES = [((32, 32), (64, 64)), ((90, 50), (112, 64)), ((64, 112), (64, 112)), ((36, 360), (64, 256))]
 
 
 @pytest.mark.parametrize(("size", "seen"), SIZES)
@@ -51,3 +53,18 @@ def test_a_tone_keeps_its_pitch():
 def test_short_clips_have_one_frame_and_one_column():
     spec = ClipSpec(seconds=0.05, frames_per_second=20.0)
     assert GRID.frames(spec.seconds) == 1 and GRID.columns(0.001) == 1
+
+
+def test_a_thing_has_the_same_size_in_pixels_in_a_tall_video():
+    """The detector predicts sizes in shorter sides; they are reported in heights."""
+    maps = dict(kind=17, material=6, colour=12)
+    for rows, size in ((16, 0.25), (24, 0.25 * 16 / 24)):
+        centre = torch.full((1, 1, rows, 16), -9.0)
+        centre[0, 0, 5, 7] = 9.0
+        planes = {name: torch.zeros(1, 1, rows, 16, count) for name, count in maps.items()}
+        sizes = torch.full((1, 1, rows, 16), -2.0)
+        absent = dict.fromkeys(("event", "moment", "speed", "place"))
+        predicted = VideoPrediction(centre=centre, size=sizes, **planes, **absent)
+        (thing,) = decode_things(predicted, 0, 0.5)
+        assert thing.size == pytest.approx(size)
+        assert thing.y == pytest.approx(5.5 / rows, abs=0.01)
