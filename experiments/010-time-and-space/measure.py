@@ -11,6 +11,7 @@ import csv
 import inspect
 import math
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from statistics import mean, median
@@ -119,27 +120,44 @@ def gradient(frames: torch.Tensor) -> float:
 
 
 def long(simulator: Simulator, first: int, count: int) -> Iterator[list[list[object]]]:
-    """Rows (clip, part, gradient, loudness in LUFS, onsets, events, matches), first and last seconds."""
+    """Rows (clip, part, gradient, loudness in LUFS, onsets, events, matches), first and last seconds.
+
+    Also of the world's own minute of the same scene, in which what has fallen lies there, too.
+    """
     audio, video = load_model(SMALL / "audio_detector"), simulator.video_detector
+    scenes = WorldDataset("medium", seed=11, split="test")
+    minutes = WorldDataset(
+        replace(scenes.config, spec=replace(scenes.config.spec, seconds=60.0)), seed=11, split="test"
+    )
     for number, _, caption in world(first, count):
         if hasattr(simulator, "stream"):
             clip = simulator.generate(caption, 60.0, seed=number)
         else:  # as a minute was made before
             begin = simulator.generate(caption, seed=number)
             clip = simulator.extend(begin, caption, 60.0 - begin.seconds, seed=number)
-        rate, total = clip.frames_per_second, clip.frames.shape[1]
-        length = round(PART_OF_MINUTE * rate)
-        rows: list[list[object]] = []
-        for name, begin in (("first", 0), ("last", total - length)):
-            samples = slice(begin * 1000, (begin + length) * 1000)
-            part = Clip(clip.frames[:, begin : begin + length], clip.wave[:, samples], rate, clip.sample_rate)
-            loud = float(torchaudio.functional.loudness(part.wave, part.sample_rate))
-            heard, seen = (
-                [each.seconds for each in found] for found in (onsets(audio, part), events(video, part))
-            )
-            matched = len(match(heard, seen, 1 / rate))
-            rows.append([number, name, gradient(part.frames), loud, len(heard), len(seen), matched])
-        yield rows
+        own, _ = minutes[number]
+        yield [
+            [number, f"{of}{name}", *beginning_or_end(part, audio, video)]
+            for of, whole in (("", clip), ("world, ", own))
+            for name, part in ends(whole)
+        ]
+
+
+def ends(clip: Clip) -> Iterator[tuple[str, Clip]]:
+    """The first and the last seconds of a clip at 16 fps and 16 kHz."""
+    length = round(PART_OF_MINUTE * clip.frames_per_second)
+    for name, begin in (("first", 0), ("last", clip.frames.shape[1] - length)):
+        samples = slice(begin * 1000, (begin + length) * 1000)
+        frames, wave = clip.frames[:, begin : begin + length], clip.wave[:, samples]
+        yield name, Clip(frames, wave, clip.frames_per_second, clip.sample_rate)
+
+
+def beginning_or_end(part: Clip, audio: AudioDetector, video) -> list[object]:
+    """Gradient, loudness in LUFS, and the numbers of onsets, events and matches."""
+    loud = float(torchaudio.functional.loudness(part.wave, part.sample_rate))
+    heard, seen = ([each.seconds for each in found] for found in (onsets(audio, part), events(video, part)))
+    matched = len(match(heard, seen, 1 / part.frames_per_second))
+    return [gradient(part.frames), loud, len(heard), len(seen), matched]
 
 
 def sizes(simulator: Simulator, first: int, count: int) -> Iterator[list[list[object]]]:
@@ -250,14 +268,36 @@ def table(part: str, path: Path) -> None:
         count = len(next(iter(found.values())))
         print(f"{name} (n = {count}): " + ", ".join(f"{key} {value}" for key, value in shown.items()))
     if part == "long":
-        first, last = groups["first"], groups["last"]
-        ratios = [b / a for a, b in zip(first["gradient"], last["gradient"], strict=True)]
-        changes = [b - a for a, b in zip(first["loudness"], last["loudness"], strict=True)]
-        print(
-            f"last / first: gradient {interval(ratios)}, "
-            f"within 25 %: {share(abs(r - 1) <= 0.25 for r in ratios)}; "
-            f"loudness {interval(changes)} LU, within 3: {share(abs(d) <= 3 for d in changes)}"
+        own = groups["world, first"], groups["world, last"]
+        steady = [abs(b - a) <= 3 for a, b in zip(own[0]["loudness"], own[1]["loudness"], strict=True)]
+        every = [True] * len(steady)
+        changes("last / first, all scenes", groups["first"], groups["last"], every)
+        changes("the world's own, all scenes", *own, every)
+        changes("scenes as loud at the world's own end", groups["first"], groups["last"], steady)
+        changes("the world's own of these", *own, steady)
+
+
+def changes(
+    name: str, first: dict[str, list[float]], last: dict[str, list[float]], chosen: list[bool]
+) -> None:
+    """Print how the last seconds of some clips differ from their first ones."""
+    rows = [number for number, taken in enumerate(chosen) if taken]
+    if not rows:
+        return
+    ratios = [last["gradient"][row] / first["gradient"][row] for row in rows]
+    louder = [last["loudness"][row] - first["loudness"][row] for row in rows]
+    scores = []
+    for each in (first, last):
+        heard, seen, matched = (
+            sum(each[key][row] for row in rows) for key in ("onsets", "events", "matches")
         )
+        scores.append(f"{2 * matched / max(heard + seen, 1):.2f}")
+    print(
+        f"{name} (n = {len(rows)}): gradient {interval(ratios)}, "
+        f"within 25 %: {share(abs(ratio - 1) <= 0.25 for ratio in ratios)}; "
+        f"loudness {interval(louder)} LU, within 3: {share(abs(change) <= 3 for change in louder)}; "
+        f"synchrony F1, pooled {' -> '.join(scores)}"
+    )
 
 
 def main() -> None:
