@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 from itertools import product
 
@@ -363,12 +364,13 @@ def test_what_cannot_be_used_is_named(make):
         generate(model, ["a"], SPEC, Latents(torch.full((1, 4, *SPEC.video), torch.nan), None), FOLEY)
     with pytest.raises(InputError, match="no captions"):
         generate(model, [], SPEC)
-    with pytest.raises(InputError, match="guidance: modality_start is 2"):
-        Guidance(modality_start=2)
-    with pytest.raises(InputError, match="guidance: audio_modality_scale is -1"):
-        Guidance(audio_modality_scale=-1)
-    with pytest.raises(InputError, match="guidance: sync_scale is -1"):
-        Guidance(sync_scale=-1)
+    scales = ("guidance_scale", "modality_scale", "audio_modality_scale", "sync_scale", "audio_text_scale")
+    starts = ("modality_start", "guidance_start", "sync_start", "sync_end")
+    for names, values in ((scales, (-0.1, math.inf, math.nan)), (starts, (-0.1, 1.1, math.nan))):
+        for name, value in product(names, values):
+            with pytest.raises(InputError, match=f"guidance: {name} is {value}"):
+                Guidance(**{name: value})
+    assert Guidance(**dict.fromkeys(scales, 0.0), **dict.fromkeys(starts, 1.0), audio_guidance_scale=0.0)
     for hearings in (0, 1.5):
         with pytest.raises(InputError, match=f"sync_samples is {hearings}"):
             Guidance(sync_samples=hearings)
@@ -376,6 +378,40 @@ def test_what_cannot_be_used_is_named(make):
         Given(None, None)
     with pytest.raises(InputError, match=r"starting levels of audio: \(3,\)"):
         generate(model, ["a"], SPEC, task=Given(None, torch.ones(3)))
+
+
+def test_what_is_not_said_is_8_steps_of_seed_0_without_extra_guidance(make):
+    model = make()
+    plain = generate(model, ["a"], SPEC)
+    said = generate(
+        model, ["a"], SPEC, None, JOINT, steps=8, guidance=Guidance(guidance_scale=1.5), seed=0, first_row=0,
+        first_frame_lead=0,
+    )  # fmt: skip
+    assert torch.equal(plain.video, said.video) and torch.equal(plain.audio, said.audio)
+
+
+def test_a_callback_sees_each_step_and_may_change_what_comes_of_it(make):
+    model, seen = make(), []
+
+    def on_step_end(step, level, latents):
+        seen.append((step, level, latents))
+
+    how = dict(steps=3, guidance=Guidance(1.0), seed=2)
+    task = Task("edit", start=0.6)
+    looked = generate(model, ["a"], SPEC, latents(1), task, on_step_end=on_step_end, **how)
+    plain = generate(model, ["a"], SPEC, latents(1), task, **how)
+    assert torch.equal(looked.video, plain.video) and torch.equal(looked.audio, plain.audio)
+    assert [step for step, _, _ in seen] == [0, 1, 2]
+    shift = max(model.shifts)
+    points = [0.6 * shift * u / (1 + (shift - 1) * u) for u in (1, 2 / 3, 1 / 3)]
+    assert [level for _, level, _ in seen] == pytest.approx(points)
+    assert torch.equal(seen[-1][2].video, looked.video) and seen[0][2].audio.shape == looked.audio.shape
+
+    def replaced(step, level, current):
+        return latents(1) if step == 2 else None
+
+    out = generate(model, ["a"], SPEC, latents(1), task, on_step_end=replaced, **how)
+    assert torch.equal(out.video, latents(1).video) and torch.equal(out.audio, latents(1).audio)
 
 
 @pytest.mark.parametrize("bounds", [(0.0, 0.93), (0.8, 0.93), (0.5, 0.6)])

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 
 from avsim.clip import ClipSpec, LatentSpec
-from avsim.diffusion.multidiffusion import MultiDiffusion, offsets
+from avsim.diffusion.multidiffusion import MultiDiffusion, offsets, window_weights
 from avsim.errors import InputError
 from avsim.models.pair import Pair
 from avsim.simulator.prompts import warn_once
@@ -65,6 +66,85 @@ def test_windows_cover_all_and_overlap(whole, part):
     assert all(0 < then - now <= max(1, part // 2) for now, then in zip(found, found[1:], strict=False))
     with pytest.raises(InputError, match="fewer than"):
         offsets(part - 1, part)
+
+
+@pytest.mark.parametrize(
+    ("whole", "part", "expected"),
+    [
+        (8, 8, (0,)),
+        (9, 8, (0, 1)),
+        (12, 8, (0, 4)),  # half of a window further
+        (13, 8, (0, 2, 5)),  # 2.5 is rounded to even
+        (32, 8, (0, 4, 8, 12, 16, 20, 24)),
+        (8, 5, (0, 2, 3)),  # 1.5 too
+        (3, 1, (0, 1, 2)),
+    ],
+)
+def test_windows_are_as_few_as_overlap_by_half_and_evenly_spaced(whole, part, expected):
+    assert offsets(whole, part) == expected
+
+
+def test_weights_fall_linearly_from_the_middle_to_the_edges_and_stay_above_0():
+    found = window_weights(2, 3)
+    row, column = torch.tensor([2 / 3, 2 / 3]), torch.tensor([0.5, 1.0, 0.5])
+    torch.testing.assert_close(found, (row[:, None] * column)[..., None])
+    torch.testing.assert_close(window_weights(1, 4)[0, :, 0], torch.tensor([0.4, 0.8, 0.8, 0.4]))
+
+
+class MeanOfWindow(nn.Module):
+    """A model whose velocity of every token is the mean of its window, so that windows disagree."""
+
+    shifts = Pair(1.0, 1.0)
+
+    def __init__(self):
+        super().__init__()
+        self.asked, self.levels = [], []
+
+    def context(self, captions, spec, uncond=None):
+        self.asked.append((captions, spec, uncond))
+        return "context"
+
+    def forward(self, x, s, context):
+        assert context == "context"
+        self.levels.append(s)
+        mean = None if x.video is None else x.video.mean(1, keepdim=True)
+        video = None if mean is None else mean.expand_as(x.video)
+        return Pair(video, None if x.audio is None else x.audio + (0 if mean is None else mean[..., :1]))
+
+
+def test_windows_that_disagree_are_averaged_by_their_weights():
+    model, spec = MeanOfWindow(), spec_of(64, 72)  # 8 x 9 latents, windows of 4 x 6
+    whole = MultiDiffusion(model, SIZE)
+    t, h, w = spec.video
+    random = torch.Generator().manual_seed(1)
+    grid = torch.randn(2, t, h, w, 3, generator=random)
+    audio = torch.randn(2, 5, 1, generator=random)
+    level = torch.rand(2, t, h, w, generator=random)
+    uncond = torch.tensor([True, False])
+    context = whole.context(["a", "b"], spec, uncond)
+    ((captions, inner, same),) = model.asked
+    assert captions == ["a", "b"] and inner == spec_of(*SIZE) and same is uncond
+    s = Pair(level.flatten(1), torch.ones(2, 1))
+    v = whole(Pair(grid.flatten(1, 3), audio), s, context)
+    total, weight, means, k = torch.zeros_like(grid), torch.zeros(h, w, 1), [], 0
+    for row in (0, 2, 4):
+        for column in (0, 3):
+            part = slice(row, row + 4), slice(column, column + 6)
+            means.append(grid[:, :, *part].mean((1, 2, 3)))
+            total[:, :, *part] += window_weights(4, 6) * means[-1][:, None, None, None]
+            weight[part] += window_weights(4, 6)
+            assert torch.equal(model.levels[k].video, level[:, :, *part].flatten(1))  # of its own tokens
+            assert torch.equal(model.levels[k].audio, s.audio)
+            k += 1
+    assert len(model.levels) == k
+    torch.testing.assert_close(v.video, (total / weight).flatten(1, 3))
+    torch.testing.assert_close(v.audio, audio + torch.stack(means).mean(0)[:, None, :1])
+    alone = whole(Pair(None, audio), Pair(None, s.audio), context)
+    assert alone.video is None and torch.equal(alone.audio, audio)  # without a video, there are no windows
+    silent = whole(Pair(grid.flatten(1, 3), None), Pair(s.video[:, :1], None), context)
+    assert silent.audio is None
+    torch.testing.assert_close(silent.video, v.video)
+    assert torch.equal(model.levels[-1].video, s.video[:, :1])  # one level of a clip is that of each window
 
 
 @pytest.mark.parametrize("size", [(40, 80), (96, 48), (20, 30), (33, 71)])

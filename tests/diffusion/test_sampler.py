@@ -51,8 +51,9 @@ def test_with_noise_drawn_anew_as_many_ways_lead_to_the_same_distribution():
         x = ancestral(eta, lambda step: fresh(step, z.shape))(velocity, Pair(z), levels).video
         assert abs(x.mean() - MEAN) < 0.01 and abs(x.std() - DEVIATION) < 0.02
         assert abs(torch.corrcoef(torch.stack([x, z]).flatten(1))[0, 1]) < (0.9 if eta == 0.5 else 0.1)
-    with pytest.raises(InputError, match="eta"):
-        ancestral(1.5, fresh)
+    for eta in (1.5, -0.5):
+        with pytest.raises(InputError, match=f"eta, the share of fresh noise, is {eta}"):
+            ancestral(eta, fresh)
 
 
 def test_the_path_starts_where_it_should_and_ends_clean():
@@ -125,3 +126,32 @@ def test_frame_0_goes_some_steps_before_the_rest_and_ends_where_they_do():
     for one, other in zip(lead_first_frame(given, 3, 1), given, strict=True):
         assert torch.equal(one.video, other.video)
     assert lead_first_frame(plain, 1, 1) is plain and lead_first_frame(plain, 3, 0) is plain
+
+
+def test_what_a_callback_returns_is_what_the_next_step_starts_from():
+    seen = []
+
+    def on_step_end(step, levels, x):
+        seen.append((step, levels.video.item()))
+        return x.each(lambda x: x + 10) if step == 0 else x
+
+    still = lambda x, s: x.each(torch.zeros_like)  # noqa: E731
+    zeros = lambda step: Pair(torch.zeros(1), torch.zeros(1))  # noqa: E731
+    x = Pair(torch.ones(1, 2, 1), torch.zeros(1, 3, 1))
+    levels = level_schedule(Pair(torch.ones(1, 1), torch.ones(1, 1)), 4, Pair(1.0, 1.0))
+    out = ancestral(0.0, zeros, on_step_end)(still, x, levels)
+    torch.testing.assert_close(out, x.each(lambda x: x + 10))
+    assert seen == [(0, 1.0), (1, 0.75), (2, 0.5), (3, 0.25)]
+
+
+def test_a_step_keeps_the_share_of_noise_that_its_equation_says():
+    """One step of DDIM's equation 16 by hand: sigma' / sigma = 1/3, the prediction is exact."""
+    x, noise, new = torch.tensor(0.8), torch.tensor(-0.6), torch.tensor(1.1)
+    s, after, eta = 0.75, 0.5, 0.8
+    now, then = (Pair(torch.full((1, 1), level)) for level in (s, after))
+    v = lambda x_s, s: x_s.each(lambda x_s: (noise - x).expand_as(x_s))  # noqa: E731
+    start = Pair(((1 - s) * x + s * noise).view(1, 1, 1))
+    out = ancestral(eta, lambda step: Pair(new.view(1, 1, 1)))(v, start, [now, then]).video
+    share = eta * (1 - (1 / 3) ** 2) ** 0.5
+    expected = (1 - after) * x + after * ((1 - share**2) ** 0.5 * noise + share * new)
+    torch.testing.assert_close(out, expected.view(1, 1, 1))
