@@ -3,13 +3,16 @@
 A codec reconstructs given content with small errors, which would show as a step where the given content
 ends, and decoded frames flicker a little from block to block. Both differences at the seam are added to the
 generated frames next to it, and fade out; where something moves, nothing is added. Given audio continues
-beyond a seam, mirrored, and fades out.
+beyond a seam, predicted from its last moments, and fades out.
 """
 
 from __future__ import annotations
 
 import math
 
+import numpy as np
+import scipy.linalg
+import scipy.signal
 import torch
 from torch import Tensor
 
@@ -18,7 +21,9 @@ FLICKER = 0.25  # seconds in which the flicker of pixels that have not moved fad
 MOVED = 0.1  # change of a pixel since the seam above which it counts as moved
 LEVEL = 0.25  # seconds of audio beside a seam whose levels are compared
 MAX_GAIN = 2.0  # largest correction of levels, up or down
-MIRRORED = 0.1  # seconds of given audio that fade out beyond a seam, mirrored
+CONTINUED = 0.1  # seconds that given audio continues beyond a seam, fading out
+PAST = 0.2  # seconds of it that its continuation is predicted from
+ORDER = 0.02  # seconds that the prediction of a sample looks back
 
 
 def paste_frames(made: Tensor, given: Tensor, first: int, last: int, rate: float) -> Tensor:
@@ -58,7 +63,7 @@ def _fading(count: int, length: float) -> Tensor:
 
 
 def paste_wave(made: Tensor, given: Tensor, first: int, last: int, sample_rate: int) -> Tensor:
-    """A wave (A, N), as `paste_frames`: levels and the last sample are matched on both sides."""
+    """A wave (A, N), as `paste_frames`: on both sides levels are matched, and given audio continues."""
     inside = made[:, first:last]
     if first > 0:
         inside = _matched(inside, made[:, :first], given[:, :first], sample_rate)
@@ -76,8 +81,29 @@ def _matched(inside: Tensor, made: Tensor, given: Tensor, sample_rate: int) -> T
     fade = torch.linspace(1, 0, min(inside.shape[1], 2 * count))
     gains = torch.ones(inside.shape[1])
     gains[: len(fade)] = gain**fade
-    tail = given.flip(1)[:, : min(inside.shape[1], round(MIRRORED * sample_rate))]
+    tail = continued(given, min(inside.shape[1], round(CONTINUED * sample_rate)), sample_rate)
     angle = torch.arange(1, tail.shape[1] + 1) / (tail.shape[1] + 1) * math.pi / 2
     inside = inside * gains
     inside[:, : tail.shape[1]] = tail * angle.cos() + inside[:, : tail.shape[1]] * angle.sin()
     return inside
+
+
+def continued(given: Tensor, count: int, sample_rate: int) -> Tensor:
+    """The next `count` samples of a wave (A, n) by linear prediction, (A, count).
+
+    Tones go on in phase, without the kink of a reflection, which is heard as an onset. The prediction's
+    errors go on too, reversed, so that noise keeps its level; where they are an onset, they are limited.
+    """
+    made = []
+    for row in given[:, -max(2, round(PAST * sample_rate)) :].double().numpy():
+        order = max(1, min(round(ORDER * sample_rate), len(row) // 4))
+        power = scipy.signal.correlate(row, row)[len(row) - 1 : len(row) + order]  # at lags 0 to `order`
+        power[0] = power[0] * (1 + 1e-6) + 1e-9
+        weights = scipy.linalg.solve_toeplitz(power[:-1], power[1:])
+        error_of = np.concatenate([[1.0], -weights])
+        errors = scipy.signal.lfilter(error_of, [1.0], row)[order:][::-1]
+        limit = 4 * np.median(np.abs(errors)) if len(errors) else 0.0
+        driving = np.resize(np.clip(errors, -limit, limit), count) if len(errors) else np.zeros(count)
+        state = scipy.signal.lfiltic([1.0], error_of, row[::-1][:order])
+        made.append(scipy.signal.lfilter([1.0], error_of, driving, zi=state)[0])
+    return torch.from_numpy(np.stack(made)).to(given)

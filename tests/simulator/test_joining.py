@@ -10,7 +10,7 @@ from avsim.errors import InputError
 from avsim.simulator import joining
 from avsim.simulator.models import Models
 from avsim.simulator.prompts import warn_once
-from avsim.simulator.seams import paste_frames, paste_wave
+from avsim.simulator.seams import continued, paste_frames, paste_wave
 from avsim.simulator.windows import Timeline, decode_blocks, decode_video, encode_span
 from tests.small.models import SPEC
 
@@ -256,7 +256,7 @@ def test_what_moves_at_a_seam_gets_no_ghost():
     assert torch.equal(pasted[:, 10:], made[:, 10:])
 
 
-def test_levels_and_samples_meet_at_a_seam():
+def test_levels_meet_at_a_seam():
     random = torch.Generator().manual_seed(0)
     given = 0.2 * torch.randn(2, 48000, generator=random)
     made = 0.14 * torch.randn(2, 48000, generator=random)  # 3 dB softer
@@ -266,8 +266,38 @@ def test_levels_and_samples_meet_at_a_seam():
     levels = [20 * float(part.square().mean().sqrt().log10()) for part in pasted.split(1600, 1)]
     assert abs(levels[9] - levels[10]) < 1 and abs(levels[19] - levels[20]) < 1
     assert abs(levels[10] - levels[15]) > 1.5  # the correction fades
-    torch.testing.assert_close(pasted[:, 16000], given[:, 15999], atol=1e-3, rtol=0)  # no click
     torch.testing.assert_close(pasted[:, 31999], given[:, 32000], atol=1e-3, rtol=0)
+
+
+def test_given_audio_continues_in_phase():
+    """Two sines go on; a reflection would turn them round at the seam."""
+    seconds = torch.arange(16320) / 16000
+    wave = 0.3 * (2 * torch.pi * 440 * seconds).sin() + 0.1 * (2 * torch.pi * 1234 * seconds).sin()
+    wave = torch.stack([wave, 0.5 * wave])
+    made = continued(wave[:, :16000], 320, 16000)
+    error = (made - wave[:, 16000:]).square().mean().sqrt() / wave.square().mean().sqrt()
+    assert error < 0.1
+    reflected = wave[:, :16000].flip(1)[:, :320]
+    assert (reflected - wave[:, 16000:]).square().mean() > 100 * (made - wave[:, 16000:]).square().mean()
+
+
+def test_noise_keeps_its_level_beyond_a_seam_and_silence_stays_silent():
+    noise = 0.1 * torch.randn(2, 16000, generator=torch.Generator().manual_seed(0))
+    made = continued(noise, 1600, 16000)
+    assert made.shape == (2, 1600)
+    torch.testing.assert_close(made.std(1), noise.std(1), rtol=0.15, atol=0)
+    assert not continued(torch.zeros(2, 16000), 1600, 16000).any()
+    for short in (1, 2, 5, 100):
+        assert continued(noise[:, :short], 50, 16000).isfinite().all()
+
+
+def test_an_onset_before_a_seam_is_not_heard_again_behind_it():
+    seconds = torch.arange(16000) / 16000 - 0.95
+    wave = torch.where(seconds < 0, 0, (2 * torch.pi * 700 * seconds).sin() * (-40 * seconds).exp())[None]
+    wave = wave + 1e-3 * torch.randn(1, 16000, generator=torch.Generator().manual_seed(0))
+    made = continued(wave, 1600, 16000)
+    ends = [float(part.square().mean().sqrt()) for part in (wave[:, -160:], made[:, :160], made[:, 640:960])]
+    assert 0.5 < ends[1] / ends[0] < 1.5 and ends[2] < 1.2 * ends[0]  # a reflection comes back to its peak
 
 
 def test_what_memory_does_not_hold_is_refused(simulator):
