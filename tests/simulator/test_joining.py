@@ -266,7 +266,6 @@ def test_levels_meet_at_a_seam():
     levels = [20 * float(part.square().mean().sqrt().log10()) for part in pasted.split(1600, 1)]
     assert abs(levels[9] - levels[10]) < 1 and abs(levels[19] - levels[20]) < 1
     assert abs(levels[10] - levels[15]) > 1.5  # the correction fades
-    torch.testing.assert_close(pasted[:, 31999], given[:, 32000], atol=1e-3, rtol=0)
 
 
 def test_given_audio_continues_in_phase():
