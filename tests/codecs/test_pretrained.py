@@ -102,6 +102,9 @@ def test_latents_are_normalised_by_the_classes_own_statistics():
     mean, std = wan.network.config.latents_mean, wan.network.config.latents_std
     assert torch.allclose(wan.encode(frames(1))[:, 3], (raw[:, 3] - mean[3]) / std[3], atol=1e-6)
 
+    decoded = wan.decode(wan.encode(frames(1)), ClipSpec(1 / 16, 40, 48))
+    torch.testing.assert_close(decoded, (wan.network.decode(raw).sample / 2 + 0.5).clamp(0, 1))
+
     ltx = LTX2VideoCodec(LTX_VIDEO | {"scaling_factor": 2.0}).eval()
     ltx.network.latents_mean.fill_(0.5)
     ltx.network.latents_std.fill_(4.0)

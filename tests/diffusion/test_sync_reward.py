@@ -71,6 +71,43 @@ def test_beside_a_sound_that_is_drawn_too_its_slope_is_that_of_a_sketch(watched)
     assert (0.5 < alike).all() and (alike < 1 - 1e-6).all()
 
 
+class Foreign(torch.nn.Module):
+    """A video codec of others: it can decode, and nothing else."""
+
+    def __init__(self, codec):
+        super().__init__()
+        self.codec = codec
+
+    def decode(self, latents, spec):
+        return self.codec.decode(latents, spec)
+
+
+@pytest.mark.parametrize("given", [True, False])
+@pytest.mark.parametrize("own", [True, False])
+def test_its_slope_is_exact_for_a_given_sound_and_for_codecs_of_others_else_that_of_the_linear_part(
+    watched, own, given
+):
+    spec, drawn = latents(watched)
+    model, codec, audio_codec = watched.sync_model, watched.video_codec, watched.audio_codec
+    linear, grid = own and not given, model.video.grid
+    with torch.no_grad():
+        options = {} if given else {"iterations": DECODER_ITERATIONS}
+        wave = grid.resample_audio(audio_codec.decode(drawn.audio, spec, **options), spec.sample_rate)
+
+    def show(z):
+        sketch = codec.linear_decode(z, spec)
+        return sketch + (codec.decode(z, spec) - sketch).detach() if linear else codec.decode(z, spec)
+
+    slopes = []
+    for reward_fn in (
+        sync_reward(model, codec if own else Foreign(codec), audio_codec, spec, given),
+        lambda latents: in_sync_score(model(grid.resample_video(show(latents.video), 8.0), wave)) / FULL_NORM,
+    ):
+        picture = drawn.video.clone().requires_grad_()
+        slopes.append(torch.autograd.grad(reward_fn(Latents(picture, drawn.audio)).sum(), picture)[0])
+    torch.testing.assert_close(*slopes, rtol=1e-4, atol=1e-7)
+
+
 def test_a_sound_that_stays_is_listened_to_once(watched):
     spec, drawn = latents(watched)
     calls = []

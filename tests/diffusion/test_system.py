@@ -1,4 +1,7 @@
+import math
 from dataclasses import replace
+from itertools import product
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,19 +12,21 @@ from avsim.clip import ClipSpec, LatentSpec
 from avsim.codecs.video import VideoAutoencoder
 from avsim.data.batch import LatentBatch
 from avsim.diffusion import JointDiT, Latents, Pair
-from avsim.diffusion.distillation import SYNC_TARGET_GUIDANCE
-from avsim.diffusion.guidance import Guidance, conditioned, guide
+from avsim.diffusion.distillation import SYNC_TARGET_GUIDANCE, TARGET_GUIDANCE
+from avsim.diffusion.guidance import Guidance, GuidanceRows, conditioned, guide
 from avsim.diffusion.levels import LevelMixture
 from avsim.diffusion.loss import motion_weight
 from avsim.diffusion.noising import Noised
 from avsim.diffusion.student import DistillationSystem
-from avsim.diffusion.system import GeneratorSystem
+from avsim.diffusion.system import GeneratorSystem, gathered
 from avsim.diffusion.training_sample import CaptionDropout, training_samples
 from avsim.errors import InputError
+from avsim.measures import bootstrap
 from avsim.models.couplings import JointCoupling, NoCoupling
 from avsim.models.tokens import to_tokens
+from avsim.seeds import generator
 from avsim.training.optimizers import Recipe
-from avsim.weights import load_model, save_model
+from avsim.weights import hash_of, load_model, save_model
 from tests.diffusion.conftest import COUPLINGS, MEETING, SPEC, tokens
 from tests.diffusion.conftest import levels as levels_of
 from tests.small.models import SPEC as CLIPS
@@ -173,6 +178,223 @@ def test_what_moves_counts_more_unless_its_first_frame_is_noise():
     torch.testing.assert_close(weight[0, 1:, 1], torch.full((3,), 1 + 6 * change / (1 + change)))
 
 
+def test_motion_weighs_the_loss_of_videos_and_of_nothing_else(make):
+    model, batch = make(), latent_batch(4)
+    still = replace(batch, video=batch.video[:, :, :1], audio=None, spec=replace(SPEC, clip=SPEC.clip.still))
+    samples = sampled(replace(batch, images=still), 0, levels=COUPLED)
+    plain, weighted = (GeneratorSystem(model, motion_weight=motion) for motion in (0.0, 3.0))
+    for sample in samples:
+        with torch.no_grad():
+            one, other = plain.losses(sample), weighted.losses(sample)
+        if sample.coupled:
+            assert torch.equal(other.audio, one.audio)
+            weight = motion_weight(sample.noised.video, SPEC.video[0], 3.0)
+            assert (weight > 1.1).any()
+            torch.testing.assert_close(other.video, weight * one.video)
+        else:
+            assert torch.equal(other.video, one.video)  # an image
+    one_frame = Noised(torch.randn(2, 6, 3), torch.randn(2, 6, 3), torch.zeros(2, 1))
+    assert torch.equal(motion_weight(one_frame, 1, 3.0), torch.ones(2, 6))
+
+
+def test_a_steps_loss_is_the_mean_over_its_clips_and_images_by_their_weight(make):
+    system = GeneratorSystem(make())
+    images = latent_batch(2, keep="video")
+    images = replace(images, video=images.video[:, :, :1], spec=replace(SPEC, clip=SPEC.clip.still))
+    samples = sampled(replace(latent_batch(20), images=images), 0)
+    random = torch.Generator().manual_seed(4)
+    losses = [sample.noised.each(lambda n: torch.rand(n.x.shape[:2], generator=random)) for sample in samples]
+    by_row = {"video": torch.zeros(20), "audio": torch.zeros(20)}
+    for sample, each in zip(samples[:-1], losses[:-1], strict=True):
+        for name, loss in zip(by_row, each, strict=True):
+            if loss is not None:
+                by_row[name][sample.rows] = loss.mean(1)
+    assert all((row > 0).all() for row in by_row.values())  # each clip in one sub-batch
+    expected = by_row["video"].mean() + by_row["audio"].mean() + 0.4 * losses[-1].video.mean()
+    torch.testing.assert_close(system.total(samples, losses), expected)
+
+
+def test_a_step_is_of_the_rows_of_all_processes_and_of_accumulated_batches(make):
+    system, batch = GeneratorSystem(make(), seed=3, caption_dropout=0.5), latent_batch(4)
+    system._trainer = SimpleNamespace(
+        world_size=2, accumulate_grad_batches=2, global_step=3, log_every_n_steps=50
+    )
+    loss = system.training_step(batch, 0)
+    samples = sampled(batch, 3, 4 * 2 * 2)
+    torch.testing.assert_close(loss, system.total(samples, [system.losses(sample) for sample in samples]))
+    of_one = sampled(batch, 3, 4)
+    assert [len(sample.rows) for sample in samples] != [len(sample.rows) for sample in of_one]
+
+
+class Log(dict):
+    """Takes the place of Lightning's `log`."""
+
+    def __call__(self, name, value, **options):
+        assert name not in self
+        self[name] = float(value)
+
+
+def test_losses_are_logged_by_bin_of_the_level_over_generated_tokens_alone(make):
+    system = GeneratorSystem(make())
+    system.log = log = Log()
+    doubled = SimpleNamespace(reduce=lambda found, reduce_op: 2 * found)  # two processes with the same
+    system._trainer = SimpleNamespace(strategy=doubled)
+
+    def sample(level, spec=SPEC, audio=True):
+        s = torch.tensor([level])
+        x = torch.zeros(1, s.shape[1], 2)
+        video = Noised(x, x, s)
+        noised = Pair(video, Noised(x[:, :2], x[:, :2], s[:, :2]) if audio else None)
+        return SimpleNamespace(spec=spec, noised=noised)
+
+    still = replace(SPEC, clip=SPEC.clip.still)
+    samples = [
+        sample([0.0, 0.1, 0.19, 0.2]), sample([0.5, 0.59, 1.0, 0.99]),
+        sample([0.3, 0.5, 0.0, 0.7], still, audio=False),
+    ]  # fmt: skip
+    losses = [
+        Pair(torch.tensor([[9.0, 1.0, 2.0, 4.0]]), torch.tensor([[9.0, 3.0]])),
+        Pair(torch.tensor([[5.0, 6.0, 7.0, 8.0]]), torch.tensor([[1.0, 2.0]])),
+        Pair(torch.tensor([[2.0, 3.0, 9.0, 7.0]]), None),
+    ]
+    system.log_levels(samples, losses)
+    bins = {name: value for name, value in log.items() if "_s_" in name and not math.isnan(value)}
+    assert bins == pytest.approx(
+        {
+            "train/video_s_0.0-0.2": 1.5, "train/video_s_0.2-0.4": 4.0, "train/video_s_0.4-0.6": 5.5,
+            "train/video_s_0.8-1.0": 7.5, "train/audio_s_0.0-0.2": 3.0, "train/audio_s_0.4-0.6": 1.5,
+        }
+    )  # fmt: skip
+    assert sum("_s_" in name for name in log) == 2 * 5
+    assert {name: value for name, value in log.items() if "_s_" not in name} == pytest.approx(
+        {"train/video": 33 / 7, "train/audio": 2.0, "train/image": 4.0}
+    )
+
+
+@pytest.mark.parametrize("text", [False, True])
+@torch.no_grad()
+def test_validation_scores_each_row_by_itself_at_levels_spread_evenly(make, text):
+    model = make()
+    system, batch = GeneratorSystem(model, seed=9), replace(latent_batch(4, 5), first_row=6)
+    batch = replace(batch, captions=["a bell", "rain", "", "a ball"])
+    if text:  # token ids of other captions, which are those that count
+        batch = replace(batch, text=model.text.tokenize(["rain"] * 4))
+    found = system.score(batch, 2)
+    x = to_tokens(Latents(batch.video, batch.audio))
+    seen = []
+
+    def loss(v, noised):
+        each = (v - (noised.noise - noised.x)).square().mean(-1)
+        seen.append(float(noised.s))
+        return each.mean() * min(float(noised.s) / 0.05, 1.0) ** 2
+
+    def best(noised):  # E[v | x_s] for data of each channel's variance
+        s, variance = float(noised.s), noised.x.square().mean(1, keepdim=True)
+        return (s - (1 - s) * variance) / (s**2 + (1 - s) ** 2 * variance) * noised.x_s
+
+    for i in range(4):
+        row = generator(9, "validation", 2, 6 + i)
+        u = max(((6 + i + 0.5) * 0.618034) % 1, 0.02)
+        levels = [shift * u / (1 + (shift - 1) * u) for shift in model.shifts]
+        noise = [torch.randn(each.shape[1:], generator=row)[None] for each in x]
+        video, audio = (
+            Noised(each[i : i + 1], n, torch.full((1, 1), s))
+            for each, n, s in zip(x, noise, levels, strict=True)
+        )
+        context = model.context(["rain" if text else batch.captions[i]], SPEC)
+        v = model(Pair(video.x_s, audio.x_s), Pair(video.s, audio.s), context)
+        expected = {
+            "video": loss(v.video, video), "audio": loss(v.audio, audio),
+            "video_level_only": loss(best(video), video), "audio_level_only": loss(best(audio), audio),
+        }  # fmt: skip
+        for name, other in (("conditional_audio_loss", i), ("shuffled_audio_loss", (i + 2) % 4)):
+            clean = Pair(x.video[other : other + 1], audio.x_s)
+            v = model(clean, Pair(torch.zeros(1, 1), audio.s), context)
+            expected[name] = loss(v.audio, audio)
+        expected["conditioning_gain"] = expected["shuffled_audio_loss"] - expected["conditional_audio_loss"]
+        for name, value in expected.items():
+            torch.testing.assert_close(found[name][i], value, rtol=1e-3, atol=1e-4, msg=name)
+    assert len(set(seen)) == 8 and min(seen) < 0.2 and max(seen) > 0.8
+    alone = system.score(replace(batch, audio=None), 2)
+    assert alone.keys() == {"video", "video_level_only"}
+    one_row = part(replace(batch, text=None, captions=["rain"] * 4), slice(1, 2))
+    only = system.score(one_row, 2)
+    assert only.keys() == {"video", "audio", "video_level_only", "audio_level_only"}  # no other clip
+    torch.testing.assert_close(only["video_level_only"][0], found["video_level_only"][1])
+
+
+@pytest.mark.parametrize("stage", ["val", "test"])
+def test_means_of_all_rows_and_the_interval_of_the_gain_are_reported(make, stage):
+    system = GeneratorSystem(make())
+    system.log = log = Log()
+    gains = [torch.tensor([0.1, 0.5, -0.2]), torch.tensor([0.9])]
+    system.seen = [
+        {"video": torch.tensor([1.0, 2.0, 3.0]), "audio": torch.ones(3), "conditioning_gain": gains[0]},
+        {"video": torch.tensor([6.0]), "conditioning_gain": gains[1]},
+    ]
+    system.on_validation_epoch_end() if stage == "val" else system.on_test_epoch_end()
+    interval = bootstrap(torch.cat(gains))
+    assert interval.low < interval.mean < interval.high
+    assert log == pytest.approx(
+        {
+            f"{stage}/video": 3.0, f"{stage}/audio": 1.0, f"{stage}/conditioning_gain": 1.3 / 4,
+            f"{stage}/conditioning_gain_low": interval.low, f"{stage}/conditioning_gain_high": interval.high,
+            f"{stage}/loss": 4.0,
+        }
+    )  # fmt: skip
+    assert system.seen == []
+
+
+def test_test_batches_are_scored_as_those_of_validation_are(make):
+    system, batch = GeneratorSystem(make()), latent_batch(2)
+    with torch.no_grad():
+        system.validation_step(batch, 1), system.test_step(batch, 1), system.test_step(batch, 2)
+    one, same, other = (found["video"] for found in system.seen)
+    assert torch.equal(one, same) and not torch.equal(one, other)  # each batch has noise of its own
+
+
+def test_rows_of_all_processes_are_gathered(tmp_path):
+    rows = [{"video": torch.ones(2)}, {"audio": torch.zeros(1)}]
+    assert gathered(rows) == rows and gathered(rows) is not rows
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{tmp_path / 'meeting'}", rank=0, world_size=1
+    )
+    try:
+        found = gathered(rows)
+    finally:
+        torch.distributed.destroy_process_group()
+    assert [each.keys() for each in found] == [each.keys() for each in rows]
+    assert torch.equal(found[0]["video"], rows[0]["video"])
+
+
+def test_captions_become_token_ids_unless_they_are_known(make):
+    model = make()
+    system, batch = GeneratorSystem(model), latent_batch(2)
+    ids = model.text.tokenize(batch.captions)
+    images = replace(latent_batch(3, keep="video"), captions=["rain"] * 3)
+    found = system.on_before_batch_transfer(replace(batch, images=images), 0)
+    assert torch.equal(found.text, ids) and torch.equal(found.images.text, model.text.tokenize(["rain"] * 3))
+    known = replace(batch, text=model.text.tokenize(["known"] * 2))
+    assert torch.equal(system.on_before_batch_transfer(known, 0).text, known.text)
+    embedded = replace(batch, text=torch.zeros(2, 3, 8))  # of another model's encoder
+    assert torch.equal(system.on_before_batch_transfer(embedded, 0).text, ids)
+    assert system.on_before_batch_transfer("no latents", 0) == "no latents"
+
+
+def test_latents_of_another_codec_are_refused_before_the_first_step(make, tmp_path):
+    save_model(VideoAutoencoder(widths=(8, 8, 8), depths=(1, 1, 1)), tmp_path / "video_codec")
+    own = hash_of(tmp_path / "video_codec" / "model.safetensors")
+    system = GeneratorSystem(make(), video_codec=str(tmp_path))
+
+    def begin(**record):
+        system._trainer = SimpleNamespace(datamodule=SimpleNamespace(codecs=record, channels=(4, 6)))
+        system.on_fit_start()
+
+    begin(), begin(video={"sha256": own}), begin(audio={"sha256": "of a codec that is not given"})
+    with pytest.raises(InputError, match=f"latents are of a video_codec with sha256 beef.* has {own[:12]}"):
+        begin(video={"sha256": "beef" * 16})
+
+
 @pytest.mark.parametrize("coupling", COUPLINGS)
 def test_it_fits_moves_its_weights_and_reloads_without_lightning(make, coupling, tmp_path):
     system = GeneratorSystem(
@@ -301,6 +523,44 @@ def test_a_student_learns_its_guided_teachers_velocity(make, tmp_path):
     assert all(torch.equal(weight, before[name]) for name, weight in teacher.named_parameters())
 
 
+def test_targets_belong_to_rows_and_steps_and_to_what_a_row_is_told(make, tmp_path):
+    save_model(make(), tmp_path)
+    how, batch = Guidance(2.0, 2.0, 2.0, sync_scale=0.2), replace(latent_batch(4), captions=list("abcd"))
+    system = DistillationSystem(str(tmp_path), [how, how], seed=5)
+    system.table = GuidanceRows.table(system.targets, "cpu")
+
+    def target(batch, step=0, uncond=None):
+        system._trainer = SimpleNamespace(global_step=step)
+        (sample,) = sampled(batch, 0, 4, levels=COUPLED, default=0.0, given_video=0.0)
+        if uncond is not None:
+            sample = replace(sample, uncond=torch.tensor(uncond))
+        return system.with_target(sample)
+
+    whole = target(batch)
+    parts = [target(part(batch, rows)) for rows in (slice(0, 1), slice(1, 4))]
+    for name in ("video", "audio"):
+        of = lambda sample: getattr(sample.noised, name)  # noqa: B023, E731
+        for field in ("x_s", "v"):
+            both = torch.cat([getattr(of(each), field) for each in parts])
+            torch.testing.assert_close(getattr(of(whole), field), both, rtol=1e-3, atol=1e-3)
+        assert torch.equal(of(whole).s, of(target(batch, 1)).s)
+        assert not torch.isclose(of(whole).x_s, of(target(batch, 1)).x_s).all(2).all(1).all()
+        untold = target(batch, uncond=[False, True, False, False])
+        silent = target(replace(batch, captions=["a", "", "c", "d"]))
+        torch.testing.assert_close(of(untold).v, of(silent).v, rtol=1e-3, atol=1e-3)
+        assert (of(untold).v[1] - of(whole).v[1]).abs().mean() > 0.01
+
+
+def test_the_targets_are_those_of_sync_guidance_where_there_is_a_sync_model(make, tmp_path):
+    run = export(tmp_path / "run")
+    save_model(offset_judge(), run / "simulator" / "sync_model")
+    codecs = {"video_codec": str(run), "audio_codec": str(run)}
+    assert DistillationSystem(str(run)).targets == TARGET_GUIDANCE
+    assert DistillationSystem(str(run), sync_model=str(run), **codecs).targets == SYNC_TARGET_GUIDANCE
+    own = [Guidance(), Guidance(3.0)]
+    assert DistillationSystem(str(run), own, str(run), **codecs).targets == tuple(own)
+
+
 def test_a_student_goes_on_with_its_own_teacher_alone(make, tmp_path):
     save_model(make(), tmp_path / "one")
     save_model(make(awake=False), tmp_path / "other")
@@ -360,7 +620,16 @@ def test_a_sync_model_guides_the_targets(make, tmp_path):
         data.batches = data.held_out = [batch]
         fit(system, data)
         (sample,) = sampled(batch, 0, levels=joint)
-        return system.with_target(sample)
+        found = system.with_target(sample)
+        if sync_model is not None:
+            assert frozen(system) and system.reward(sample) is system.reward(sample)
+        return found
+
+    def frozen(system):
+        codecs = [system.loaded[name] for name in system.codecs]
+        models = [*codecs, *system.frozen.values()]
+        still = not any(weight.requires_grad for model in models for weight in model.parameters())
+        return still and not any(model.training for model in models)
 
     (guided, plain) = (target(each) for each in (str(run), None))
     torch.testing.assert_close(guided.noised.audio.v, plain.noised.audio.v, rtol=1e-3, atol=1e-3)
@@ -370,14 +639,16 @@ def test_a_sync_model_guides_the_targets(make, tmp_path):
 
 
 def test_weights_and_chances_out_of_range_are_refused(make):
-    for name, value in {
-        "caption_dropout": 1.5,
-        "caption_dropout_given_video": -0.1,
-        "motion_weight": -1.0,
-        "image_weight": -1.0,
-    }.items():
-        with pytest.raises(InputError, match=f"{name} is {value}"):
-            GeneratorSystem(make(), **{name: value})
+    chances, weights = ("caption_dropout", "caption_dropout_given_video"), ("motion_weight", "image_weight")
+    for names, values in ((chances, (-0.1, 1.5, math.nan)), (weights, (-0.1, math.inf, math.nan))):
+        for name, value in product(names, values):
+            with pytest.raises(InputError, match=f"{name} is {value}"):
+                GeneratorSystem(make(), **{name: value})
+    for chance in (0.0, 1.0):
+        system = GeneratorSystem(make(), caption_dropout=chance, motion_weight=0.0, image_weight=0.0)
+        assert system.dropout == CaptionDropout(chance, chance)  # given videos as all others
+    system = GeneratorSystem(make(), caption_dropout=0.0, caption_dropout_given_video=1.0)
+    assert system.dropout == CaptionDropout(0.0, 1.0)
 
 
 def test_a_model_without_coupling_goes_on_with_cross_coupling_unchanged(tmp_path):

@@ -6,6 +6,7 @@ from avsim.errors import InputError
 from avsim.evaluation.corruptions import (
     OF_A_CLIP,
     OF_A_SCENE,
+    SEAM,
     mirrored,
     shifted,
     shuffled,
@@ -14,6 +15,7 @@ from avsim.evaluation.corruptions import (
     spliced,
     swapped_channels,
     through_codecs,
+    with_sound_of,
 )
 from avsim.evaluation.result import NotJudged
 from avsim.world import Scene, render
@@ -97,3 +99,29 @@ def test_the_world_sounds_anew():
     struck = Scene(targets=(Target(),), stick=Stick(hits=(Hit(0.3),)))
     with pytest.raises(NotJudged):
         OF_A_SCENE["wrong material"](struck)
+
+
+def test_a_shift_fades_at_its_seam_and_nowhere_else():
+    clip = Clip(None, torch.ones(2, 1600), sample_rate=1600)
+    fade = round(SEAM * 1600)
+    late = shifted(clip, 250).wave
+    ramp = torch.linspace(0, 1, fade)
+    expected = torch.ones(1600)
+    expected[400 : 400 + fade], expected[400 - fade : 400] = ramp, ramp.flip(0)  # 250 ms are 400 samples
+    assert fade > 1
+    torch.testing.assert_close(late, expected.expand(2, -1))
+    short = Clip(None, torch.ones(1, 6), sample_rate=1600)  # shorter than two fades: halves meet
+    ramp = torch.linspace(0, 1, min(fade, 3))
+    assert fade > 3
+    torch.testing.assert_close(shifted(short, 0).wave[0], torch.cat([ramp, ramp.flip(0)]))
+
+
+def test_what_lacks_video_or_audio_cannot_be_mixed():
+    both = Clip(torch.zeros(3, 16, 4, 4), torch.zeros(1, 16000))
+    seen, heard = Clip(both.frames, None), Clip(None, both.wave)
+    for one, other in ((heard, both), (both, seen), (heard, seen)):
+        with pytest.raises(InputError, match="needs video, and the other one audio"):
+            with_sound_of(one, other)
+    for one, other in ((heard, both), (both, heard), (heard, heard)):
+        with pytest.raises(InputError, match="needs video, and the other one too"):
+            spliced(one, other)

@@ -91,3 +91,19 @@ def test_the_suite_reports_it_and_counts_clips_without_video_or_detector():
     score = suite.results()[0].scores["frames without visible faults"]
     assert (score.value, score.clips) == (0.5, 1)
     assert score.skipped == {"has no video": 1, "no detector for it": 1}
+
+
+def test_a_clip_is_as_likely_without_a_fault_as_its_logit_says():
+    scorer = VisibleFaults()
+    rows = torch.tensor([[1.0, 0.25, 0.0], [0.0, 1.0, 0.0]], dtype=torch.float64)
+    assert scorer.each(rows).tolist() == [0.75, 0.0]
+
+
+def test_the_gradient_energy_of_a_ramp_by_hand():
+    rows, columns = torch.arange(64.0)[:, None], torch.arange(64.0)
+    ramp = torch.stack(
+        [0.01 * columns.expand(64, 64), 0.005 * rows.expand(64, 64), 0.004 * columns.expand(64, 64)]
+    )
+    ((kind, found),) = gradient_energy(Clip(ramp[:, None], None), [[thing(0.5, 0.5, 0.3, "bell")]])
+    right, down = 0.299 * 0.01 + 0.114 * 0.004, 0.587 * 0.005  # of Rec. 601's brightness, a pixel
+    assert kind == "bell" and found == pytest.approx(math.log(right**2 + down**2), abs=1e-3)

@@ -115,3 +115,22 @@ def test_features_of_detectors_are_embeddings_too():
     assert list(world_trained(None, None)) == []
     with pytest.raises(NotJudged):
         found["world-trained features of both"](clip.without_audio())
+
+
+def test_statistics_of_a_video_by_hand():
+    """A grey clip of two frames, half of it brighter in the second, whose red is striped."""
+    frames = torch.full((3, 2, 8, 8), 0.5)
+    frames[:, 1, :, 4:] = 0.8
+    frames[0, :, ::2] = 0.1
+    found = video_statistics(Clip(frames, None)).float()
+    mean, spread, change = found.split([48, 48, 16])
+    left, right = [0.5] * 2, [0.65] * 2
+    red = [(0.1 + 0.5) / 2] * 2 + [((0.1 + 0.5) / 2 + (0.1 + 0.8) / 2) / 2] * 2
+    torch.testing.assert_close(
+        mean, torch.tensor([red * 4, [*left, *right] * 4, [*left, *right] * 4]).flatten()
+    )
+    stripes = torch.tensor([0.2, 0.2, (0.2 + 0.35) / 2, (0.2 + 0.35) / 2] * 4)
+    torch.testing.assert_close(spread[:16], stripes, atol=1e-4, rtol=0)
+    assert spread[16:].abs().max() < 1e-3
+    expected = 10 * (2 * 0.3 + 0.5 * 0.3) / 3  # of three colours, half of the red
+    torch.testing.assert_close(change, torch.tensor([0, 0, expected, expected] * 4))

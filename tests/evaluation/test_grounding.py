@@ -105,3 +105,12 @@ def test_oracle_masks_give_back_stems_that_do_not_overlap_and_always_add_up(clip
     assert share(separate(Clip(clip.frames, high), [region()])) < 0.01
     with pytest.raises(InputError, match="oracle masks of 1 regions"):
         separate(mixed, [region(), region()])
+
+
+@pytest.mark.parametrize(
+    ("covered", "expected"),
+    [([1, 0, 0, 0], [0, 1, 0, 0]), ([1, 1, 0, 0], [0, 0, 1, 1]), ([1, 1, 1, 0], [0, 1, 1, 1]), ([1], [1])],
+)
+def test_a_region_moves_by_the_least_that_leaves_most_of_its_place(covered, expected):
+    (found,) = moved([Region(torch.tensor([covered], dtype=torch.float32), "a")])
+    assert found.mask.flatten().tolist() == expected and found.name == "a"

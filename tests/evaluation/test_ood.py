@@ -1,6 +1,6 @@
 import torch
 
-from avsim.evaluation.ood import OOD_MARGIN, OODCheck
+from avsim.evaluation.ood import OOD_CHECK, OOD_MARGIN, OODCheck
 
 
 def drawn(count, seed, mean=0.0):
@@ -30,3 +30,10 @@ def test_one_clip_a_fifth_farther_than_known_ones_ever_are_is_foreign():
     for share, foreign in ((1.0, False), (1.2, True)):
         clip = along[(distances > share * own).nonzero()[0, 0]]
         assert (known.warning([clip], OOD_MARGIN) is not None) == foreign
+
+
+def test_the_shipped_check_is_of_one_detector_alone():
+    shipped = OODCheck.load(OOD_CHECK)
+    found = OODCheck.of(shipped.sha256)
+    assert found is not None and torch.equal(found.known, shipped.known) and len(shipped.sha256) == 64
+    assert OODCheck.of("another's") is None and OODCheck.of(None) is None

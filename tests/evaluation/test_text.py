@@ -4,7 +4,7 @@ import pytest
 
 from avsim.clip import ClipSpec
 from avsim.evaluation.result import NotJudged
-from avsim.evaluation.text import TextAgreement, facts_of_caption, kind_of, side
+from avsim.evaluation.text import TextAgreement, facts_of_caption, kind_of, side, sounding_things
 from avsim.perception import ground_truth as truths
 from avsim.perception.detections import AudioDetections, DetectedThing, VideoDetections
 from avsim.world import WorldDataset
@@ -71,3 +71,18 @@ def test_the_worlds_captions_are_true_of_its_clips_and_not_of_others():
         corruption.update(facts, replace(view, things=other), None)
     assert truth.compute()["facts right"] > 0.9, truth.compute()
     assert corruption.compute()["facts right"] < 0.7
+
+
+def test_things_that_a_caption_says_sound_are_counted(monkeypatch):
+    falls, silent, rests = (
+        ThingFacts(Noun("ball"), does="falls"), ThingFacts(Noun("ball"), does="falls", silent=True),
+        ThingFacts(Noun("ball"), does=""),
+    )  # fmt: skip
+    for facts, expected in (
+        (Facts(things=(falls, silent, rests), unseen=(falls,)), 2),
+        (Facts(things=(rests,)), 0),
+        (Facts(things=(falls,), silent=True), 0),
+    ):
+        monkeypatch.setattr("avsim.evaluation.text.facts_of_prompt", lambda caption: facts)  # noqa: B023
+        assert sounding_things("a caption") == expected
+    assert sounding_things("") == 0

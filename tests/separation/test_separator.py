@@ -11,6 +11,7 @@ from avsim.clip import Clip, Region, samples_of
 from avsim.errors import InputError
 from avsim.separation import Separator, pixel_stem, separate
 from avsim.separation import stems as stems_module
+from avsim.separation.networks import FrameEncoder, places
 from avsim.separation.regions import cell_weights, region_weights
 
 
@@ -187,3 +188,20 @@ def test_clips_that_cannot_be_separated(model):
             separate(model, bad, regions)
     with pytest.raises(InputError, match="inside the video"):
         pixel_stem(model, clip, 24, 0)
+
+
+def test_pixels_know_their_place_and_what_changed():
+    found = places(2, 4, torch.zeros(1))
+    rows, columns = torch.tensor([-0.5, 0.5]), torch.tensor([-0.75, -0.25, 0.25, 0.75])
+    expected = torch.stack(torch.meshgrid(rows, columns, indexing="ij"), -1)
+    torch.testing.assert_close(found, expected)  # of the middle of each cell
+    encoder, seen = FrameEncoder(4, 8, 1), []
+    encoder.stem.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+    frames = torch.full((1, 3, 3, 8, 8), 0.75)
+    frames[:, :, 2] = 0.5
+    encoder(frames)
+    cells = seen[0][..., :-2].unflatten(-1, (16, 6))  # (T, h, w, pixels, colours and their change)
+    levels = torch.tensor([0.25, 0.25, 0.0]), torch.tensor([0.0, 0.0, -1.0])
+    for part, level in zip((cells[..., :3], cells[..., 3:]), levels, strict=True):
+        torch.testing.assert_close(part, level[:, None, None, None, None].expand_as(part))
+    torch.testing.assert_close(seen[0][0, ..., -2:], places(2, 2, frames))
