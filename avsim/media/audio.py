@@ -241,7 +241,9 @@ def _on_grid(
 def resampled(wave: NDArray[np.float32], rate: int, wanted: int) -> NDArray[np.float32]:
     """A wave (A, n) at another rate (FFmpeg's swresample), its first sample staying where it was."""
     if rate > _MAX_RATIO * wanted:  # a damaged header; the filter grows with it
-        raise InputError(f"sound of {rate} Hz can't be resampled to {wanted} Hz: more than {_MAX_RATIO} times")
+        raise InputError(
+            f"sound of {rate} Hz can't be resampled to {wanted} Hz: more than {_MAX_RATIO} times"
+        )
     channels = []
     for row in wave:
         resampler = av.AudioResampler(format="fltp", layout="mono", rate=wanted)

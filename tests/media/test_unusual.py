@@ -40,8 +40,8 @@ def wav_of(rate, path):
     """100 samples, 0, 100, 200 ... in a WAV that states any sample rate."""
     samples = np.arange(100, dtype="<i2") * 100
     path.write_bytes(
-        b"RIFF" + struct.pack("<I", 236) + b"WAVEfmt " + struct.pack("<IHHIIHH", 16, 1, 1, rate, 2 * rate, 2, 16)
-        + b"data" + struct.pack("<I", 200) + samples.tobytes()
+        b"RIFF" + struct.pack("<I", 236) + b"WAVEfmt "
+        + struct.pack("<IHHIIHH", 16, 1, 1, rate, 2 * rate, 2, 16) + b"data" + struct.pack("<I", 200) + samples.tobytes()
     )  # fmt: skip
 
 
@@ -203,7 +203,6 @@ def test_a_damaged_sample_rate_of_hundreds_of_mhz_is_refused_at_once(tmp_path):
     with pytest.raises(InputError, match="268451456 Hz can't be resampled to 8000 Hz"):
         media.read(tmp_path / "fast.wav", sample_rate=8000)
     assert time.process_time() - began < 2
-
 
 
 @pytest.mark.parametrize("size", [None, (32, 32)])
