@@ -7,7 +7,7 @@ from tests.diffusion.conftest import COUPLINGS, SPEC, levels, tokens
 
 
 def passes(model) -> Pair:
-    return model(tokens(model, 2), levels(2), model.context(["a", "b"], SPEC), torch.tensor([True, False]))
+    return model(tokens(model, 2), levels(2), model.context(["a", "b"], SPEC))
 
 
 @pytest.mark.slow

@@ -39,10 +39,9 @@ def picture(pixels, path, form):
 def wav_of(rate, path):
     """100 samples, 0, 100, 200 ... in a WAV that states any sample rate."""
     samples = np.arange(100, dtype="<i2") * 100
-    path.write_bytes(
-        b"RIFF" + struct.pack("<I", 236) + b"WAVEfmt "
-        + struct.pack("<IHHIIHH", 16, 1, 1, rate, 2 * rate, 2, 16) + b"data" + struct.pack("<I", 200) + samples.tobytes()
-    )  # fmt: skip
+    form = struct.pack("<IHHIIHH", 16, 1, 1, rate, 2 * rate, 2, 16)
+    riff = b"RIFF" + struct.pack("<I", 236) + b"WAVEfmt " + form
+    path.write_bytes(riff + b"data" + struct.pack("<I", 200) + samples.tobytes())
 
 
 def pitches(clip, moments):
