@@ -1,5 +1,6 @@
 """Metrics of the field: known values, protocols, warnings; networks are tiny random ones of their classes."""
 
+import dataclasses
 import json
 import sys
 import types
@@ -44,6 +45,7 @@ def module(monkeypatch):
     mine = types.ModuleType("mynetworks")
     mine.levels = lambda clip: torch.stack([clip.wave.std(), clip.wave.abs().max(), clip.wave.mean()])
     mine.late = lambda clip: torch.tensor(-0.2)
+    mine.shape = lambda clip: torch.tensor(clip.frames.shape)
     monkeypatch.setitem(sys.modules, "mynetworks", mine)
     with allowing(["mynetworks"]):
         yield mine
@@ -139,6 +141,81 @@ def test_ast_gives_embeddings_and_classes(tmp_path):
         score.update(clip(seed))
     assert 1 <= score.result().value.mean <= 5
     assert score.result().name == "IS-AST"
+    model = transformers.ASTForAudioClassification.from_pretrained(tmp_path / "ast").eval()
+    extractor = transformers.ASTFeatureExtractor.from_pretrained(tmp_path / "ast")
+    network = networks.network("ast", str(tmp_path / "ast"))
+    given = Clip(None, noise(3, 2, 20480).float(), sample_rate=16000)
+    assert (network.window, network.rate, network.modality) == (0.64, 16000, "audio")
+    halves = [part.numpy() for part in given.wave.mean(0).split(10240)]
+    inputs = extractor(halves, sampling_rate=16000, return_tensors="pt")
+    with torch.no_grad():
+        features = model.audio_spectrogram_transformer(**inputs).pooler_output
+        classes = model(**inputs).logits.softmax(-1)
+    torch.testing.assert_close(network.embed(given), features.double(), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(network.classes(given), classes.double(), rtol=1e-4, atol=1e-5)
+
+
+def test_windows_follow_each_other_and_a_short_rest_is_left_out():
+    wave = noise(0, 2, 4400).float()
+    given = Clip(None, wave, sample_rate=1000)
+    assert [len(part) for part in networks.windows(given, 1000, 1.0)] == [1000] * 4
+    parts = list(networks.windows(Clip(None, wave[:, :3600], sample_rate=1000), 1000, 1.0))
+    assert [len(part) for part in parts] == [1000] * 3 + [600]
+    torch.testing.assert_close(torch.cat(parts), wave[:, :3600].mean(0))
+    assert [len(part) for part in networks.windows(given, 500, 10.0)] == [2200]  # shorter than one: whole
+    with pytest.raises(NotJudged, match="no audio"):
+        next(networks.windows(Clip(torch.zeros(3, 4, 8, 8), None), 1000, 1.0))
+
+
+def test_what_a_result_states_of_its_network(module):
+    found = networks.network("vggish", "mynetworks:levels")
+    assert found.protocol() == "vggish mynetworks:levels" and found.modality == "audio"
+    assert networks.network("i3d", "mynetworks:levels").modality == "video"
+    known = networks.Network("N", "x", "0123456789abcdef", "audio", 0.96, 16000.0, lambda clip: clip.wave)
+    assert known.protocol() == "N x, sha256 0123456789ab, windows of 0.96 s, 16000 Hz"
+    assert dataclasses.replace(known, modality="video", rate=16).protocol().endswith("s, 16 frames")
+    silent, blind = Clip(clip().frames, None, 16.0), Clip(None, clip().wave, sample_rate=16000)
+    video = networks.network("i3d", "mynetworks:shape")
+    assert video.embed(silent).shape == (1, 4)
+    for network, given, lacks in ((video, blind, "video"), (found, silent, "audio")):
+        with pytest.raises(NotJudged, match=f"no {lacks}"):
+            network.embed(given)
+    both = networks.network("imagebind", "mynetworks:shape")
+    with pytest.raises(NotJudged, match="no video"):
+        both.embed(blind)
+    with pytest.raises(NotJudged, match="no audio"):
+        both.embed(silent)
+
+
+def test_warnings_by_the_shortest_clip_and_the_fewest():
+    window = networks.Network("N", "x", "", "audio", 1.5, 16000.0, lambda clip: clip.wave.mean(0)[None, :4])
+    metric = FieldMetric("FAD-N", "fad", window)
+    for seconds in (2.0, 1.25, 3.0):
+        metric.update(clip(0, seconds))
+        metric.add_reference(clip(1, seconds))
+    few, short = metric.result().warnings
+    assert few.startswith("3 clips; ") and short == "clips of 1.25 s are shorter than the window"
+    kernel = FieldMetric("KAD-N", "kad", window, [*metric.rows], [*metric.known], 3, 1.5)
+    assert kernel.result().warnings == ()
+    desync = FieldMetric("DeSync", "desync", window, [torch.tensor([-0.4, 2.0])], clips=1, shortest=4.8)
+    assert desync.result().warnings == () and desync.result().value.mean == pytest.approx(0.4)
+    many = FieldMetric("FAD-N", "fad", window, [noise(k, 1, 1) for k in range(2048)], [noise(0, 1, 1)] * 2048)
+    assert [*many._warnings()] == []
+    short_of_it = FieldMetric("FAD-N", "fad", window, many.rows, many.known[1:])
+    assert [*short_of_it._warnings()] == ["2047 clips; published values use 2,048 or more"]
+
+
+def test_the_jackknife_leaves_out_clips_with_all_their_windows():
+    rows = [noise(k, 2, 3) for k in range(12)]
+    metric = FieldMetric("IS", "is", None, [row.softmax(1) for row in rows])
+    found, windows = metric._value(), torch.cat([row.softmax(1) for row in rows])
+    group = torch.arange(12).repeat_interleave(2) % 10
+    left = torch.tensor([inception_score(windows[group != k]) for k in range(10)])
+    error = ((left - left.mean()).square().sum() * 9 / 10).sqrt()
+    assert found.mean == pytest.approx(inception_score(windows))
+    assert found.high - found.mean == pytest.approx(1.96 * error.item(), rel=0.25)  # of Student's t: 2.26
+    with pytest.raises(InputError, match="judged 2 of 2 clips; it needs 3"):
+        FieldMetric("IS", "is", None, metric.rows[:2], clips=2).result()
 
 
 def test_panns(tmp_path):
@@ -151,6 +228,30 @@ def test_panns(tmp_path):
     for seed in range(3):
         metric.update(clip(seed))
     assert metric.result().value.mean >= 1 and "PANNs CNN14" in metric.result().protocol
+    found = networks.network("panns", str(tmp_path / "cnn14.pth"))
+    given = Clip(None, clip(0, 2.0).wave, sample_rate=32000)
+    with torch.no_grad():
+        expected = made.eval()(given.wave.mean(0)[None])
+    torch.testing.assert_close(found.embed(given), expected["embedding"].double())
+    shares = expected["clipwise_output"].double()
+    torch.testing.assert_close(found.classes(given), shares / shares.sum())
+    assert (found.window, found.rate) == (10.0, 32000)
+
+
+class Evil:
+    def __reduce__(self):
+        return (open, ("evil.txt", "w"))
+
+
+def test_a_checkpoint_of_panns_runs_no_code(tmp_path, monkeypatch):
+    pytest.importorskip("panns_inference.models", reason="pip install panns-inference")
+    monkeypatch.chdir(tmp_path)
+    torch.save({"model": Evil()}, tmp_path / "cnn14.pth")
+    with pytest.raises(InputError, match="no checkpoint of CNN14"):
+        networks.network("panns", str(tmp_path / "cnn14.pth"))
+    assert not (tmp_path / "evil.txt").exists()
+    with pytest.raises(InputError, match="no such file"):
+        networks.network("panns", str(tmp_path / "absent.pth"))
 
 
 def test_av_align_of_a_flash_with_a_click():

@@ -1,6 +1,9 @@
+import pytest
 import torch
 
-from avsim.evaluation.ood import OOD_CHECK, OOD_MARGIN, OODCheck
+from avsim.clip import Clip
+from avsim.evaluation import ood
+from avsim.evaluation.ood import OOD_CHECK, OOD_MARGIN, OODCheck, is_out_of_distribution
 
 
 def drawn(count, seed, mean=0.0):
@@ -37,3 +40,25 @@ def test_the_shipped_check_is_of_one_detector_alone():
     found = OODCheck.of(shipped.sha256)
     assert found is not None and torch.equal(found.known, shipped.known) and len(shipped.sha256) == 64
     assert OODCheck.of("another's") is None and OODCheck.of(None) is None
+
+
+def test_a_clip_is_compared_only_with_video_a_detector_and_a_check(monkeypatch):
+    monkeypatch.setattr(ood, "video_features", lambda detector: lambda clip: clip.frames.flatten()[:8])
+    known, detector = OODCheck(drawn(300, 0)), object()
+    like, unlike = (Clip(torch.full((3, 1, 2, 2), value), None) for value in (0.0, 9.0))
+    silent = Clip(None, torch.zeros(1, 100))
+    assert is_out_of_distribution(unlike, detector, known)
+    assert not is_out_of_distribution(like, detector, known)
+    for given in ((silent, detector, known), (unlike, None, known), (unlike, detector, None)):
+        assert not is_out_of_distribution(*given)
+
+
+def test_what_a_warning_says():
+    """Of 40 known embeddings of one number, 0, 1, 2 … 39, whose spread is 11.69."""
+    known = OODCheck(torch.arange(40.0).double()[:, None])
+    warning = known.warning([torch.tensor([39 + 3 * 11.6913])])
+    assert warning is not None and warning.startswith(
+        "these clips look unlike those that the metrics were calibrated on (3.00 standard deviations from the "
+        "nearest; those are 0.09 from each other, sets of as many rarely 0.09)"
+    )
+    assert known.distances(torch.tensor([[50.0]])).item() == pytest.approx(11 / (11.6905 + 1e-3), rel=1e-4)

