@@ -1,0 +1,232 @@
+"""What trainings compute in their first steps: a change that moves a loss, a gradient or a draw is seen.
+
+`python -m tests.training_values` writes `training_values.json` anew, for a change that is meant to move them.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from avsim.clip import ClipSpec, LatentSpec
+from avsim.codecs.audio import AudioAutoencoder
+from avsim.codecs.system import AudioCodecSystem, VideoCodecSystem
+from avsim.codecs.video import VideoAutoencoder
+from avsim.data.batch import ClipBatch, LatentBatch
+from avsim.data.datamodule import stack
+from avsim.diffusion.levels import LevelMixture
+from avsim.diffusion.student import DistillationSystem
+from avsim.diffusion.system import GeneratorSystem
+from avsim.models.joint import JointDiT
+from avsim.models.pair import Pair
+from avsim.models.text import WordEncoder
+from avsim.seeds import generator
+from avsim.separation import Separator, SeparatorSystem
+from avsim.separation.scenes import CONSTRAINTS, Scenes, save_scenes
+from avsim.training.optimizers import Recipe
+from avsim.weights import save_model
+from tests.fitting import quiet_trainer
+from tests.shipped import fingerprint
+
+NUMBERS = Path(__file__).with_suffix(".json")
+SPEC = ClipSpec(1.0, 32, 32, 16.0, 16000, 2)
+LATENTS = LatentSpec(ClipSpec(seconds=0.75, height=32, width=48))
+RECIPE = Recipe(learning_rate=1e-3, warmup_steps=2)
+SMALL = {"short_side": 32, "width": 8, "fine": 8, "coarse": 24, "frame_blocks": 2, "bin_widths": [8, 16]}
+Values = dict[str, dict[str, list[float]]]
+
+
+def waken(model: nn.Module, std: float = 0.1) -> None:
+    """Random weights also where training starts at zero."""
+    random = generator(1, "waken")
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=random) * std)
+
+
+class Watch(L.Callback):
+    """Keeps each step's gradients and logged values."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, list[float]] = {}
+
+    def on_before_optimizer_step(self, trainer: L.Trainer, module: L.LightningModule, optimizer: Any) -> None:
+        """Fingerprints of the gradients of each part of the model."""
+        gradients: dict[str, list[torch.Tensor]] = {}
+        for name, weight in module.named_parameters():
+            if weight.grad is not None:
+                gradients.setdefault(".".join(name.split(".")[:2]), []).append(weight.grad.flatten())
+        for name, parts in gradients.items():
+            self.values[f"step {trainer.global_step} gradient {name}"] = fingerprint(torch.cat(parts))
+
+
+def fitted(system: L.LightningModule, batches: list[Any]) -> dict[str, list[float]]:
+    """The first two steps' gradients and the logged values, with those of a validation."""
+    watch = Watch()
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = quiet_trainer(
+            Path(folder), 2, callbacks=[watch], num_sanity_val_steps=0, log_every_n_steps=1
+        )
+        loader = DataLoader(batches, batch_size=None)
+        trainer.fit(system, loader, loader)
+    logged = {name: [float(value)] for name, value in trainer.callback_metrics.items()}
+    return {**watch.values, **logged}
+
+
+def clips(rows: range, spec: ClipSpec = SPEC) -> ClipBatch:
+    """Scenes of the world, with stems and masks."""
+    scenes = Scenes(constraints={"two": 0.6, "off screen": 0.4}, seed=3)
+    samples = [scenes.sample(row, spec, generator(0)) for row in rows]
+    return stack(samples, spec, torch.tensor(list(rows)))
+
+
+def scenes() -> Values:
+    """Two scenes of each constraint: what is seen, heard, and said of them."""
+    values = {}
+    spec = replace(SPEC, sample_rate=8000)
+    for name in CONSTRAINTS:
+        source = Scenes(constraints={name: 1.0}, seed=5)
+        for row in range(2):
+            sample = source.sample(row, spec, generator(0))
+            assert sample.frames is not None and sample.wave is not None
+            assert sample.stems is not None and sample.masks is not None
+            values[f"{name} {row}"] = {
+                "frames": fingerprint(sample.frames), "wave": fingerprint(sample.wave),
+                "stems": fingerprint(sample.stems), "masks": fingerprint(sample.masks),
+                "caption": [float(len(sample.caption)), float(sum(map(ord, sample.caption)))],
+            }  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        index = json.loads(save_scenes(folder, [Scenes(seed=5, count=3)], spec).read_text())
+    values["saved"] = {"regions": [float(item["regions"]) for item in index["items"]]}
+    return values
+
+
+def video_codec() -> Values:
+    """A plain codec with every term of the loss, and residual ones as they ship and of a wider stride."""
+    batches = [clips(range(4 * k, 4 * k + 4)) for k in range(2)]
+
+    def system(channels: int, model: Mapping[str, Any], **options: Any) -> dict[str, list[float]]:
+        torch.manual_seed(0)
+        network = VideoAutoencoder(channels, widths=(8, 12, 16), depths=(1, 1, 1), **model)
+        return fitted(VideoCodecSystem(network, RECIPE, seed=2, **options), batches)
+
+    return {
+        "plain": system(
+            4, {"residual": False, "time_stride": 2}, crop_frames=5, noise_level=0.2, kl_weight=0.1,
+            perceptual=nn.AvgPool3d(2), adversarial_weight=0.1, adversarial_start=1,
+        ),
+        "residual": system(6, {}, crop_frames=9),
+        "wide": system(6, {"space_stride": 16}, crop_frames=9, motion=2.0, noise=0.2),
+        "decoder": system(6, {}, crop_frames=5, decoder_only=True),
+    }  # fmt: skip
+
+
+def audio_codec() -> Values:
+    """A stereo codec on crops."""
+    torch.manual_seed(0)
+    batches = [clips(range(4 * k, 4 * k + 4)) for k in range(2)]
+    system = AudioCodecSystem(
+        AudioAutoencoder(channels=4, width=16), RECIPE, seed=2, crop_seconds=0.5, weights={"level": 2.0}
+    )
+    return {"stereo": fitted(system, batches)}
+
+
+def separator() -> Values:
+    """A separator, all its augmentation, and its tests for collapse."""
+    torch.manual_seed(0)
+    model = Separator(**SMALL)
+    waken(model, 0.05)
+    batches = [clips(range(4 * k, 4 * k + 4), replace(SPEC, sample_rate=8000)) for k in range(2)]
+    return {"separator": fitted(SeparatorSystem(model, RECIPE, seed=2, spectrum=0.7, every=3), batches)}
+
+
+def latents(seed: int) -> LatentBatch:
+    """Random latents of clips, with images beside them."""
+    random = generator(seed, "latents")
+    video = torch.randn(8, 4, *LATENTS.video, generator=random)
+    audio = torch.randn(8, 6, LATENTS.audio, generator=random)
+    words = ["a bell rings", "a ball falls", "", "a drum"] * 2
+    names = [f"{row}" for row in range(8)]
+    still = replace(LATENTS, clip=LATENTS.clip.still)
+    images = LatentBatch(still, video[:4, :, :1], None, words[:4], names[:4], 4 * seed)
+    return LatentBatch(LATENTS, video, audio, words, names, 8 * seed, images=images)
+
+
+def network() -> JointDiT:
+    """A small generator with random weights everywhere."""
+    torch.manual_seed(0)
+    text = WordEncoder(width=32, layers=1, rows=64, length=8)
+    model = JointDiT(
+        video_channels=4, audio_channels=6, width=32, blocks=2, heads=2, mlp_ratio=2.0, text=text
+    )
+    waken(model)
+    return model
+
+
+LEVELS = LevelMixture(joint=0.3, independent=0.2, video_given=0.15, audio_given=0.15, unimodal=0.2)
+
+
+def joint() -> Values:
+    """A generator and its guided student on latents and images, with every kind of row."""
+    batches = [latents(seed) for seed in range(2)]
+    own = {
+        "seed": 4, "levels": LEVELS, "caption_dropout": 0.3, "caption_dropout_given_video": 0.6,
+        "motion_weight": 2.0, "recipe": RECIPE,
+    }  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        save_model(network(), Path(folder))
+        student = DistillationSystem(folder, **own)
+        return {
+            "generator": fitted(GeneratorSystem(network(), **own), batches),
+            "student": fitted(student, batches),
+        }
+
+
+def levels() -> Values:
+    """Noise levels of three steps of 16 rows, of mixtures for each of the options."""
+    values: Values = {}
+    mixtures = {
+        "default": LevelMixture(), "all kinds": replace(LEVELS, given_noise=0.3, pure_noise=0.2),
+        "in time": replace(LEVELS, temporal_share=1.0, logit_std=1.5),
+    }  # fmt: skip
+    for name, mixture in mixtures.items():
+        for step in range(3):
+            rows = torch.arange(16 * step, 16 * step + 16)
+            found = mixture.sample(LATENTS, Pair(3.0, 2.0), rows, 7, step, coupled=step < 2)
+            alone = mixture.unimodal_rows(0, 16, 16, step)
+            values[f"{name} {step}"] = {
+                "video": fingerprint(found.video), "audio": fingerprint(found.audio),
+                "alone": [float(each) for each in alone],
+            }  # fmt: skip
+    return values
+
+
+PARTS: dict[str, Callable[[], Values]] = {
+    each.__name__: each for each in (scenes, video_codec, audio_codec, separator, joint, levels)
+}
+
+
+def main() -> None:
+    """Write the numbers."""
+    torch.set_num_threads(1)
+    found = {
+        part: {
+            name: {what: [float(f"{x:.6g}") for x in numbers] for what, numbers in each.items()}
+            for name, each in compute().items()
+        }
+        for part, compute in PARTS.items()
+    }
+    NUMBERS.write_text(json.dumps(found, indent=0) + "\n")
+
+
+if __name__ == "__main__":
+    main()
