@@ -12,9 +12,7 @@ from avsim.evaluation.corruptions import shifted, spliced, with_sound_of, wrong_
 from avsim.evaluation.events import EventSynchrony
 from avsim.evaluation.faults import EDGE, VisibleFaults, gradient_energy, log_sharpness
 from avsim.evaluation.features import Features
-from avsim.evaluation.ood import OODCheck
 from avsim.evaluation.oracle import NONE, with_corruption
-from avsim.evaluation.text import sounding_things
 from avsim.perception.detections import AudioDetections, DetectedThing, Event, Onset, VideoDetections
 from avsim.perception.fault_detector import Faults
 from avsim.perception.vocabulary import PLACES
@@ -101,17 +99,6 @@ def test_half_a_frame_is_half_of_a_frame():
     assert found["precision within 1 frame"] == pytest.approx(2 / 4)
 
 
-@pytest.mark.parametrize(
-    ("caption", "count"),
-    [
-        ("a red ball falls in a studio", 1), ("a violin plays and a bell is struck in a studio", 2),
-        ("in a studio, a trumpet is held and not played", 0), ("nothing that can be read", 0), ("", 0),
-    ],
-)  # fmt: skip
-def test_what_sounds_is_counted(caption, count):
-    assert sounding_things(caption) == count
-
-
 def test_a_shift_fades_on_both_sides_of_the_seam_alone():
     wave = torch.ones(1, 16000)
     late = shifted(Clip(None, wave, 16.0, 16000), 250.0).wave[0]
@@ -178,18 +165,3 @@ def test_what_a_corruption_does_to_what_is_seen_and_heard():
     assert named.caption == "b" and named.view is found.view and named.onsets == found.onsets
     same = corrupted(found, found.clip, "swapped channels", other=other)
     assert same.caption == "a" and same.view is found.view and same.offset == 0.01
-
-
-def test_a_check_of_other_weights_is_none(tmp_path, monkeypatch):
-    known = torch.randn(40, 6, generator=torch.Generator().manual_seed(0)).double()
-    path = OODCheck(known, "abc").save(tmp_path / "check.safetensors")
-    monkeypatch.setattr("avsim.evaluation.ood.OOD_CHECK", path)
-    assert OODCheck.of("abc") is not None and OODCheck.of("abd") is None and OODCheck.of(None) is None
-    monkeypatch.setattr("avsim.evaluation.ood.OOD_CHECK", tmp_path / "absent")
-    assert OODCheck.of("abc") is None
-    check = OODCheck(known, "abc")
-    spread = known.std(0) + 1e-3
-    far = known[:1] + 3 * spread
-    expected = ((far - known) / spread).square().mean(1).sqrt().min()
-    assert check.distances(far).item() == pytest.approx(expected.item())
-    assert check.warning(list(known)) is None and "unlike" in check.warning([known[0] + 100])

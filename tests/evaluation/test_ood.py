@@ -35,11 +35,13 @@ def test_one_clip_a_fifth_farther_than_known_ones_ever_are_is_foreign():
         assert (known.warning([clip], OOD_MARGIN) is not None) == foreign
 
 
-def test_the_shipped_check_is_of_one_detector_alone():
+def test_the_shipped_check_is_of_one_detector_alone(monkeypatch, tmp_path):
     shipped = OODCheck.load(OOD_CHECK)
     found = OODCheck.of(shipped.sha256)
     assert found is not None and torch.equal(found.known, shipped.known) and len(shipped.sha256) == 64
     assert OODCheck.of("another's") is None and OODCheck.of(None) is None
+    monkeypatch.setattr(ood, "OOD_CHECK", tmp_path / "absent")
+    assert OODCheck.of(shipped.sha256) is None
 
 
 def test_a_clip_is_compared_only_with_video_a_detector_and_a_check(monkeypatch):

@@ -113,6 +113,35 @@ def test_calibrated_judges_are_believed_failed_ones_are_not(calibrated):
     assert result.warning == "failed its calibration: can't distinguish from the truth shuffled (AUROC 0.60)"
 
 
+def test_a_result_in_one_line(calibrated):
+    calibrated()
+    result = shown(Truthful(), [clip(3), clip(9), clip(12)]).results()[0]
+    assert result.summary(5) == (
+        "synchrony of events: 1 (1 … 1), floor 0, ceiling 0.95, judged 3 of 5: F1 within 1 frame"
+    )
+    assert result.applies
+    alone = shown(Truthful(), [clip(3)]).results()[0]  # its floor is the calibration's, its headline's alone
+    assert alone.scores["F1 within 1 frame"].floor == 0.3
+    assert math.isnan(alone.scores["recall within 1 frame"].floor)
+    calibrated(corruptions=(CorruptionResult("shuffled", 0.8, 0.6, own=True),))
+    failed = shown(Truthful(), [clip(3), clip(9)]).results()[0]
+    assert failed.summary(2).endswith("judged 2 of 2: F1 within 1 frame (failed its calibration)")
+    calibrated(corruptions=(CorruptionResult("shuffled", 0.8, 0.99),))
+    assert shown(Truthful(), [clip(3)]).results()[0].warning == (
+        "not calibrated: its calibration has no corruption that it must detect"
+    )
+
+
+def test_too_few_clips_give_no_value():
+    many = replace(METRICS[0], name="many", min_clips=3)
+    few, enough = (shown(Truthful(), [clip(3)] * count, metrics=(many,)).results()[0] for count in (2, 3))
+    assert not few.applies and few.warning == "doesn't apply: needs 3 clips, 2 were judged"
+    assert few.summary(2) == "many: no value, judged 2 of 2"
+    assert enough.applies and enough.warning.startswith("not calibrated: it was never measured")
+    nothing = shown(Truthful(), [clip()], metrics=(many,)).results()[0]
+    assert not nothing.applies and nothing.summary(1) == "many: no value, judged 0 of 1"
+
+
 def test_a_calibration_with_other_weights_does_not_hold(calibrated):
     calibrated(weights=(Weights("video_detector", "a" * 64),), frames_per_second=Range(24, 30))
     for weights, held in (

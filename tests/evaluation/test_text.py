@@ -4,7 +4,15 @@ import pytest
 
 from avsim.clip import ClipSpec
 from avsim.evaluation.result import NotJudged
-from avsim.evaluation.text import TextAgreement, facts_of_caption, kind_of, side, sounding_things
+from avsim.evaluation.text import (
+    TextAgreement,
+    checked_facts,
+    facts_of_caption,
+    kind_of,
+    side,
+    sounding_things,
+    sounds,
+)
 from avsim.perception import ground_truth as truths
 from avsim.perception.detections import AudioDetections, DetectedThing, VideoDetections
 from avsim.world import WorldDataset
@@ -86,3 +94,58 @@ def test_things_that_a_caption_says_sound_are_counted(monkeypatch):
         monkeypatch.setattr("avsim.evaluation.text.facts_of_prompt", lambda caption: facts)  # noqa: B023
         assert sounding_things("a caption") == expected
     assert sounding_things("") == 0
+
+
+@pytest.mark.parametrize(
+    ("caption", "count"),
+    [
+        ("a red ball falls in a studio", 1), ("a violin plays and a bell is struck in a studio", 2),
+        ("in a studio, a trumpet is held and not played", 0), ("nothing that can be read", 0),
+    ],
+)  # fmt: skip
+def test_things_of_real_captions_are_counted(caption, count):
+    assert sounding_things(caption) == count
+
+
+def test_a_thing_that_is_struck_no_times_is_not_heard():
+    counts = [sounds(ThingFacts(Noun("bell"), does="is struck", times=times)) for times in (None, 0, 1, 2)]
+    assert counts == [True, False, True, True]
+    assert not sounds(ThingFacts(Noun("bell"), does="hangs"))
+
+
+def test_each_check_in_words_and_none_where_no_detector_can_look():
+    thrice = replace(FACTS.things[1], times=3)
+    checks = checked_facts(replace(FACTS, things=(FACTS.things[0], thrice), unseen=(thrice,)), VIEW, HEARD)
+    told = {check.stated: check.right for check in checks}
+    assert told == {
+        "ball seen": True, "metal seen": True, "gold seen": True, "left seen": False, "bell seen": True,
+        "silver seen": False, "2 things seen": True, "cave seen": True, "ball heard": True,
+        "metal heard": True, "bell heard": False, "cave heard": False, "3 times": None,
+    }  # fmt: skip
+    assert [check.about for check in checks].count("") == 2
+    assert [c.about for c in checked_facts(FACTS, None, HEARD)].count("things heard") == 2
+    assert all(c.about.endswith("heard") for c in checked_facts(FACTS, None, HEARD))
+    assert not any(c.about.endswith("heard") for c in checked_facts(FACTS, VIEW, None))
+
+
+def test_what_a_quarter_of_the_frames_show_is_seen():
+    for shown, seen in ((2, True), (1, False)):
+        frames = ((BALL,),) * shown + ((),) * (8 - shown)
+        facts = Facts(things=(ThingFacts(Noun("ball")),))
+        (check,) = checked_facts(facts, VideoDetections((), frames, {}), None)
+        assert check.right == seen
+    half = VideoDetections((), ((BALL,),) * 4 + ((BALL, BELL),) * 5, {})
+    (number,) = checked_facts(Facts(count=2), half, None)
+    assert number.right and number.about == "number of things"
+
+
+def test_a_clip_is_as_right_as_the_worse_of_what_is_seen_and_heard():
+    scorer = TextAgreement()
+    scorer.update(FACTS, VIEW, HEARD)
+    probabilities = [0.9, 0.8, 0.1, 0.2]  # of ball, metal, bell and the cave
+    assert scorer.rows[0, -1].item() == pytest.approx(sum(probabilities) / 4)
+    assert scorer.each(scorer.rows).item() == pytest.approx(sum(probabilities) / 4)
+    sure = replace(HEARD, kinds={"ball": 1.0, "bell": 1.0}, materials={"metal": 1.0}, places={"cave": 1.0})
+    scorer.reset()
+    scorer.update(FACTS, VIEW, sure)
+    assert scorer.each(scorer.rows).item() == pytest.approx((2 + 1 + 1 + 1 + 1 + 1) / 9)
