@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+MOST = 1e4  # of `gradient_ratio`
+
 
 class PatchDiscriminator(nn.Module):
     """Videos (B, 3, T, H, W) in [0, 1] -> logits of "real" of patches, (B, T, H / 8, W / 8).
@@ -38,3 +40,16 @@ def adversarial_parts(discriminator: nn.Module, frames: Tensor, estimate: Tensor
     fooled = torch.func.functional_call(discriminator, fixed, (estimate,))
     real, fake = discriminator(frames), discriminator(estimate.detach())
     return {"adversarial": -fooled.mean(), "discriminator": F.relu(1 - real).mean() + F.relu(1 + fake).mean()}
+
+
+def gradient_ratio(others: Tensor, adversarial: Tensor, estimate: Tensor) -> float:
+    """Length of the gradient of the other losses at the estimate over that of the adversarial one.
+
+    An adversarial loss times this can't outweigh the others when the discriminator is far ahead, as the
+    adaptive weight of VQGAN (2012.09841) does it, there at the decoder's last layer.
+    """
+    lengths = [
+        torch.autograd.grad(loss, estimate, retain_graph=True)[0].double().norm().item()
+        for loss in (others, adversarial)
+    ]
+    return min(lengths[0] / max(lengths[1], 1e-12), MOST)

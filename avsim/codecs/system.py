@@ -1,11 +1,13 @@
 """How the codecs are trained: crops in, distances out, statistics of the latents gathered on the way."""
 
+from collections.abc import Mapping
+
 import lightning as L
 import torch
 from torch import Tensor, nn
 
 from avsim import seeds
-from avsim.codecs.adversarial import PatchDiscriminator, adversarial_parts
+from avsim.codecs.adversarial import PatchDiscriminator, adversarial_parts, gradient_ratio
 from avsim.codecs.audio import AudioAutoencoder
 from avsim.codecs.augment import augment
 from avsim.codecs.latent_norm import moments_of
@@ -77,9 +79,9 @@ class _CodecSystem(L.LightningModule):
             moments = self.trainer.strategy.reduce(moments_of(part), reduce_op="mean")
             latent_norm.observe(moments)  # type: ignore[arg-type]
 
-    def total(self, parts: dict[str, Tensor], weights: dict[str, float]) -> Tensor:
+    def total(self, parts: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
         """The weighted sum of a loss's parts, logged beside them."""
-        loss = torch.stack([weights.get(name, 1.0) * part for name, part in parts.items()]).sum()
+        loss = weighted(parts, weights)
         self.log_dict({f"train/{name}": part.detach() for name, part in parts.items()}, sync_dist=True)
         self.log("train/loss", loss.detach(), sync_dist=True, prog_bar=True)
         return loss
@@ -103,7 +105,7 @@ class VideoCodecSystem(_CodecSystem):
         kl_weight: float = 0.0,  # of half the mean square of raw latents
         perceptual: nn.Module | None = None,  # frames -> features whose distance is minimised too
         perceptual_weight: float = 0.1,
-        adversarial_weight: float = 0.0,  # of the discriminator's verdict
+        adversarial_weight: float = 0.0,  # length of its gradient at the frames, relative to the other parts'
         adversarial_start: int = 0,  # first step that it counts at; the discriminator trains from step 0
     ) -> None:
         super().__init__(model, recipe, seed, noise, decoder_only)
@@ -158,9 +160,10 @@ class VideoCodecSystem(_CodecSystem):
                 wanted = self.perceptual(crop)
             parts["perceptual"] = (self.perceptual(estimate) - wanted).square().mean()
         if self.discriminator is not None:
+            others = weighted(parts, weights)
             parts |= adversarial_parts(self.discriminator, crop, estimate)
-            if self.global_step < self.adversarial_start:
-                weights["adversarial"] = 0.0
+            started = self.global_step >= self.adversarial_start
+            weights["adversarial"] *= started * gradient_ratio(others, parts["adversarial"], estimate)
         return self.total(parts, weights)
 
     def score(self, batch: ClipBatch, stage: str) -> None:
@@ -225,6 +228,11 @@ class AudioCodecSystem(_CodecSystem):
         if wave.shape[1] == 2:
             scores[f"{stage}/sides"] = (made.diff(dim=1) - true.diff(dim=1)).abs().mean()
         self.log_dict(_single(scores), batch_size=len(wave), sync_dist=True, prog_bar=True)
+
+
+def weighted(parts: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
+    """The weighted sum of a loss's parts; a weight that isn't given is 1."""
+    return torch.stack([weights.get(name, 1.0) * part for name, part in parts.items()]).sum()
 
 
 def _side_levels(wave: Tensor) -> Tensor:

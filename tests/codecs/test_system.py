@@ -5,7 +5,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from avsim.clip import ClipSpec
-from avsim.codecs.adversarial import PatchDiscriminator, adversarial_parts
+from avsim.codecs.adversarial import PatchDiscriminator, adversarial_parts, gradient_ratio
 from avsim.codecs.audio import AudioAutoencoder
 from avsim.codecs.latent_norm import moments_of
 from avsim.codecs.system import AudioCodecSystem, VideoCodecSystem
@@ -93,6 +93,27 @@ def test_draws_belong_to_rows_not_to_processes(make):
     assert system.starts(rows, 1000)[2:] == system.starts(rows[2:], 1000)
     assert len(set(system.starts(rows, 1000))) > 1
     assert make(seed=1).starts(rows, 1000) != system.starts(rows, 1000)
+
+
+def test_an_adversarial_loss_weighs_as_much_as_is_asked_however_steep_it_is():
+    estimate = torch.tensor([1.0, 2.0], requires_grad=True)
+    others, steep = (estimate * torch.tensor([3.0, 4.0])).sum(), -(1000 * estimate).sum()
+    ratio = gradient_ratio(others, steep, estimate)
+    assert ratio == pytest.approx(5 / (1000 * 2**0.5))
+    assert gradient_ratio(others, 0.0 * steep, estimate) == 1e4  # of no gradient: bounded
+
+
+def test_a_discriminator_far_ahead_does_not_spoil_the_codec(tmp_path):
+    """A sharp discriminator, a thousand times as steep, changes no training by more than it may."""
+    scores = []
+    for steepness in (1.0, 1000.0):
+        system = video_system(adversarial_weight=0.5)
+        with torch.no_grad():
+            for weight in system.discriminator.out.parameters():
+                weight.mul_(steepness)
+        scores.append(float(fitted(system, batch(), 12, tmp_path).callback_metrics["val/psnr"]))
+    plain = float(fitted(video_system(), batch(), 12, tmp_path).callback_metrics["val/psnr"])
+    assert all(abs(score - plain) < 0.5 for score in scores), (scores, plain)
 
 
 def test_two_trainings_are_the_same_bit_for_bit(tmp_path):
