@@ -11,11 +11,13 @@ from avsim.codecs.pretrained import (
     CogVideoXVideoCodec,
     LTX2AudioCodec,
     LTX2VideoCodec,
+    LTXVideoCodec,
     OobleckCodec,
     WanVideoCodec,
 )
 from avsim.errors import InputError
 from avsim.weights import load_model, save_model
+from tests.shipped import fingerprint
 
 WAN = {"base_dim": 4, "z_dim": 16, "dim_mult": [1, 1, 1, 1], "num_res_blocks": 1}
 WAN_22 = {
@@ -31,6 +33,13 @@ LTX_VIDEO = {
     "decoder_block_out_channels": [8, 16, 32],
     "layers_per_block": [1] * 5,
     "decoder_layers_per_block": [1] * 4,
+}
+LTX_V1 = {
+    "latent_channels": 8,
+    "block_out_channels": [8, 8, 8, 8],
+    "decoder_block_out_channels": [8, 8, 8, 8],
+    "layers_per_block": [1] * 5,
+    "decoder_layers_per_block": [1] * 5,
 }
 LTX_AUDIO = {"base_channels": 32, "latent_channels": 8, "mel_bins": 16, "num_res_blocks": 1, "resolution": 64}
 VOCODER = {"kind": "LTX2Vocoder", "in_channels": 32, "hidden_channels": 32}
@@ -53,6 +62,8 @@ VIDEO = [
     (WanVideoCodec, WAN),
     (WanVideoCodec, WAN | WAN_22),
     (LTX2VideoCodec, LTX_VIDEO),
+    (LTXVideoCodec, LTX_V1),
+    (LTXVideoCodec, LTX_V1 | {"timestep_conditioning": True}),
     (CogVideoXVideoCodec, COGVIDEOX),
 ]
 AUDIO = [(LTX2AudioCodec, (LTX_AUDIO, VOCODER)), (OobleckCodec, (OOBLECK,))]
@@ -121,7 +132,8 @@ def test_latents_are_normalised_by_the_classes_own_statistics():
 
 @torch.no_grad()
 @pytest.mark.parametrize(
-    ("kind", "configs"), [(WanVideoCodec, (WAN,)), (LTX2VideoCodec, (LTX_VIDEO,)), *AUDIO]
+    ("kind", "configs"),
+    [(WanVideoCodec, (WAN,)), (LTX2VideoCodec, (LTX_VIDEO,)), (LTXVideoCodec, (LTX_V1,)), *AUDIO],
 )
 def test_from_pretrained_and_then_a_folder_of_avsims_own(kind, configs, tmp_path):
     codec = kind(*configs).eval()
@@ -136,6 +148,116 @@ def test_from_pretrained_and_then_a_folder_of_avsims_own(kind, configs, tmp_path
     for other in (fetched, again):
         assert torch.equal(other.encode(given), codec.encode(given))
         assert all(not value.is_meta for value in (*other.parameters(), *other.buffers()))
+
+
+def set_weights(module):
+    """The same weights for any version of the libraries and any machine."""
+    with torch.no_grad():
+        for weight in module.parameters():
+            numbers = torch.arange(weight.numel(), dtype=torch.float64).reshape(weight.shape)
+            size = weight[0].numel() if weight.ndim > 1 else 1
+            weight.copy_((weight.ndim == 1) + (1.7 * numbers).cos() / max(1, size) ** 0.5)
+
+
+EXPECTED = [  # of latents and of what they decode to, a line for each of VIDEO and AUDIO
+    [
+        0.5565,
+        1.31,
+        0.3586,
+        -0.05368,
+        -0.03187,
+        0.01331,
+        0.799,
+        0.8381,
+        0.01135,
+        -0.009629,
+        -0.003335,
+        -0.001308,
+    ],
+    [0.5564, 1.31, 0.3892, -1.494, -0.1807, -0.1568, 0.8561, 0.8766, 0.01013, -0.006893, -0.00185, -0.00482],
+    [1.087, 1.33, -1.34, -2.12, -0.1772, -0.1722, 0.8391, 0.8612, 0.01263, -0.02687, -0.07001, -0.004248],
+    [
+        1.091,
+        1.347,
+        -1.281,
+        -2.133,
+        -0.1761,
+        -0.1921,
+        0.8388,
+        0.8619,
+        0.009713,
+        -0.006752,
+        -0.007449,
+        -0.002861,
+    ],
+    [1.091, 1.347, -1.281, -2.133, -0.1761, -0.1921, 0.7408, 0.8196, 0.01036, -0.01536, 0.001345, -0.02367],
+    [
+        1.243,
+        1.634,
+        0.7077,
+        -0.04497,
+        -0.007817,
+        -0.01308,
+        0.7458,
+        0.8295,
+        0.01051,
+        -0.0007595,
+        -0.002341,
+        -0.00603,
+    ],
+    [1.082, 1.319, -0.1535, 0.06954, -0.5546, -0.4279, 0.4609, 0.8539, -0.02008, -0.0404, -0.008963, 0.0361],
+    [1.059, 1.151, 0.1115, 0.001909, -0.1978, -0.0942, 0.1045, 7.425, -0.002348, 0.07872, -0.0223, -0.1211],
+]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    ("kind", "configs", "expected"),
+    [
+        (*each, expected)
+        for each, expected in zip(
+            [*((kind, (config,)) for kind, config in VIDEO), *AUDIO], EXPECTED, strict=True
+        )
+    ],
+)
+def test_latents_and_what_they_decode_to_are_as_they_were(kind, configs, expected):
+    codec = kind(*configs).eval()
+    set_weights(codec)
+    if kind in (LTX2AudioCodec, OobleckCodec):
+        spec = ClipSpec(0.5, frames_per_second=16, channels=2, sample_rate=codec.sample_rate)
+        seconds = torch.arange(spec.samples) / spec.sample_rate
+        given = torch.stack([0.3 * (2000 * seconds).cos(), 0.1 * (700 * seconds).sin()])[None]
+    else:
+        spec, (y, x) = (
+            ClipSpec(9 / 16, 64, 96),
+            torch.meshgrid(torch.arange(64.0), torch.arange(96.0), indexing="ij"),
+        )
+        given = torch.stack([0.5 + 0.5 * (0.1 * (x + y) + k).cos() for k in range(9)])[None, None]
+        given = given.expand(-1, 3, -1, -1, -1) * torch.tensor([1.0, 0.7, 0.4])[:, None, None, None]
+    latents = codec.encode(given)
+    found = [*fingerprint(latents), *fingerprint(codec.decode(0.1 * latents, spec))]
+    assert found == pytest.approx(expected, rel=0.01, abs=0.01 * max(map(abs, expected)))
+
+
+def test_strides_by_what_a_config_says():
+    """LTX-2's own: of three stages that scale time, four that scale space, in patches of 4 x 4."""
+    one = LTX2VideoCodec(LTX_VIDEO)
+    assert (one.time_stride, one.space_stride, one.channels) == (8, 32, 8)
+    with pytest.raises(InputError, match="timestep_conditioning"):
+        LTX2VideoCodec(LTX_VIDEO | {"timestep_conditioning": True})
+    assert (WanVideoCodec(WAN).time_stride, WanVideoCodec(WAN).space_stride) == (4, 8)
+    assert (LTXVideoCodec(LTX_V1).time_stride, LTXVideoCodec(LTX_V1).space_stride) == (8, 32)
+    assert (CogVideoXVideoCodec(COGVIDEOX).time_stride, CogVideoXVideoCodec(COGVIDEOX).space_stride) == (4, 8)
+    audio = LTX2AudioCodec(LTX_AUDIO, VOCODER)
+    assert (audio.mel_hop, audio.hop, audio.bins, audio.channels) == (640, 960, 4, 32)
+    with pytest.raises(InputError, match="no whole number of samples at its vocoder's 22051 Hz"):
+        LTX2AudioCodec(LTX_AUDIO, VOCODER | {"output_sampling_rate": 22051})
+
+
+@pytest.mark.parametrize("shape", [(2, 100), (1, 3, 100), (1, 0, 100), (1, 2, 0)])
+def test_waves_of_other_shapes_are_refused(shape):
+    with pytest.raises(InputError, match="one or two channels"):
+        OobleckCodec(OOBLECK).encode(torch.zeros(shape))
 
 
 def test_a_model_that_is_not_there_is_an_input_error(tmp_path):
