@@ -1,4 +1,4 @@
-"""Numbers that the shipped weights gave: a change of code that changes what they compute is seen.
+"""Numbers that the shipped weights, and some random ones, gave: a change of what is computed is seen.
 
 `python -m tests.shipped` writes `shipped.json` anew, for a change that is meant to change them.
 """
@@ -73,6 +73,61 @@ def separator() -> dict[str, Tensor]:
     return {"stems": stems.wave}
 
 
+def long_clip() -> Clip:
+    """17 s: the ball falls again and again, each time elsewhere and louder; over three windows."""
+    frames, waves = [], []
+    for number in range(16):
+        given = clip()
+        assert given.frames is not None and given.wave is not None
+        wide = torch.nn.functional.pad(given.frames, (0, 32, 0, 0), mode="replicate")  # 96 pixels
+        frames.append(wide.roll(6 * (number % 4), 3))
+        waves.append(given.wave.roll(number % 2, 0) * (0.3 + 0.04 * number))
+    return Clip(torch.cat(frames, 1), torch.cat(waves, 1), 16.0, 16000)
+
+
+@torch.no_grad()
+def discovery() -> dict[str, Tensor]:
+    """Of a long clip by a small random separator: stems, where sound lies, regions, and what pages need."""
+    from avsim.separation import Separator, find_regions, separate
+    from avsim.separation.discovery import map_audio, region_at
+    from avsim.separation.pixels import unfold
+    from avsim.separation.stems import frame_source
+
+    torch.manual_seed(0)
+    model = Separator(
+        short_side=32, width=8, fine=8, coarse=24, frame_blocks=2, bin_widths=[8, 16, 24]
+    ).eval()
+    for parameter in model.parameters():
+        parameter.add_(0.3 * torch.randn(parameter.shape))
+    given = long_clip()
+    assert given.frames is not None and given.wave is not None
+    size = (64, 96)
+    moving = torch.zeros(given.frames.shape[1], *size)
+    for number in range(len(moving)):
+        left = 12 + 6 * (number // 17 % 4)
+        moving[number, :, left : left + 20] = 1.0
+    regions = [
+        Region(moving, "moving"),
+        Region.box(0, 40, 30, 24, size=size),
+        Region.point(50, 5, size),
+    ]
+    found = map_audio(model, frame_source(given, model), given.wave, 16000)
+    sounding = find_regions(model, given)
+    points = [region_at(found, x, y, size).mask for x, y in ((20.0, 45.0), (95.0, 0.0), (40.0, 60.0))]
+    pixels = unfold(model, frame_source(given, model), given.wave, 16000, regions)
+    return {
+        "long stems": separate(model, given, regions).wave, "power": found.power,
+        "off screen": found.off_screen,
+        "spectra": found.spectra, "regions": torch.stack([region.mask for region in sounding]),
+        "points": torch.stack(points), "pixels' power": pixels.power, "pixels' masks": pixels.masks,
+        "pixels' places": torch.cat([place.flatten() for place in pixels.places]),
+        "spans": torch.tensor([[each.column, len(each.columns_frame)] for each in pixels.spans]).float(),
+        "cells": torch.cat([each.cells.values.flatten() for each in pixels.spans]),
+        "bins": torch.cat([each.bins.values.flatten() for each in pixels.spans]),
+        "totals": torch.cat([each.total.flatten() for each in pixels.spans]),
+    }  # fmt: skip
+
+
 def generator() -> dict[str, Tensor]:
     """The generator's and the student's clips of a sentence, and audio for a video."""
     from avsim.clip import LatentSpec
@@ -100,7 +155,7 @@ def load_video() -> Tensor:
 
 
 PARTS: dict[str, Callable[[], dict[str, Tensor]]] = {
-    each.__name__: each for each in (video_codec, audio_codec, separator, generator)
+    each.__name__: each for each in (video_codec, audio_codec, separator, discovery, generator)
 }
 
 
