@@ -31,9 +31,12 @@ from avsim.models.pair import Pair
 from avsim.models.text import WordEncoder
 from avsim.seeds import generator
 from avsim.separation import Separator, SeparatorSystem
+from avsim.separation.baselines.sound_of_pixels import SoundOfPixels
+from avsim.separation.baselines.system import SoundOfPixelsSystem
 from avsim.separation.scenes import CONSTRAINTS, Scenes, save_scenes
 from avsim.training.optimizers import Recipe
 from avsim.weights import save_model
+from avsim.world.flat.config import KINDS
 from tests.fitting import quiet_trainer
 from tests.shipped import fingerprint
 
@@ -104,6 +107,16 @@ def scenes() -> Values:
                 "stems": fingerprint(sample.stems), "masks": fingerprint(sample.masks),
                 "caption": [float(len(sample.caption)), float(sum(map(ord, sample.caption)))],
             }  # fmt: skip
+        for family in KINDS:
+            source = Scenes(constraints={name: 1.0}, families={family: 1.0}, seed=6)
+            made = [source.scene(row, spec) for row in range(12)]
+            values[f"{name}, {family}"] = {
+                "bodies": [float(len(each.bodies)) for each in made],
+                "players": [float(len(each.players)) for each in made],
+                "strokes": [float(len(each.stick.hits)) for each in made],
+                "places": [sum(body.x + body.release for body in each.bodies) for each in made],
+                "times": [sum(hit.seconds * (1 + hit.target) for hit in each.stick.hits) for each in made],
+            }
     with tempfile.TemporaryDirectory() as folder:
         index = json.loads(save_scenes(folder, [Scenes(seed=5, count=3)], spec).read_text())
     values["saved"] = {"regions": [float(item["regions"]) for item in index["items"]]}
@@ -141,12 +154,18 @@ def audio_codec() -> Values:
 
 
 def separator() -> Values:
-    """A separator, all its augmentation, and its tests for collapse."""
+    """A separator with all its augmentation and tests for collapse, and The Sound of Pixels."""
     torch.manual_seed(0)
     model = Separator(**SMALL)
     waken(model, 0.05)
     batches = [clips(range(4 * k, 4 * k + 4), replace(SPEC, sample_rate=8000)) for k in range(2)]
-    return {"separator": fitted(SeparatorSystem(model, RECIPE, seed=2, spectrum=0.7, every=3), batches)}
+    torch.manual_seed(0)
+    pixels = SoundOfPixels(short_side=32, features=4, widths=[4, 4, 8, 8], width=4, widest=8)
+    waken(pixels, 0.05)
+    return {
+        "separator": fitted(SeparatorSystem(model, RECIPE, seed=2, spectrum=0.7, every=3), batches),
+        "sound of pixels": fitted(SoundOfPixelsSystem(pixels, RECIPE, seed=2), batches),
+    }
 
 
 def latents(seed: int) -> LatentBatch:

@@ -9,6 +9,7 @@ import avsim.separation
 from avsim.clip import Region
 from avsim.errors import InputError
 from avsim.separation import read_mask
+from avsim.separation.regions import alike
 from avsim.separation.video_file import _bounds
 
 
@@ -64,3 +65,11 @@ def test_every_name_of_the_package_can_be_imported():
         assert not isinstance(getattr(avsim.separation, name), type(avsim)), name  # what it names, no module
     with pytest.raises(AttributeError, match="no attribute 'seperate'"):
         avsim.separation.seperate  # noqa: B018
+
+
+def test_sizes_are_alike_within_a_hundredth_of_their_aspect():
+    for one, other, same in (
+        ((100, 200), (50, 100), True), ((100, 200), (100, 202), True), ((100, 200), (100, 203), False),
+        ((100, 200), (102, 200), False), ((64, 64), (64, 96), False), ((1080, 1920), (64, 114), True),
+    ):  # fmt: skip
+        assert alike(one, other) == same == alike(other, one), (one, other)
