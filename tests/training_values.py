@@ -1,4 +1,4 @@
-"""What trainings compute in their first steps: a change that moves a loss, a gradient or a draw is seen.
+"""What trainings and samplers compute at first: a change that moves a loss, a gradient or a draw is seen.
 
 `python -m tests.training_values` writes `training_values.json` anew, for a change that is meant to move them.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,30 @@ from avsim.codecs.system import AudioCodecSystem, VideoCodecSystem
 from avsim.codecs.video import VideoAutoencoder
 from avsim.data.batch import ClipBatch, LatentBatch
 from avsim.data.datamodule import stack
+from avsim.diffusion import Latents, generate
+from avsim.diffusion.datamodule import CHUNK, ReplayData, ReplayLength
+from avsim.diffusion.distillation import SYNC_TARGET_GUIDANCE, TARGET_GUIDANCE
+from avsim.diffusion.flow_edit import flow_edit
+from avsim.diffusion.guidance import DEFAULT_GUIDANCE, GUIDANCE_GIVEN_AUDIO, Guidance
 from avsim.diffusion.levels import LevelMixture
+from avsim.diffusion.multidiffusion import MultiDiffusion
+from avsim.diffusion.rerank import clean_audio_loss
 from avsim.diffusion.student import DistillationSystem
 from avsim.diffusion.system import GeneratorSystem
+from avsim.diffusion.tasks import (
+    ANIMATE,
+    AUDIO_ONLY,
+    AUDIO_TO_VIDEO,
+    FOLEY,
+    JOINT,
+    VIDEO_ONLY,
+    Task,
+    until,
+)
 from avsim.models.joint import JointDiT
 from avsim.models.pair import Pair
 from avsim.models.text import WordEncoder
+from avsim.models.tokens import to_tokens
 from avsim.seeds import generator
 from avsim.separation import Separator, SeparatorSystem
 from avsim.separation.baselines.sound_of_pixels import SoundOfPixels
@@ -39,6 +57,8 @@ from avsim.weights import save_model
 from avsim.world.flat.config import KINDS
 from tests.fitting import quiet_trainer
 from tests.shipped import fingerprint
+from tests.small.models import SPEC as CLIPS
+from tests.small.models import export
 
 NUMBERS = Path(__file__).with_suffix(".json")
 SPEC = ClipSpec(1.0, 32, 32, 16.0, 16000, 2)
@@ -229,8 +249,98 @@ def levels() -> Values:
     return values
 
 
+GUIDANCE = Guidance(
+    guidance_scale=2.5, modality_scale=2.0, audio_modality_scale=3.0, modality_start=0.3, sync_scale=0.3,
+    guidance_start=0.2, sync_samples=2, audio_text_scale=1.5, sync_start=0.25, sync_end=0.9,
+    audio_guidance_scale=1.7, negative_prompt="a drum",
+)  # fmt: skip
+TASKS = (
+    JOINT, FOLEY, AUDIO_TO_VIDEO, ANIMATE, VIDEO_ONLY, AUDIO_ONLY, Task("extend", until(0.3), until(0.3)),
+    Task("edit", start=0.6),
+)  # fmt: skip
+
+
+def sampling() -> Values:
+    """What a random generator draws for each task with every kind of guidance, and what edits and reranks."""
+    model, clean = network().eval(), latents(3)
+    given, captions = Latents(clean.video[:2], clean.audio[:2]), ["a bell", ""]
+    how: dict[str, Any] = {"steps": 3, "guidance": GUIDANCE, "seed": 5, "first_row": 2}
+    found = {task.name: generate(model, captions, LATENTS, given, task, **how) for task in TASKS}
+    plain = {"steps": 2, "seed": 5, "guidance": Guidance(2.0, sync_scale=0.2)}
+    found["first frame first"] = generate(model, captions, LATENTS, **plain, first_frame_lead=1)
+    wide = replace(LATENTS, clip=replace(LATENTS.clip, width=80))
+    found["windows"] = generate(MultiDiffusion(model, (32, 48)), captions, wide, **plain)
+    one = given.each(lambda each: each[:1])
+    found["edited"] = flow_edit(
+        model, "a bell", "a drum", LATENTS, one, Task("edit", start=0.7), steps=3, guidance=GUIDANCE,
+        source_guidance=Guidance(1.5), seed=6,
+    )  # fmt: skip
+    values = {
+        name: {
+            modality: fingerprint(part)
+            for modality, part in (("video", each.video), ("audio", each.audio))
+            if part is not None
+        }
+        for name, each in found.items()
+    }
+    with torch.no_grad():
+        losses = clean_audio_loss(model, model.context(captions, LATENTS), to_tokens(given), 3)
+    values["rerank"] = {"losses": losses.tolist()}
+    return values
+
+
+def defaults() -> Values:
+    """The guidance that ships: of sampling, and of the targets that the shipped student learned."""
+    named = {
+        "default": DEFAULT_GUIDANCE, "audio given": GUIDANCE_GIVEN_AUDIO, "targets": TARGET_GUIDANCE[0],
+        "targets, audio given": TARGET_GUIDANCE[1], "sync targets": SYNC_TARGET_GUIDANCE[0],
+        "sync targets, audio given": SYNC_TARGET_GUIDANCE[1],
+    }  # fmt: skip
+    return {
+        name: {key: [float(x)] for key, x in asdict(how).items() if isinstance(x, int | float)}
+        for name, how in named.items()
+    }
+
+
+def replay() -> Values:
+    """Batches that are sampled from clips rendered meanwhile, of two lengths, with images."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = str(export(Path(folder) / "run"))
+        lengths = (ReplayLength(1.0, 4, CHUNK, 0.6, 0.4), ReplayLength(0.5, 4, 2 * CHUNK, 0.4, 0.6))
+        data = ReplayData(
+            run, run, "easy", ClipSpec(**CLIPS), lengths, {"strike": 0.5}, images=0.5, clips_per_step=CHUNK,
+            minimum=CHUNK, held_out=CHUNK, workers=0, seed=4,
+        )  # fmt: skip
+        data.begin(0)
+        values = {}
+        for step in range(4):
+            data.fill(step)
+            batch = data.batch(step)
+            assert batch.video is not None and batch.audio is not None and batch.images is not None
+            assert batch.images.video is not None
+            values[f"step {step}"] = {
+                "video": fingerprint(batch.video), "audio": fingerprint(batch.audio),
+                "images": fingerprint(batch.images.video),
+                "clips": [float(name.split("/")[-1]) for name in (*batch.names, *batch.images.names)],
+                "rows": [float(batch.first_row), float(batch.images.first_row), float(data.chunks)],
+            }  # fmt: skip
+        data.teardown("fit")
+    return values
+
+
 PARTS: dict[str, Callable[[], Values]] = {
-    each.__name__: each for each in (scenes, video_codec, audio_codec, separator, joint, levels)
+    each.__name__: each
+    for each in (
+        scenes,
+        video_codec,
+        audio_codec,
+        separator,
+        joint,
+        levels,
+        sampling,
+        defaults,
+        replay,
+    )  # fmt: skip
 }
 
 
