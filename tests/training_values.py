@@ -168,7 +168,7 @@ def audio_codec() -> Values:
     torch.manual_seed(0)
     batches = [clips(range(4 * k, 4 * k + 4)) for k in range(2)]
     system = AudioCodecSystem(
-        AudioAutoencoder(channels=4, width=16), RECIPE, seed=2, crop_seconds=0.5, weights={"level": 2.0}
+        AudioAutoencoder(channels=4, width=16, depths=(1, 2)), RECIPE, seed=2, crop_seconds=0.5, weights={"level": 2.0}
     )
     return {"stereo": fitted(system, batches)}
 

@@ -157,6 +157,9 @@ def set_weights(module):
             numbers = torch.arange(weight.numel(), dtype=torch.float64).reshape(weight.shape)
             size = weight[0].numel() if weight.ndim > 1 else 1
             weight.copy_((weight.ndim == 1) + (1.7 * numbers).cos() / max(1, size) ** 0.5)
+        for name, buffer in module.named_buffers():
+            if name.endswith(("latents_mean", "latents_std")):
+                buffer.copy_(name.endswith("std") + 0.4 * torch.arange(float(len(buffer))).cos())
 
 
 EXPECTED = [  # of latents and of what they decode to, a line for each of VIDEO and AUDIO
@@ -175,14 +178,27 @@ EXPECTED = [  # of latents and of what they decode to, a line for each of VIDEO 
         -0.001308,
     ],
     [0.5564, 1.31, 0.3892, -1.494, -0.1807, -0.1568, 0.8561, 0.8766, 0.01013, -0.006893, -0.00185, -0.00482],
-    [1.087, 1.33, -1.34, -2.12, -0.1772, -0.1722, 0.8391, 0.8612, 0.01263, -0.02687, -0.07001, -0.004248],
     [
-        1.091,
-        1.347,
-        -1.281,
-        -2.133,
-        -0.1761,
-        -0.1921,
+        1.139,
+        1.579,
+        -1.865,
+        -2.217,
+        -0.3985,
+        -0.006465,
+        0.8391,
+        0.8612,
+        0.01261,
+        -0.02689,
+        -0.07045,
+        -0.004244,
+    ],
+    [
+        1.141,
+        1.585,
+        -1.815,
+        -2.22,
+        -0.3973,
+        -0.01881,
         0.8388,
         0.8619,
         0.009713,
@@ -190,7 +206,7 @@ EXPECTED = [  # of latents and of what they decode to, a line for each of VIDEO 
         -0.007449,
         -0.002861,
     ],
-    [1.091, 1.347, -1.281, -2.133, -0.1761, -0.1921, 0.7408, 0.8196, 0.01036, -0.01536, 0.001345, -0.02367],
+    [1.141, 1.585, -1.815, -2.22, -0.3973, -0.01881, 0.7408, 0.8196, 0.01037, -0.01536, 0.001344, -0.02367],
     [
         1.243,
         1.634,
@@ -205,8 +221,12 @@ EXPECTED = [  # of latents and of what they decode to, a line for each of VIDEO 
         -0.002341,
         -0.00603,
     ],
-    [1.082, 1.319, -0.1535, 0.06954, -0.5546, -0.4279, 0.4609, 0.8539, -0.02008, -0.0404, -0.008963, 0.0361],
+    [1.247, 1.682, -0.5046, 0.1897, -0.2869, -0.3994, 0.4609, 0.8539, -0.02008, -0.0404, -0.008963, 0.0361],
     [1.059, 1.151, 0.1115, 0.001909, -0.1978, -0.0942, 0.1045, 7.425, -0.002348, 0.07872, -0.0223, -0.1211],
+    [*((kind, (config,)) for kind, config in VIDEO), *AUDIO],
+    [*((kind, (config,)) for kind, config in VIDEO), *AUDIO],
+    [*((kind, (config,)) for kind, config in VIDEO), *AUDIO],
+    [*((kind, (config,)) for kind, config in VIDEO), *AUDIO],
 ]
 
 
