@@ -167,9 +167,8 @@ def audio_codec() -> Values:
     """A stereo codec on crops."""
     torch.manual_seed(0)
     batches = [clips(range(4 * k, 4 * k + 4)) for k in range(2)]
-    system = AudioCodecSystem(
-        AudioAutoencoder(channels=4, width=16, depths=(1, 2)), RECIPE, seed=2, crop_seconds=0.5, weights={"level": 2.0}
-    )
+    model = AudioAutoencoder(channels=4, width=16, depths=(1, 2))
+    system = AudioCodecSystem(model, RECIPE, seed=2, crop_seconds=0.5, weights={"level": 2.0})
     return {"stereo": fitted(system, batches)}
 
 
