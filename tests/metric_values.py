@@ -53,7 +53,7 @@ CONFIG = replace(world_config("medium"), spec=replace(world_config("medium").spe
 Kept = TypeVar("Kept")
 
 
-def by_side(clip: Clip, regions: Sequence[Region]) -> Stems:
+def by_side(clip: Clip, regions: Sequence[Region], gain: float = 1.0) -> Stems:
     """A separator that gives each region the channel of its side, as far as its picture is bright."""
     assert clip.frames is not None and clip.wave is not None
     width, stems = clip.frames.shape[-1], []
@@ -61,11 +61,11 @@ def by_side(clip: Clip, regions: Sequence[Region]) -> Stems:
         mask = region.mask.float().reshape(-1, *region.mask.shape[-2:]).amax(0)
         bright = float((clip.frames.mean((0, 1)) * mask).sum() / mask.sum().clamp(min=1))
         x = float((mask.mean(0) * torch.arange(width)).sum() / mask.mean(0).sum().clamp(min=1e-6)) / width
-        stems.append(bright * torch.tensor([[1 - x], [x]]) * clip.wave / len(regions))
+        stems.append(gain * bright * torch.tensor([[1 - x], [x]]) * clip.wave / len(regions))
     return Stems(torch.stack([*stems, clip.wave - sum(stems)]), regions, clip.sample_rate)
 
 
-DETECTORS = Detectors(onsets=lambda clip: (), separate=by_side, second=lambda c, r: by_side(c, r[::-1]))
+DETECTORS = Detectors(onsets=lambda clip: (), separate=by_side, second=lambda c, r: by_side(c, r, 2.0))
 
 
 def mistaken(found: Features, random: np.random.Generator) -> Features:

@@ -132,6 +132,13 @@ def test_prompts_by_name_by_line_and_from_samples(films, tmp_path):
         (folder / "samples.json").write_text(text)
         with pytest.raises(InputError):
             Clips.of([folder])
+    for text, shown in (('["a bell"]', "holds"), ('{"1.mp4": 3}', "holds"), ("not json", "read as json")):
+        named.write_text(text)
+        with pytest.raises(InputError, match=shown):
+            Clips.of([films], named)
+    lines.write_text("a\nb\n")
+    with pytest.raises(InputError, match="has 2 lines and there are 3 clips"):
+        Clips.of([films], lines)
     named.write_text('{"9.mp4": "a bell"}')
     with pytest.raises(InputError, match="of 3 clips it fits none"):
         Clips.of([films], named)

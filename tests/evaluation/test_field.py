@@ -211,9 +211,9 @@ def test_the_jackknife_leaves_out_clips_with_all_their_windows():
     found, windows = metric._value(), torch.cat([row.softmax(1) for row in rows])
     group = torch.arange(12).repeat_interleave(2) % 10
     left = torch.tensor([inception_score(windows[group != k]) for k in range(10)])
-    error = ((left - left.mean()).square().sum() * 9 / 10).sqrt()
+    error = ((left - left.mean()).square().sum() * 9 / 10).sqrt()  # of the jackknife of ten groups
     assert found.mean == pytest.approx(inception_score(windows))
-    assert found.high - found.mean == pytest.approx(1.96 * error.item(), rel=0.25)  # of Student's t: 2.26
+    assert found.high - found.mean == pytest.approx(1.96 * error.item(), rel=1e-3)
     with pytest.raises(InputError, match="judged 2 of 2 clips; it needs 3"):
         FieldMetric("IS", "is", None, metric.rows[:2], clips=2).result()
 
@@ -290,6 +290,23 @@ def test_wrong_values(spec, message):
     with pytest.raises(InputError) as found, allowing(["math"]):
         field_metric(spec)
     assert message.lower() in str(found.value).lower()
+
+
+def test_names_by_kind_and_network(module):
+    names = {
+        "fad:passt=mynetworks:levels": "FD-passt", "fad:panns=mynetworks:levels": "FD-panns",
+        "fad:vggish=mynetworks:levels": "FAD-vggish", "kad:passt=mynetworks:levels": "KAD-passt",
+        "fvd:i3d=mynetworks:shape": "FVD-i3d", "is:panns=mynetworks:levels": "IS-panns",
+        "imagebind=mynetworks:levels": "ImageBind score", "lse-c=mynetworks:levels": "LSE-C",
+        "av-align": "AV-Align",
+    }  # fmt: skip
+    assert {spec: field_metric(spec).name for spec in names} == names
+    assert [field_metric(spec).needs_reference for spec in names] == [True] * 5 + [False] * 4
+    for spec, example in (("fvd", "fvd:videomae=PATH"), ("is", "is:panns=PATH"), ("kad", "kad:clap=PATH")):
+        with pytest.raises(InputError, match=f"such as {example}"):
+            field_metric(spec)
+    with pytest.raises(InputError, match="FVD needs a network for video"):
+        field_metric("fvd:vggish=mynetworks:levels")
 
 
 def test_one_that_fails_stops_no_other(module):
