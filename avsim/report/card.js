@@ -83,8 +83,8 @@ class Card {
     this.#strips();
     this.spectrum = null;
     const left = element("div", { class: "seen" }, video ? this.#stage(this.media) : this.media, this.#controls());
-    const right = element("div", { class: "timeline" }, this.#tracks(), this.root.querySelector(".judged"), ...this.#desk());
-    this.space.append(left, right);
+    const right = element("div", { class: "timeline" }, this.#tracks(), this.root.querySelector(".judged"));
+    this.space.append(left, right, ...this.#desk());
     this.root.classList.toggle("audio", !video);
     if (this.desk) this.#mixed();
     this.pixels?.build(left);
@@ -167,7 +167,7 @@ class Card {
     if (mel) {
       this.canvas = element("canvas", { role: "img", "aria-label": "Log-mel spectrogram" });
       row("mel", this.canvas, `Log-mel spectrogram, 30 Hz to ${(top / 1000).toFixed(0)} kHz`);
-      rows.at(-1).append(element("span", { class: "top" }, `${(top / 1000).toFixed(0)} kHz`));
+      rows.at(-1).append(element("span", { class: "top" }, `${(top / 1000).toFixed(0)} kHz`), element("span", { class: "bottom" }, "30 Hz"));
       this.spectrogram(mel);
     }
     this.head = element("span", { class: "head" });
@@ -238,7 +238,9 @@ class Card {
         this.dim, ...this.lines.flatMap(({ paths }) => paths));
       this.media.after(this.overlay);
     }
-    return [element("ul", { class: "stems", "aria-label": "Stems" }, ...strips.map((strip) => this.#strip(strip)))];
+    return [element("div", { class: "desk" },
+      element("ul", { class: "stems", "aria-label": "Stems" }, ...strips.map((strip) => this.#strip(strip))),
+      element("p", { class: "note" }, "Bars: level of each stem relative to the clip’s audio. Sliders: its gain."))];
   }
 
   #strip(strip) {

@@ -35,6 +35,12 @@ class Section:
 
     heading: str
     parts: Sequence[str]
+    name: str = ""  # by which `link` leads to it
+
+
+def link(name: str, text: str) -> Html:
+    """A link to a section of the page."""
+    return Html(f'<a href="#{escaped(name)}">{escaped(text)}</a>')
 
 
 def image(png: bytes, label: str) -> Html:
@@ -114,7 +120,8 @@ def check_own_page(path: str | Path) -> None:
 def _section(section: Section) -> str:
     parts = (part if isinstance(part, Html) else f"<p>{escaped(part)}</p>" for part in section.parts)
     heading = f"<h2>{escaped(section.heading)}</h2>" if section.heading else ""
-    return f"<section>{heading}{''.join(parts)}</section>"
+    name = f' id="{escaped(section.name)}"' if section.name else ""
+    return f"<section{name}>{heading}{''.join(parts)}</section>"
 
 
 _PAGE = """<!doctype html>

@@ -103,6 +103,8 @@ def test_keys_clicks_and_controls(written, tmp_path):
         box = browser.run("(b => [b.left, b.top, b.width, b.height])(cards[0].stage.getBoundingClientRect())")
         controls = browser.run("cards[0].root.querySelector('.controls').getBoundingClientRect().top")
         assert box[2] >= 320 and abs(box[2] / box[3] - 64 / 48) < 0.02 and controls >= box[1] + box[3]
+        levels = "[-0.04, 0, -6.25, null].map(shownLevel)"
+        assert browser.run(levels) == ["0.0 dB", "0.0 dB", "−6.3 dB", "silent"]
         look = "getComputedStyle(document.querySelector('video')).imageRendering"
         assert browser.run(look) == "pixelated"
         browser.run("document.querySelector('button.smooth').click()")
