@@ -37,8 +37,8 @@ KEYS = Html(f'<p class="keys">{_KEYS}. {_SEEK}</p>')
 STEM_KEYS = Html(f'<p class="keys">{_KEYS}{_STEM_KEYS}. {_SEEK}</p>')
 FRAME_KEYS = Html(f'<p class="keys">{_KEYS}. Click the frames to go there.</p>')  # where one sees them alone
 MARKS = (
-    "▾ marks the events that a detector sees, ▴ the onsets that one hears; ✓ and ✗: facts of the prompt that "
-    "they find or miss. The detectors were trained on the synthetic world, and are sometimes wrong."
+    "Detectors mark events in the video (▾) and onsets in the audio (▴), and find facts of the prompt (✓) or "
+    "not (✗). They were trained on the synthetic world, and can be wrong."
 )
 SIGNS = {True: ("✓", "found"), False: ("✗", "not found"), None: ("?", "not judged")}
 

@@ -161,7 +161,7 @@ def _difference(each: Difference) -> list[str]:
     name = f"{each.metric}: {each.number}"
     if each.number in each.metric or each.number.startswith(each.metric):
         name = max(each.metric, each.number, key=len)
-    name += f" {arrow(each.higher_is_better)}"
+    name += f"\u00a0{arrow(each.higher_is_better)}"
     verdict = Html(f'<span class="{each.verdict.split()[0]}">{each.verdict}</span>')
     judged = f"{each.judged} of {each.total}"
     return [
@@ -223,7 +223,7 @@ def _config(columns: Sequence[Column]) -> list[Html]:
     differing = [key for key in keys if len({column.config.get(key) for column in known}) > 1]
     if len(known) < 2:
         return []
-    rows = [[key, *(column.config.get(key, "–") for column in columns)] for key in differing]
+    rows = [[key, *(column.config.get(key, "not set") for column in columns)] for key in differing]
     body = table(["setting", *(column.name for column in columns)], rows) if rows else Html("<p>None.</p>")
     some = "1 setting differs" if len(rows) == 1 else f"{len(rows)} settings differ"
     return [Html(f"<details><summary>{some}</summary>{body}</details>")]

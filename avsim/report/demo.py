@@ -86,7 +86,7 @@ def write_page(
                 "The model received the video and its caption; the video is returned unchanged.",
                 _beside(
                     replace(_generated(simulator, foley, found[-2]), label="generated audio"),
-                    shown_truth(muted, truth, "rendered by the world"),
+                    shown_truth(muted, truth, "audio rendered by the world"),
                 ),
             ],
         ),
@@ -167,7 +167,7 @@ def _judged(found: Sequence[Features]) -> Section:
         suite.update(features)
     rows = [
         [
-            f"{result.metric.name} {arrow(result.metric.scorer().higher_is_better)}",
+            f"{result.metric.name}\u00a0{arrow(result.metric.scorer().higher_is_better)}",
             *cells(result.headline, result.scores[result.headline]),
         ]
         for result in suite.results()

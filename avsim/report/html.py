@@ -63,7 +63,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Html:
     head = "".join(f'<th scope="col">{escaped(cell)}</th>' for cell in header)
     body = ""
     for first, *rest in rows:
-        cells = "".join(f"<td>{escaped(cell)}</td>" for cell in rest)
+        cells = "".join(f"<td>{escaped(cell)}</td>" for cell in rest).replace(" … ", "\u00a0…\u00a0")
         body += f'<tr><th scope="row">{escaped(first)}</th>{cells}</tr>'
     return Html(f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>')
 

@@ -93,7 +93,7 @@ def write_scores(
         notes: sentences on what was judged.
         examples: cards of clips, the worst first.
         summary: names of the metrics whose main number is in the table on top.
-        published: results of metrics of the field, a line each.
+        published: results of published metrics, a line each.
     """
     ordered = sorted(results, key=lambda each: each.warning is not None)
     names = {result.metric.name: f"metric-{number}" for number, result in enumerate(ordered)}
@@ -104,7 +104,7 @@ def write_scores(
     further = [Html(f"<p>{link('clips', heading)}</p>")] if examples else []
     sections = [Section("Summary", [*top, *notes, *further])]
     if published:
-        sections.append(Section("Metrics of the field", published))
+        sections.append(Section("Published metrics", published))
     for result in ordered:
         parts: list[str] = [result.metric.about]
         if result.warning is not None:
@@ -121,7 +121,7 @@ def write_scores(
 def _main(result: Result, name: str) -> list[str]:
     """The row of a metric's main number."""
     score = result.scores[result.headline]
-    measure = f"{result.headline} {arrow(result.metric.scorer().higher_is_better)}"
+    measure = f"{result.headline}\u00a0{arrow(result.metric.scorer().higher_is_better)}"
     if result.calibration is not None and result.calibration.failures:
         measure += " (failed its calibration)"
     return [link(name, result.metric.name), *cells(measure, score)]

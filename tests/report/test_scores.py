@@ -42,7 +42,7 @@ def test_the_summary_is_a_table_with_directions_and_has_the_metrics_of_the_field
     lines = ["AV-Align: 0.53, judged 4 of <4>"]
     text = write_scores(path, "x", results, [], [Html("<i></i>")], ["offset"], lines).read_text()
     summary, _, rest = text.partition("</table>")
-    assert "offset, median, ms ↓" in summary and "F1" not in summary and "F1" in rest
+    assert "offset, median, ms\u00a0↓" in summary and "F1" not in summary and "F1" in rest
     assert "AV-Align: 0.53, judged 4 of &lt;4&gt;" in text
     targets = re.findall(r'href="#([^"]+)"', text)
     assert len(targets) == 2 and all(text.count(f' id="{name}"') == 1 for name in targets)
