@@ -34,6 +34,16 @@ def test_help_answers_in_half_a_second_of_work_and_lists_every_verb():
         assert verb in done.stdout
 
 
+def test_no_help_shows_an_escaped_percent_sign():
+    code = (
+        "from avsim.__main__ import build_parser; parser = build_parser();"
+        "verbs = next(a.choices for a in parser._actions if isinstance(a.choices, dict));"
+        "print(*(each.format_help() for each in [parser, *verbs.values()]))"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT).stdout
+    assert "95 % interval" in shown and "%%" not in shown
+
+
 def test_help_imports_nothing_heavy():
     code = (
         "import sys; from avsim.__main__ import build_parser; build_parser();"

@@ -17,7 +17,7 @@ def add(subparsers: argparse._SubParsersAction) -> None:
     parser = subparsers.add_parser(
         "compare",
         help="compare runs, folders of clips or checkpoints side by side",
-        description="Write one page: the paired difference of each metric with its 95 %% interval, metrics "
+        description="Write one page: the paired difference of each metric with its 95 % interval, metrics "
         "over steps, settings that differ, cost, and the clips of each prompt playing together. Clips are "
         "matched by prompt and seed, by prompt, or by file name. A is the first column; the others are "
         "compared with it.",

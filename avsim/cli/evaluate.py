@@ -179,7 +179,11 @@ def run(arguments: argparse.Namespace) -> None:
         temporary.write_text(json.dumps(plain, indent=1))
     summary = [result.summary(len(clips.paths)) for result in results if result.metric.name in SUMMARY]
     cards = [shown for _, _, shown in examples]
-    page = write_scores(arguments.out / "index.html", "Judged clips", results, notes, cards, summary)
+    names = dict.fromkeys(path.resolve().name for path in arguments.clips)
+    title = f"Metrics of {', '.join([*names][:3])}{' …' if len(names) > 3 else ''}"
+    page = write_scores(
+        arguments.out / "index.html", title, results, notes, cards, SUMMARY, list(field.lines())
+    )
     print("\n".join(summary))
     _print(results, notes, arguments.all)
     for line in field.lines():

@@ -116,7 +116,8 @@ def run(arguments: argparse.Namespace) -> None:
 
     def also(folder: Path) -> None:
         if arguments.page:
-            write_pixels(folder / "index.html", model, path, regions, path.name, _findings(path))
+            title = f"{path.name}: audio by region"
+            write_pixels(folder / "index.html", model, path, regions, title, _findings(path))
 
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("separating", total=wave.shape[1])

@@ -1,11 +1,4 @@
-"""Physics probes: six rows on whether the audio fits the video, from clips alone.
-
-    1 identity and material   a sound's kind and material are those of the visible event at its time
-    2 speed and loudness      of one thing in one clip, what is seen to hit harder is louder
-    3 place and decay         the audio's place is the video's place, with its reverberation time
-    4 timbre                  the audio detector finds the kind that is visibly played
-    5 size, pitch, bounces    within a material, larger things sound lower; intervals of bounces shrink
-    6 superposition           each kind that visibly sounds is audible
+"""Physics probes: six rows (`ABOUT`) on whether the audio fits the video, from clips alone.
 
 Detectors are no truth: their own errors stand beside, as the score that true clips get.
 """
@@ -47,6 +40,14 @@ ROWS = {  # of the card -> the columns that it is made of
     "4 timbre": COLUMNS[13:14],
     "5 size, pitch and bounces": COLUMNS[14:19],
     "6 superposition": ("kinds seen, heard", *COLUMNS[19:]),
+}
+ABOUT = {  # a row -> what it measures
+    "1 identity and material": "Whether a sound's kind and material are those of the event seen at its time.",
+    "2 speed and loudness": "Whether what is seen to hit harder is louder, of one thing in one clip.",
+    "3 place and decay": "Whether the audio's place is the video's place, with its reverberation time.",
+    "4 timbre": "Whether the audio detector finds the instrument that is visibly played.",
+    "5 size, pitch and bounces": "Whether larger things of a material sound lower; bounces come ever sooner.",
+    "6 superposition": "Whether each kind of thing that visibly sounds is audible.",
 }
 MADE_OF = {  # a row -> the numbers that are reported beside it
     "1 identity and material": ("kind heard is kind seen", "material heard is material seen"),

@@ -17,7 +17,7 @@ from avsim.evaluation.features import Features
 from avsim.evaluation.grounding import Grounding
 from avsim.evaluation.integrity import Integrity
 from avsim.evaluation.metric import ClipScorer
-from avsim.evaluation.physics import ROWS, PhysicsProbes
+from avsim.evaluation.physics import ABOUT, ROWS, PhysicsProbes
 from avsim.evaluation.regions import sounding_regions
 from avsim.evaluation.result import NotJudged, Reason, Score
 from avsim.evaluation.space import Space
@@ -183,7 +183,7 @@ METRICS: tuple[Metric, ...] = (
     *(
         Metric(
             f"physics, {row}",
-            "One row of the physics probes.",
+            ABOUT[row],
             partial(PhysicsProbes, row),
             _physics,
             corruptions=CORRUPTIONS_OF_ROWS[row],

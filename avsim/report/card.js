@@ -16,6 +16,24 @@ async function levelsOf(address) {
   return { width: image.width, height: image.height, levels: pixels.filter((_, i) => i % 4 === 0) };
 }
 
+/** The lowest and highest sample of each of `count` spans, of all channels, as the page holds a clip's: in 127ths. */
+function peaksOf(channels, count) {
+  const peaks = new Float32Array(2 * count);
+  const span = channels[0].length / count;
+  for (let i = 0; i < count; i++) {
+    const [first, last] = [Math.floor(i * span), Math.ceil((i + 1) * span)];
+    let [low, high] = [1, -1];
+    for (const wave of channels) {
+      for (let n = first; n < last; n++) {
+        if (wave[n] < low) low = wave[n];
+        if (wave[n] > high) high = wave[n];
+      }
+    }
+    peaks.set([127 * low, 127 * high], 2 * i);
+  }
+  return peaks;
+}
+
 /** Paint levels by a function of a level -> [red, green, blue]. */
 function paint(canvas, { width, height, levels }, shade) {
   Object.assign(canvas, { width, height });
@@ -83,8 +101,8 @@ class Card {
     this.#strips();
     this.spectrum = null;
     const left = element("div", { class: "seen" }, video ? this.#stage(this.media) : this.media, this.#controls());
-    const right = element("div", { class: "timeline" }, this.#tracks(), this.root.querySelector(".judged"), ...this.#desk());
-    this.space.append(left, right);
+    const right = element("div", { class: "timeline" }, this.#tracks(), this.root.querySelector(".judged"));
+    this.space.append(left, right, ...this.#desk());
     this.root.classList.toggle("audio", !video);
     if (this.desk) this.#mixed();
     this.pixels?.build(left);
@@ -167,7 +185,7 @@ class Card {
     if (mel) {
       this.canvas = element("canvas", { role: "img", "aria-label": "Log-mel spectrogram" });
       row("mel", this.canvas, `Log-mel spectrogram, 30 Hz to ${(top / 1000).toFixed(0)} kHz`);
-      rows.at(-1).append(element("span", { class: "top" }, `${(top / 1000).toFixed(0)} kHz`));
+      rows.at(-1).append(element("span", { class: "top" }, `${(top / 1000).toFixed(0)} kHz`), element("span", { class: "bottom" }, "30 Hz"));
       this.spectrogram(mel);
     }
     this.head = element("span", { class: "head" });
@@ -202,13 +220,19 @@ class Card {
   }
 
   #wave(peaks) {
-    const count = peaks.length / 2;
-    const most = Math.max(8, ...peaks.map(Math.abs));
-    const at = (i, which) => `${i} ${(50 - (48 * peaks[2 * i + which]) / most).toFixed(1)}`;
-    const numbers = Array.from({ length: count }, (_, i) => i);
-    const path = `M${numbers.map((i) => at(i, 1)).join("L")}L${numbers.reverse().map((i) => at(i, 0)).join("L")}Z`;
-    return drawn("svg", { viewBox: `0 0 ${count - 1} 100`, preserveAspectRatio: "none", "aria-hidden": "true" },
-      drawn("path", { d: path, fill: "currentColor", stroke: "currentColor", "stroke-width": 1, "vector-effect": "non-scaling-stroke" }));
+    this.peaks = peaks;
+    this.line = drawn("path", { fill: "currentColor", stroke: "currentColor", "stroke-width": 1, "vector-effect": "non-scaling-stroke" });
+    this.#waveform(null);
+    return drawn("svg", { viewBox: `0 0 ${peaks.length / 2 - 1} 100`, preserveAspectRatio: "none", "aria-hidden": "true" }, this.line);
+  }
+
+  /** Draw the clip's waveform, or a stem's on the same scale. */
+  #waveform(strip) {
+    const most = Math.max(8, ...this.peaks.map(Math.abs));
+    const numbers = Array.from({ length: this.peaks.length / 2 }, (_, i) => i);
+    const peaks = strip ? peaksOf(strip.channels, numbers.length) : this.peaks;
+    const at = (i, which) => `${i} ${Math.max(0, Math.min(100, 50 - (48 * peaks[2 * i + which]) / most)).toFixed(1)}`;
+    this.line.setAttribute("d", `M${numbers.map((i) => at(i, 1)).join("L")}L${numbers.reverse().map((i) => at(i, 0)).join("L")}Z`);
   }
 
   /** Show the levels of a PNG, or those that are given; shades are the same for the clip and its stems. */
@@ -238,7 +262,9 @@ class Card {
         this.dim, ...this.lines.flatMap(({ paths }) => paths));
       this.media.after(this.overlay);
     }
-    return [element("ul", { class: "stems", "aria-label": "Stems" }, ...strips.map((strip) => this.#strip(strip)))];
+    return [element("div", { class: "desk" },
+      element("ul", { class: "stems", "aria-label": "Stems" }, ...strips.map((strip) => this.#strip(strip))),
+      element("p", { class: "note" }, "Bars: level of each stem relative to the clip’s audio. Sliders: its gain."))];
   }
 
   #strip(strip) {
@@ -281,16 +307,22 @@ class Card {
     this.shown();
   }
 
-  /** Light and spectrogram of what is heard alone, or of the stem under the pointer. */
+  /** Light, waveform and spectrogram of what is heard alone, or of the stem under the pointer. */
   shown() {
     const alone = this.lit ? [this.lit] : this.mixer.strips.filter((strip) => strip.solo);
     this.bright = alone.filter((strip) => strip.outline);
     this.dimmed = alone.length > 0;
     if (this.canvas && !(this.mixer.place && !this.lit)) {
       const one = alone.length === 1 ? alone[0] : null;
-      if (one !== this.spectrum) this.spectrogram(typeof one?.mel === "function" ? one.mel() : (one?.mel ?? this.data.mel));
+      if (one !== this.spectrum) {
+        this.spectrogram(typeof one?.mel === "function" ? one.mel() : (one?.mel ?? this.data.mel));
+        this.#waveform(one);
+      }
       this.spectrum = one;
-    } else this.spectrum = undefined;
+    } else {
+      if (this.spectrum && this.canvas) this.#waveform(null);
+      this.spectrum = undefined;
+    }
     this.outlined = -1;
     this.show();
   }

@@ -27,10 +27,18 @@ from avsim.report.tracks import data_uri, frame_strip, highest, log_mel, mel_ima
 _BESIDE = Path(__file__).parent
 SCRIPT = '"use strict";\n' + "".join((_BESIDE / name).read_text() for name in ("mixer.js", "card.js"))
 STYLE = (_BESIDE / "card.css").read_text()
-KEYS = Html(
-    '<p class="keys">Keys: <kbd>space</kbd> plays, <kbd>←</kbd> <kbd>→</kbd> step by a frame (with '
-    "<kbd>shift</kbd> by ¼ s), <kbd>J</kbd> <kbd>K</kbd> next and previous clip, <kbd>L</kbd> repeats, "
-    "<kbd>1</kbd> … <kbd>9</kbd> one stem alone. Click a strip, waveform or spectrogram to go there.</p>"
+_KEYS = (
+    "Keys: <kbd>space</kbd> plays, <kbd>←</kbd> <kbd>→</kbd> step by a frame (with <kbd>shift</kbd> by ¼ s), "
+    "<kbd>J</kbd> <kbd>K</kbd> next and previous clip, <kbd>L</kbd> repeats"
+)
+_STEM_KEYS = ", <kbd>1</kbd> … <kbd>9</kbd> one stem alone"
+_SEEK = "Click the frames, the waveform or the spectrogram to go there."
+KEYS = Html(f'<p class="keys">{_KEYS}. {_SEEK}</p>')
+STEM_KEYS = Html(f'<p class="keys">{_KEYS}{_STEM_KEYS}. {_SEEK}</p>')
+FRAME_KEYS = Html(f'<p class="keys">{_KEYS}. Click the frames to go there.</p>')  # where one sees them alone
+MARKS = (
+    "Detectors mark events in the video (▾) and onsets in the audio (▴), and find facts of the prompt (✓) or "
+    "not (✗). They were trained on the synthetic world, and can be wrong."
 )
 SIGNS = {True: ("✓", "found"), False: ("✗", "not found"), None: ("?", "not judged")}
 

@@ -14,14 +14,15 @@ from rich.progress import Progress
 from avsim import media
 from avsim.errors import InputError
 from avsim.evaluation.features import Features
-from avsim.report.card import KEYS
+from avsim.evaluation.suite import METRICS
+from avsim.report.card import KEYS, MARKS
 from avsim.report.card import SCRIPT as CARD_SCRIPT
 from avsim.report.card import STYLE as CARD_STYLE
 from avsim.report.columns import Column, Row, shared
 from avsim.report.examine import Examined, examine, judges_of, metrics_for
 from avsim.report.html import Html, Section, check_own_page, escaped, page, table
-from avsim.report.paired import Difference, difference
-from avsim.report.scores import shown
+from avsim.report.paired import FEWEST, Difference, difference
+from avsim.report.scores import arrow, shown
 from avsim.report.tracks import highest
 
 _BESIDE = Path(__file__).parent
@@ -36,7 +37,7 @@ STYLE = (
 LETTERS = "ABCDEFGH"  # of columns, and their keys
 WIDE, HIGH = 180, 22  # pixels of an interval's plot
 ABOUT = (
-    "The clips of a prompt play together. You hear the one under the pointer; keys A, B, … choose one. "
+    "The clips of a prompt play together. You hear the one that you point at or tap; keys A, B, … choose. "
     "Strips below a clip show how its frames and its audio differ from the first column's."
 )
 
@@ -117,7 +118,7 @@ def write_page(found: Comparison, path: str | Path) -> Path:
     sections = [
         *_decided(found),
         Section("", [*_curves(found.columns), *_config(found.columns), *_cost(found.columns)]),
-        Section("Clips", [ABOUT, KEYS, *(_group(found, row) for row in found.rows)]),
+        Section("Clips", [ABOUT, MARKS, KEYS, *(_group(found, row) for row in found.rows)]),
     ]
     title = f"{' and '.join(names)} compared" if len(names) > 1 else f"{names[0]}: samples"
     return page(path, title, sections, _UPLOT + "\n" + SCRIPT, STYLE)
@@ -129,23 +130,38 @@ def _decided(found: Comparison) -> list[Section]:
     for letter, column in zip(LETTERS[1:], found.columns[1:], strict=False):
         differences = found.differences[column.name]
         total = differences[0].total if differences else 0
-        rows = [_difference(each) for each in differences if each.judged]
-        unjudged = [f"{d.metric} ({_reasons(d)})" for d in differences if not d.judged]
+        rows = [_difference(each) for each in differences if math.isfinite(each.value)]
+        unjudged = [f"{d.metric} ({_reasons(d)})" for d in differences if not math.isfinite(d.value)]
         notes = [
             f"Paired over {total} prompts and seeds; 95 % intervals by the paired bootstrap over prompts. "
-            "One of twenty metrics seems decided even where nothing differs."
+            "One of twenty metrics seems decided even where nothing differs. "
+            "↑: higher is better, ↓: lower is."
         ]
+        if total < FEWEST:
+            notes.append(f"Nothing is decided by fewer than {FEWEST} pairs.")
         missing = [f"Not judged: {'; '.join(unjudged)}."] if unjudged else []
         left = [f"Left out: {'; '.join(found.left_out)}."] if found.left_out else []
         header = ["metric", f"{letter} is", f"{letter} − A", "95 % interval", "", "A", letter, "judged"]
         heading = f"Is {letter} ({column.title}) better than A ({first.title})?"
-        sections.append(Section(heading, [*notes, table(header, rows), *missing, *left]))
+        parts = [*notes, table(header, rows), *missing, *left, _measured(differences)]
+        sections.append(Section(heading, parts))
     return sections
+
+
+def _measured(differences: Sequence[Difference]) -> Html:
+    """What each metric of the table measures, to be opened."""
+    about = {metric.name: metric.about for metric in METRICS}
+    rows = [[each.metric, about.get(each.metric, "")] for each in differences if math.isfinite(each.value)]
+    body = table(["metric", "what it measures"], rows)
+    return Html(f"<details><summary>What the metrics measure</summary>{body}</details>")
 
 
 def _difference(each: Difference) -> list[str]:
     interval = f"{shown(each.low)} … {shown(each.high)}" if math.isfinite(each.low) else "–"
-    name = each.metric if each.number.partition(",")[0] in each.metric else f"{each.metric}: {each.number}"
+    name = f"{each.metric}: {each.number}"
+    if each.number in each.metric or each.number.startswith(each.metric):
+        name = max(each.metric, each.number, key=len)
+    name += f"\u00a0{arrow(each.higher_is_better)}"
     verdict = Html(f'<span class="{each.verdict.split()[0]}">{each.verdict}</span>')
     judged = f"{each.judged} of {each.total}"
     return [
@@ -155,7 +171,7 @@ def _difference(each: Difference) -> list[str]:
 
 
 def _reasons(each: Difference) -> str:
-    return ", ".join(f"{count} {reason}" for reason, count in each.why.items())
+    return ", ".join(f"{count} {reason}" for reason, count in each.why.items()) or "nothing to compare"
 
 
 def _plot(each: Difference) -> Html:
@@ -207,9 +223,10 @@ def _config(columns: Sequence[Column]) -> list[Html]:
     differing = [key for key in keys if len({column.config.get(key) for column in known}) > 1]
     if len(known) < 2:
         return []
-    rows = [[key, *(column.config.get(key, "–") for column in columns)] for key in differing]
+    rows = [[key, *(column.config.get(key, "not set") for column in columns)] for key in differing]
     body = table(["setting", *(column.name for column in columns)], rows) if rows else Html("<p>None.</p>")
-    return [Html(f"<details><summary>{len(rows)} settings differ</summary>{body}</details>")]
+    some = "1 setting differs" if len(rows) == 1 else f"{len(rows)} settings differ"
+    return [Html(f"<details><summary>{some}</summary>{body}</details>")]
 
 
 def _cost(columns: Sequence[Column]) -> list[Html]:

@@ -15,11 +15,11 @@ from avsim.evaluation.regions import sounding_regions
 from avsim.evaluation.suite import MetricSuite
 from avsim.perception.naming import named
 from avsim.perception.referred_region import overview
-from avsim.report.card import KEYS, Shown, card
+from avsim.report.card import MARKS, STEM_KEYS, Shown, card
 from avsim.report.findings import findings
 from avsim.report.html import Html, Section, escaped, page, table
 from avsim.report.pixels import ABOUT, SCRIPT, STYLE, hearable_clip
-from avsim.report.scores import HEADER, cells
+from avsim.report.scores import HEADER, LEGEND, arrow, cells
 from avsim.report.truth import shown_truth
 from avsim.separation import find_regions
 from avsim.simulator import Simulator
@@ -74,7 +74,7 @@ def write_page(
     ]
     foley, extended = samples[-2:]
     sections = [
-        Section("", [_about(simulator), KEYS, *cards[: len(prompts)]]),
+        Section("", [_about(simulator), STEM_KEYS, *cards[: len(prompts)]]),
         *(
             [Section("What fails", ["Prompts that were chosen because they go wrong.", *wrong])]
             if wrong
@@ -86,7 +86,7 @@ def write_page(
                 "The model received the video and its caption; the video is returned unchanged.",
                 _beside(
                     replace(_generated(simulator, foley, found[-2]), label="generated audio"),
-                    shown_truth(muted, truth, "the world's own audio"),
+                    shown_truth(muted, truth, "audio rendered by the world"),
                 ),
             ],
         ),
@@ -108,9 +108,9 @@ def _about(simulator: Simulator) -> str:
     count = sum(each.numel() for name in generating if name in parts for each in parts[name].parameters())
     return (
         f"Generated on this machine just now, video and audio together, by {count / 1e6:.1f} million "
-        "parameters that were trained on avsim's synthetic world. Beside each clip is the world's own clip "
-        "of the same sentence, with its true stems. Regions of generated clips are those of detected events; "
-        "their stems add up to the clip's audio. ✓ and ✗: what detectors find of the prompt."
+        "parameters that were trained on avsim's synthetic world. Beside each clip is one that the world "
+        "itself renders for the same caption, with its true events, onsets and stems. Regions of generated "
+        f"clips are those of detected events; their stems add up to the clip's audio. {MARKS}"
     )
 
 
@@ -125,7 +125,7 @@ def _pair(simulator: Simulator, prompt: Prompt, sample: Sample, features: Featur
         clip, truth = SceneVariants(prompt.caption, simulator.spec, seed)[0]
     except InputError:
         return _beside(shown)
-    return _beside(shown, shown_truth(clip, truth, "the world's own"))
+    return _beside(shown, shown_truth(clip, truth, "rendered by the world"))
 
 
 def _beside(*shown: Shown) -> Html:
@@ -166,16 +166,18 @@ def _judged(found: Sequence[Features]) -> Section:
     for features in found:
         suite.update(features)
     rows = [
-        [result.metric.name, *cells(result.headline, result.scores[result.headline])]
+        [
+            f"{result.metric.name}\u00a0{arrow(result.metric.scorer().higher_is_better)}",
+            *cells(result.headline, result.scores[result.headline]),
+        ]
         for result in suite.results()
         if result.applies and result.warning is None
     ]
     return Section(
         "Metrics",
         [
-            f"Of these {len(found)} clips, which are few: see the intervals. The floor is the value of "
-            "the same clips with each other's audio, the ceiling that of the world's own clips. Metrics that "
-            "failed their calibration are left out.",
+            f"Of these {len(found)} clips, which are few: see the intervals. {LEGEND} Metrics that failed "
+            "their calibration are left out.",
             table(["metric", *HEADER], rows),
         ],
     )

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from avsim.errors import InputError
-from avsim.report.card import KEYS, SCRIPT, STYLE, broken, card
+from avsim.report.card import KEYS, MARKS, SCRIPT, STYLE, broken, card
 from avsim.report.files import LARGEST, Judges, check_embedded, seen_file, shown_file
 from avsim.report.html import Html, Section, check_own_page, page
 from avsim.report.listing import entries
@@ -56,5 +56,6 @@ def write_folder_page(
             f"none of the {len(listed)} clips can be read; the first: {next(iter(failed.values()))}"
         )
     count = f"{len(listed)} clip{'s' if len(listed) != 1 else ''}"
-    lines = [f"{count}, of which {len(failed)} can't be read." if failed else f"{count}.", KEYS]
+    lines = [f"{count}, of which {len(failed)} can't be read." if failed else f"{count}."]
+    lines += [MARKS, KEYS] if detect else [KEYS]
     return page(out, folder.resolve().name, [Section("", [*lines, *cards])], SCRIPT, STYLE, linked)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from avsim.clip import Clip
 from avsim.data.workers import bar
-from avsim.report.card import KEYS, SCRIPT, STYLE, card
+from avsim.report.card import SCRIPT, STEM_KEYS, STYLE, card
 from avsim.report.html import Html, Section, page
 from avsim.report.truth import shown_truth
 from avsim.world import Truth, WorldConfig, WorldDataset
@@ -36,7 +36,7 @@ def write_gallery(path: str | Path, config: WorldConfig, seed: int = 0) -> Path:
         for number, ((kind, place), own) in enumerate(tracked):  # else all places would show the same things
             cards[kind].append(world_card(*WorldDataset(own, seed)[number], place))
     sections = [Section(kind, [ABOUT[kind], *cards[kind]]) for kind in config.scenes]
-    return page(path, "avsim: the synthetic world", [Section("", [KEYS]), *sections], SCRIPT, STYLE)
+    return page(path, "avsim: the synthetic world", [Section("", [STEM_KEYS]), *sections], SCRIPT, STYLE)
 
 
 def world_card(clip: Clip, truth: Truth, label: str = "") -> Html:

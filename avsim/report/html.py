@@ -35,6 +35,12 @@ class Section:
 
     heading: str
     parts: Sequence[str]
+    name: str = ""  # by which `link` leads to it
+
+
+def link(name: str, text: str) -> Html:
+    """A link to a section of the page."""
+    return Html(f'<a href="#{escaped(name)}">{escaped(text)}</a>')
 
 
 def image(png: bytes, label: str) -> Html:
@@ -57,7 +63,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Html:
     head = "".join(f'<th scope="col">{escaped(cell)}</th>' for cell in header)
     body = ""
     for first, *rest in rows:
-        cells = "".join(f"<td>{escaped(cell)}</td>" for cell in rest)
+        cells = "".join(f"<td>{escaped(cell)}</td>" for cell in rest).replace(" … ", "\u00a0…\u00a0")
         body += f'<tr><th scope="row">{escaped(first)}</th>{cells}</tr>'
     return Html(f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>')
 
@@ -114,7 +120,8 @@ def check_own_page(path: str | Path) -> None:
 def _section(section: Section) -> str:
     parts = (part if isinstance(part, Html) else f"<p>{escaped(part)}</p>" for part in section.parts)
     heading = f"<h2>{escaped(section.heading)}</h2>" if section.heading else ""
-    return f"<section>{heading}{''.join(parts)}</section>"
+    name = f' id="{escaped(section.name)}"' if section.name else ""
+    return f"<section{name}>{heading}{''.join(parts)}</section>"
 
 
 _PAGE = """<!doctype html>

@@ -20,7 +20,7 @@ import torch
 from avsim import seeds
 from avsim.errors import InputError
 from avsim.files import atomic
-from avsim.report.card import KEYS, broken, card
+from avsim.report.card import FRAME_KEYS, broken, card
 from avsim.report.card import SCRIPT as CARD_SCRIPT
 from avsim.report.card import STYLE as CARD_STYLE
 from avsim.report.columns import Column, Row, shared
@@ -72,8 +72,8 @@ def write_listening_test(
         clips = [columns[each].clips[row] for each in (left, 1 - left)]
         groups.append(_group(name, row, clips, place, len(order)))
     about = (
-        "Each prompt has two clips, in random order. They play together; you hear the one under the pointer, "
-        "or choose with the keys A (left) and B (right). Vote with the buttons or the keys 1 (left), "
+        "Each prompt has two clips, in random order. They play together; you hear the one that you point at "
+        "or tap, or choose with the keys A (left) and B (right). Vote with the buttons or the keys 1 (left), "
         "2 (right) and 0 (no difference)."
     )
     listener = Html(
@@ -82,7 +82,7 @@ def write_listening_test(
         '<span class="count" role="status"></span>'
         '<button type="button" class="tool save">Save votes (csv)</button></div>'
     )
-    page(path, question, [Section("", [about, KEYS, *groups, listener])], SCRIPT, STYLE)
+    page(path, question, [Section("", [about, FRAME_KEYS, *groups, listener])], SCRIPT, STYLE)
     with atomic(key_of(path)) as temporary:
         temporary.write_text(json.dumps(key, indent=1, ensure_ascii=False))
     return path, key_of(path)

@@ -49,7 +49,7 @@ function bufferOf(data) {
 }
 
 const energyOf = (channels) => channels.reduce((sum, wave) => sum + wave.reduce((s, x) => s + x * x, 0), 0);
-const shownLevel = (level) => (level === null ? "silent" : `${level.toFixed(1)} dB`.replace("-", "−"));
+const shownLevel = (level) => (level === null ? "silent" : `${level.toFixed(1)} dB`.replace(/^-0\.0 /, "0.0 ").replace("-", "−"));
 const levelOf = (ratio) => (ratio > 1e-8 ? 10 * Math.log10(ratio) : null);
 
 /** One stem: its samples, level in dB against the clip's audio, outlines (or null) and the state of its buttons. */

@@ -156,7 +156,7 @@ class Pixels {
 
   #say() {
     const alone = this.strips.filter((strip) => strip.solo).map((strip) => strip.name).join(" and ");
-    const level = this.place && shownLevel(levelOf(this.place.ratio)).replace(/dB$/, "dB of the clip's audio");
+    const level = this.place && shownLevel(levelOf(this.place.ratio)).replace(/dB$/, "dB relative to the clip’s audio");
     const what = this.place ? `${this.#named(this.place.cell)}, ${level}` : alone || "the whole clip";
     const text = `${this.card.playing ? "Playing" : "Paused"}: ${what}`;
     if (this.status.textContent !== text) this.status.textContent = text;
@@ -188,8 +188,8 @@ class Pixels {
       const box = element("input", { type: "checkbox", ...(checked ? { checked: "" } : {}), onchange });
       return [box, element("label", {}, box, ` ${text}`)];
     };
-    const [always, energy] = option("energy map always", false, () => card.show());
-    const [lifting, loudness] = option("make a single place as loud as the clip", true, () => {
+    const [always, energy] = option("always show the energy map", false, () => card.show());
+    const [lifting, loudness] = option("play a single place as loud as the clip", true, () => {
       this.lift = lifting.checked;
       card.mixer.mixed();
     });

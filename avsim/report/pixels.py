@@ -19,8 +19,8 @@ from avsim import media
 from avsim.clip import OFF_SCREEN, Clip, Region
 from avsim.errors import InputError
 from avsim.media.audio import as_stereo
-from avsim.report.card import KEYS, Shown, card, media_of
 from avsim.report.card import SCRIPT as CARD_SCRIPT
+from avsim.report.card import STEM_KEYS, Shown, card, media_of
 from avsim.report.card import STYLE as CARD_STYLE
 from avsim.report.findings import Findings
 from avsim.report.html import Html, Section, page
@@ -39,8 +39,8 @@ SCRIPT = CARD_SCRIPT + "".join((_BESIDE / name).read_text() for name in ("maps.j
 STYLE = CARD_STYLE + (_BESIDE / "pixels.css").read_text()
 _TYPES = {torch.uint8: "uint8", torch.uint16: "uint16", torch.int16: "int16", torch.float32: "float32"}
 ABOUT = (
-    "Point at the video to see where the audio comes from; click to listen to a place by itself. Each region "
-    "has its outline and its stem; together with what is off screen they are the clip's own audio."
+    "Point at the video to see where the audio comes from (brighter: more energy); click to listen to a "
+    "place by itself. Outlined regions have a stem each; with what is off screen, they add up to the audio."
 )
 
 
@@ -64,7 +64,7 @@ def write_pixels(
         shown = hearable_clip(model, video, regions, Shown(video, findings=found))
     else:
         shown = _of_file(model, video, regions, found)
-    return page(path, title, [Section("", [ABOUT, KEYS, shown])], SCRIPT, STYLE)
+    return page(path, title, [Section("", [ABOUT, STEM_KEYS, shown])], SCRIPT, STYLE)
 
 
 def hearable_clip(

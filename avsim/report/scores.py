@@ -8,16 +8,20 @@ from pathlib import Path
 
 from avsim.evaluation.result import Score
 from avsim.evaluation.suite import Result
-from avsim.report.card import KEYS, SCRIPT, STYLE
-from avsim.report.html import Html, Section, escaped, page, table
+from avsim.report.card import KEYS, MARKS, SCRIPT, STYLE
+from avsim.report.html import Html, Section, escaped, link, page, table
 
-WIDE, HIGH = 360, 34  # pixels of a plot
-HEADER = ["number", "value", "95 % interval", "floor", "ceiling", "of the ceiling", "clips", "skipped"]
+WIDE, HIGH = 360, 46  # pixels of a plot
+LEGEND = (
+    "↑: higher is better, ↓: lower is. The floor is the value of the same clips with each other's audio, "
+    "which means little where their prompts are alike; the ceiling is that of true clips."
+)
+HEADER = ["measure", "value", "95 % interval", "floor", "ceiling", "of the ceiling", "clips", "skipped"]
 
 
 def cells(name: str, score: Score) -> list[str]:
     """A row of the table."""
-    skipped = "; ".join(f"{count} {reason}" for reason, count in score.skipped.items())
+    skipped = "; ".join(f"{count}: {reason}" for reason, count in score.skipped.items())
     interval = f"{shown(score.low)} … {shown(score.high)}" if math.isfinite(score.low) else "–"
     return [
         name, shown(score.value), interval, shown(score.floor), shown(score.ceiling), shown(score.of_ceiling),
@@ -28,6 +32,11 @@ def cells(name: str, score: Score) -> list[str]:
 def shown(value: float) -> str:
     """Three digits, a dash for what isn't known."""
     return f"{value if abs(value) > 1e-9 else 0:.3g}" if math.isfinite(value) else "–"
+
+
+def arrow(higher_is_better: bool) -> str:
+    """The direction in which a value is better."""
+    return "↑" if higher_is_better else "↓"
 
 
 def plot(score: Score) -> Html:
@@ -41,15 +50,16 @@ def plot(score: Score) -> Html:
     def x(value: float) -> float:
         return 12 + (WIDE - 24) * (value - low) / spread
 
-    middle = HIGH / 2 - 5
+    middle = HIGH / 2
     parts = [
         f'<line x1="12" x2="{WIDE - 12}" y1="{middle}" y2="{middle}" stroke="currentColor" opacity=".2"/>'
     ]
-    for value, word in ((score.floor, "floor"), (score.ceiling, "ceiling")):
+    for value, word, y in ((score.floor, "floor", HIGH - 4), (score.ceiling, "ceiling", 10)):
         if math.isfinite(value):
+            at = min(max(x(value), 20), WIDE - 20)  # the word within the plot
             parts.append(
                 f'<line x1="{x(value):.1f}" x2="{x(value):.1f}" y1="{middle - 8}" y2="{middle + 8}" '
-                f'stroke="currentColor" opacity=".6"/><text x="{x(value):.1f}" y="{HIGH - 2}" font-size="10" '
+                f'stroke="currentColor" opacity=".6"/><text x="{at:.1f}" y="{y}" font-size="10" '
                 f'text-anchor="middle" fill="currentColor" opacity=".7">{word}</text>'
             )
     if math.isfinite(score.low):
@@ -60,7 +70,8 @@ def plot(score: Score) -> Html:
     parts.append(f'<circle cx="{x(score.value):.1f}" cy="{middle}" r="5" fill="#2f7ed8"/>')
     label = f"{shown(score.value)} on a line from {shown(low)} to {shown(high)}"
     return Html(
-        f'<svg role="img" aria-label="{escaped(label)}" width="{WIDE}" height="{HIGH}">{"".join(parts)}</svg>'
+        f'<svg role="img" aria-label="{escaped(label)}" width="{WIDE}" viewBox="0 0 {WIDE} {HIGH}" '
+        f'style="max-width:100%">{"".join(parts)}</svg>'
     )
 
 
@@ -71,6 +82,7 @@ def write_scores(
     notes: Sequence[str],
     examples: Sequence[Html] = (),
     summary: Sequence[str] = (),
+    published: Sequence[str] = (),
 ) -> Path:
     """One self-contained page: what can be believed first, then what can't and why.
 
@@ -80,11 +92,20 @@ def write_scores(
         results: of all scorers.
         notes: sentences on what was judged.
         examples: cards of clips, the worst first.
-        summary: the main numbers, a line each.
+        summary: names of the metrics whose main number is in the table on top.
+        published: results of published metrics, a line each.
     """
-    sections = [Section("Summary", [*summary, *notes])]
-    clips = Section(f"Clips, the worst first ({len(examples)})", [KEYS, *examples])
-    for result in sorted(results, key=lambda each: each.warning is not None):
+    ordered = sorted(results, key=lambda each: each.warning is not None)
+    names = {result.metric.name: f"metric-{number}" for number, result in enumerate(ordered)}
+    heading = f"Clips, the worst first ({len(examples)})"
+    clips = [Section(heading, [MARKS, KEYS, *examples], "clips")] if examples else []
+    rows = [_main(result, names[result.metric.name]) for result in ordered if result.metric.name in summary]
+    top: list[str] = [table(["metric", *HEADER], rows), LEGEND] if rows else []
+    further = [Html(f"<p>{link('clips', heading)}</p>")] if examples else []
+    sections = [Section("Summary", [*top, *notes, *further])]
+    if published:
+        sections.append(Section("Published metrics", published))
+    for result in ordered:
         parts: list[str] = [result.metric.about]
         if result.warning is not None:
             parts.append(f"{result.warning[0].upper()}{result.warning[1:]}.")
@@ -92,5 +113,15 @@ def write_scores(
             if math.isfinite(result.scores[result.headline].value):
                 parts.append(plot(result.scores[result.headline]))
             parts.append(table(HEADER, [cells(name, score) for name, score in result.scores.items()]))
-        sections.append(Section(result.metric.name[0].upper() + result.metric.name[1:], parts))
-    return page(path, title, [*sections, *([clips] if examples else [])], SCRIPT, STYLE)
+        name = result.metric.name
+        sections.append(Section(name[0].upper() + name[1:], parts, names[name]))
+    return page(path, title, [*sections, *clips], SCRIPT, STYLE)
+
+
+def _main(result: Result, name: str) -> list[str]:
+    """The row of a metric's main number."""
+    score = result.scores[result.headline]
+    measure = f"{result.headline}\u00a0{arrow(result.metric.scorer().higher_is_better)}"
+    if result.calibration is not None and result.calibration.failures:
+        measure += " (failed its calibration)"
+    return [link(name, result.metric.name), *cells(measure, score)]

@@ -52,7 +52,7 @@ def write_page(sweep: Sweep, study: optuna.Study, folder: Path) -> Path:
     sections = [
         Section("", about),
         Section("Trials", [coordinates(sweep, ordered), _importance(study, len(good))]),
-        Section("Clips of the best trials", [KEYS, *_clips(ordered[:BEST], folder)]),
+        Section("Clips of the best trials", _clips(ordered[:BEST], folder)),
         Section("All trials", [_table(sweep, ordered, failed)]),
     ]
     return page(folder / "index.html", f"Sweep of {sweep.metric}", sections, SCRIPT, STYLE)
@@ -102,7 +102,7 @@ def coordinates(sweep: Sweep, trials: Sequence[Any]) -> Html:
     label = f"Parallel coordinates of {len(trials)} trials; orange is best"
     return Html(
         f'<div class="wide"><svg role="img" aria-label="{label}" viewBox="0 0 {WIDE} {HIGH}" '
-        f'style="min-width:{max(360, 150 * (axes + 1))}px;width:100%">{"".join(parts)}</svg></div>'
+        f'style="min-width:{max(900, 150 * (axes + 1))}px;width:100%">{"".join(parts)}</svg></div>'
         f"<p>{label}.</p>"
     )
 
@@ -149,14 +149,18 @@ def _importance(study: optuna.Study, count: int) -> Html:
             found = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
         except (RuntimeError, ValueError) as error:
             return Html(f"<p>No importance: {escaped(str(error))}</p>")
-    rows = [[name, _bar(share), f"{share:.2f}"] for name, share in found.items()]
-    return table(["parameter", "importance (PED-ANOVA, of the best tenth)", ""], rows)
+    rows = [[name, f"{share:.2f}", _bar(share)] for name, share in found.items()]
+    about = (
+        "Importance: by how much a parameter tells the best tenth of the trials from the others (PED-ANOVA); "
+        "the shares add up to 1. Of a few trials it is unreliable."
+    )
+    return Html(f"<p>{about}</p>{table(['parameter', 'importance', ''], rows)}")
 
 
 def _bar(share: float) -> Html:
     return Html(
-        f'<svg width="200" height="14" role="img" aria-label="{share:.2f}">'
-        f'<rect width="{200 * share:.1f}" height="14" fill="#2f7ed8"/></svg>'
+        f'<svg width="120" height="14" role="img" aria-label="{share:.2f}">'
+        f'<rect width="{120 * share:.1f}" height="14" fill="#2f7ed8"/></svg>'
     )
 
 
@@ -185,7 +189,8 @@ def _clips(trials: Sequence[Any], folder: Path) -> list[Html]:
         for entry in entries(found[1])[:CLIPS] if found else ():
             shown = shown_file(entry, seen_file(entry, None))
             cards.append(card(_labelled(shown, f"{run.name}, step {found[0] if found else ''}")))
-    return cards or [Html("<p>The runs have generated no samples (configs/samples.yaml).</p>")]
+    none = Html("<p>The runs have generated no samples (configs/samples.yaml).</p>")
+    return [KEYS, *cards] if cards else [none]
 
 
 def _labelled(shown: Any, label: str) -> Any:

@@ -103,6 +103,8 @@ def test_keys_clicks_and_controls(written, tmp_path):
         box = browser.run("(b => [b.left, b.top, b.width, b.height])(cards[0].stage.getBoundingClientRect())")
         controls = browser.run("cards[0].root.querySelector('.controls').getBoundingClientRect().top")
         assert box[2] >= 320 and abs(box[2] / box[3] - 64 / 48) < 0.02 and controls >= box[1] + box[3]
+        levels = "[-0.04, 0, -6.25, null].map(shownLevel)"
+        assert browser.run(levels) == ["0.0 dB", "0.0 dB", "−6.3 dB", "silent"]
         look = "getComputedStyle(document.querySelector('video')).imageRendering"
         assert browser.run(look) == "pixelated"
         browser.run("document.querySelector('button.smooth').click()")
@@ -144,7 +146,15 @@ def test_stems_are_in_time_with_the_video_and_add_up(written, tmp_path):
         rendered = "cards[0].mixer.render().then((c) => [0, 1000, 32000, 63000].map((i) => c[0][i]))"
         whole = torch.tensor(browser.run(rendered))
         assert (whole - clip().wave[0, [0, 1000, 32000, 63000]]).abs().max() < 2e-3
+        drawn = "cards[0].line.getAttribute('d')"
+        mixture = browser.run(drawn)
+        again = "(c => [...peaksOf([c], cards[0].peaks.length / 2)])(cards[0].mixer.strips[0].channels[0])"
+        ramp = torch.tensor(browser.run(again)).view(-1, 2)  # the stem's samples rise from 0 to 0.9
+        steps = torch.arange(len(ramp)) / len(ramp)
+        assert (ramp[:, 0] / 127 - 0.9 * steps).abs().max() < 2e-3
+        assert (ramp[:, 1] / 127 - 0.9 * (steps + 1 / len(ramp))).abs().max() < 2e-3
         browser.run("cards[0].mixer.strips[0].soloButton.click()")
+        assert browser.run(drawn) != mixture  # the waveform is that of what is heard
         alone = torch.tensor(browser.run(rendered))
         assert (alone - 0.9 * torch.tensor([0, 1000, 32000, 63000]) / 64000).abs().max() < 2e-3
         # The picture outside of the stem's region is at 40 %, the outlines are there before any pointer.
@@ -189,6 +199,7 @@ def test_stems_are_in_time_with_the_video_and_add_up(written, tmp_path):
         browser.run("cards[0].mixer.strips[0].muteButton.click()")
         assert max(map(abs, browser.run(rendered))) < 1e-6
         browser.press("1", "1")  # out of solo
+        assert browser.run(drawn) == mixture
         assert browser.run("cards[0].mixer.strips[0].solo") is False
         assert browser.complaints() == []
 

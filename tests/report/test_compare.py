@@ -1,7 +1,9 @@
 """`avsim compare`: clips of one prompt stand and play beside each other; what differs is counted in pairs."""
 
 import json
+import math
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +14,10 @@ import torch
 from avsim import Clip, InputError
 from avsim.__main__ import main
 from avsim.report import compare_wandb
-from avsim.report.columns import parameters_of, read_columns, rows, shared
+from avsim.report.columns import Column, parameters_of, read_columns, rows, shared
+from avsim.report.compare import Comparison, _decided
 from avsim.report.generated import generate_column, read_prompts
+from avsim.report.paired import Difference
 from avsim.simulator import Simulator
 from tests.browser import CHROMIUM, MISSING, Browser, until
 from tests.small.models import export
@@ -72,7 +76,23 @@ def test_the_page_has_what_is_shared_and_what_differs(runs, tmp_path, capsys):
     assert "2 settings differ" in text and "model.depth" in text and "model.width" not in text
     assert "<i>" not in text and "&lt;i&gt;" in text and "2 metrics over steps" in text
     assert "http" not in text.replace('http-equiv="Content-Security-Policy"', "")
+    assert "Nothing is decided by fewer than 6 pairs." in text
     assert "undecided in every metric" in capsys.readouterr().out
+
+
+def test_a_metric_without_a_value_is_not_judged_and_others_have_units_and_directions():
+    given = [
+        Difference("offset", "offset, median, ms", 11.0, 35.0, 2.0, 40.0, 8, 9, False, {"is silent": 1}),
+        Difference("physics, 4 timbre", "4 timbre", math.nan, math.nan, math.nan, math.nan, 9, 9, True, {}),
+        Difference("text", "facts right", 0.5, 0.5, -0.1, 0.1, 9, 9, True, {}),
+    ]
+    found = Comparison([Column("a", {}), Column("b", {})], [], {}, {"b": given}, [])
+    text = _decided(found)[0].parts
+    rows = [re.sub("<[^>]*>", " ", row).split() for row in re.findall("<tr>.*?</tr>", text[1])]
+    assert " ".join(rows[1]) == "offset, median, ms ↓ worse 24 2 … 40 11 35 8 of 9"
+    assert len(rows) == 3 and " ".join(rows[2]).startswith("text: facts right ↑ undecided")
+    assert text[2] == "Not judged: physics, 4 timbre (nothing to compare)."
+    assert "By how much the audio is later" in text[3] and "fewer than" not in text[0]
 
 
 def test_folders_are_matched_by_prompt_and_seed_or_prompt_or_file(tmp_path):

@@ -61,7 +61,7 @@ def test_the_page_shows_every_part_of_the_path(page):
     assert headings == [
         "What fails", "Audio for a silent video", "A clip extended", "The audio of every pixel", "Metrics",
     ]  # fmt: skip
-    assert text.count(">generated</p>") == len(WORDS) + 2 and text.count(">the world&#x27;s own</p>") == 2
+    assert text.count(">generated</p>") == len(WORDS) + 2 and text.count(">rendered by the world</p>") == 2
     assert not re.findall(r"https?://", text) and text.count("<script>") == 1
     assert "<b>" not in text and "&lt;b&gt;" in text  # prompts are escaped
     listed = json.loads((page.parent / "samples.json").read_text())
