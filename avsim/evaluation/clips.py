@@ -5,14 +5,17 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from avsim import media
 from avsim.clip import Clip, ClipSpec
+from avsim.data.resuming import SETTINGS
 from avsim.data.videos import find_videos
 from avsim.errors import InputError
 from avsim.evaluation.features import Detectors, Features
 from avsim.untrusted import MALFORMED, inside, read_json, read_text
+from avsim.weights import TENSORS, hash_of, part_folder
 
 LISTING = "samples.json"  # in a folder of clips that a model drew
 LONGEST = 10.0  # s of a clip that are judged
@@ -72,7 +75,8 @@ class Clips:
                 self.unreadable[path] = str(error)
                 continue
             self.specs.append(clip.spec)
-            yield Features(clip, detectors, self.captions.get(path, ""), path.name)
+            caption = self.captions.get(path, "")
+            yield Features(clip, detectors, caption, path.name, guiding_model(path.parent))
 
     @property
     def kinds(self) -> list[str]:
@@ -102,6 +106,21 @@ def read(path: Path, seconds: float = LONGEST) -> Clip:
     if size is not None and size[0] > HIGHEST:
         size = HIGHEST, max(1, round(size[1] * HIGHEST / size[0]))
     return media.read(path, seconds=seconds, size=size)
+
+
+@cache
+def guiding_model(folder: Path) -> str:
+    """sha256 of the sync model that guided the clips of a folder of `avsim generate`; "" if none is known.
+
+    It guides video that is generated with its audio, not audio for a given video.
+    """
+    try:
+        settings = read_json(folder / SETTINGS, dict)
+        if settings.get("video") is not None:
+            return ""
+        return hash_of(part_folder(str(settings["checkpoint"]), "sync_model") / TENSORS)
+    except (InputError, KeyError, OSError):
+        return ""
 
 
 def _composed(name: str | Path) -> tuple[str, ...]:

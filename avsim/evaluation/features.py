@@ -143,10 +143,15 @@ class Features:
         detectors: the detectors.
         caption: its prompt; "" if it has none.
         name: of the clip, for reports.
+        guided_by: sha256 of the sync model that guided the clip's generation, "" if none did: that one can't
+            judge it.
     """
 
-    def __init__(self, clip: Clip, detectors: Detectors, caption: str = "", name: str = "") -> None:
+    def __init__(
+        self, clip: Clip, detectors: Detectors, caption: str = "", name: str = "", guided_by: str = ""
+    ) -> None:
         self.clip, self.detectors, self.caption, self.name = clip, detectors, caption, name
+        self.guided_by = guided_by
         self.before: Features | None = None  # the clip before, for controls with unrelated audio
         self._windows: dict[float, list[Features]] = {}  # of itself, by their length
 
@@ -195,9 +200,12 @@ class Features:
         """Seconds by which the audio is later than the video.
 
         Raises:
-            NotJudged: the clip lacks a modality, there is no sync model, or its estimate is uncertain.
+            NotJudged: the clip lacks a modality, there is no sync model, its estimate is uncertain, or it
+                guided the clip's generation.
         """
         self._require(audio=True, video=True)
+        if self.guided_by and self.guided_by == self.detectors.weights.get("sync_model"):
+            raise NotJudged(Reason.GUIDED)
         found = self._by(self.detectors.offset)
         if not found.sure:
             raise NotJudged(Reason.UNSURE)
@@ -234,7 +242,8 @@ class Features:
             return [self]
         if seconds not in self._windows:
             self._windows[seconds] = [
-                Features(clip, self.detectors, self.caption, self.name) for clip in _cut(self.clip, seconds)
+                Features(clip, self.detectors, self.caption, self.name, self.guided_by)
+                for clip in _cut(self.clip, seconds)
             ]
         found = self._windows[seconds]
         before = None if self.before is None else self.before.windows(seconds)

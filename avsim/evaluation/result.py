@@ -23,6 +23,7 @@ class Reason(StrEnum):
     ALONE = "has no clip before it to compare with"
     UNSURE = "the estimate is uncertain"
     NOT_CALIBRATED = "outside the calibration"
+    GUIDED = "the network that would judge it has guided its generation"
 
 
 class NotJudged(Exception):

@@ -66,7 +66,12 @@ def write_page(
     write_listing(
         [s.entry(s.clip.write(folder / f"{number:04d}.mp4").name) for number, s in enumerate(samples)], folder
     )
-    found = [Features(each.clip, detectors, each.prompt, f"{k:04d}") for k, each in enumerate(samples)]
+    guided = "sync_model" in simulator.parts()  # by the one that ships, as far as is known here
+    sync_model = detectors.weights["sync_model"] if guided else ""
+    found = [
+        Features(each.clip, detectors, each.prompt, f"{k:04d}", "" if each.task == "foley" else sync_model)
+        for k, each in enumerate(samples)
+    ]
     cards = [_pair(simulator, *each, seed) for each in zip(every, samples, found, strict=False)]
     wrong = [
         Html(f"<p>{escaped(text)}</p>{pair}")

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from avsim import media
 from avsim.clip import Clip
 from avsim.errors import InputError
-from avsim.evaluation.clips import LONGEST
+from avsim.evaluation.clips import LONGEST, guiding_model
 from avsim.evaluation.features import Detectors, Features
 from avsim.evaluation.ood import OODCheck
 from avsim.media.opening import opened
@@ -42,9 +42,9 @@ class Judges:
         detectors = Detectors.trained(shipped("audio_detector"), shipped("video_detector"))
         return cls(detectors, OODCheck.of(detectors.weights.get("video_detector")))
 
-    def features(self, clip: Clip, caption: str, name: str = "") -> Features:
+    def features(self, clip: Clip, caption: str, name: str = "", guided_by: str = "") -> Features:
         """Of one clip."""
-        return Features(clip, self.detectors, caption, name)
+        return Features(clip, self.detectors, caption, name, guided_by)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +72,7 @@ def seen_file(entry: Entry, judges: Judges | None) -> Seen:
         return Seen(clip, info, Findings(), None)
     first = clip if info.seconds <= WHOLE else media.read(entry.path, seconds=LONGEST, size=_size(info, 0))
     caption = str(entry.about.get("model's prompt") or entry.prompt)
-    features = judges.features(first, caption, entry.name)
+    features = judges.features(first, caption, entry.name, guiding_model(entry.path.parent))
     found = findings(features, judges.ood_check)
     if first is not clip:
         found = replace(found, note=f"{found.note} Judged by its first {LONGEST:g} s.".strip())

@@ -5,10 +5,13 @@ import torch
 
 from avsim.clip import Clip, Region
 from avsim.errors import InputError
+from avsim.evaluation.clips import guiding_model
 from avsim.evaluation.features import Detectors, Features
 from avsim.evaluation.onsets import flux_onsets
+from avsim.evaluation.result import NotJudged
+from avsim.perception.sync import Shift
 from avsim.separation import Separator, separate
-from avsim.weights import hash_of, save_model
+from avsim.weights import TENSORS, hash_of, save_model, shipped
 
 SMALL = {"short_side": 16, "width": 4, "fine": 4, "coarse": 8, "frame_blocks": 1, "bin_widths": [4, 8]}
 
@@ -54,3 +57,28 @@ def test_windows_cover_a_clip_evenly_and_keep_what_was_found():
     assert [window.clip.wave.shape[1] for window in heard] == [16000] * 3
     seen = Features(Clip(clip.frames, None), Detectors()).windows(0.01)
     assert [window.clip.frames.shape[1] for window in seen] == [1] * 40
+
+
+def test_a_sync_model_does_not_judge_what_it_guided():
+    clip = Clip(torch.rand(3, 32, 4, 4), torch.rand(1, 32000))
+    known = Detectors(offset=lambda clip: Shift(0.04, 1.0), weights={"sync_model": "abc"})
+    assert Features(clip, known).offset == Features(clip, known, guided_by="another").offset == 0.04
+    guided = Features(clip, known, guided_by="abc")
+    with pytest.raises(NotJudged, match="has guided its generation"):
+        guided.offset  # noqa: B018
+    with pytest.raises(NotJudged):
+        guided.windows(1.0)[0].offset  # noqa: B018
+
+
+def test_a_folder_says_which_sync_model_guided_it(tmp_path):
+    own = hash_of(shipped("sync_model") / TENSORS)
+    for name, settings, expected in (
+        ("small", '{"checkpoint": "small", "video": null}', own),
+        ("foley", '{"checkpoint": "small", "video": "a.mp4"}', ""),
+        ("other", '{"checkpoint": "/no/such/run", "video": null}', ""),
+        ("plain", '{"frames": 3}', ""), ("broken", "{", ""),
+    ):  # fmt: skip
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "settings.json").write_text(settings)
+        assert guiding_model(tmp_path / name) == expected, name
+    assert guiding_model(tmp_path) == ""
