@@ -38,7 +38,9 @@ EQUIVALENT = (
     "Variable",  # operators that need a name to be given
 )
 MEMORY = re.compile(r"^(AT_ONCE|COLUMNS|MAX_SCORES)\b")  # how much is computed at a time
-ARGUMENTS = re.compile(r"\b(frozen|eq|strict|indent|prog_bar)=\s*[-\w]+")  # of no effect where all is right
+ARGUMENTS = re.compile(r"\b(frozen|eq|strict|indent|prog_bar)=[^,)]+")  # of no effect where all is right
+DEFAULTS = "tests/test_defaults.py"  # imports all modules, whose defaults it compares
+VALUES = "tests/training/test_training_values.py"  # compares constants, too
 SLOWER = 4.0  # times as long as without a mutant is too long
 SPARE = 20.0  # s in addition
 
@@ -75,14 +77,14 @@ def tests_of(root: Path, module: str) -> tuple[str, ...]:
     """The tests of a module's package and others that import it, or those of a module outside packages."""
     package, *inside = Path(module).with_suffix("").parts[1:]
     if not inside:
-        return (f"tests/test_{package}.py",)
+        return (f"tests/test_{package}.py", DEFAULTS)
     imports = re.compile(rf"(from|import) avsim(\.| import \(?){package}\b")
     folder = root / "tests" / package
     others = (
         path for path in sorted((root / "tests").glob("*/test_*.py"))
         if path.parent != folder and imports.search(_with_helpers(root, path))
     )  # fmt: skip
-    return tuple(str(path.relative_to(root)) for path in (folder, *others))
+    return tuple(str(path.relative_to(root)) for path in (folder, *others)) + (DEFAULTS,)
 
 
 def _with_helpers(root: Path, test: Path) -> str:
@@ -171,6 +173,7 @@ class Tests:
         found = contexts.get(line, [])
         if "" in found:  # at import
             found = [name for names in contexts.values() for name in names]
+            found += [name for name in self.seconds if name.startswith((DEFAULTS, VALUES))]
         names = {name.rpartition("|")[0] for name in found} & set(self.seconds)
         return sorted(names, key=lambda name: self.seconds[name])
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from avsim.separation.discovery import AudioMap, regions_of
+from avsim.separation.discovery import AudioMap, over_frames, regions_of
 
 LOW, HIGH = torch.tensor([4.0, 1.0, 0.0, 0.0]), torch.tensor([0.0, 0.0, 1.0, 4.0])
 
@@ -37,3 +37,12 @@ def test_a_thing_that_moved_is_one():
 def test_a_count_is_kept_to():
     blobs = [(5 * (k // 4), 5 * (k % 4), 1.0 - 0.1 * k, LOW if k % 2 else HIGH) for k in range(8)]
     assert len(regions_of(map_audio(*blobs), (48, 80), count=3)) == 3
+
+
+def test_frames_beyond_the_last_column_have_its_power():
+    """Columns at 0, 0.1, 0.2 s and frames of 0.1 s from 0, 0.1, 0.15 and 5 s on."""
+    columns, seconds = torch.tensor([[1.0], [3.0], [9.0]]), torch.tensor([0.0, 0.1, 0.2]).double()
+    found = over_frames(columns, seconds, torch.tensor([0.0, 0.1, 0.15, 5.0]).double(), 0.1)
+    assert found[:, 0].tolist() == [1.0, 3.0, 9.0, 9.0]
+    wide = over_frames(columns, seconds, torch.tensor([0.0, 0.05]).double(), 0.15)
+    assert wide[:, 0].tolist() == [2.0, 3.0]

@@ -1,11 +1,14 @@
 """Scenes satisfy their constraints, are the same each time, and come back from their shards."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 import torch
 
 from avsim.clip import ClipSpec
 from avsim.data.datamodule import stack
+from avsim.data.shards import write_index
 from avsim.errors import InputError
 from avsim.seeds import generator
 from avsim.separation import scenes as scenes_module
@@ -15,6 +18,9 @@ from avsim.separation.scenes import (
     SavedScenes,
     Scenes,
     _in_turn,
+    _listed,
+    _Part,
+    _render,
     save_scenes,
     sounding,
 )
@@ -148,3 +154,22 @@ def test_strokes_in_turn_are_as_far_apart_as_the_stick_needs(gap, kept):
     assert np.diff([hit.seconds for hit in scene.stick.hits]).min() >= 0.4 - 1e-9
     first, second = (hit.target for hit in scene.stick.hits[:2])
     assert {first, second} == {0, 1}
+
+
+def test_a_part_is_rendered_as_its_scenes_are(tmp_path):
+    scenes = Scenes(constraints={"two": 1.0}, seed=5, count=2)
+    (tmp_path / "shards").mkdir()
+    part = _Part(scenes, 0, 2, tmp_path, SHORT)
+    _render(part)
+    listed = _listed(part)
+    assert [(item["row"], item["regions"], item["split"]) for item in listed] == [
+        (0, 2, "train"),
+        (1, 2, "train"),
+    ]
+    write_index(tmp_path, "scenes", {"spec": asdict(SHORT)}, listed)
+    saved = SavedScenes(tmp_path, "train")
+    for index in range(2):
+        one, again = (each.sample(index, SHORT, generator(0)) for each in (scenes, saved))
+        assert (one.caption, one.name) == (again.caption, again.name)
+        for name, step in (("frames", 1 / 255), ("wave", 2**-15), ("stems", 2**-15), ("masks", 1 / 255)):
+            assert (getattr(one, name) - getattr(again, name)).abs().max() <= 0.51 * step + 1e-7, name
