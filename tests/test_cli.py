@@ -248,3 +248,13 @@ def test_a_signal_that_meets_a_finalizer_is_not_lost(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 143 and done.stderr == "avsim demo: stopped by SIGTERM\n", done
+
+
+def test_a_page_is_an_html_file_or_the_index_of_a_folder():
+    from avsim.cli import page_path
+
+    for given, path in (
+        ("a/b.html", "a/b.html"), ("B.HTML", "B.HTML"), ("name", "name/index.html"),
+        ("runs/v1.2", "runs/v1.2/index.html"),
+    ):  # fmt: skip
+        assert str(page_path(given)) == path

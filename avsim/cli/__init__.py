@@ -48,6 +48,12 @@ def local_path(text: str) -> Path:
     return Path(text)
 
 
+def page_path(text: str) -> Path:
+    """The path of a page: that of an .html file, or index.html in a folder; refused as by `local_path`."""
+    path = local_path(text)
+    return path if path.suffix.lower() in (".html", ".htm") else path / "index.html"
+
+
 class Output(argparse.Action):
     """Keeps a path and, as `NAME_is_folder`, whether it was written as one of a folder or is one."""
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from avsim.cli import MOST_STEPS, add_allow_module, local_path, model, whole, words
+from avsim.cli import MOST_STEPS, add_allow_module, local_path, model, page_path, whole, words
 
 if TYPE_CHECKING:
     from avsim.report.columns import Column
@@ -31,10 +31,10 @@ def add(subparsers: argparse._SubParsersAction) -> None:
     )
     parser.add_argument(
         "--out",
-        type=local_path,
+        type=page_path,
         default=Path("runs/compare/index.html"),
         metavar="PAGE",
-        help="the page (default %(default)s)",
+        help="the page, or a folder for its index.html (default %(default)s)",
     )
     parser.add_argument(
         "--prompts",

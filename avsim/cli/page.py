@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from avsim.cli import local_path
+from avsim.cli import local_path, page_path
 
 
 def add(subparsers: argparse._SubParsersAction) -> None:
@@ -17,7 +17,11 @@ def add(subparsers: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("folder", type=local_path, metavar="FOLDER", help="a folder of videos")
     parser.add_argument(
-        "--out", type=local_path, default=None, metavar="PAGE", help="the page (default: FOLDER/index.html)"
+        "--out",
+        type=page_path,
+        default=None,
+        metavar="PAGE",
+        help="the page, or a folder for it (default: FOLDER/index.html)",
     )
     parser.add_argument(
         "--linked", action="store_true", help="play the clips where they lie (default: the page holds them)"
