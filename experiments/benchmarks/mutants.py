@@ -15,6 +15,7 @@ Tests of optional packages count where these are installed (panns-inference, ore
 from __future__ import annotations
 
 import argparse
+import ast
 import json
 import os
 import random
@@ -38,7 +39,7 @@ EQUIVALENT = (
     "Variable",  # operators that need a name to be given
 )
 MEMORY = re.compile(r"^(AT_ONCE|COLUMNS|MAX_SCORES)\b")  # how much is computed at a time
-ARGUMENTS = re.compile(r"\b(frozen|eq|strict|indent|prog_bar)=[^,)]+")  # of no effect where all is right
+ARGUMENTS = re.compile(r"\b(frozen|eq|strict|indent|prog_bar|sync_dist|rank_zero_only)=[^,)]+")
 DEFAULTS = "tests/test_defaults.py"  # imports all modules, whose defaults it compares
 VALUES = "tests/training/test_training_values.py"  # compares constants, too
 SLOWER = 4.0  # times as long as without a mutant is too long
@@ -144,6 +145,17 @@ def run_tests(root: Path, arguments: Sequence[str], longest: float | None, out: 
         time.sleep(0.05)
 
 
+def first_lines(text: str) -> dict[int, int]:
+    """The first line of the statement, or of the head of a compound one, that a line belongs to."""
+    found = {}
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.stmt):
+            body = getattr(node, "body", None)
+            last = body[0].lineno - 1 if isinstance(body, list) and body else node.end_lineno
+            found |= dict.fromkeys(range(node.lineno, (last or node.lineno) + 1), node.lineno)
+    return found
+
+
 class Tests:
     """Which of some tests execute which lines, and for how long.
 
@@ -170,7 +182,9 @@ class Tests:
     def executing(self, module: str, line: int) -> list[str]:
         """The tests that execute a line, or a module if the line runs when it is imported, quickest first."""
         contexts: Mapping[int, list[str]] = self.data.contexts_by_lineno(str(self.root / module))
-        found = contexts.get(line, [])
+        found = contexts.get(line) or contexts.get(
+            first_lines((self.root / module).read_text()).get(line, line), []
+        )
         if "" in found:  # at import
             found = [name for names in contexts.values() for name in names]
             found += [name for name in self.seconds if name.startswith((DEFAULTS, VALUES))]
