@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import lightning as L
 import torch
@@ -303,7 +304,8 @@ def defaults() -> Values:
 
 def replay() -> Values:
     """Batches that are sampled from clips rendered meanwhile, of two lengths, with images."""
-    with tempfile.TemporaryDirectory() as folder:
+    in_float32 = mock.patch("avsim.devices.fast_in_bfloat16", return_value=False)
+    with tempfile.TemporaryDirectory() as folder, in_float32:
         run = str(export(Path(folder) / "run"))
         lengths = (ReplayLength(1.0, 4, CHUNK, 0.6, 0.4), ReplayLength(0.5, 4, 2 * CHUNK, 0.4, 0.6))
         data = ReplayData(
