@@ -39,6 +39,7 @@ EQUIVALENT = (
     "Variable",  # operators that need a name to be given
 )
 MEMORY = re.compile(r"^(AT_ONCE|COLUMNS|MAX_SCORES)\b")  # how much is computed at a time
+# Of no effect where all is right, or in one process.
 ARGUMENTS = re.compile(r"\b(frozen|eq|strict|indent|prog_bar|sync_dist|rank_zero_only)=[^,)]+")
 DEFAULTS = "tests/test_defaults.py"  # imports all modules, whose defaults it compares
 VALUES = "tests/training/test_training_values.py"  # compares constants, too
