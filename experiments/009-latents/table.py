@@ -7,6 +7,12 @@ import csv
 import json
 from pathlib import Path
 
+import numpy as np
+import torch
+from PIL import Image
+
+from avsim.measures import bootstrap
+
 
 def last(run: Path, name: str) -> float:
     """The last value of a metric in a run's metrics.csv; nan where there is none."""
@@ -16,6 +22,23 @@ def last(run: Path, name: str) -> float:
     with open(path) as file:
         values = [float(row[name]) for row in csv.DictReader(file) if row.get(name)]
     return values[-1] if values else float("nan")
+
+
+def blockiness(strips: Path) -> str:
+    """How much colours step between cells of the latents, over steps inside of cells; 1: no cells are seen.
+
+    Of the backdrop's upper 40 rows in each strip of eight frames of 64 x 64, whose cells are 8 pixels wide.
+    """
+    ratios = []
+    for path in sorted(strips.glob("*.png")):
+        pixels = np.asarray(Image.open(path).convert("RGB"))[:40] / 255  # (40, 512, 3)
+        steps = np.abs(np.diff(pixels, axis=1)).mean((0, 2))
+        column = np.arange(len(steps))
+        inside = column % 64 != 63  # of one frame
+        edge = column % 8 == 7
+        ratios.append(steps[inside & edge].mean() / steps[inside & ~edge].mean())
+    found = bootstrap(torch.tensor(ratios))
+    return f"{found.mean:.2f} ({found.low:.2f} … {found.high:.2f})"
 
 
 def row(variant: Path) -> list[str]:
@@ -31,6 +54,7 @@ def row(variant: Path) -> list[str]:
         f"{falls['right']} of {falls['of']} ({falls['low']:.2f} … {falls['high']:.2f})",
         str(falls["also steady"]),
         "–" if ghost is None else f"{ghost:.3f} ({falls['ghosts judged']})",
+        blockiness(variant / "falls"),
     ]
 
 
@@ -40,7 +64,7 @@ def main() -> None:
     parser.add_argument("variants", type=Path, nargs="+")
     heads = (
         "latents", "PSNR, dB: all / moving", "video loss / level-only", "audio loss / level-only", "right",
-        "also steady", "ghost (judged)",
+        "also steady", "ghost (judged)", "blockiness",
     )  # fmt: skip
     print("| " + " | ".join(heads) + " |\n" + "|---" * len(heads) + "|")
     for variant in parser.parse_args().variants:
