@@ -188,7 +188,7 @@ class Tests:
         )
         if "" in found:  # at import
             found = [name for names in contexts.values() for name in names]
-            found += [name for name in self.seconds if name.startswith((DEFAULTS, VALUES))]
+            found += [f"{name}|" for name in self.seconds if name.startswith((DEFAULTS, VALUES))]
         names = {name.rpartition("|")[0] for name in found} & set(self.seconds)
         return sorted(names, key=lambda name: self.seconds[name])
 
