@@ -174,3 +174,29 @@ def test_defaults_of_a_fitted_clip_are_those_of_any():
     clip = Clip.fitted(FRAMES, WAVE)
     assert (clip.frames_per_second, clip.sample_rate) == (16.0, 16000)
     assert (Clip(FRAMES, WAVE).frames_per_second, Clip(FRAMES, WAVE).sample_rate) == (16.0, 16000)
+
+
+def test_exact_shapes_moments_and_bounds():
+    spec = ClipSpec(0.5, 4, 6, 8.0, 1000, 1)
+    assert spec.frame_seconds().tolist() == [0.0625, 0.1875, 0.3125, 0.4375]
+    for frames in (torch.zeros(2, 3, 4, 4, 4), torch.zeros(3, 4, 4), torch.zeros(3, 1, 4, 4, 4)):
+        with pytest.raises(InputError, match=r"expected float \(3, T, H, W\)"):
+            Clip(frames, None)
+    for wave in (torch.zeros(1, 2, 100), torch.zeros(100)):
+        with pytest.raises(InputError, match=r"expected float \(A, N\)"):
+            Clip(None, wave)
+    assert Clip(torch.zeros(3, 1, 4, 4), None, 0.5).seconds == 2.0  # slower than a frame a second
+    with pytest.raises(InputError, match="5 frames at 16 fps own 5000 samples at 16000 Hz; the wave has 100"):
+        Clip(torch.zeros(3, 5, 4, 4), torch.zeros(1, 100))
+    with pytest.raises(InputError, match=r"stems are \(2, 1, 5, 5\)"):
+        Stems(torch.zeros(2, 1, 5, 5), [Region(torch.ones(4, 4))], 16000)
+
+
+def test_boxes_and_points_reach_the_edges_and_have_names():
+    whole = Region.box(0, 0, 6, 4, (4, 6))
+    assert whole.mask.all() and whole.name == "box 0,0,6,4"
+    assert Region.box(0, 0, 6, 4, (4, 6), "all").name == "all"
+    assert Region.point(5, 3, (4, 6)).name == "point 5,3" and Region.point(5, 3, (4, 6), "p").name == "p"
+    for box in ((0, 0, 7, 4), (0, 0, 6, 5), (1, 0, 6, 4), (0, 1, 6, 4), (-1, 0, 2, 2), (0, 0, 0, 2)):
+        with pytest.raises(InputError, match="must lie inside the video, which is 6 wide and 4 high"):
+            Region.box(*box, (4, 6))
