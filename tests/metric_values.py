@@ -75,8 +75,7 @@ def mistaken(found: Features, random: np.random.Generator) -> Features:
         return [item for item in items if random.random() > share]
 
     def probabilities(values: dict[str, float]) -> dict[str, float]:
-        noise = {name: 0.6 * value + 0.4 * random.random() for name, value in values.items()}
-        return noise
+        return {name: 0.6 * value + 0.4 * random.random() for name, value in values.items()}
 
     def places(values: dict[str, float]) -> dict[str, float]:
         noise = probabilities(values)

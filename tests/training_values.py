@@ -9,6 +9,7 @@ import json
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -106,6 +107,7 @@ def fitted(system: L.LightningModule, batches: list[Any]) -> dict[str, list[floa
     return {**watch.values, **logged}
 
 
+@cache
 def clips(rows: range, spec: ClipSpec = SPEC) -> ClipBatch:
     """Scenes of the world, with stems and masks."""
     scenes = Scenes(constraints={"two": 0.6, "off screen": 0.4}, seed=3)

@@ -162,8 +162,10 @@ class VideoCodecSystem(_CodecSystem):
         if self.discriminator is not None:
             others = weighted(parts, weights)
             parts |= adversarial_parts(self.discriminator, crop, estimate)
-            started = self.global_step >= self.adversarial_start
-            weights["adversarial"] *= started * gradient_ratio(others, parts["adversarial"], estimate)
+            if self.global_step < self.adversarial_start:
+                weights["adversarial"] = 0.0
+            else:
+                weights["adversarial"] *= gradient_ratio(others, parts["adversarial"], estimate)
         return self.total(parts, weights)
 
     def score(self, batch: ClipBatch, stage: str) -> None:
