@@ -20,6 +20,7 @@ SHARED = {
     "predict",
     "replay",  # below
     "latents",
+    "sweep",  # in tests/report/test_sweep.py
     "loggers/tensorboard",  # with the samples
     "size/100m",  # below
     "size/300m",

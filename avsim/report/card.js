@@ -1,7 +1,9 @@
 // The card of a clip: its video over controls, beside a strip of frames, a waveform and a spectrogram on one time axis.
 
 const NEAR = "120%"; // of the window's height from which on a card is built, and keeps its video
-const SHADES = 70; // dB from a spectrogram's loudest point to black
+const SHADES = 70; // dB from the loudest point of a spectrogram, or of those beside each other, to black
+const QUIET = 90; // level (255 is 0 dB) that counts as the loudest point of what is quieter
+const scales = new WeakMap(); // element around cards beside each other -> {loudest, cards}: their shades are the same
 const SPEEDS = [[1, "1×"], [0.5, "½×"], [0.25, "¼×"]];
 const settings = { loop: false, smooth: false, speed: 1 };
 
@@ -184,7 +186,7 @@ class Card {
     if (peaks) row("wave", this.#wave(new Int8Array(bufferOf(peaks))), "Waveform");
     if (mel) {
       this.canvas = element("canvas", { role: "img", "aria-label": "Log-mel spectrogram" });
-      row("mel", this.canvas, `Log-mel spectrogram, 30 Hz to ${(top / 1000).toFixed(0)} kHz`);
+      row("mel", this.canvas, `Log-mel spectrogram, 30 Hz to ${(top / 1000).toFixed(0)} kHz, ${SHADES} dB from bright to black`);
       rows.at(-1).append(element("span", { class: "top" }, `${(top / 1000).toFixed(0)} kHz`), element("span", { class: "bottom" }, "30 Hz"));
       this.spectrogram(mel);
     }
@@ -226,7 +228,7 @@ class Card {
     return drawn("svg", { viewBox: `0 0 ${peaks.length / 2 - 1} 100`, preserveAspectRatio: "none", "aria-hidden": "true" }, this.line);
   }
 
-  /** Draw the clip's waveform, or a stem's on the same scale. */
+  /** Draw the clip's waveform, or that of a stem or place on the same scale. */
   #waveform(strip) {
     const most = Math.max(8, ...this.peaks.map(Math.abs));
     const numbers = Array.from({ length: this.peaks.length / 2 }, (_, i) => i);
@@ -235,15 +237,36 @@ class Card {
     this.line.setAttribute("d", `M${numbers.map((i) => at(i, 1)).join("L")}L${numbers.reverse().map((i) => at(i, 0)).join("L")}Z`);
   }
 
-  /** Show the levels of a PNG, or those that are given; shades are the same for the clip and its stems. */
+  /** Show the levels of a PNG, or those that are given; shades are the same for the clip, its stems and clips beside it. */
   async spectrogram(address) {
     this.shownMel = address;
     const found = typeof address === "string" ? await levelsOf(address) : address;
     if (this.shownMel !== address) return;
-    if (address === this.data.mel) this.levels = found;
-    this.loudest ??= found.levels.reduce((most, level) => Math.max(most, level), 90);
-    const range = (SHADES / 100) * 255;
-    paint(this.canvas, found, (level) => colour(1 - (this.loudest - level) / range));
+    const scale = this.#scale();
+    if (address === this.data.mel) {
+      this.levels = found;
+      const most = found.levels.reduce((most, level) => Math.max(most, level), QUIET);
+      if (most > scale.loudest) {
+        scale.loudest = most;
+        for (const card of scale.cards) if (card !== this) card.#paint();
+      }
+    }
+    this.painted = found;
+    this.#paint();
+  }
+
+  #scale() {
+    const around = (!this.pixels && this.root.closest(".cards")) || this.root;
+    if (!scales.has(around)) scales.set(around, { loudest: QUIET, cards: new Set() });
+    const scale = scales.get(around);
+    scale.cards.add(this);
+    return scale;
+  }
+
+  #paint() {
+    if (!this.painted) return;
+    const [{ loudest }, range] = [this.#scale(), (SHADES / 100) * 255];
+    paint(this.canvas, this.painted, (level) => colour(1 - (loudest - level) / range));
   }
 
   // Stems ---------------------------------------------------------------------------------------------------------
@@ -312,16 +335,13 @@ class Card {
     const alone = this.lit ? [this.lit] : this.mixer.strips.filter((strip) => strip.solo);
     this.bright = alone.filter((strip) => strip.outline);
     this.dimmed = alone.length > 0;
-    if (this.canvas && !(this.mixer.place && !this.lit)) {
-      const one = alone.length === 1 ? alone[0] : null;
+    if (this.canvas) {
+      const one = (this.lit ? null : this.mixer.place) ?? (alone.length === 1 ? alone[0] : null);
       if (one !== this.spectrum) {
         this.spectrogram(typeof one?.mel === "function" ? one.mel() : (one?.mel ?? this.data.mel));
         this.#waveform(one);
       }
       this.spectrum = one;
-    } else {
-      if (this.spectrum && this.canvas) this.#waveform(null);
-      this.spectrum = undefined;
     }
     this.outlined = -1;
     this.show();

@@ -87,9 +87,15 @@ class Pixels {
     }
     const ratio = own / all;
     const lift = Math.min(10 ** (LIFT / 20), 0.7 / Math.sqrt(ratio || 1));
-    const place = { cell, shares, ratio, lift };
+    const place = { cell, shares, ratio, lift, mel: () => this.levels(shares) };
+    const part = this.partOf(place);
+    Object.defineProperty(place, "channels", { get: () => part.map((wave) => wave.map((x) => x * this.#gain(place))) }); // as heard
     place.connect = (context, wired) => this.#connect(place, context, wired);
     return place;
+  }
+
+  #gain(place) {
+    return this.lift ? place.lift : 1;
   }
 
   /** Samples [first, last) of a place, (channels), unlifted. */
@@ -100,7 +106,7 @@ class Pixels {
   }
 
   #connect(place, context, wired) {
-    const gain = () => (this.lift ? place.lift : 1);
+    const gain = () => this.#gain(place);
     const loud = context.createGain();
     loud.gain.value = gain();
     loud.connect(wired.out);
@@ -144,7 +150,6 @@ class Pixels {
 
   #changed() {
     this.card.shown();
-    if (this.place) this.card.spectrogram(this.levels(this.place.shares));
     this.back.hidden = !this.place;
     this.#say();
   }
@@ -192,11 +197,16 @@ class Pixels {
     const [lifting, loudness] = option("play a single place as loud as the clip", true, () => {
       this.lift = lifting.checked;
       card.mixer.mixed();
+      card.spectrum = undefined; // so that the place's waveform is drawn anew
+      card.shown();
     });
     this.always = always;
     this.status = element("p", { role: "status", class: "status" });
     this.back = element("button", { type: "button", onclick: () => this.mix() }, "Back to the whole clip");
-    left.append(element("div", { class: "options" }, energy, loudness), this.status, this.back);
+    const shades = Array.from({ length: 9 }, (_, k) => `rgb(${colour(0.15 + (0.85 * k) / 8).map(Math.round)} / ${(0.85 * k) / 8})`);
+    const scale = element("p", { class: "scale" }, `Energy map: ${about.lowest} dB`.replace("-", "−"), element("span", { role: "presentation" }), "loudest place");
+    scale.querySelector("span").style.background = `linear-gradient(to right, ${shades})`;
+    left.append(element("div", { class: "options" }, energy, loudness), scale, this.status, this.back);
     this.#changed();
   }
 

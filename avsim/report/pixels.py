@@ -154,6 +154,7 @@ def _about(
         "grid": list(pixels.grid),
         "frames": len(pixels.power),
         "framesPerSecond": pixels.frames_per_second,
+        "lowest": LOWEST,
         "power": _packed(((1 - level / LOWEST).clamp(0, 1) * 255).round().to(torch.uint8)),
         "spans": [
             {

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 WIDE, HIGH, EDGE = 1100, 320, 70  # pixels of the parallel coordinates, and of their margins
 BEST, CLIPS = 3, 4  # trials whose clips are shown, and clips of each
-FEWEST = 4  # complete trials, below which no importance is given
+FEWEST = 10  # complete trials, below which no importance is given: it compares the best tenth with the others
 
 
 def write_page(sweep: Sweep, study: optuna.Study, folder: Path) -> Path:
@@ -142,7 +142,9 @@ def _importance(study: optuna.Study, count: int) -> Html:
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
     if count < FEWEST:
-        return Html(f"<p>No importance: it needs {FEWEST} trials.</p>")
+        return Html(
+            f"<p>No importance of the parameters: it needs {FEWEST} complete trials, there are {count}.</p>"
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that the evaluator is experimental
         try:
@@ -152,7 +154,7 @@ def _importance(study: optuna.Study, count: int) -> Html:
     rows = [[name, f"{share:.2f}", _bar(share)] for name, share in found.items()]
     about = (
         "Importance: by how much a parameter tells the best tenth of the trials from the others (PED-ANOVA); "
-        "the shares add up to 1. Of a few trials it is unreliable."
+        "the shares add up to 1."
     )
     return Html(f"<p>{about}</p>{table(['parameter', 'importance', ''], rows)}")
 

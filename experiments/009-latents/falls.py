@@ -1,8 +1,9 @@
-"""Things that fall on grass, judged by colour alone: python falls.py OUT [--model MODEL] [--seeds 8]
+"""Things that fall on grass, judged by colour alone: python falls.py OUT [--model M | --codec C] [--seeds 8]
 
 Four sentences in the world's grammar, eight seeds each. A clip is right if the thing's colour forms one blob
 in the first frame and one in the last, which is lower; and steady if it is one in every frame. Ghosts of
-another colour are not seen by that. Without --model the clips are the world's own (the ceiling). OUT gets
+another colour are not seen by that. Without --model the clips are the world's own (the ceiling), with --codec
+the world's own through a video codec (the ceiling of a generator of its latents). OUT gets
 falls.json and a strip of eight frames for each clip.
 """
 
@@ -18,11 +19,13 @@ from PIL import Image
 from scipy import ndimage
 from torch import Tensor
 
+from avsim.codecs import VideoCodec
 from avsim.data.shards import write_json
 from avsim.data.worlds import SceneVariants
 from avsim.diffusion.generate import STEPS
 from avsim.measures import bootstrap
 from avsim.simulator import Simulator, load
+from avsim.weights import load_model, part_folder
 from avsim.world import world_config
 from avsim.world.flat.textures import PAINT
 
@@ -115,10 +118,16 @@ def strip(frames: Tensor) -> Image.Image:
     return Image.fromarray((row.clamp(0, 1) * 255).round().byte().numpy())
 
 
-def clip_of(simulator: Simulator | None, sentence: str, seed: int, steps: int) -> Tensor:
-    """Frames (3, T, H, W) of the world's clip of a sentence, or of a generated one."""
+def clip_of(
+    simulator: Simulator | None, codec: VideoCodec | None, sentence: str, seed: int, steps: int
+) -> Tensor:
+    """Frames (3, T, H, W) of the world's clip, through the codec if given, or of a generated one."""
     if simulator is None:
-        return SceneVariants(sentence, world_config("medium").spec, seed)[0][0].frames
+        frames = SceneVariants(sentence, world_config("medium").spec, seed)[0][0].frames
+        if codec is None:
+            return frames
+        with torch.inference_mode():
+            return codec.decode(codec.encode(frames[None]), world_config("medium").spec)[0]
     return simulator.generate(sentence, seed=seed, steps=steps).frames
 
 
@@ -129,15 +138,17 @@ def main() -> None:
     )
     parser.add_argument("out", type=Path)
     parser.add_argument("--model", help="a checkpoint; default: the world's own clips")
+    parser.add_argument("--codec", type=Path, help="a run or folder of a video codec")
     parser.add_argument("--seeds", type=int, default=8)
     parser.add_argument("--steps", type=int, default=STEPS, help="sampling steps (default %(default)s)")
     arguments = parser.parse_args()
     simulator = load(arguments.model) if arguments.model else None
+    codec = load_model(part_folder(arguments.codec, "video_codec")) if arguments.codec else None
     arguments.out.mkdir(parents=True, exist_ok=True)
     rows = []
     for sentence, what in SENTENCES.items():
         for seed in range(arguments.seeds):
-            frames = clip_of(simulator, sentence, seed, arguments.steps)
+            frames = clip_of(simulator, codec, sentence, seed, arguments.steps)
             found, steady = fault(frames, what)
             rows.append(
                 {

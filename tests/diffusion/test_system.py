@@ -673,3 +673,25 @@ def test_a_model_without_coupling_goes_on_with_cross_coupling_unchanged(tmp_path
     assert torch.allclose(one.video, other.video) and torch.allclose(one.audio, other.audio)
     with pytest.raises(InputError, match="another architecture"):
         initialise(system(CrossCoupling, blocks=3), tmp_path)
+
+
+def test_weights_go_on_with_other_latents_but_for_their_projections(tmp_path, capsys):
+    from avsim.training.initial import initialise
+
+    def system(video, audio, width=32):
+        return GeneratorSystem(JointDiT(video, audio, width, 2, 2))
+
+    trained = system(4, 4)
+    for weight in trained.model.parameters():
+        torch.nn.init.normal_(weight, std=0.1)
+    save_model(trained.model, tmp_path / "generator")
+    fresh = system(6, 4)
+    began = {name: value.clone() for name, value in fresh.model.state_dict().items()}
+    initialise(fresh, tmp_path)
+    kept = trained.model.state_dict()
+    for name, value in fresh.model.state_dict().items():
+        anew = name.startswith(("video_input.", "video_output."))  # biases too: they belong together
+        assert torch.equal(value, began[name] if anew else kept[name]), name
+    assert "other video latents; the projections from and to them start anew" in capsys.readouterr().out
+    with pytest.raises(InputError, match="another architecture"):
+        initialise(system(6, 4, 48), tmp_path)

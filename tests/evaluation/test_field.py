@@ -16,6 +16,7 @@ from avsim.evaluation.field import networks
 from avsim.evaluation.field.align import av_align, flow_peaks
 from avsim.evaluation.field.metrics import (
     FieldMetric,
+    FieldResult,
     field_metric,
     inception_score,
     kernel_audio_distance,
@@ -23,6 +24,7 @@ from avsim.evaluation.field.metrics import (
 from avsim.evaluation.field.suite import FieldSuite
 from avsim.evaluation.frechet import frechet
 from avsim.evaluation.result import NotJudged
+from avsim.measures import Interval
 from avsim.weights import allowing
 from tests.running import avsim
 
@@ -339,7 +341,7 @@ def test_the_command(tmp_path):
     done = avsim(tmp_path / "o", "evaluate", tmp_path / "clips", "--metrics", "av-align,fad:clap=/no/folder",
                  "--out", tmp_path / "scores")  # fmt: skip
     assert done.code == 0, done.err
-    assert "AV-Align: " in done.out and "fad:clap=/no/folder: no value" in done.out
+    assert "AV-Align ↑: " in done.out and "fad:clap=/no/folder: no value" in done.out
     plain = json.loads((tmp_path / "scores" / "metrics.json").read_text())
     assert plain["field"]["AV-Align"]["judged"] == "3 of 3"
 
@@ -352,7 +354,7 @@ def test_a_function_of_ones_own_must_be_allowed(tmp_path, monkeypatch, capsys):
     assert main([str(each) for each in command]) == 2
     assert "--allow-module ownmetric" in capsys.readouterr().err and not (tmp_path / "s").exists()
     assert main([str(each) for each in (*command, "--allow-module", "ownmetric")]) == 0
-    assert "DeSync, s: " in capsys.readouterr().out
+    assert "DeSync, s ↓: " in capsys.readouterr().out
 
 
 def test_too_few_clips_are_said():
@@ -360,3 +362,16 @@ def test_too_few_clips_are_said():
     metric.update(Clip(None, torch.zeros(1, 100), sample_rate=16000))
     with pytest.raises(InputError, match="judged 0 of 1 clips"):
         metric.result()
+
+
+@pytest.mark.parametrize(
+    ("kind", "higher"),
+    [("fad", False), ("kad", False), ("fvd", False), ("is", True), ("clap", True), ("av-align", True),
+     ("desync", False), ("imagebind", True), ("spatial-av-align", True), ("lse-c", True), ("lse-d", False)],
+)  # fmt: skip
+def test_each_metric_says_which_direction_is_better(kind, higher):
+    metric = FieldMetric("some", kind, None)
+    assert metric.higher_is_better is higher
+    shown = FieldResult("some", Interval(0.5, 0.4, 0.6), higher, "as it is", 3, 4)
+    assert str(shown).startswith(f"some {'↑' if higher else '↓'}: 0.5 (0.4 … 0.6), judged 3 of 4")
+    assert shown.plain()["higher is better"] is higher

@@ -236,6 +236,27 @@ def test_clips_of_a_prompt_play_as_one(tmp_path):
         assert browser.complaints() == []
 
 
+@pytest.mark.skipif(CHROMIUM is None, reason=MISSING)
+def test_spectrograms_beside_each_other_have_one_scale(tmp_path):
+    wave = 0.3 * torch.randn(2, 16000)
+    folders = [
+        make_folder(tmp_path / name, [("a bell", 0)], Clip(torch.rand(3, 16, 32, 32), level * wave))
+        for name, level in (("quiet", 0.03), ("loud", 1.0))
+    ]
+    out = tmp_path / "page.html"
+    assert main(["compare", *map(str, folders), "--out", str(out)]) == 0
+    light = """groups[0].cards.map(({ canvas }) => {
+      const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+      return data.reduce((sum, x, i) => sum + (i % 4 < 3 ? x : 0), 0) / data.length;
+    })"""
+    with Browser(tmp_path / "chromium", out) as browser:
+        browser.run("groups[0].root.scrollIntoView()")
+        browser.run(until("groups[0].cards.every((card) => card.painted)"))
+        quiet, loud = browser.run(light)
+        assert loud > 1.5 * quiet > 0  # 30 dB of 70 darker
+        assert browser.complaints() == []
+
+
 def test_the_wandb_tables_are_logged_offline_with_their_videos(runs, tmp_path):
     out = tmp_path / "out" / "page.html"
     environment = {**os.environ, "WANDB_MODE": "offline", "WANDB_SILENT": "true"}

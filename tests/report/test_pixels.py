@@ -210,8 +210,11 @@ def test_a_click_on_the_drum_is_heard_as_the_drum(tmp_path, band):
             assert correlation(rendered(browser), expected[strip]) > 0.999
             assert (rendered(browser) - expected[strip]).abs().max() < 2e-3
             browser.run(f"window.cards[0].mixer.strips[{strip}].soloButton.click()")
+        drawn = "cards[0].line.getAttribute('d')"
+        waveforms = [browser.run(drawn)]
         for row, column in middles:
             browser.click(*over(browser, column, row, size))
+            waveforms.append(browser.run(drawn))
             which = 0 if column < size[1] / 2 else 1
             heard = rendered(browser)
             assert correlation(heard, stems[which]) > 0.97  # the drum, as the drum is
@@ -220,6 +223,12 @@ def test_a_click_on_the_drum_is_heard_as_the_drum(tmp_path, band):
             x = (int((column + 0.5) / size[1] * grid[1]) + 0.5) * size[1] / grid[1]
             y = (int((row + 0.5) / size[0] * grid[0]) + 0.5) * size[0] / grid[0]
             assert correlation(heard, pixel_stem(model, clip, x, y)) > 0.99
+        assert len(set(waveforms)) == 3  # of the clip and of both places
+        peaks = "[...peaksOf(cards[0].mixer.place.channels, cards[0].peaks.length / 2)]"
+        assert max(map(abs, browser.run(peaks))) > 10  # of 127
+        assert "−60 dB" in browser.run("document.querySelector('.scale').textContent")
+        browser.run("cards[0].pixels.mix()")
+        assert browser.run(drawn) == waveforms[0]
         # The pointer is over the video: after the stroke, light lies on the drum, not beside all things.
         light = """(() => { const card = window.cards[0], view = card.pixels; card.pause(); card.seek(0.47);
           return new Promise((done) => setTimeout(() => {

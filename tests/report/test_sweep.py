@@ -3,10 +3,12 @@
 import json
 import re
 import shlex
+from pathlib import Path
 from subprocess import CompletedProcess
 from types import SimpleNamespace
 
 import pytest
+import yaml
 
 from avsim.__main__ import main
 from avsim.errors import InputError
@@ -14,6 +16,7 @@ from avsim.report.sweep import _command, coordinates, place
 from avsim.training.sweep import Parameter, open_study, read_sweep, run_trials
 
 pytest.importorskip("optuna")
+ROOT = Path(__file__).parents[2]
 
 GOOD = """
 method: random
@@ -152,3 +155,15 @@ def test_importance_finds_what_matters(tmp_path):
 def test_what_is_no_sweep_is_one_clear_line(tmp_path, change, found):
     with pytest.raises(InputError, match=found):
         read_sweep(sweep_file(tmp_path, GOOD.replace(*change, 1)))
+
+
+def test_the_sweep_that_ships_names_what_the_generators_config_has():
+    from avsim.report.columns import _flat
+
+    sweep = read_sweep(ROOT / "configs" / "sweep.yaml")
+    files = [ROOT / path for path in sweep.arguments[1::2]]
+    assert sweep.arguments[::2] == ["-c"] * 3 and all(path.is_file() for path in files)
+    known = {}
+    for path in files:
+        known |= _flat("", yaml.safe_load(path.read_text()))
+    assert {each.name for each in sweep.parameters} <= known.keys()

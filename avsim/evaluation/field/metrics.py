@@ -31,6 +31,7 @@ class FieldResult:
 
     name: str
     value: Interval
+    higher_is_better: bool
     protocol: str
     judged: int
     clips: int
@@ -41,6 +42,7 @@ class FieldResult:
         """As JSON values."""
         return {
             **self.value.plain(),
+            "higher is better": self.higher_is_better,
             "protocol": self.protocol,
             "judged": f"{self.judged} of {self.clips}",
             "reference": self.reference,
@@ -50,9 +52,10 @@ class FieldResult:
     def __str__(self) -> str:
         against = "" if self.reference is None else f" against {self.reference}"
         warned = "".join(f"; warning: {each}" for each in self.warnings)
+        better = "↑" if self.higher_is_better else "↓"
         return (
-            f"{self.name}: {self.value.mean:.4g} ({self.value.low:.4g} … {self.value.high:.4g}), judged "
-            f"{self.judged} of {self.clips}{against}; {self.protocol}{warned}"
+            f"{self.name} {better}: {self.value.mean:.4g} ({self.value.low:.4g} … {self.value.high:.4g}), "
+            f"judged {self.judged} of {self.clips}{against}; {self.protocol}{warned}"
         )
 
 
@@ -78,6 +81,11 @@ class FieldMetric:
     def needs_reference(self) -> bool:
         """Whether true clips must be given."""
         return self.kind in DISTANCES
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether a higher value is a better one."""
+        return not (self.needs_reference or self.kind in ("desync", "lse-d"))
 
     def update(self, clip: Clip, caption: str = "") -> None:
         """Take in a clip."""
@@ -130,7 +138,14 @@ class FieldMetric:
         )
         reference = len(self.known) if self.needs_reference else None
         return FieldResult(
-            self.name, self._value(), protocol, judged, self.clips, reference, tuple(self._warnings())
+            self.name,
+            self._value(),
+            self.higher_is_better,
+            protocol,
+            judged,
+            self.clips,
+            reference,
+            tuple(self._warnings()),
         )
 
     def _value(self) -> Interval:
