@@ -199,7 +199,7 @@ def _stems(stems: Stems, clip: Clip, top: float) -> dict[str, Any]:
         listed.append(
             {
                 "name": name,
-                "level": round(10 * math.log10(share), 2) if share > 1e-9 else None,
+                "level": round(10 * math.log10(share), 4) if share > 1e-9 else None,
                 "wave": _samples(wave, peak),
                 "mel": _mel(wave, clip, top),
                 "outline": outlines(region) if region is not None else None,

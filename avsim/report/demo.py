@@ -17,7 +17,7 @@ from avsim.perception.naming import named
 from avsim.perception.referred_region import overview
 from avsim.report.card import MARKS, STEM_KEYS, Shown, card
 from avsim.report.findings import findings
-from avsim.report.html import Html, Section, escaped, page, table
+from avsim.report.html import Html, Section, escaped, link, page, table
 from avsim.report.pixels import ABOUT, SCRIPT, STYLE, hearable_clip
 from avsim.report.scores import HEADER, LEGEND, arrow, cells
 from avsim.report.truth import shown_truth
@@ -57,11 +57,13 @@ def write_page(
     every = [*prompts, *(prompt for prompt, _ in failures)]
     generated = simulator.batch([prompt.caption for prompt in every], seed=seed)
     longer = simulator.extend(generated[0], every[0].caption, LONGER, seed)
+    loop = simulator.loop(generated[0], prompt=every[0].caption, seed=seed)
     pairs = enumerate(zip(generated, every, strict=True))
     samples = [
         *(Sample(clip, prompt.caption, seed + k, "joint") for k, (clip, prompt) in pairs),
         Sample(simulator.foley(muted.without_audio(), truth.caption, seed), truth.caption, seed, "foley"),
         Sample(longer, every[0].caption, seed, "extend"),
+        Sample(loop, every[0].caption, seed, "loop"),
     ]
     write_listing(
         [s.entry(s.clip.write(folder / f"{number:04d}.mp4").name) for number, s in enumerate(samples)], folder
@@ -77,11 +79,10 @@ def write_page(
         Html(f"<p>{escaped(text)}</p>{pair}")
         for (_, text), pair in zip(failures, cards[len(prompts) :], strict=True)
     ]
-    foley, extended = samples[-2:]
+    foley, extended, looped = samples[-3:]
     sections = [
-        Section("", [_about(simulator), STEM_KEYS, *cards[: len(prompts)]]),
         *(
-            [Section("What fails", ["Prompts that were chosen because they go wrong.", *wrong])]
+            [Section("What fails", ["Prompts that were chosen because they go wrong.", *wrong], "failures")]
             if wrong
             else []
         ),
@@ -90,22 +91,35 @@ def write_page(
             [
                 "The model received the video and its caption; the video is returned unchanged.",
                 _beside(
-                    replace(_generated(simulator, foley, found[-2]), label="generated audio"),
+                    replace(_generated(simulator, foley, found[-3]), label="generated audio"),
                     shown_truth(muted, truth, "audio rendered by the world"),
                 ),
             ],
+            "foley",
         ),
         Section(
             "A clip extended",
             [
                 f"The first clip of this page, continued by {LONGER:g} s.",
-                card(_generated(simulator, extended, found[-1])),
+                card(_generated(simulator, extended, found[-2])),
             ],
+            "extension",
         ),
-        Section("The audio of every pixel", [ABOUT, _pixels(simulator, foley, found[-2])]),
+        Section(
+            "A clip that repeats",
+            [
+                "The first clip of this page, led back to its beginning; the button ↻ repeats it.",
+                card(_generated(simulator, looped, found[-1])),
+            ],
+            "loop",
+        ),
+        Section("The audio of every pixel", [ABOUT, _pixels(simulator, foley, found[-3])], "pixels"),
         _judged(found),
     ]
-    return page(folder / "index.html", "avsim: video with synchronized audio", sections, SCRIPT, STYLE)
+    below = Html(f"<p>Below: {' · '.join(link(each.name, each.heading) for each in sections)}</p>")
+    first = Section("", [_about(simulator), below, STEM_KEYS, *cards[: len(prompts)]])
+    title = "avsim: video with synchronized audio"
+    return page(folder / "index.html", title, [first, *sections], SCRIPT, STYLE)
 
 
 def _about(simulator: Simulator) -> str:
@@ -185,4 +199,5 @@ def _judged(found: Sequence[Features]) -> Section:
             "their calibration are left out.",
             table(["metric", *HEADER], rows),
         ],
+        "metrics",
     )

@@ -117,7 +117,7 @@ def separate_video(
         energy = float(wave.double().square().sum())
         for stem in stems:
             ratio = stem["energy"] / energy if energy else 0.0
-            stem["level_db"] = round(10 * math.log10(ratio), 2) if ratio else None
+            stem["level_db"] = round(10 * math.log10(ratio), 4) if ratio else None
         about = {
             **notes,
             "clip": str(source.resolve()),

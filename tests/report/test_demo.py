@@ -59,13 +59,16 @@ def test_the_page_shows_every_part_of_the_path(page):
     text = page.read_text()
     headings = re.findall(r"<h2>(.*?)</h2>", text)
     assert headings == [
-        "What fails", "Audio for a silent video", "A clip extended", "The audio of every pixel", "Metrics",
+        "What fails", "Audio for a silent video", "A clip extended", "A clip that repeats",
+        "The audio of every pixel", "Metrics",
     ]  # fmt: skip
-    assert text.count(">generated</p>") == len(WORDS) + 2 and text.count(">rendered by the world</p>") == 2
+    assert text.count(">generated</p>") == len(WORDS) + 3 and text.count(">rendered by the world</p>") == 2
     assert not re.findall(r"https?://", text) and text.count("<script>") == 1
     assert "<b>" not in text and "&lt;b&gt;" in text  # prompts are escaped
     listed = json.loads((page.parent / "samples.json").read_text())
-    assert [entry["task"] for entry in listed] == ["joint"] * (len(WORDS) + 1) + ["foley", "extend"]
+    assert [entry["task"] for entry in listed] == ["joint"] * (len(WORDS) + 1) + ["foley", "extend", "loop"]
+    leads, names = re.findall(r'href="#([^"]+)"', text), re.findall(r'<section id="([^"]+)"', text)
+    assert leads == names and len(names) == len(headings)
     clips = [Clip.read(page.parent / entry["file"]) for entry in listed]
     assert all(clip.frames is not None and clip.wave is not None for clip in clips)
 
