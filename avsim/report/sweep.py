@@ -86,7 +86,7 @@ def coordinates(sweep: Sweep, trials: Sequence[Any]) -> Html:
     for k, parameter in enumerate(sweep.parameters):
         ends = _ends(parameter)
         parts.append(_axis(EDGE + k * step, parameter.name, *ends, y))
-    parts.append(_axis(EDGE + axes * step, sweep.metric, f"{low:.3g}", f"{high:.3g}", y))
+    parts.append(_axis(EDGE + axes * step, sweep.metric, shown_value(low), shown_value(high), y))
     count = max(1, len(trials) - 1)
     for rank in reversed(range(len(trials))):
         trial = trials[rank]
@@ -110,10 +110,12 @@ def coordinates(sweep: Sweep, trials: Sequence[Any]) -> Html:
 def _axis(x: float, name: str, low: str, high: str, y: Any) -> str:
     words = escaped(name if len(name) <= 26 else f"…{name[-25:]}")
     style = 'font-size="12" fill="currentColor" text-anchor="middle"'
+    half = 3.3 * min(len(name), 26)  # pixels of the name, about: none beyond the edge
+    middle = min(max(x, half), WIDE - half)
     ends = f'y1="{y(0):.1f}" y2="{y(1):.1f}"'
     return (
         f'<line x1="{x:.1f}" x2="{x:.1f}" {ends} stroke="currentColor" opacity=".4"/>'
-        f'<text x="{x:.1f}" y="16" {style}><title>{escaped(name)}</title>{words}</text>'
+        f'<text x="{middle:.1f}" y="16" {style}><title>{escaped(name)}</title>{words}</text>'
         f'<text x="{x:.1f}" y="{y(1) - 8:.1f}" {style} opacity=".7">{escaped(high)}</text>'
         f'<text x="{x:.1f}" y="{y(0) + 16:.1f}" {style} opacity=".7">{escaped(low)}</text>'
     )
