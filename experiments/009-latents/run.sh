@@ -4,7 +4,7 @@
 #   bash experiments/009-latents/run.sh FOLDER      # about 1.4 h of a core a variant
 #   VARIANTS="plain-16 residual-16" CODEC_STEPS=300 STEPS=600 CLIPS=400 bash experiments/009-latents/run.sh FOLDER
 # A variant: residual or plain latents, channels, then optionally -t2 (time stride 2), -n0 (no noise on the decoder's
-# latents), -kl (a KL term), -s1 (another seed).
+# latents), -kl (a KL term), -s1 (another seed), -warm (a generator of `small`'s size that starts from its weights).
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd) configs=$(cd "$(dirname "$0")/../../configs" && pwd)
 mkdir -p "$1" && cd "$1"
@@ -20,13 +20,14 @@ for variant in $variants; do
   [ -f "$variant/finished" ] && continue
   IFS=- read -r kind channels options <<<"$variant"
   codec=(--model.model.init_args.channels "$channels" --model.model.init_args.residual "$([ "$kind" = residual ] && echo true || echo false)")
-  of_generator=$steps seed=0
+  of_generator=$steps seed=0 generator=(-c "$here/generator.yaml")
   for option in ${options//-/ }; do
     case $option in
       t2) codec+=(--model.model.init_args.time_stride 2) of_generator=$((steps * 53 / 100)) ;; # 1.9 x the tokens
       n0) codec+=(--model.init_args.noise_level 0 --model.init_args.noise 0.01) ;;
       kl) codec+=(--model.init_args.kl_weight 0.01) ;;
       s1) seed=1 ;;
+      warm) generator=(-c "$here/warm.yaml" --init small) ;;
       *) echo "$variant: unknown option $option" >&2 && exit 2 ;;
     esac
   done
@@ -36,7 +37,7 @@ for variant in $variants; do
   for part in train held-out; do
     avsim encode "data/$part" --video-codec "$variant/codec" --audio-codec small --out "$variant/latents/$part"
   done
-  avsim fit -c "$configs/base.yaml" -c "$configs/generator.yaml" -c "$here/generator.yaml" --seed "$seed" \
+  avsim fit -c "$configs/base.yaml" -c "$configs/generator.yaml" "${generator[@]}" --seed "$seed" \
     --model.model.init_args.video_channels "$channels" --model.video_codec "$variant/codec" --model.audio_codec small \
     --data.folder "$variant/latents/train" --data.held_out "$variant/latents/held-out" \
     --trainer.max_steps "$of_generator" --trainer.val_check_interval "$((of_generator < 500 ? of_generator : 500))" \
