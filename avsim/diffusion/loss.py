@@ -29,8 +29,8 @@ def row_loss(per_token: Tensor) -> Tensor:
 def motion_weight(noised: Noised, frames: int, motion: float) -> Tensor:
     """The loss weight of each video token, (B, L): 1, and up to 1 + `motion` where latents change over time.
 
-    Tokens run over `frames` latent frames; `frames` of 1 have weight 1. What moves later stands in frame 0 too:
-    its cells weigh as much there. After frame 0 the extra weight is multiplied by 1 - s0^2, where s0 is the
+    Tokens run over `frames` latent frames; of a single one all weigh 1. What moves later is in frame 0 too,
+    so its cells weigh as much there. After frame 0 the extra weight is multiplied by 1 - s0^2, s0 being the
     level of frame 0: motion can't be predicted from a noisy frame 0.
     """
     later = noised.x.unflatten(1, (frames, -1))[:, 1:]  # (B, t - 1, hw, D)

@@ -17,11 +17,11 @@ from avsim.errors import InputError
 from avsim.perception.grid import Grid
 from avsim.perception.samples import Assemble, LabeledWorld
 from avsim.world import WorldConfig, WorldDataset
-from avsim.world.flat.faults import FAULTS, spoilt
+from avsim.world.flat.faults import FAULTS, Fault, spoilt
 from avsim.world.flat.layers import Layers
 
 WEAKEST = 0.15  # strength; weaker ones no one sees
-# How late in the order of a scene's faults are those of few scenes, those of all scenes, and those hard to see.
+# How late in the order of a scene's faults are those of few scenes, of all scenes, and those hard to see.
 RARE, COMMON, HARD = 0.3, 1.5, 0.5
 HARDEST = ("loses its edge", "replaced by the backdrop", "smears")
 
@@ -85,18 +85,7 @@ class FaultyWorld(LabeledWorld):
         scene = WorldDataset(replace(config, spec=spec), self.seed, self.split).scene(index)
         layers, rate = Layers(scene, spec), spec.frames_per_second
         frames, kinds = [layers.frames], [-1]
-        late = torch.rand(len(FAULTS), generator=generator) * torch.tensor(
-            [
-                RARE
-                if fault.stick or fault.moving
-                else COMMON
-                if fault.whole
-                else HARD
-                if name in HARDEST
-                else 1.0
-                for name, fault in FAULTS.items()
-            ]
-        )
+        late = torch.rand(len(FAULTS), generator=generator) * torch.tensor([*map(_lateness, FAULTS.values())])
         order = late.argsort().tolist()
         for number in order:
             if len(frames) == self.variants:
@@ -112,6 +101,14 @@ class FaultyWorld(LabeledWorld):
             stacked = stacked.flip(-1)
         change = cell_change(stacked, stacked[:1], rate, self.grid)
         return FaultyClips(stacked, change, torch.tensor(kinds), f"world/{self.split}/{index}")
+
+
+def _lateness(fault: Fault) -> float:
+    if fault.stick or fault.moving:
+        return RARE
+    if fault.whole:
+        return COMMON
+    return HARD if fault.name in HARDEST else 1.0
 
 
 def cell_change(frames: Tensor, true: Tensor, rate: float, grid: Grid) -> Tensor:
