@@ -1,4 +1,4 @@
-"""Training of the fault detector on clips of the world with faults, a third of them through a video codec."""
+"""Training of the fault detector on clips of the world with faults, half of them through a video codec."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from avsim.weights import load_model, part_folder
 
 VISIBLE, UNSEEN = 0.03, 0.01  # change of a cell from which on a fault is seen, and below which it is not
 ALARMS = 0.02  # share of true frames that may reach the threshold
-CODED = 3  # one clip in so many goes through the codec
-HEDGED = 0.3  # of the clips through the codec: latents as an unsure generator draws them
+CODED = 2  # one clip in so many goes through the codec
+HEDGED = 0.5  # of the clips through the codec: latents as an unsure generator draws them
 FEW = 0.1  # standard deviation up to which noise on latents is the codec's and no fault
 
 
@@ -30,7 +30,7 @@ class FaultSystem(_DetectorSystem):
         model: what is trained.
         recipe: its optimizer and schedule.
         seed: from which all random numbers derive, with the step and the row.
-        codecs: a run with a video codec, through which a third of the clips go; None: no clips do.
+        codecs: a run with a video codec, through which half of the clips go; None: no clips do.
         weights: of the loss's parts, where they aren't 1.
         detector: a run of the video detector that the model keeps and begins from; None: as it is.
         length: frames of a training stretch.
@@ -58,7 +58,7 @@ class FaultSystem(_DetectorSystem):
 
     @torch.no_grad()
     def coded(self, batch: FaultBatch, step: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Frames, change and kind of a batch, every third clip of it through the codec.
+        """Frames, change and kind of a batch, every second clip of it through the codec.
 
         Some of those are hedged: later latents are smaller or noisy, and what that changes is a fault too.
         """
@@ -104,7 +104,7 @@ class FaultSystem(_DetectorSystem):
         return self.total(fault_losses(self.model(cut, first, median), changed, kind), batch)
 
     def validation_step(self, batch: FaultBatch, batch_index: int) -> None:
-        """Whole clips, every third one through the codec."""
+        """Whole clips, every second one through the codec."""
         frames, change, kind = self.coded(batch, -1)
         predicted = self.model(self.model.grid.resample_video(frames, batch.spec.frames_per_second))
         losses = fault_losses(predicted, change, kind)
