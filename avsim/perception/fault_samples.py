@@ -21,10 +21,9 @@ from avsim.world.flat.faults import FAULTS, spoilt
 from avsim.world.flat.layers import Layers
 
 WEAKEST = 0.15  # strength; weaker ones no one sees
-RARE, COMMON = (
-    0.3,
-    1.5,
-)  # how late in the order of a scene's faults are those of few scenes, and of all scenes
+# How late in the order of a scene's faults are those of few scenes, those of all scenes, and those hard to see.
+RARE, COMMON, HARD = 0.3, 1.5, 0.5
+HARDEST = ("loses its edge", "replaced by the backdrop", "smears")
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +86,16 @@ class FaultyWorld(LabeledWorld):
         layers, rate = Layers(scene, spec), spec.frames_per_second
         frames, kinds = [layers.frames], [-1]
         late = torch.rand(len(FAULTS), generator=generator) * torch.tensor(
-            [RARE if each.stick or each.moving else COMMON if each.whole else 1.0 for each in FAULTS.values()]
+            [
+                RARE
+                if fault.stick or fault.moving
+                else COMMON
+                if fault.whole
+                else HARD
+                if name in HARDEST
+                else 1.0
+                for name, fault in FAULTS.items()
+            ]
         )
         order = late.argsort().tolist()
         for number in order:
