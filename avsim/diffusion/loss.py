@@ -29,16 +29,17 @@ def row_loss(per_token: Tensor) -> Tensor:
 def motion_weight(noised: Noised, frames: int, motion: float) -> Tensor:
     """The loss weight of each video token, (B, L): 1, and up to 1 + `motion` where latents change over time.
 
-    Tokens run over `frames` latent frames; those of frame 0 have weight 1. The extra weight is multiplied by
-    1 - s0^2, where s0 is the level of frame 0: motion can't be predicted from a noisy frame 0.
+    Tokens run over `frames` latent frames; `frames` of 1 have weight 1. What moves later stands in frame 0 too:
+    its cells weigh as much there. After frame 0 the extra weight is multiplied by 1 - s0^2, where s0 is the
+    level of frame 0: motion can't be predicted from a noisy frame 0.
     """
     later = noised.x.unflatten(1, (frames, -1))[:, 1:]  # (B, t - 1, hw, D)
     if frames == 1:
         return torch.ones_like(noised.x[..., 0])
     change = (later - later.mean(1, keepdim=True)).square().mean(-1).amax(1)  # (B, hw)
-    moving = (change / (change + 1))[:, None].expand(-1, frames - 1, -1)
-    moving = torch.cat([torch.zeros_like(moving[:, :1]), moving], dim=1).flatten(1)  # (B, L)
-    return 1 + motion * (1 - noised.s[:, :1].square()) * moving
+    moving = change / (change + 1)
+    known = (1 - noised.s[:, :1].square()) * moving
+    return 1 + motion * torch.cat([moving, known.repeat(1, frames - 1)], dim=1)
 
 
 def level_only(noised: Noised) -> Tensor:

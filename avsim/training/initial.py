@@ -17,6 +17,8 @@ from avsim.weights import load_model, notes_of, part_folder
 
 # Weights that an initial model without coupling lacks; that is allowed, as their contribution starts at zero.
 STARTS_AT_ZERO = re.compile(r"\.coupling\.|_modulation\.other_")
+# Projections from and to the latents of one modality: those of another codec may have other channels.
+OF_LATENTS = re.compile(r"(video|audio)_(in|out)put\.")
 
 
 class DamagedError(InputError):
@@ -68,7 +70,9 @@ def check_checkpoint(path: Path, model: nn.Module, resumed: bool = False) -> int
 def initialise(system: LightningModule, folder: Path) -> frozenset[str]:
     """Start `system.model` from the weights of a model's folder or of a run that exported such a model.
 
-    Returns the vocabulary that they were trained on, if it was recorded.
+    Where a codec's latents have other channels than those that the weights were trained on, the projections
+    from and to them start anew, which is printed; all else is kept. Returns the vocabulary that the weights
+    were trained on, if it was recorded.
 
     Raises:
         InputError: no model there, or one of another architecture.
@@ -79,9 +83,17 @@ def initialise(system: LightningModule, folder: Path) -> frozenset[str]:
         )
     name = next(name for name, part in system.parts().items() if part is system.model)  # type: ignore[operator]
     place = part_folder(folder, name)
-    loaded = load_model(place, expected=type(system.model))
+    weights = load_model(place, expected=type(system.model)).state_dict()
+    own: Any = system.model.state_dict()  # type: ignore[union-attr, operator]
+    anew = {
+        found[1]
+        for name, weight in weights.items()
+        if (found := OF_LATENTS.match(name)) and name in own and own[name].shape != weight.shape
+    }
+    for name in [name for name in weights if (found := OF_LATENTS.match(name)) and found[1] in anew]:
+        weights[name] = own[name]
     try:
-        found: Any = system.model.load_state_dict(loaded.state_dict(), strict=False)  # type: ignore[union-attr, operator]
+        found: Any = system.model.load_state_dict(weights, strict=False)  # type: ignore[union-attr, operator]
     except RuntimeError as error:
         detail = str(error).strip().splitlines()[-1].strip()
         raise InputError(f"{folder}: the weights of another architecture ({detail})") from error
@@ -90,6 +102,8 @@ def initialise(system: LightningModule, folder: Path) -> frozenset[str]:
         raise InputError(
             f"{folder}: the weights of another architecture (only one of the two has {wrong[0]})"
         )
+    for modality in sorted(anew):
+        print(f"{folder}: other {modality} latents; the projections from and to them start anew", flush=True)
     words = notes_of(place).get("vocabulary", [])
     return frozenset(map(str, words)) if isinstance(words, list) else frozenset()
 
