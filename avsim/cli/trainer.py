@@ -98,7 +98,10 @@ class RunCLI(LightningCLI):
         """What avsim adds to Lightning's arguments."""
         parser.add_argument("--run", type=str, required=True, help="the run's folder; made, or resumed")
         parser.add_argument(
-            "--init", type=str | None, default=None, help="a run or model folder to start from"
+            "--init",
+            type=str | None,
+            default=None,
+            help="a run or model folder to start from; it may be of a codec with other channels of latents",
         )
         parser.add_argument(
             "--seed", type=int | None, default=None, help="of the run, its model and its data"
