@@ -85,13 +85,9 @@ def initialise(system: LightningModule, folder: Path) -> frozenset[str]:
     place = part_folder(folder, name)
     weights = load_model(place, expected=type(system.model)).state_dict()
     own: Any = system.model.state_dict()  # type: ignore[union-attr, operator]
-    anew = {
-        found[1]
-        for name, weight in weights.items()
-        if (found := OF_LATENTS.match(name)) and name in own and own[name].shape != weight.shape
-    }
-    for name in [name for name in weights if (found := OF_LATENTS.match(name)) and found[1] in anew]:
-        weights[name] = own[name]
+    of_latents = {name: match[1] for name in weights if (match := OF_LATENTS.match(name)) and name in own}
+    anew = {modality for name, modality in of_latents.items() if own[name].shape != weights[name].shape}
+    weights |= {name: own[name] for name, modality in of_latents.items() if modality in anew}
     try:
         found: Any = system.model.load_state_dict(weights, strict=False)  # type: ignore[union-attr, operator]
     except RuntimeError as error:
