@@ -88,8 +88,9 @@ class Pixels {
     const ratio = own / all;
     const lift = Math.min(10 ** (LIFT / 20), 0.7 / Math.sqrt(ratio || 1));
     const place = { cell, shares, ratio, lift, mel: () => this.levels(shares) };
-    const part = this.partOf(place);
-    Object.defineProperty(place, "channels", { get: () => part.map((wave) => wave.map((x) => x * this.#gain(place))) }); // as heard
+    let part = null; // worked out once it is drawn, after it can be heard
+    const heard = () => (part ??= this.partOf(place)).map((wave) => wave.map((x) => x * this.#gain(place)));
+    Object.defineProperty(place, "channels", { get: heard });
     place.connect = (context, wired) => this.#connect(place, context, wired);
     return place;
   }
