@@ -77,7 +77,7 @@ def add(subparsers: Any) -> None:
         "metrics",
         help="score metrics: does each notice one wrong fact?",
         description="For each metric: how often a clip with true audio gets a better value than with one "
-        "wrong fact, a delay, a gain or a panning (AUROC with its 95 %% interval; 0.5 is chance).",
+        "wrong fact, a delay, a gain or a panning (AUROC with its 95 % interval; 0.5 is chance).",
     )
     _add_bench(metrics)
     metrics.add_argument(

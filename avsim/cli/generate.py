@@ -30,6 +30,7 @@ from avsim.cli.generation import (
     first_clip,
     make_clip,
     read_given,
+    resolved_guidance,
     soundtrack,
     source_of,
     stream_of,
@@ -350,7 +351,9 @@ def _write_folder(
     jobs = (_Job(arguments, request, given, task, simulator) for request in requests)
     with claimed(out):
         first = next(jobs)
-        check_settings(out, _settings(arguments, first, requests, given), "clips drawn")
+        shared = _settings(arguments, first, requests, given)
+        shared |= resolved_guidance(simulator, arguments, task)
+        check_settings(out, shared, "clips drawn")
         order = ((job, k) for job in _chain(first, jobs) for k in range(arguments.count))
         bar = track(order, description="generating", total=total, disable=total == 1, transient=True)
         for index, (job, k) in enumerate(bar):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +37,8 @@ SCALES = {
     "(default 0.3 to 0.7 by task; 0: off)",
     "audio_text_scale": "how much the audio alone follows the prompt (default 2, with --audio 1; 1: off)",
 }
+# Tasks whose clip is one sampling.
+ONE_SAMPLING = ("joint", "foley", "visualize", "animate", "image", "audio")
 ONLY_WITH = {  # options, and those of which one must be there
     "strength": ("edit", "image", "last_image"),
     "source_prompt": ("edit",),
@@ -184,6 +186,19 @@ def guidance_of(simulator: Simulator, arguments: argparse.Namespace, task: str) 
     if "modality_start" in said:
         said["sync_start"] = said["modality_start"]
     return simulator.task_guidance(task, **said) if said else None
+
+
+def resolved_guidance(simulator: Simulator, arguments: argparse.Namespace, task: str) -> dict[str, Any]:
+    """What a task is sampled with, for a folder's settings; {} where a clip is made by several samplings.
+
+    A student is guided by the sync model alone.
+    """
+    if task not in ONE_SAMPLING:
+        return {}
+    guidance, student = simulator.resolved(task, guidance_of(simulator, arguments, task))
+    off = {name for name in asdict(guidance) if student is not None and not name.startswith("sync_")}
+    used = {name: value for name, value in asdict(guidance).items() if name not in {"negative_prompt", *off}}
+    return {"sampled_with": {"student": student is not None, **used}}
 
 
 def settings_of(simulator: Simulator, arguments: argparse.Namespace, task: str) -> dict[str, Any]:

@@ -104,14 +104,26 @@ def _settings(folder: Path) -> dict[str, Any]:
     settings = read_json(path, dict)
     if "checkpoint" not in settings:
         return {}
-    scales = {n: v for n, v in settings.items() if n.endswith(("_scale", "_start")) and v is not None}
-    guidance = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in scales.items())
     return {
         "checkpoint": settings["checkpoint"],
         "steps": settings.get("steps") or f"{STEPS} (default)",
-        "guidance": guidance or "defaults of the task",
+        "guidance": _guidance(settings) or "defaults of the task",
         "negative prompt": settings.get("negative_prompt"),
     }
+
+
+def _guidance(settings: Mapping[str, Any]) -> str:
+    """The scales that are on and where they start; "" if a folder doesn't say."""
+    used = settings.get("sampled_with")
+    if not isinstance(used, dict):  # clips of several samplings, and older folders: what was asked for
+        used = settings
+    off = {"scale": (None, 1), "start": (None, 0)}
+    said = ["student"] if used.get("student") is True else []
+    for name, value in used.items():
+        without = (None, 0) if name == "sync_scale" else off.get(name.rpartition("_")[2])
+        if without is not None and value not in without:
+            said.append(f"{name.replace('_', ' ')} {value}")
+    return ", ".join(said)
 
 
 def _caption_beside(path: Path) -> str:

@@ -64,6 +64,21 @@ class Models:
         """The default guidance of a task for the generator itself, with `changes` of fields of `Guidance`."""
         return replace(default_guidance(task, reward=self.sync_model is not None), **changes)
 
+    def resolved(self, task: str, guidance: float | Guidance | None) -> tuple[Guidance, JointDiT | None]:
+        """The guidance that a task is sampled with, and the student if that samples it.
+
+        The student has its guidance in its weights, so that it samples only where none is asked for.
+        """
+        if isinstance(guidance, Guidance):
+            return guidance, None
+        if guidance is not None:
+            return self.task_guidance(task, guidance_scale=guidance), None
+        student = self.student if task in STUDENT_TASKS else None
+        guidance = default_guidance(task, student is not None, self.sync_model is not None)
+        if not isinstance(self.generator, JointDiT):  # gradients of a large model take too much memory
+            guidance = replace(guidance, sync_scale=0.0)
+        return guidance, student
+
     @torch.no_grad()
     def sample_clips(
         self,
@@ -103,19 +118,13 @@ class Models:
 
         Candidate k of clip i has the noise of row `seed` + i of an endless batch with the seed k.
         """
-        steps, guidance, num_candidates = sampling.steps, sampling.guidance, sampling.num_candidates
+        steps, num_candidates = sampling.steps, sampling.num_candidates
+        guidance, student = self.resolved(task.name, sampling.guidance)
         if num_candidates is None:
             num_candidates = NUM_CANDIDATES.get(task.name, 1)
         for name, count in (("steps", steps), ("num_candidates", num_candidates)):
             if count < 1:
                 raise InputError(f"{name} is {count}; it must be at least 1")
-        student = self.student if guidance is None and task.name in STUDENT_TASKS else None
-        if guidance is None:
-            guidance = default_guidance(task.name, student is not None, self.sync_model is not None)
-            if not isinstance(self.generator, JointDiT):  # gradients of a large model take too much memory
-                guidance = replace(guidance, sync_scale=0.0)
-        elif not isinstance(guidance, Guidance):
-            guidance = self.task_guidance(task.name, guidance_scale=guidance)
         for prompt in prompts:
             check_prompt(self, prompt)
         model, reward_fn = self.part("generator"), None

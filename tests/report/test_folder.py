@@ -61,6 +61,16 @@ def test_listings_are_read(folder, tmp_path):
     )
     text = write_folder_page(folder, tmp_path / "page.html", detect=False).read_text()
     assert "<dd>mine</dd>" in text and "guidance scale 3.5" in text and "Not judged" not in text
+    sampled = {
+        "student": True,
+        "sync_scale": 0.7,
+        "sync_start": 0.6,
+        "audio_text_scale": 1.0,
+        "modality_start": 0.0,
+    }
+    (folder / "settings.json").write_text(json.dumps({"checkpoint": "mine", "sampled_with": sampled}))
+    text = write_folder_page(folder, tmp_path / "page.html", detect=False).read_text()
+    assert "<dd>student, sync scale 0.7, sync start 0.6</dd>" in text
 
 
 def test_a_long_clip_is_read_in_few_frames(tmp_path):

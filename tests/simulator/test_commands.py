@@ -82,6 +82,7 @@ def test_many_clips_are_a_folder_with_a_listing(run, tmp_path):
 def test_a_folder_of_clips_goes_on_and_takes_no_others(tmp_path, monkeypatch, capsys):
     drawn: list[int] = []
     stand = SimpleNamespace(generate=lambda prompt, seconds, seed, **how: drawn.append(seed) or noise())
+    stand.resolved = Simulator().resolved
     stand.missing = lambda clip, prompt: ()
     monkeypatch.setattr("avsim.simulator.load", lambda *_, **__: stand)
 
@@ -93,6 +94,8 @@ def test_a_folder_of_clips_goes_on_and_takes_no_others(tmp_path, monkeypatch, ca
     assert drawn == [3, 4, 5, 6]
     listing = json.loads((tmp_path / "many" / "samples.json").read_text())
     assert [entry["seed"] for entry in listing] == drawn
+    settings = json.loads((tmp_path / "many" / "settings.json").read_text())
+    assert settings["guidance_scale"] is None and settings["sampled_with"]["guidance_scale"] == 2.0
     assert generate("--prompt", "a bell", "-n", "4") == 2
     assert "holds clips drawn with other settings (prompt" in capsys.readouterr().err
     (tmp_path / "mine").mkdir()
@@ -243,6 +246,7 @@ def test_the_listing_says_what_was_seen_where_nothing_was_told(tmp_path, silent,
     drawn = SimpleNamespace(
         describe=lambda clip: "a ball falls", soundtrack=lambda *_: iter(pieces), spec=ClipSpec()
     )
+    drawn.resolved = Simulator().resolved
     monkeypatch.setattr("avsim.simulator.load", lambda *_, **__: drawn)
     assert (
         main(["generate", "--video", str(silent), "--seconds", "0.25", "--out", str(tmp_path / "many")]) == 0
