@@ -353,7 +353,7 @@ def _write_folder(
         first = next(jobs)
         shared = _settings(arguments, first, requests, given)
         shared |= resolved_guidance(simulator, arguments, task)
-        check_settings(out, shared, "clips drawn")
+        check_settings(out, shared, "clips drawn", newer=("sampled_with",))
         order = ((job, k) for job in _chain(first, jobs) for k in range(arguments.count))
         bar = track(order, description="generating", total=total, disable=total == 1, transient=True)
         for index, (job, k) in enumerate(bar):

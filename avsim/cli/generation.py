@@ -37,7 +37,7 @@ SCALES = {
     "(default 0.3 to 0.7 by task; 0: off)",
     "audio_text_scale": "how much the audio alone follows the prompt (default 2, with --audio 1; 1: off)",
 }
-# Tasks whose clip is one sampling.
+# Tasks all of whose samplings have one guidance.
 ONE_SAMPLING = ("joint", "foley", "visualize", "animate", "image", "audio")
 ONLY_WITH = {  # options, and those of which one must be there
     "strength": ("edit", "image", "last_image"),
@@ -189,11 +189,13 @@ def guidance_of(simulator: Simulator, arguments: argparse.Namespace, task: str) 
 
 
 def resolved_guidance(simulator: Simulator, arguments: argparse.Namespace, task: str) -> dict[str, Any]:
-    """What a task is sampled with, for a folder's settings; {} where a clip is made by several samplings.
+    """What a task is sampled with, for a folder's settings; {} where parts of a clip are sampled otherwise.
 
     A student is guided by the sync model alone.
     """
-    if task not in ONE_SAMPLING:
+    from avsim.simulator.sizes import is_composed
+
+    if task not in ONE_SAMPLING or is_composed(simulator, arguments.size):
         return {}
     guidance, student = simulator.resolved(task, guidance_of(simulator, arguments, task))
     off = {name for name in asdict(guidance) if student is not None and not name.startswith("sync_")}

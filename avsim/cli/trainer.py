@@ -101,7 +101,8 @@ class RunCLI(LightningCLI):
             "--init",
             type=str | None,
             default=None,
-            help="a run or model folder to start from; it may be of a codec with other channels of latents",
+            help="a run or model folder to start from; with other channels of latents the projections "
+            "from and to them start anew, with as many they are kept",
         )
         parser.add_argument(
             "--seed", type=int | None, default=None, help="of the run, its model and its data"

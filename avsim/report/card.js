@@ -241,16 +241,16 @@ class Card {
   async spectrogram(address) {
     this.shownMel = address;
     const found = typeof address === "string" ? await levelsOf(address) : address;
-    if (this.shownMel !== address) return;
-    const scale = this.#scale();
     if (address === this.data.mel) {
       this.levels = found;
+      const scale = this.#scale();
       const most = found.levels.reduce((most, level) => Math.max(most, level), QUIET);
       if (most > scale.loudest) {
         scale.loudest = most;
-        for (const card of scale.cards) if (card !== this) card.#paint();
+        for (const card of scale.cards) card.#paint();
       }
     }
+    if (this.shownMel !== address) return;
     this.painted = found;
     this.#paint();
   }

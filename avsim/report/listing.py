@@ -107,23 +107,35 @@ def _settings(folder: Path) -> dict[str, Any]:
     return {
         "checkpoint": settings["checkpoint"],
         "steps": settings.get("steps") or f"{STEPS} (default)",
-        "guidance": _guidance(settings) or "defaults of the task",
+        "guidance": _guidance(settings),
         "negative prompt": settings.get("negative_prompt"),
     }
 
 
 def _guidance(settings: Mapping[str, Any]) -> str:
-    """The scales that are on and where they start; "" if a folder doesn't say."""
+    """The scales that are on and where they start, or what was asked for where a folder says that alone."""
     used = settings.get("sampled_with")
-    if not isinstance(used, dict):  # clips of several samplings, and older folders: what was asked for
-        used = settings
-    off = {"scale": (None, 1), "start": (None, 0)}
-    said = ["student"] if used.get("student") is True else []
-    for name, value in used.items():
-        without = (None, 0) if name == "sync_scale" else off.get(name.rpartition("_")[2])
-        if without is not None and value not in without:
-            said.append(f"{name.replace('_', ' ')} {value}")
-    return ", ".join(said)
+    if not isinstance(used, dict):  # clips of several samplings, and folders from before it was written
+        asked = {name: value for name, value in settings.items() if name.endswith(("_scale", "_start"))}
+        return (
+            _listed({name: each for name, each in asked.items() if each is not None})
+            or "defaults of the task"
+        )
+    on = {
+        n: v
+        for n, v in used.items()
+        if n.endswith("_scale") and v not in (None, 0 if n == "sync_scale" else 1)
+    }
+    for name in ("guidance", "modality", "sync"):
+        audio = name != "sync" and f"audio_{name}_scale" in on
+        if used.get(f"{name}_start") and (f"{name}_scale" in on or audio):
+            on[f"{name}_start"] = used[f"{name}_start"]
+    student = ["student"] if used.get("student") is True else []
+    return ", ".join([*student, _listed(on)] if on else student) or "off"
+
+
+def _listed(scales: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in scales.items())
 
 
 def _caption_beside(path: Path) -> str:

@@ -150,7 +150,7 @@ class Pixels {
   }
 
   #changed() {
-    this.card.shown();
+    setTimeout(() => this.card.shown()); // a place's waveform takes time, which its first sound does not have
     this.back.hidden = !this.place;
     this.#say();
   }

@@ -108,16 +108,21 @@ def coordinates(sweep: Sweep, trials: Sequence[Any]) -> Html:
 
 
 def _axis(x: float, name: str, low: str, high: str, y: Any) -> str:
-    words = escaped(name if len(name) <= 26 else f"…{name[-25:]}")
     style = 'font-size="12" fill="currentColor" text-anchor="middle"'
-    half = 3.3 * min(len(name), 26)  # pixels of the name, about: none beyond the edge
-    middle = min(max(x, half), WIDE - half)
+
+    def label(text: str, y: float, more: str = "") -> str:
+        half = 3.3 * min(len(text), 26)  # pixels of the text, about: none beyond the edge
+        words = escaped(text if len(text) <= 26 else f"…{text[-25:]}")
+        at = f'x="{min(max(x, half), WIDE - half):.1f}" y="{y:.1f}"'
+        return f"<text {at} {style}{more}><title>{escaped(text)}</title>{words}</text>"
+
+    faint = ' opacity=".7"'
     ends = f'y1="{y(0):.1f}" y2="{y(1):.1f}"'
     return (
         f'<line x1="{x:.1f}" x2="{x:.1f}" {ends} stroke="currentColor" opacity=".4"/>'
-        f'<text x="{middle:.1f}" y="16" {style}><title>{escaped(name)}</title>{words}</text>'
-        f'<text x="{x:.1f}" y="{y(1) - 8:.1f}" {style} opacity=".7">{escaped(high)}</text>'
-        f'<text x="{x:.1f}" y="{y(0) + 16:.1f}" {style} opacity=".7">{escaped(low)}</text>'
+        + label(name, 16.0)
+        + label(high, y(1) - 8, faint)
+        + label(low, y(0) + 16, faint)
     )
 
 

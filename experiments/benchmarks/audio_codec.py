@@ -13,6 +13,7 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
+from avsim.cli import whole
 from avsim.codecs.audio import AudioAutoencoder
 from avsim.codecs.spectra import istft, stft
 from avsim.codecs.stereo import spectra, waveform
@@ -63,7 +64,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("codecs", nargs="*", default=["small"])
-    parser.add_argument("--clips", type=int, default=48)
+    parser.add_argument("--clips", type=whole(1), default=48)
     parser.add_argument("--true-phases", action="store_true")
     arguments = parser.parse_args()
     codecs = {
@@ -98,7 +99,7 @@ def main() -> None:
     )
     for name, rows in onsets.items():
         own = torch.stack(rows)
-        ratios = (f1(own[chosen]) / f1(raw[chosen])).quantile(
+        ratios = (f1(own[chosen]) / f1(raw[chosen])).nanquantile(
             torch.tensor([0.025, 0.975], dtype=torch.float64)
         )
         right, found, _ = own.sum(0).tolist()

@@ -214,6 +214,7 @@ def test_a_click_on_the_drum_is_heard_as_the_drum(tmp_path, band):
         waveforms = [browser.run(drawn)]
         for row, column in middles:
             browser.click(*over(browser, column, row, size))
+            browser.run(until(f"{drawn} !== {json.dumps(waveforms[-1])}"))  # worked out once it is heard
             waveforms.append(browser.run(drawn))
             which = 0 if column < size[1] / 2 else 1
             heard = rendered(browser)

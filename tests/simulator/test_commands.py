@@ -82,7 +82,7 @@ def test_many_clips_are_a_folder_with_a_listing(run, tmp_path):
 def test_a_folder_of_clips_goes_on_and_takes_no_others(tmp_path, monkeypatch, capsys):
     drawn: list[int] = []
     stand = SimpleNamespace(generate=lambda prompt, seconds, seed, **how: drawn.append(seed) or noise())
-    stand.resolved = Simulator().resolved
+    stand.resolved, stand.spec = Simulator().resolved, ClipSpec()
     stand.missing = lambda clip, prompt: ()
     monkeypatch.setattr("avsim.simulator.load", lambda *_, **__: stand)
 
@@ -96,6 +96,9 @@ def test_a_folder_of_clips_goes_on_and_takes_no_others(tmp_path, monkeypatch, ca
     assert [entry["seed"] for entry in listing] == drawn
     settings = json.loads((tmp_path / "many" / "settings.json").read_text())
     assert settings["guidance_scale"] is None and settings["sampled_with"]["guidance_scale"] == 2.0
+    without = {name: value for name, value in settings.items() if name != "sampled_with"}
+    (tmp_path / "many" / "settings.json").write_text(json.dumps(without))  # as an older version wrote them
+    assert generate("--prompt", "a ball", "-n", "4") == 0
     assert generate("--prompt", "a bell", "-n", "4") == 2
     assert "holds clips drawn with other settings (prompt" in capsys.readouterr().err
     (tmp_path / "mine").mkdir()
