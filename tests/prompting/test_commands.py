@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from avsim.__main__ import main
-from avsim.clip import Clip
+from avsim.clip import Clip, ClipSpec
+from avsim.diffusion import Guidance
 from avsim.evaluation.result import NotJudged
 from avsim.evaluation.text import facts_of_caption
 from avsim.prompting import rewrite
@@ -30,6 +31,7 @@ def prompts(monkeypatch) -> list[str]:
 
     stand = SimpleNamespace(generate=generate, task_guidance=lambda task, **said: said)
     stand.missing = lambda clip, prompt: ()
+    stand.spec, stand.resolved = ClipSpec(), lambda task, said: (Guidance(), None)
     monkeypatch.setattr("avsim.simulator.load", lambda *_, **__: stand)
     return given
 
