@@ -351,15 +351,14 @@ def _write_folder(
     jobs = (_Job(arguments, request, given, task, simulator) for request in requests)
     with claimed(out):
         first = next(jobs)
-        shared = _settings(arguments, first, requests, given)
-        shared |= resolved_guidance(simulator, arguments, task)
-        check_settings(out, shared, "clips drawn", newer=("sampled_with",))
+        check_settings(out, _settings(arguments, first, requests, given), "clips drawn")
         order = ((job, k) for job in _chain(first, jobs) for k in range(arguments.count))
         bar = track(order, description="generating", total=total, disable=total == 1, transient=True)
         for index, (job, k) in enumerate(bar):
             seed = job.arguments.seed + k
             path = out / f"{index:04d}{SUFFIXES.get(task, '.mp4')}"
-            entries.append(entry(path.name, job.written, seed, task, job.prompt))
+            sampled_with = resolved_guidance(simulator, job.arguments, task)
+            entries.append(entry(path.name, job.written, seed, task, job.prompt) | sampled_with)
             if not path.exists():
                 with narrated(path, speech, arguments.speech_mix == "under") as scene:
                     _write(simulator, job, given, task, seed, scene, f"{path.name}: " if total > 1 else "")

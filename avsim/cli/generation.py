@@ -189,7 +189,7 @@ def guidance_of(simulator: Simulator, arguments: argparse.Namespace, task: str) 
 
 
 def resolved_guidance(simulator: Simulator, arguments: argparse.Namespace, task: str) -> dict[str, Any]:
-    """What a task is sampled with, for a folder's settings; {} where parts of a clip are sampled otherwise.
+    """What a clip is sampled with, for its entry in a listing; {} where parts of it are sampled otherwise.
 
     A student is guided by the sync model alone.
     """
@@ -198,8 +198,9 @@ def resolved_guidance(simulator: Simulator, arguments: argparse.Namespace, task:
     if task not in ONE_SAMPLING or is_composed(simulator, arguments.size):
         return {}
     guidance, student = simulator.resolved(task, guidance_of(simulator, arguments, task))
-    off = {name for name in asdict(guidance) if student is not None and not name.startswith("sync_")}
-    used = {name: value for name, value in asdict(guidance).items() if name not in {"negative_prompt", *off}}
+    used = asdict(guidance)
+    if student is not None:
+        used = {name: value for name, value in used.items() if name.startswith("sync_")}
     return {"sampled_with": {"student": student is not None, **used}}
 
 

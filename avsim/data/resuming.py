@@ -1,6 +1,6 @@
 """Folders that a killed run left: what goes on there, and what must not be mixed into it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,37 +22,21 @@ def check_own(folder: Path, what: str) -> None:
             raise InputError(f"{folder}: holds {found[0]!r}, no {what}; choose another folder")
 
 
-def check_settings(
-    folder: Path, settings: dict[str, Any], made: str = "clips prepared", newer: Sequence[str] = ()
-) -> None:
-    """Keep the settings that a folder's clips are `made` with, or refuse to mix others into it.
-
-    Older folders may lack the settings named `newer`.
-    """
+def check_settings(folder: Path, settings: dict[str, Any], made: str = "clips prepared") -> None:
+    """Keep the settings that a folder's clips are `made` with, or refuse to mix others into it."""
     path = folder / SETTINGS
     if path.exists():
         before = read_json(path, dict)
-        before |= {name: settings[name] for name in newer if name in settings and name not in before}
         if before != settings:
-            was, now = _flat(before), _flat(settings)
-            changed = [name for name in {**was, **now} if was.get(name) != now.get(name)]
-            found = "; ".join(f"{name} {was.get(name)!r:.80}, now {now.get(name)!r:.80}" for name in changed)
+            changed = [name for name in {**before, **settings} if before.get(name) != settings.get(name)]
+            found = "; ".join(
+                f"{name} {before.get(name)!r:.80}, now {settings.get(name)!r:.80}" for name in changed
+            )
             raise InputError(f"{folder}: holds {made} with other settings ({found}); choose another folder")
     elif (folder / INDEX).exists():
         raise InputError(f"{folder}: holds other shards; choose another folder")
     else:
         write_json(path, settings)
-
-
-def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings with those of objects among them as "object.name"."""
-    flat: dict[str, Any] = {}
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            flat |= {f"{name}.{inner}": each for inner, each in _flat(value).items()}
-        else:
-            flat[name] = value
-    return flat
 
 
 def holds(found: Any, fields: Mapping[str, type]) -> bool:

@@ -71,7 +71,7 @@ def read_samples(folder: Path) -> list[Entry]:
     return [
         Entry(
             inside(folder, each["file"], listing), each["file"], each["prompt"], each["seed"], each["task"],
-            {"model's prompt": str(each.get("rewritten") or ""), **shared},
+            {"model's prompt": str(each.get("rewritten") or ""), **shared, **_sampled_with(each)},
         )
         for each in listed
     ]  # fmt: skip
@@ -107,34 +107,31 @@ def _settings(folder: Path) -> dict[str, Any]:
     return {
         "checkpoint": settings["checkpoint"],
         "steps": settings.get("steps") or f"{STEPS} (default)",
-        "guidance": _guidance(settings),
+        "guidance": _scales(settings) or "defaults of the task",
         "negative prompt": settings.get("negative_prompt"),
     }
 
 
-def _guidance(settings: Mapping[str, Any]) -> str:
-    """The scales that are on and where they start, or what was asked for where a folder says that alone."""
-    used = settings.get("sampled_with")
-    if not isinstance(used, dict):  # clips of several samplings, and folders from before it was written
-        asked = {name: value for name, value in settings.items() if name.endswith(("_scale", "_start"))}
-        return (
-            _listed({name: each for name, each in asked.items() if each is not None})
-            or "defaults of the task"
-        )
+def _sampled_with(entry: Mapping[str, Any]) -> dict[str, str]:
+    """What a clip was sampled with: the student, the scales that are on, where they start; {}: not said."""
+    used = entry.get("sampled_with")
+    if not isinstance(used, dict):
+        return {}
     on = {
-        n: v
-        for n, v in used.items()
-        if n.endswith("_scale") and v not in (None, 0 if n == "sync_scale" else 1)
+        name: value
+        for name, value in used.items()
+        if name.endswith("_scale") and value not in (None, 0 if name == "sync_scale" else 1)
     }
-    for name in ("guidance", "modality", "sync"):
-        audio = name != "sync" and f"audio_{name}_scale" in on
-        if used.get(f"{name}_start") and (f"{name}_scale" in on or audio):
-            on[f"{name}_start"] = used[f"{name}_start"]
-    student = ["student"] if used.get("student") is True else []
-    return ", ".join([*student, _listed(on)] if on else student) or "off"
+    for kind in ("guidance", "modality", "sync"):
+        if used.get(f"{kind}_start") and {f"{kind}_scale", f"audio_{kind}_scale"} & on.keys():
+            on[f"{kind}_start"] = used[f"{kind}_start"]
+    student = "student" if used.get("student") is True else ""
+    return {"guidance": ", ".join(filter(None, (student, _scales(on)))) or "off"}
 
 
-def _listed(scales: Mapping[str, Any]) -> str:
+def _scales(settings: Mapping[str, Any]) -> str:
+    """Guidance scales and where they start, of those that are given, in words."""
+    scales = {n: v for n, v in settings.items() if n.endswith(("_scale", "_start")) and v is not None}
     return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in scales.items())
 
 

@@ -31,7 +31,8 @@ def prompts(monkeypatch) -> list[str]:
 
     stand = SimpleNamespace(generate=generate, task_guidance=lambda task, **said: said)
     stand.missing = lambda clip, prompt: ()
-    stand.spec, stand.resolved = ClipSpec(), lambda task, said: (Guidance(), None)
+    stand.spec = ClipSpec()
+    stand.resolved = lambda task, said: (Guidance(**(said or {})), None if said else "student")
     monkeypatch.setattr("avsim.simulator.load", lambda *_, **__: stand)
     return given
 
@@ -50,6 +51,8 @@ def test_generate_rewrites_a_prompt_says_so_and_stores_both(prompts, tmp_path, c
     assert guided == [{"negative_prompt": "trumpet"}]
     (entry,) = json.loads((tmp_path / "many" / "samples.json").read_text())
     assert entry["prompt"] == written and entry["rewritten"] == prompt
+    sampled = entry["sampled_with"]  # by the generator, as the student takes no negative prompt
+    assert sampled["student"] is False and sampled["negative_prompt"] == "trumpet"
 
 
 @pytest.mark.parametrize(

@@ -95,9 +95,9 @@ def test_a_folder_of_clips_goes_on_and_takes_no_others(tmp_path, monkeypatch, ca
     listing = json.loads((tmp_path / "many" / "samples.json").read_text())
     assert [entry["seed"] for entry in listing] == drawn
     settings = json.loads((tmp_path / "many" / "settings.json").read_text())
-    assert settings["guidance_scale"] is None and settings["sampled_with"]["guidance_scale"] == 2.0
-    without = {name: value for name, value in settings.items() if name != "sampled_with"}
-    (tmp_path / "many" / "settings.json").write_text(json.dumps(without))  # as an older version wrote them
+    assert settings["guidance_scale"] is None and listing[0]["sampled_with"]["guidance_scale"] == 2.0
+    without = [{name: value for name, value in entry.items() if name != "sampled_with"} for entry in listing]
+    (tmp_path / "many" / "samples.json").write_text(json.dumps(without))  # as an older version wrote them
     assert generate("--prompt", "a ball", "-n", "4") == 0
     assert generate("--prompt", "a bell", "-n", "4") == 2
     assert "holds clips drawn with other settings (prompt" in capsys.readouterr().err
