@@ -112,7 +112,7 @@ def _settings(folder: Path) -> dict[str, Any]:
     }
 
 
-def _sampled_with(entry: Mapping[str, Any]) -> dict[str, str]:
+def _sampled_with(entry: Mapping[str, Any]) -> dict[str, Any]:
     """What a clip was sampled with: the student, the scales that are on, where they start; {}: not said."""
     used = entry.get("sampled_with")
     if not isinstance(used, dict):
@@ -126,7 +126,8 @@ def _sampled_with(entry: Mapping[str, Any]) -> dict[str, str]:
         if used.get(f"{kind}_start") and {f"{kind}_scale", f"audio_{kind}_scale"} & on.keys():
             on[f"{kind}_start"] = used[f"{kind}_start"]
     student = "student" if used.get("student") is True else ""
-    return {"guidance": ", ".join(filter(None, (student, _scales(on)))) or "off"}
+    guidance = ", ".join(filter(None, (student, _scales(on)))) or "off"
+    return {"guidance": guidance, "negative prompt": used.get("negative_prompt")}
 
 
 def _scales(settings: Mapping[str, Any]) -> str:

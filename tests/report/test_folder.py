@@ -68,10 +68,12 @@ def test_listings_are_read(folder, tmp_path):
         "audio_text_scale": 1.0,
         "modality_start": 0.5,
     }
+    (folder / "settings.json").write_text(json.dumps({"checkpoint": "mine", "negative_prompt": "a trumpet"}))
     line = {"file": "one.mp4", "prompt": "q", "seed": 1, "task": "joint"}
     (folder / "samples.json").write_text(json.dumps([line | {"sampled_with": sampled}]))
     text = write_folder_page(folder, tmp_path / "page.html", detect=False).read_text()
     assert "<dd>student, sync scale 0.7, sync start 0.6</dd>" in text
+    assert "trumpet" not in text  # which is of another clip of the folder
     off = {"student": False, "guidance_scale": 1.0, "sync_scale": 0.0, "sync_start": 0.5}
     (folder / "samples.json").write_text(json.dumps([line | {"sampled_with": off}]))
     assert "<dd>off</dd>" in write_folder_page(folder, tmp_path / "page.html", detect=False).read_text()
